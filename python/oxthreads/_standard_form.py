@@ -1,0 +1,41 @@
+"""How an object that runs natively takes its *standard form*.
+
+The standard classes keep their state in attributes that people reach for: ``queue.mutex``,
+``future._condition``, ``event._cond``. Our classes make these on the first use, and with that the
+object becomes a standard one for good: its state moves into the attributes, whoever waits moves
+over, and the methods of the standard class, which ours derives from, serve from then on. So what
+such an attribute guarantees (nobody changes a queue while its mutex is held, say) holds, and
+objects whose internals nobody touches stay fast.
+"""
+
+from __future__ import annotations
+
+import _thread
+from typing import Any, Protocol
+
+__all__ = ["StandardAttribute"]
+
+# One object at a time, and rarely. Re-entrant, for a signal handler may come back here.
+_taking_form = _thread.RLock()
+
+
+class _HasStandardForm(Protocol):
+    def _take_standard_form(self) -> None: ...
+
+
+class StandardAttribute:
+    """An attribute of the standard class, whose first use gives the object its standard form.
+
+    It defines no ``__set__``: the instance's own dictionary, once filled, takes precedence.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: _HasStandardForm | None, owner: type) -> Any:
+        if instance is None:
+            raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
+        with _taking_form:
+            if self._name not in vars(instance):
+                instance._take_standard_form()
+        return vars(instance)[self._name]

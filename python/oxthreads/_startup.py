@@ -1,0 +1,47 @@
+"""What the start-up files in site-packages call while an interpreter starts.
+
+``OXTHREADS=0`` in the environment switches the patch off for one run and ``OXTHREADS=1`` on;
+otherwise it is on if ``oxthreads enable`` left its marker in this environment. Nothing here may
+keep an interpreter from starting, so nothing is raised; and what is imported here, every
+interpreter of an environment pays for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["MARKER", "VARIABLE", "main"]
+
+#: The environment variable: "0" is off, "1" is on, anything else leaves it to the marker.
+VARIABLE = "OXTHREADS"
+
+#: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up files
+#: and not in the package: the package of an editable install is shared by several environments,
+#: and pip, which does not know the file, would leave a half-removed package behind for its sake.
+#: Here it survives an upgrade, and costs one look at one file.
+MARKER = "oxthreads_startup.enabled"
+
+
+def main(site_packages: str | None = None) -> None:
+    """Install the patch if it is switched on.
+
+    *site_packages* is where to look for the marker; by default, anywhere on ``sys.path``, since a
+    ``.start`` file (PEP 829) cannot tell where it lies. Raises no exception.
+    """
+    try:
+        choice = os.environ.get(VARIABLE)
+        if choice != "1" and (choice == "0" or not _is_enabled(site_packages)):
+            return
+        from oxthreads import patch  # noqa: PLC0415 - only an enabled interpreter pays for it
+
+        # Asked for by name on a Python that is not known, it says so; otherwise a process that
+        # never mentioned oxthreads gets no line that its parent may not expect.
+        patch.install(quiet=choice != "1" or patch.is_supported())
+    except Exception:  # noqa: S110
+        pass
+
+
+def _is_enabled(site_packages: str | None) -> bool:
+    directories = sys.path if site_packages is None else (site_packages,)
+    return any(os.path.exists(os.path.join(directory, MARKER)) for directory in directories)

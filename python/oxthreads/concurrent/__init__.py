@@ -1,0 +1,1 @@
+"""The package of :mod:`oxthreads.concurrent.futures`, as :mod:`concurrent` is of the standard one."""

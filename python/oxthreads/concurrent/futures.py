@@ -1,0 +1,193 @@
+"""The names of :mod:`concurrent.futures`: ours where oxthreads has them, the standard objects
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures as _standard
+import itertools
+import threading as _threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import _base
+from concurrent.futures import thread as _thread
+from typing import Any, TypeVar
+
+from .._oxthreads import Future as _NativeFuture
+from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
+from .._oxthreads import WorkQueue, close_executors
+from .._standard_form import StandardAttribute
+from ..threading import Thread, _StandardCondition
+
+T = TypeVar("T")
+
+__all__ = list(_standard.__all__)
+
+_StandardFuture = _base.Future
+_StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
+
+# At exit the standard library closes the queues of `_threads_queues` and joins their threads.
+# This runs before that, so that no call is accepted which no worker would come for.
+_threading._register_atexit(close_executors)  # type: ignore[attr-defined]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(_standard, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__author__", "__doc__"]
+
+
+class Future(_NativeFuture, _StandardFuture[T]):
+    """The result of a call that may not have ended yet.
+
+    Thread-safe. It is made by an executor's ``submit``.
+
+    Differences from concurrent.futures.Future: ``_condition``, ``_waiters`` and
+    ``_done_callbacks`` are made when one is first used, or when the state is written to, and the
+    future is then a standard one (see the README, "Standard form"). Callbacks are let go once they
+    have run.
+    """
+
+    _condition = StandardAttribute()
+    _waiters = StandardAttribute()
+    _done_callbacks = StandardAttribute()
+
+    def _take_standard_form(self) -> None:
+        condition = _StandardCondition()
+        callbacks: list[Callable[[Any], object]] = []
+        attributes = {"_condition": condition, "_waiters": [], "_done_callbacks": callbacks}
+        # Whoever finds the future in its standard form has to wait for the callbacks to arrive.
+        with condition:
+            self._retire(attributes, callbacks)
+
+
+class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor):
+    """Worker threads that run calls.
+
+    max_workers: at most this many threads, started as calls come in.
+    thread_name_prefix: what the threads' names begin with.
+    initializer, initargs: called by each worker first; if it raises, the pool is broken.
+
+    Raises ValueError for max_workers of zero or less, TypeError for an initializer that cannot be
+    called. Thread-safe, and ``submit`` may be called from ``__del__`` or a signal handler.
+
+    Differences from concurrent.futures.ThreadPoolExecutor: ``_work_queue`` is not a SimpleQueue;
+    once another queue is put in its place, the pool is a standard one (see the README, "Standard
+    form"). In a forked child the pool starts afresh, without the parent's calls. A worker goes on
+    after a done callback has raised what is no Exception.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        **context: Any,
+    ) -> None:
+        # `context`: what later versions of Python pass to prepare_context().
+        super().__init__(max_workers, thread_name_prefix, initializer, initargs, **context)
+        self._worker_numbers = itertools.count()
+        self._worker_initializer = initializer
+        self._worker_initargs = initargs
+        self._substitute_work_queue: Any = None
+        if getattr(type(self), "prepare_context", None) is not getattr(
+            ThreadPoolExecutor, "prepare_context", None
+        ):
+            self._work_queue = _standard_work_queue()
+
+    @property
+    def _work_queue(self) -> Any:
+        return self._substitute_work_queue or self._native_work_queue
+
+    @_work_queue.setter
+    def _work_queue(self, queue: Any) -> None:
+        if "_substitute_work_queue" not in vars(self):
+            return  # the standard initializer's, which is not needed
+        self._substitute_work_queue = queue
+        self._retire()
+
+    def _refuse_submission(self) -> None:
+        """Raise what the standard submit() raises."""
+        with self._shutdown_lock:
+            broken, shut_down = self._broken, self._shutdown
+        if broken:
+            raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(broken)
+        if shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    def _adjust_thread_count(self) -> None:
+        """Start the worker whose place submit() has taken."""
+        if self._is_retired:
+            super()._adjust_thread_count()
+            return
+        queue = self._native_work_queue
+        worker = Thread(
+            name=f"{self._thread_name_prefix or self}_{next(self._worker_numbers)}",
+            target=_work,
+            args=(weakref.ref(self), queue, self._worker_initializer, self._worker_initargs),
+        )
+        try:
+            worker.start()
+        except BaseException:
+            queue.leave()
+            raise
+        self._threads.add(worker)
+        _thread._threads_queues[worker] = queue
+
+    def _initializer_failed(self) -> None:
+        # Closed first: a call that came in after the standard method has failed those that are
+        # pending would never be run.
+        self._native_work_queue.put(None)
+        super()._initializer_failed()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls.
+
+        wait: return when the pending calls have been run and the workers have ended.
+        cancel_futures: cancel the pending calls instead of running them.
+        """
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        if self._is_retired:
+            self._native_work_queue.put(None)
+        if not wait:
+            return
+        if _threading.current_thread() not in self._threads:
+            # A worker that another thread is just starting is not among `_threads` yet.
+            self._wait_for_workers()
+        for worker in tuple(self._threads):
+            worker.join()
+
+
+def _standard_work_queue() -> Any:
+    import queue  # noqa: PLC0415
+
+    return queue.SimpleQueue()
+
+
+def _work(
+    executor: weakref.ref[ThreadPoolExecutor],
+    queue: WorkQueue,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """What a worker does."""
+    try:
+        if initializer is not None:
+            try:
+                initializer(*initargs)
+            except BaseException:
+                _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+                if (pool := executor()) is not None:
+                    pool._initializer_failed()
+                return
+        queue.work()
+    except BaseException:
+        _base.LOGGER.critical("Exception in worker", exc_info=True)
+    finally:
+        queue.leave()

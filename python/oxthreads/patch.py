@@ -1,0 +1,353 @@
+"""Puts the types of :mod:`oxthreads` in the place of the standard library's, name by name.
+
+:data:`REPLACED` says what is replaced where. Only names in modules change: a lock that exists
+stays the lock it is, and both kinds work side by side. A module that is imported already is
+patched at once; any other right after its first import, so that nothing is imported, and no
+thread is started, which the program does not ask for.
+
+This module is imported while an interpreter starts, so it imports nothing that is not loaded
+then anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import RLock, get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Literal, TypedDict
+
+    class NameStatus(TypedDict):
+        """One replaced name: is it ours where a program looks it up?
+
+        ``pending`` says that the module is not imported yet, and will be patched when it is.
+        """
+
+        module: str
+        name: str
+        state: Literal["active", "pending", "standard"]
+
+    class Capture(TypedDict):
+        """A global variable of an imported module that still holds what was replaced."""
+
+        module: str
+        variable: str
+        original: str
+
+    class Status(TypedDict):
+        """What :func:`status` returns."""
+
+        installed: bool
+        names: list[NameStatus]
+        captured: list[Capture]
+        failures: dict[str, str]
+
+
+__all__ = ["REPLACED", "install", "is_installed", "is_supported", "status", "uninstall"]
+
+#: Standard module -> (the module that has ours, the names that are replaced).
+#: ``concurrent.futures`` comes after the submodules that it takes its names from.
+REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "threading": ("oxthreads.threading", ("Lock", "Event", "Thread")),
+    "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue")),
+    "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future",)),
+    "concurrent.futures.thread": ("oxthreads.concurrent.futures", ("ThreadPoolExecutor",)),
+    "concurrent.futures": ("oxthreads.concurrent.futures", ("Future", "ThreadPoolExecutor")),
+}
+
+#: Names that a standard module gets where it has none yet, if ours has one.
+ADDED: dict[str, tuple[str, ...]] = {"queue": ("ShutDown",)}
+
+#: Replaced class -> the standard subclasses that get ours as their base, so that
+#: ``isinstance(threading.main_thread(), threading.Thread)`` and the like stay true.
+REBASED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("threading", "Thread"): ("_MainThread", "_DummyThread", "Timer"),
+}
+
+#: Module -> the replaced name that it must see as the standard one while it is executed:
+#: its InterpreterPoolExecutor (3.14) relies on how the standard executor starts its workers.
+STANDARD_BASE: dict[str, tuple[str, str]] = {
+    "concurrent.futures.interpreter": ("concurrent.futures.thread", "ThreadPoolExecutor"),
+}
+
+#: The first Python of which nothing is known: there the standard library stays.
+FIRST_UNKNOWN_PYTHON = (3, 16)
+
+_SOURCES = frozenset(source for source, _ in REPLACED.values())
+_WATCHED = _SOURCES.union(REPLACED, STANDARD_BASE)
+_MISSING = object()
+
+# A leaf lock: nothing is imported under it. A thread that held it while it waits for the import
+# of a module would deadlock with one that imports this module and comes to patch it.
+_lock = RLock()
+_installed = False
+_quiet = False
+_said = False
+# Watched module being executed -> the thread that executes it.
+_executing: dict[str, int] = {}
+# What has been patched, and what stood there: _MISSING for a name that was added.
+_patched: dict[str, ModuleType] = {}
+_originals: dict[tuple[str, str], object] = {}
+_rebased: list[tuple[type, type, type]] = []
+_failures: dict[str, str] = {}
+
+
+def is_supported() -> bool:
+    """Whether this version of Python is one that the patch knows."""
+    return sys.version_info < FIRST_UNKNOWN_PYTHON
+
+
+def is_installed() -> bool:
+    """Whether the patch is installed; :func:`status` says what it reached."""
+    return _installed
+
+
+def install(*, quiet: bool = False) -> bool:
+    """Replace the standard names by ours, now and in every module imported from now on.
+
+    Returns whether the patch is installed. It is not on a Python that is not known yet: then the
+    standard library stays, and one line on standard error says so, once in a process, unless
+    *quiet*. The same line is written later if a module of ours cannot be imported when its turn
+    comes. Installing twice does nothing. Raises nothing.
+    """
+    global _installed, _quiet
+    if not is_supported():
+        if not quiet:
+            version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            _say_once(f"Python {version} is not known to this version; the standard library stays")
+        return False
+    with _lock:
+        if _installed:
+            return True
+        _installed, _quiet = True, quiet
+        sys.meta_path.insert(0, _finder)
+    _patch_what_is_ready()
+    return True
+
+
+def uninstall() -> None:
+    """Put the standard names back wherever ours are found, and watch imports no longer.
+
+    Objects made in between stay what they are. A name that somebody else has replaced since is
+    left alone. Does nothing if the patch is not installed. Raises nothing.
+    """
+    global _installed
+    with _lock:
+        if not _installed:
+            return
+        _installed = False
+        if _finder in sys.meta_path:
+            sys.meta_path.remove(_finder)
+        for cls, ours, original in _rebased:
+            _swap_base(cls, ours, original)
+        for target, module in _patched.items():
+            source, names = REPLACED[target]
+            for name in names + ADDED.get(target, ()):
+                ours = getattr(sys.modules[source], name, _MISSING)
+                if vars(module).get(name, _MISSING) is ours is not _MISSING:
+                    _restore(module, name, _originals.get((target, name), _MISSING))
+        for record in (_patched, _originals, _rebased, _failures):
+            record.clear()
+
+
+def status() -> Status:
+    """What is active in this process: JSON-ready, and true of the modules as they are now.
+
+    ``names`` has an entry for each replaced name; ``captured`` lists the variables of imported
+    modules that hold an original, as after ``from threading import Lock`` before the patch;
+    ``failures`` says why a module could not be patched. Raises nothing.
+    """
+    names: list[NameStatus] = []
+    for target, (source, attributes) in REPLACED.items():
+        module, ours = sys.modules.get(target), sys.modules.get(source)
+        for name in attributes:
+            if module is None:
+                state: Literal["active", "pending", "standard"] = "pending" if _installed else "standard"
+            else:
+                # getattr, as a program would: concurrent.futures finds its executors when asked.
+                found = getattr(module, name, None)
+                state = "active" if ours is not None and found is getattr(ours, name) else "standard"
+            names.append({"module": target, "name": name, "state": state})
+    return {
+        "installed": _installed,
+        "names": names,
+        "captured": _captured(),
+        "failures": dict(_failures),
+    }
+
+
+def _captured() -> list[Capture]:
+    with _lock:
+        originals = {
+            id(value): ".".join(key) for key, value in reversed(_originals.items()) if value is not _MISSING
+        }
+    # The standard modules' own private aliases are no captures: they are meant to stay.
+    own = _WATCHED.union(("_thread", __name__))
+    return [
+        {"module": name, "variable": variable, "original": originals[id(value)]}
+        for name, module in sorted(sys.modules.items())
+        if name not in own and isinstance(module, type(sys))
+        for variable, value in list(vars(module).items())
+        if id(value) in originals
+    ]
+
+
+def _patch_what_is_ready() -> None:
+    """Patch each module that is imported, and of which ours can be imported now."""
+    for target in REPLACED:
+        if _installed and _is_ready(target):
+            try:
+                __import__(REPLACED[target][0])
+                with _lock:
+                    if _installed and _is_ready(target):
+                        _patch(target)
+            except Exception as error:
+                # Whatever is broken in ours must not break a program's `import queue`.
+                _failures[target] = f"{type(error).__name__}: {error}"
+                if not _quiet:
+                    _say_once(f"the standard {target} stays ({_failures[target]})")
+
+
+def _is_ready(target: str) -> bool:
+    if target in _patched or target in _failures or not _is_standard(target, sys.modules.get(target)):
+        return False
+    # A submodule waits for its package, whose names are not all there while it is executed, and
+    # which ours may want to import from.
+    package = target.rpartition(".")[0]
+    if target in _executing or package in _executing:
+        return False
+    # Ours imports the very module that it replaces. Who does that import in this thread patches
+    # as soon as ours is complete; if another thread does, `__import__` waits for it.
+    return _executing.get(REPLACED[target][0]) != get_ident()
+
+
+def _patch(target: str) -> None:
+    source, names = REPLACED[target]
+    module, ours = sys.modules[target], sys.modules[source]
+    replacements = {name: getattr(ours, name) for name in names}
+    for name in ADDED.get(target, ()):
+        if not hasattr(module, name) and hasattr(ours, name):
+            replacements[name] = getattr(ours, name)
+    for name, replacement in replacements.items():
+        original = vars(module).get(name, _MISSING)
+        if original is replacement or (original is _MISSING and name in names):
+            continue  # concurrent.futures takes the name from its submodule when first asked for it
+        for subclass in REBASED.get((target, name), ()):
+            cls = getattr(module, subclass)
+            _swap_base(cls, original, replacement)
+            _rebased.append((cls, replacement, original))  # type: ignore[arg-type]
+        _originals[target, name] = original
+        setattr(module, name, replacement)
+    _patched[target] = module
+
+
+def _swap_base(cls: type, old: object, new: type) -> None:
+    cls.__bases__ = tuple(new if base is old else base for base in cls.__bases__)
+
+
+def _restore(module: ModuleType, name: str, original: object) -> None:
+    if original is _MISSING:
+        delattr(module, name)
+    else:
+        setattr(module, name, original)
+
+
+def _is_standard(name: str, module: ModuleType | None) -> bool:
+    return module is not None and _is_standard_origin(name, getattr(module.__spec__, "origin", None))
+
+
+def _is_standard_origin(name: str, origin: str | None) -> bool:
+    """Whether *origin* is the standard library's *name*, and not, say, a script's own queue.py."""
+    if origin is None or os.__file__ is None:
+        return False
+    stem = os.path.splitext(origin)[0].removesuffix(os.sep + "__init__")
+    return stem == os.path.join(os.path.dirname(os.__file__), *name.split("."))
+
+
+def _say_once(message: str) -> None:
+    global _said
+    if not _said and sys.stderr is not None:
+        _said = True
+        sys.stderr.write(f"oxthreads: {message}\n")
+
+
+class _Finder:
+    """Finds the watched modules as the other finders do, and has them patched once executed."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _WATCHED:
+            return None
+        finders = list(sys.meta_path)
+        # Those before this one have been asked, and had no answer.
+        later = finders[finders.index(self) + 1 :] if self in finders else finders
+        for finder in later:
+            find_spec = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find_spec(name, path, target) if find_spec else None
+            if spec is not None:
+                watched = name not in REPLACED or _is_standard_origin(name, spec.origin)
+                if watched and hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None
+
+
+class _Loader:
+    """Stands in for a module's loader until the module is executed, then leaves it in its place."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._before(module)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            self._after(module)
+
+    # The import system leaves its own frames out of the traceback of a module that fails, and
+    # tells them by these two names. So that of a failing standard module looks as it always does.
+    exec_module.__code__ = exec_module.__code__.replace(
+        co_filename="<frozen importlib._bootstrap>", co_name="_call_with_frames_removed"
+    )
+
+    def _before(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        with _lock:
+            _executing[module.__name__] = get_ident()
+            if _patched.get(module.__name__) is module:
+                del _patched[module.__name__]  # a reload: its names are about to be new ones
+        self._show(module.__name__, original=True)
+
+    def _after(self, module: ModuleType) -> None:
+        self._show(module.__name__, original=False)
+        _executing.pop(module.__name__, None)
+        _patch_what_is_ready()
+
+    def _show(self, name: str, *, original: bool) -> None:
+        if name in STANDARD_BASE:
+            target, attribute = STANDARD_BASE[name]
+            with _lock:
+                # Another thread may see the standard class for a moment: it works as well.
+                if target in _patched:
+                    ours = getattr(sys.modules[REPLACED[target][0]], attribute)
+                    shown = _originals.get((target, attribute), ours) if original else ours
+                    setattr(_patched[target], attribute, shown)
+
+
+_finder = _Finder()

@@ -1,0 +1,254 @@
+//! `ThreadPoolExecutor`, and the queue between it and its workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::argument::Argument;
+use super::future::Future;
+use super::{detach, errors, standard_form, user_code};
+use crate::primitives::deadline::Deadline;
+use crate::primitives::future::Outcome;
+use crate::primitives::pool::{Pool, Staffing, SubmitError};
+
+/// Set once the interpreter is about to exit, after which no executor takes calls.
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// Have every executor refuse calls from now on: the interpreter exits.
+#[pyfunction]
+pub(crate) fn close_executors() {
+    EXITING.store(true, Ordering::SeqCst);
+}
+
+/// A call that was submitted.
+struct Job {
+    future: Py<Future>,
+    function: Py<PyAny>,
+    arguments: Py<PyTuple>,
+    keywords: Option<Py<PyDict>>,
+}
+
+impl Job {
+    /// Runs the call, unless it was cancelled, and sets its future.
+    fn run(self, py: Python<'_>) -> PyResult<()> {
+        let future = self.future.into_bound(py);
+        if !Future::begin(&future)? {
+            return Ok(());
+        }
+        let outcome = user_code::call(
+            self.function.bind(py),
+            self.arguments.bind(py),
+            self.keywords.as_ref().map(|keywords| keywords.bind(py)),
+        );
+        Future::finish(
+            &future,
+            match outcome {
+                Ok(value) => Outcome::Value(value.unbind()),
+                Err(error) => Outcome::Error(error.into_value(py).into_any()),
+            },
+        )
+    }
+}
+
+/// A call taken out of the queue unrun, with the future that it was to set.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+pub(crate) struct WorkItem {
+    /// The future of the call.
+    #[pyo3(get)]
+    future: Py<Future>,
+}
+
+/// The pending calls of an executor: what its _work_queue is.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+pub(crate) struct WorkQueue {
+    pool: Arc<Pool<Job>>,
+}
+
+/// So many calls may run before other threads are let in, should the calls execute no bytecode.
+const CALLS_BETWEEN_PASSES: u32 = 32;
+
+#[pymethods]
+impl WorkQueue {
+    /// Run pending calls, in this thread, until there are none and the queue is closed.
+    fn work(&self, py: Python<'_>) -> PyResult<()> {
+        for count in 1_u32.. {
+            let job = match self.pool.try_take() {
+                Some(job) => job,
+                None => match detach::wait(py, &mut self.pool.take(), Deadline::NEVER)? {
+                    Some(Some(job)) => job,
+                    _ => break,
+                },
+            };
+            if let Err(error) = job.run(py) {
+                report(py, error)?;
+            }
+            if count.is_multiple_of(CALLS_BETWEEN_PASSES) {
+                detach::pass(py);
+            }
+        }
+        Ok(())
+    }
+
+    /// Give up a worker's place: it ends, or could not be started.
+    fn leave(&self) {
+        self.pool.leave();
+    }
+
+    /// The number of pending calls.
+    fn qsize(&self) -> usize {
+        self.pool.pending()
+    }
+
+    /// Whether no call is pending.
+    fn empty(&self) -> bool {
+        self.pool.pending() == 0
+    }
+
+    /// Close the queue: the workers leave once no call is pending. The item can only be None.
+    #[pyo3(signature = (item, block=Argument::Absent, timeout=Argument::Absent),
+           text_signature = "($self, item, block=True, timeout=None)")]
+    fn put(&self, item: Argument<'_>, block: Argument<'_>, timeout: Argument<'_>) -> PyResult<()> {
+        let _ = (block, timeout);
+        match item {
+            Argument::Given(item) if !item.is_none() => {
+                Err(pyo3::exceptions::PyTypeError::new_err(
+                    "calls are submitted to the executor, not put into its queue",
+                ))
+            }
+            _ => {
+                self.pool.close();
+                Ok(())
+            }
+        }
+    }
+
+    /// Take a pending call out, unrun.
+    ///
+    /// Raises queue.Empty if there is none.
+    fn get_nowait(&self, py: Python<'_>) -> PyResult<WorkItem> {
+        match self.pool.try_take() {
+            Some(job) => Ok(WorkItem { future: job.future }),
+            None => Err(errors::empty(py)),
+        }
+    }
+}
+
+/// A done callback raised what is no Exception, or somebody else has set the future: the pool
+/// goes on, and the standard logger hears of it in the standard words.
+fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
+    py.import("concurrent.futures._base")?
+        .getattr("LOGGER")?
+        .call_method("critical", ("Exception in worker",), Some(&keywords))?;
+    Ok(())
+}
+
+/// The native half of oxthreads.concurrent.futures.ThreadPoolExecutor.
+#[pyclass(
+    subclass,
+    frozen,
+    name = "ThreadPoolExecutor",
+    module = "oxthreads._oxthreads"
+)]
+pub(crate) struct ThreadPoolExecutor {
+    pool: Arc<Pool<Job>>,
+}
+
+impl Drop for ThreadPoolExecutor {
+    /// An executor that was dropped without a shutdown: its workers finish and go.
+    fn drop(&mut self) {
+        self.pool.close();
+    }
+}
+
+#[pymethods]
+impl ThreadPoolExecutor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(0)),
+        }
+    }
+
+    /// Have `fn(*args, **kwargs)` called by a worker thread; its Future.
+    ///
+    /// Raises RuntimeError after shutdown(), and once the interpreter exits; BrokenThreadPool if
+    /// the initializer of a worker failed.
+    #[pyo3(signature = (r#fn, /, *args, **kwargs), text_signature = "($self, fn, /, *args, **kwargs)")]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        static FUTURE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let py = slf.py();
+        if EXITING.load(Ordering::Relaxed) {
+            return slf.call_method0("_refuse_submission");
+        }
+        let future = FUTURE
+            .import(py, "oxthreads.concurrent.futures", "Future")?
+            .call0()?;
+        let job = Job {
+            future: future.cast::<Future>()?.clone().unbind(),
+            function: r#fn.unbind(),
+            arguments: args.unbind(),
+            keywords: kwargs.map(Bound::unbind),
+        };
+        match slf.get().pool.submit(job) {
+            Ok(Staffing::Enough) => Ok(future),
+            Ok(Staffing::Start) => {
+                slf.call_method0(intern!(py, "_adjust_thread_count"))?;
+                Ok(future)
+            }
+            Err((SubmitError::Closed, _)) => slf.call_method0("_refuse_submission"),
+            Err((SubmitError::Retired, job)) => {
+                let rest = job.arguments.into_bound(py).into_any();
+                let function = PyTuple::new(py, [job.function])?.into_any();
+                let arguments = function.add(rest)?.cast_into::<PyTuple>()?;
+                let keywords = job.keywords.map(|keywords| keywords.into_bound(py));
+                standard_form::call_with(slf, "submit", &arguments, keywords.as_ref())
+            }
+        }
+    }
+
+    /// The queue of pending calls.
+    #[getter]
+    fn _native_work_queue(&self) -> WorkQueue {
+        WorkQueue {
+            pool: Arc::clone(&self.pool),
+        }
+    }
+
+    /// Wait until no worker has a place: all have ended, and none is about to be started.
+    fn _wait_for_workers(&self, py: Python<'_>) -> PyResult<()> {
+        detach::wait(py, &mut self.pool.wait_for_workers(), Deadline::NEVER)?;
+        Ok(())
+    }
+
+    /// Leave submission to the standard class. What is pending here is still done.
+    fn _retire(&self) {
+        self.pool.retire();
+    }
+
+    #[getter]
+    fn _is_retired(&self) -> bool {
+        self.pool.is_retired()
+    }
+
+    #[getter(_max_workers)]
+    fn get_max_workers(&self) -> usize {
+        self.pool.capacity()
+    }
+
+    #[setter(_max_workers)]
+    fn set_max_workers(&self, max_workers: usize) {
+        self.pool.set_capacity(max_workers);
+    }
+}

@@ -1,0 +1,406 @@
+//! `Future`
+
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTimeoutError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use super::timeout::{self, Blocking};
+use super::{detach, errors, standard_form, user_code};
+use crate::primitives::Retired;
+use crate::primitives::future::{self as core, Outcome, Record, Refused, State};
+
+/// The native half of oxthreads.concurrent.futures.Future.
+#[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
+pub(crate) struct Future {
+    inner: core::Future<Py<PyAny>, Py<PyAny>>,
+}
+
+/// What a reader finds.
+enum Seen {
+    NotDone,
+    Cancelled,
+    Value(Py<PyAny>),
+    Error(Py<PyAny>),
+}
+
+fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>>) -> Seen {
+    match record.state {
+        State::Pending | State::Running => Seen::NotDone,
+        State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
+        State::Finished => match (&record.error, &record.value) {
+            (Some(error), _) => Seen::Error(error.clone_ref(py)),
+            (None, Some(value)) => Seen::Value(value.clone_ref(py)),
+            (None, None) => Seen::Value(py.None()),
+        },
+    }
+}
+
+/// The standard library's name of a state.
+fn name(state: State) -> &'static str {
+    match state {
+        State::Pending => "PENDING",
+        State::Running => "RUNNING",
+        State::Cancelled => "CANCELLED",
+        State::CancelledAndNotified => "CANCELLED_AND_NOTIFIED",
+        State::Finished => "FINISHED",
+    }
+}
+
+fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    LOGGER
+        .get_or_try_init(py, || {
+            py.import("concurrent.futures._base")?
+                .getattr("LOGGER")
+                .map(Bound::unbind)
+        })
+        .map(|logger| logger.bind(py).clone())
+}
+
+impl Future {
+    /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
+    fn await_outcome(
+        slf: &Bound<'_, Self>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Result<Seen, Option<f64>>> {
+        let py = slf.py();
+        let future = &slf.get().inner;
+        match future.with_native(|record| look(py, record)) {
+            Ok(Seen::NotDone) => {}
+            Ok(seen) => return Ok(Ok(seen)),
+            Err(Retired) => return Ok(Err(None)),
+        }
+        let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
+            return Ok(Ok(future.with(|record| look(py, record))));
+        };
+        match detach::wait(py, &mut future.wait(), deadline)? {
+            None => Ok(Ok(Seen::NotDone)),
+            Some(Ok(())) => Ok(Ok(future.with(|record| look(py, record)))),
+            Some(Err(Retired)) => Ok(Err(deadline.remaining().map(|left| left.as_secs_f64()))),
+        }
+    }
+
+    /// Begins the work: `false` if it was cancelled.
+    pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().inner.begin() {
+            Ok(begun) => Ok(begun),
+            Err(Refused::Retired) => {
+                standard_form::call(slf, "set_running_or_notify_cancel", (), None)?.extract()
+            }
+            Err(Refused::State(state)) => {
+                let address = slf.as_ptr().addr();
+                logger(slf.py())?.call_method1(
+                    "critical",
+                    ("Future %s in unexpected state: %s", address, name(state)),
+                )?;
+                Err(PyRuntimeError::new_err("Future in unexpected state"))
+            }
+        }
+    }
+
+    /// Ends the work and runs the callbacks.
+    pub(crate) fn finish(slf: &Bound<'_, Self>, outcome: Outcome<Py<PyAny>>) -> PyResult<()> {
+        match slf.get().inner.finish(outcome) {
+            Ok(callbacks) if callbacks.is_empty() => Ok(()),
+            Ok(callbacks) => Self::run_callbacks(slf, callbacks),
+            Err((Refused::State(state), _)) => {
+                let state = name(state);
+                let words = format!("{state}: {}", slf.repr()?);
+                Err(errors::invalid_state(slf.py(), words))
+            }
+            Err((Refused::Retired, Outcome::Value(value))) => {
+                standard_form::call(slf, "set_result", (value,), None).map(drop)
+            }
+            Err((Refused::Retired, Outcome::Error(error))) => {
+                standard_form::call(slf, "set_exception", (error,), None).map(drop)
+            }
+        }
+    }
+
+    fn run_callbacks(slf: &Bound<'_, Self>, callbacks: Vec<Py<PyAny>>) -> PyResult<()> {
+        callbacks
+            .into_iter()
+            .try_for_each(|callback| Self::run_callback(slf, callback.bind(slf.py())))
+    }
+
+    fn run_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let arguments = PyTuple::new(py, [slf])?;
+        let Err(error) = user_code::call(callback, &arguments, None) else {
+            return Ok(());
+        };
+        if !error.is_instance_of::<PyException>(py) {
+            return Err(error);
+        }
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
+        logger(py)?.call_method(
+            "error",
+            ("exception calling callback for %r", slf),
+            Some(&keywords),
+        )?;
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Future {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        Self {
+            inner: core::Future::new(),
+        }
+    }
+
+    fn __init__(&self) {}
+
+    /// The result of the call, waiting for it if need be.
+    ///
+    /// timeout: wait at most so many seconds; None means without end.
+    ///
+    /// Raises what the call raised, CancelledError if it was cancelled, TimeoutError if it was
+    /// not done in time.
+    #[pyo3(signature = (timeout=None))]
+    fn result<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match Self::await_outcome(slf, timeout)? {
+            Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
+            Ok(Seen::Error(error)) => Err(errors::raise(error.bind(py))),
+            Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
+            Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
+            Err(None) => standard_form::call(slf, "result", (timeout,), None),
+            Err(left) => standard_form::call(slf, "result", (left,), None),
+        }
+    }
+
+    /// The exception that the call raised, waiting for it if need be; None if it returned.
+    ///
+    /// timeout: wait at most so many seconds; None means without end.
+    ///
+    /// Raises CancelledError if it was cancelled, TimeoutError if it was not done in time.
+    #[pyo3(signature = (timeout=None))]
+    fn exception<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match Self::await_outcome(slf, timeout)? {
+            Ok(Seen::Value(_)) => Ok(py.None().into_bound(py)),
+            Ok(Seen::Error(error)) => Ok(error.into_bound(py)),
+            Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
+            Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
+            Err(None) => standard_form::call(slf, "exception", (timeout,), None),
+            Err(left) => standard_form::call(slf, "exception", (left,), None),
+        }
+    }
+
+    /// Whether the call was cancelled.
+    fn cancelled(&self) -> bool {
+        self.inner.with(|record| record.state.is_cancelled())
+    }
+
+    /// Whether the call is being executed.
+    fn running(&self) -> bool {
+        self.inner.with(|record| record.state == State::Running)
+    }
+
+    /// Whether the call was cancelled or has ended.
+    fn done(&self) -> bool {
+        self.inner.with(|record| record.state.is_done())
+    }
+
+    /// Cancel the call unless it has begun; whether it is cancelled.
+    fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().inner.cancel() {
+            Ok(callbacks) => Self::run_callbacks(slf, callbacks).map(|()| true),
+            Err(Refused::State(_)) => Ok(false),
+            Err(Refused::Retired) => standard_form::call(slf, "cancel", (), None)?.extract(),
+        }
+    }
+
+    /// Have `fn(future)` called once the call is cancelled or has ended: at once if it has.
+    ///
+    /// Callbacks run in the order they were added, in a thread of this process. An Exception
+    /// that one raises is logged and ignored.
+    #[pyo3(signature = (r#fn))]
+    fn add_done_callback(slf: &Bound<'_, Self>, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
+        let callback = r#fn.clone().unbind();
+        let added = slf.get().inner.with_native(|record| {
+            if record.state.is_done() {
+                Some(callback)
+            } else {
+                record.callbacks.push(callback);
+                None
+            }
+        });
+        match added {
+            Ok(None) => Ok(()),
+            Ok(Some(callback)) => Self::run_callback(slf, callback.bind(slf.py())),
+            Err(Retired) => standard_form::call(slf, "add_done_callback", (r#fn,), None).map(drop),
+        }
+    }
+
+    /// Mark the call as running: for executors. False if it was cancelled: it must not be run.
+    ///
+    /// Raises RuntimeError if it was begun or ended before.
+    fn set_running_or_notify_cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::begin(slf)
+    }
+
+    /// Set what the call returned: for executors.
+    ///
+    /// Raises InvalidStateError if it was cancelled or has ended.
+    fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
+        Self::finish(slf, Outcome::Value(result))
+    }
+
+    /// Set what the call raised: for executors.
+    ///
+    /// Raises InvalidStateError if it was cancelled or has ended.
+    fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
+        Self::finish(slf, Outcome::Error(exception))
+    }
+
+    /// Leave the waiting to the standard class, whose attributes are given; the callbacks go
+    /// into `callbacks`. Its condition is held by the caller.
+    fn _retire(
+        slf: &Bound<'_, Self>,
+        attributes: &Bound<'_, PyDict>,
+        callbacks: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        standard_form::adopt(slf.as_any(), attributes)?;
+        slf.get()
+            .inner
+            .retire()
+            .into_iter()
+            .flatten()
+            .try_for_each(|callback| callbacks.append(callback))
+    }
+
+    #[getter(_state)]
+    fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        match self.inner.with(|record| record.state) {
+            State::Pending => intern!(py, "PENDING"),
+            State::Running => intern!(py, "RUNNING"),
+            State::Cancelled => intern!(py, "CANCELLED"),
+            State::CancelledAndNotified => intern!(py, "CANCELLED_AND_NOTIFIED"),
+            State::Finished => intern!(py, "FINISHED"),
+        }
+        .clone()
+    }
+
+    #[setter(_state)]
+    fn set_state(slf: &Bound<'_, Self>, state: &str) -> PyResult<()> {
+        let known = [
+            State::Pending,
+            State::Running,
+            State::Cancelled,
+            State::CancelledAndNotified,
+            State::Finished,
+        ];
+        let Some(state) = known.into_iter().find(|known| name(*known) == state) else {
+            let words = format!("{state:?} is no state of a Future");
+            return Err(pyo3::exceptions::PyValueError::new_err(words));
+        };
+        Self::take_standard_form(slf)?;
+        slf.get().inner.with(|record| record.state = state);
+        Ok(())
+    }
+
+    #[getter(_result)]
+    fn get_result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.inner
+            .with(|record| record.value.as_ref().map(|value| value.clone_ref(py)))
+    }
+
+    #[setter(_result)]
+    fn overwrite_result(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
+        Self::take_standard_form(slf)?;
+        let former = slf
+            .get()
+            .inner
+            .with(|record| std::mem::replace(&mut record.value, result));
+        drop(former);
+        Ok(())
+    }
+
+    #[getter(_exception)]
+    fn get_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.inner
+            .with(|record| record.error.as_ref().map(|error| error.clone_ref(py)))
+    }
+
+    #[setter(_exception)]
+    fn overwrite_exception(slf: &Bound<'_, Self>, exception: Option<Py<PyAny>>) -> PyResult<()> {
+        Self::take_standard_form(slf)?;
+        let former = slf
+            .get()
+            .inner
+            .with(|record| std::mem::replace(&mut record.error, exception));
+        drop(former);
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let class = slf.get_type().name()?;
+        let address = slf.as_ptr().addr();
+        let (state, seen) = slf
+            .get()
+            .inner
+            .with(|record| (record.state, look(py, record)));
+        let state = match state {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Cancelled | State::CancelledAndNotified => "cancelled",
+            State::Finished => "finished",
+        };
+        let outcome = match seen {
+            Seen::NotDone | Seen::Cancelled => String::new(),
+            Seen::Value(value) => format!(" returned {}", value.bind(py).get_type().name()?),
+            Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
+        };
+        Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.inner.with(|record| {
+            visit.call(&record.value)?;
+            visit.call(&record.error)?;
+            record
+                .callbacks
+                .iter()
+                .try_for_each(|callback| visit.call(callback))
+        })
+    }
+
+    fn __clear__(&self) {
+        let garbage = self.inner.with(|record| {
+            (
+                record.value.take(),
+                record.error.take(),
+                std::mem::take(&mut record.callbacks),
+            )
+        });
+        drop(garbage);
+    }
+}
+
+impl Future {
+    /// Writing to the standard internals is for the standard form only: there, whoever writes
+    /// holds the condition.
+    fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().inner.with_native(|_| ()).is_ok() {
+            slf.call_method0("_take_standard_form")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! The Python module: translates between Python and [`crate::primitives`], and decides nothing.
+//!
+//! # Rules
+//!
+//! * Only [`detach`] lets go of the interpreter to block, and only it looks at signals.
+//! * Python code that users wrote is called through [`user_code`], because a daemon thread may
+//!   be ended inside it when the interpreter exits.
+//! * Nothing of Python happens inside a leaf lock but counting references up: what is to be
+//!   dropped is taken out first.
+//! * A class here is the native half of a Python class that also derives from the standard one.
+//!   Where the standard internals are reached for, the object takes its *standard form*: the
+//!   primitive is retired, and the methods of the standard class serve from then on.
+
+use pyo3::prelude::*;
+
+mod argument;
+mod detach;
+mod errors;
+mod executor;
+mod future;
+mod queue;
+mod standard_form;
+mod threading;
+mod timeout;
+mod user_code;
+
+/// The native half of oxthreads; use `oxthreads.threading`, `oxthreads.queue` and
+/// `oxthreads.concurrent.futures`.
+#[pymodule]
+mod _oxthreads {
+    use super::{Bound, PyModule, PyResult};
+
+    #[pymodule_export]
+    use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, close_executors};
+    #[pymodule_export]
+    use super::future::Future;
+    #[pymodule_export]
+    use super::queue::Queue;
+    #[pymodule_export]
+    use super::threading::{Event, Lock};
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::primitives::waiter::follow_forks();
+        Ok(())
+    }
+}

@@ -1,0 +1,364 @@
+//! `Queue`
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+
+use super::argument::Argument;
+use super::threading::Lock;
+use super::timeout;
+use super::{detach, errors, standard_form};
+use crate::primitives::Retired;
+use crate::primitives::deadline::Deadline;
+use crate::primitives::queue::{self as core, GetError, PutError, TaskDoneError};
+use crate::primitives::sync::Mutex;
+
+/// The native half of oxthreads.queue.Queue.
+#[pyclass(subclass, frozen, name = "Queue", module = "oxthreads._oxthreads")]
+pub(crate) struct Queue {
+    inner: core::Queue<Py<PyAny>>,
+    /// A maximum size that is no plain int of 64 bits, as it was given.
+    unusual_maxsize: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Queue {
+    /// Whether no subclass can have changed what a method calls on itself.
+    fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let plain = CLASS.import(slf.py(), "oxthreads.queue", "Queue")?;
+        Ok(slf.get_type().is(plain))
+    }
+
+    fn put_item(
+        slf: &Bound<'_, Self>,
+        item: Bound<'_, PyAny>,
+        block: bool,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        if block
+            && let Some(timeout) = timeout
+            && queue.capacity() > 0
+        {
+            timeout::check_of_queue(timeout)?;
+        }
+        let refused = match queue.try_put(item.clone().unbind()) {
+            Ok(()) => return Ok(()),
+            Err(PutError::Full(refused)) if block => refused,
+            Err(error) => return Self::put_refused(slf, error, block, timeout),
+        };
+        let Some(deadline) = deadline_of(timeout)? else {
+            return Err(errors::full(py));
+        };
+        match detach::wait(py, &mut queue.put(refused), deadline)? {
+            Some(Ok(())) => Ok(()),
+            None => Err(errors::full(py)),
+            Some(Err(error)) => {
+                let left = remaining(py, deadline)?;
+                Self::put_refused(slf, error, block, left.as_ref())
+            }
+        }
+    }
+
+    #[cold]
+    fn put_refused(
+        slf: &Bound<'_, Self>,
+        error: PutError<Py<PyAny>>,
+        block: bool,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        match error {
+            PutError::Full(_) => Err(errors::full(slf.py())),
+            PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
+            PutError::Retired(item) => {
+                standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
+            }
+        }
+    }
+
+    fn get_item<'py>(
+        slf: &Bound<'py, Self>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        if block && let Some(timeout) = timeout {
+            timeout::check_of_queue(timeout)?;
+        }
+        match queue.try_get() {
+            Ok(item) => return Ok(item.into_bound(py)),
+            Err(GetError::Empty) if block => {}
+            Err(error) => return Self::get_refused(slf, error, block, timeout),
+        }
+        let Some(deadline) = deadline_of(timeout)? else {
+            return Err(errors::empty(py));
+        };
+        match detach::wait(py, &mut queue.get(), deadline)? {
+            Some(Ok(item)) => Ok(item.into_bound(py)),
+            None => Err(errors::empty(py)),
+            Some(Err(error)) => {
+                let left = remaining(py, deadline)?;
+                Self::get_refused(slf, error, block, left.as_ref())
+            }
+        }
+    }
+
+    #[cold]
+    fn get_refused<'py>(
+        slf: &Bound<'py, Self>,
+        error: GetError,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match error {
+            GetError::Empty => Err(errors::empty(slf.py())),
+            GetError::ShutDown => Err(errors::shut_down(slf.py())),
+            GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
+        }
+    }
+}
+
+/// `None`: a timeout of zero.
+fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>> {
+    match timeout {
+        None => Ok(Some(Deadline::NEVER)),
+        Some(timeout) => timeout::positive(timeout),
+    }
+}
+
+/// What is left of a wait, as an argument for the standard class.
+fn remaining(py: Python<'_>, deadline: Deadline) -> PyResult<Option<Bound<'_, PyAny>>> {
+    deadline
+        .remaining()
+        .map(|left| Ok(left.as_secs_f64().into_pyobject(py)?.into_any()))
+        .transpose()
+}
+
+#[pymethods]
+impl Queue {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        Self {
+            inner: core::Queue::new(0),
+            unusual_maxsize: Mutex::new(None),
+        }
+    }
+
+    #[pyo3(signature = (maxsize=Argument::Absent))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
+        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+            slf.get().inner.retire();
+            let maxsize = match maxsize {
+                Argument::Absent => 0_i64.into_pyobject(slf.py())?.into_any(),
+                Argument::Given(maxsize) => maxsize,
+            };
+            standard_form::call(slf, "__init__", (maxsize,), None)?;
+            return Ok(());
+        }
+        match maxsize {
+            Argument::Absent => Ok(()),
+            Argument::Given(maxsize) => Self::set_maxsize(slf, maxsize),
+        }
+    }
+
+    /// Put an item into the queue, waiting for room if need be.
+    ///
+    /// block: if false, do not wait.
+    /// timeout: wait at most so many seconds; None means without end.
+    ///
+    /// Raises queue.Full if there was no room in time, queue.ShutDown if the queue was shut
+    /// down, ValueError for a negative timeout.
+    #[pyo3(signature = (item, block=Argument::Absent, timeout=None),
+           text_signature = "($self, item, block=True, timeout=None)")]
+    fn put(
+        slf: &Bound<'_, Self>,
+        item: Bound<'_, PyAny>,
+        block: Argument<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        Self::put_item(slf, item, block.is_true_or(true)?, timeout)
+    }
+
+    /// Remove and return the item that was put first, waiting for one if need be.
+    ///
+    /// block: if false, do not wait.
+    /// timeout: wait at most so many seconds; None means without end.
+    ///
+    /// Raises queue.Empty if there was none in time, queue.ShutDown if the queue was shut down
+    /// and is empty, ValueError for a negative timeout.
+    #[pyo3(signature = (block=Argument::Absent, timeout=None),
+           text_signature = "($self, block=True, timeout=None)")]
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        block: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::get_item(slf, block.is_true_or(true)?, timeout)
+    }
+
+    /// put(item, block=False)
+    fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
+        if Self::is_plain(slf)? {
+            return Self::put_item(slf, item, false, None);
+        }
+        slf.call_method1("put", (item, false)).map(drop)
+    }
+
+    /// get(block=False)
+    fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if Self::is_plain(slf)? {
+            return Self::get_item(slf, false, None);
+        }
+        slf.call_method1("get", (false,))
+    }
+
+    /// The number of items. It may have changed by the time it is looked at.
+    fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if slf.get().inner.is_retired() {
+            return standard_form::call(slf, "qsize", (), None);
+        }
+        Ok(slf.get().inner.len().into_pyobject(slf.py())?.into_any())
+    }
+
+    /// Whether there are no items. It may have changed by the time it is looked at.
+    fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        if slf.get().inner.is_retired() {
+            return standard_form::call(slf, "empty", (), None)?.extract();
+        }
+        Ok(slf.get().inner.is_empty())
+    }
+
+    /// Whether maxsize items are there. It may have changed by the time it is looked at.
+    fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        if slf.get().inner.is_retired() {
+            return standard_form::call(slf, "full", (), None)?.extract();
+        }
+        Ok(slf.get().inner.is_full())
+    }
+
+    /// Say that the task of an item that was got is done.
+    ///
+    /// Raises ValueError if that was said more often than items were put.
+    fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().inner.task_done() {
+            Ok(()) => Ok(()),
+            Err(TaskDoneError::TooMany) => Err(pyo3::exceptions::PyValueError::new_err(
+                "task_done() called too many times",
+            )),
+            Err(TaskDoneError::Retired) => {
+                standard_form::call(slf, "task_done", (), None).map(drop)
+            }
+        }
+    }
+
+    /// Wait until the task of every item that was put is done.
+    fn join(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let queue = &slf.get().inner;
+        match detach::wait(slf.py(), &mut queue.join(), Deadline::NEVER)? {
+            Some(Err(Retired)) => standard_form::call(slf, "join", (), None).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shut the queue down: put() raises queue.ShutDown from now on, get() once the queue is
+    /// empty, and so do those that wait in them.
+    ///
+    /// immediate: drop the items first, each counted as a task done, so that get() raises at
+    /// once.
+    #[pyo3(signature = (immediate=false))]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
+        match slf.get().inner.shut_down(immediate) {
+            Ok(items) => {
+                drop(items);
+                Ok(())
+            }
+            Err(Retired) => standard_form::call(slf, "shutdown", (immediate,), None).map(drop),
+        }
+    }
+
+    /// Leave the items and the waiting to the standard class, whose attributes are given, the
+    /// item container among them; `mutex` is held meanwhile, so that nobody finds half of it.
+    fn _retire(
+        slf: &Bound<'_, Self>,
+        attributes: &Bound<'_, PyDict>,
+        container: &Bound<'_, PyAny>,
+        mutex: &Bound<'_, Lock>,
+    ) -> PyResult<()> {
+        mutex.get().primitive().try_acquire();
+        let result = standard_form::adopt(slf.as_any(), attributes).and_then(|()| {
+            for item in slf.get().inner.retire().into_iter().flatten() {
+                container.call_method1("append", (item,))?;
+            }
+            Ok(())
+        });
+        let _ = mutex.get().primitive().release();
+        result
+    }
+
+    #[getter]
+    fn get_maxsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let queue = slf.get();
+        if let Some(maxsize) = queue.unusual_maxsize.lock().as_ref() {
+            return Ok(maxsize.bind(py).clone());
+        }
+        Ok(queue.inner.capacity().into_pyobject(py)?.into_any())
+    }
+
+    #[setter]
+    fn set_maxsize(slf: &Bound<'_, Self>, maxsize: Bound<'_, PyAny>) -> PyResult<()> {
+        let queue = slf.get();
+        let usual = maxsize
+            .cast_exact::<PyInt>()
+            .ok()
+            .and_then(|maxsize| maxsize.extract::<i64>().ok());
+        let unusual = match usual {
+            Some(capacity) => {
+                queue.inner.set_capacity(capacity);
+                None
+            }
+            None => Some(maxsize.clone().unbind()),
+        };
+        if unusual.is_some() && !queue.inner.is_retired() {
+            // Whatever compares with an int will do for the standard algorithm.
+            slf.call_method0("_take_standard_form")?;
+        }
+        let former = std::mem::replace(&mut *queue.unusual_maxsize.lock(), unusual);
+        drop(former);
+        Ok(())
+    }
+
+    #[getter]
+    fn get_unfinished_tasks(&self) -> i64 {
+        self.inner.unfinished()
+    }
+
+    #[setter]
+    fn set_unfinished_tasks(&self, unfinished: i64) {
+        self.inner.set_unfinished(unfinished);
+    }
+
+    #[getter]
+    fn get_is_shutdown(&self) -> bool {
+        self.inner.is_shut_down()
+    }
+
+    #[setter]
+    fn set_is_shutdown(&self, shut_down: bool) {
+        self.inner.set_shut_down(shut_down);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&*self.unusual_maxsize.lock())?;
+        self.inner.try_for_each(|item| visit.call(item))
+    }
+
+    fn __clear__(&self) {
+        drop(self.inner.take_items());
+    }
+}

@@ -1,0 +1,146 @@
+//! `Lock`
+
+use pyo3::prelude::*;
+
+use super::super::argument::Argument;
+use super::super::timeout::{self, Blocking};
+use super::super::{detach, errors};
+use crate::primitives::deadline::Deadline;
+use crate::primitives::lock as core;
+
+/// A lock that any thread may release.
+///
+/// Unlocked at first. Thread-safe; waiters are served in the order they came, except that a
+/// thread which finds the lock free takes it, until some waiter has lost that race and has
+/// waited for a millisecond: it is handed the lock at the next release.
+///
+/// Differences from threading.Lock: the bound on barging; and on Python 3.11 and 3.12, where
+/// threading.Lock is a function, this is a class.
+#[pyclass(frozen, weakref, name = "Lock", module = "oxthreads.threading")]
+pub(crate) struct Lock {
+    inner: core::Lock,
+}
+
+impl Lock {
+    /// The primitive, for those who hold the lock on an object's behalf.
+    pub(crate) fn primitive(&self) -> &core::Lock {
+        &self.inner
+    }
+
+    fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+        if self.inner.try_acquire() {
+            return Ok(true);
+        }
+        match blocking {
+            Blocking::No => Ok(false),
+            Blocking::Until(deadline) => {
+                Ok(detach::wait(py, &mut self.inner.acquire(), deadline)?.is_some())
+            }
+        }
+    }
+
+    fn release_held(&self) -> PyResult<()> {
+        self.inner
+            .release()
+            .map_err(|core::NotLocked| errors::release_unlocked_lock())
+    }
+}
+
+#[pymethods]
+impl Lock {
+    #[new]
+    fn new() -> Self {
+        Self {
+            inner: core::Lock::new(),
+        }
+    }
+
+    /// Lock the lock, waiting until it is free; whether it was locked here.
+    ///
+    /// blocking: if false, do not wait.
+    /// timeout: wait at most so many seconds; -1, the default, means without end.
+    ///
+    /// Raises ValueError for a timeout that is negative (other than -1), NaN, or given with
+    /// blocking=False; OverflowError for one above threading.TIMEOUT_MAX.
+    #[pyo3(signature = (blocking=Argument::Absent, timeout=Argument::Absent),
+           text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Argument<'_>,
+        timeout: Argument<'_>,
+    ) -> PyResult<bool> {
+        if matches!((&blocking, &timeout), (Argument::Absent, Argument::Absent)) {
+            return self.acquire_with(py, Blocking::Until(Deadline::NEVER));
+        }
+        let blocking = timeout::of_lock(py, &blocking, &timeout)?;
+        self.acquire_with(py, blocking)
+    }
+
+    /// Free the lock, whichever thread locked it.
+    ///
+    /// Raises RuntimeError if it is not locked.
+    fn release(&self) -> PyResult<()> {
+        self.release_held()
+    }
+
+    /// Whether the lock is locked.
+    fn locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    /// An old name of acquire().
+    #[pyo3(signature = (blocking=Argument::Absent, timeout=Argument::Absent),
+           text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire_lock(
+        &self,
+        py: Python<'_>,
+        blocking: Argument<'_>,
+        timeout: Argument<'_>,
+    ) -> PyResult<bool> {
+        self.acquire(py, blocking, timeout)
+    }
+
+    /// An old name of release().
+    fn release_lock(&self) -> PyResult<()> {
+        self.release_held()
+    }
+
+    /// An old name of locked().
+    fn locked_lock(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_with(py, Blocking::Until(Deadline::NEVER))
+    }
+
+    #[pyo3(signature = (_exc_type=Argument::Absent, _exc_value=Argument::Absent,
+                        _traceback=Argument::Absent),
+           text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
+    fn __exit__(
+        &self,
+        _exc_type: Argument<'_>,
+        _exc_value: Argument<'_>,
+        _traceback: Argument<'_>,
+    ) -> PyResult<()> {
+        self.release_held()
+    }
+
+    /// Unlock the lock in a forked child, where whoever held it may not exist.
+    fn _at_fork_reinit(&self) {
+        self.inner.reset();
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        let state = if slf.get().inner.is_locked() {
+            "locked"
+        } else {
+            "unlocked"
+        };
+        format!(
+            "<{state} oxthreads.threading.Lock object at {:p}>",
+            slf.as_ptr()
+        )
+    }
+}

@@ -1,0 +1,126 @@
+//! `blocking` and `timeout` arguments, with the standard library's messages.
+//!
+//! A plain `float` of seconds is converted here. Whatever else comes is shown to a lock of the
+//! standard library made for the purpose, so that refusals are those of the running version.
+
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyFloat;
+
+use super::argument::Argument;
+use crate::primitives::deadline::Deadline;
+
+/// Whether to wait, and until when.
+#[derive(Clone, Copy)]
+pub(crate) enum Blocking {
+    No,
+    Until(Deadline),
+}
+
+/// Below the maximum of every platform (Windows: 4,294,967 seconds).
+const SURELY_VALID: f64 = 4_000_000.0;
+
+/// The arguments of `Lock.acquire`.
+pub(crate) fn of_lock(
+    py: Python<'_>,
+    blocking: &Argument<'_>,
+    timeout: &Argument<'_>,
+) -> PyResult<Blocking> {
+    let forever = Blocking::Until(Deadline::NEVER);
+    match (blocking, timeout) {
+        (Argument::Absent, Argument::Absent) => Ok(forever),
+        (Argument::Absent, Argument::Given(timeout)) => Ok(match seconds(timeout, -1.0)? {
+            -1.0 => forever,
+            0.0 => Blocking::No,
+            seconds => until(seconds),
+        }),
+        (Argument::Given(blocking), timeout) => {
+            // Before 3.12 an integer is asked for, later a truth value: the standard lock knows.
+            let arguments = match timeout {
+                Argument::Absent => (blocking.clone(), (-1_i64).into_pyobject(py)?.into_any()),
+                Argument::Given(timeout) => (blocking.clone(), timeout.clone()),
+            };
+            if blocking.is_exact_instance_of::<pyo3::types::PyBool>() {
+                if !blocking.is_truthy()? {
+                    if let Argument::Given(_) = timeout {
+                        standard_lock(py)?.call_method1("acquire", &arguments)?;
+                    }
+                    return Ok(Blocking::No);
+                }
+                return of_lock(py, &Argument::Absent, timeout);
+            }
+            standard_lock(py)?.call_method1("acquire", &arguments)?;
+            if blocking.is_truthy()? {
+                of_lock(py, &Argument::Absent, timeout)
+            } else {
+                Ok(Blocking::No)
+            }
+        }
+    }
+}
+
+/// The argument of `Event.wait`, `Future.result` and `Condition.wait`: `None` waits for ever,
+/// zero and below do not wait.
+pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking> {
+    let Some(timeout) = timeout else {
+        return Ok(Blocking::Until(Deadline::NEVER));
+    };
+    if !timeout.gt(0)? {
+        return Ok(Blocking::No);
+    }
+    Ok(until(seconds(timeout, f64::MIN_POSITIVE)?))
+}
+
+/// The `timeout` of a queue's `put` and `get`, checked before anything is tried.
+pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
+    if timeout.lt(0)? {
+        return Err(PyValueError::new_err(
+            "'timeout' must be a non-negative number",
+        ));
+    }
+    Ok(())
+}
+
+/// The deadline of a queue's `timeout`, which was checked; `None` if there is nothing to wait.
+pub(crate) fn positive(timeout: &Bound<'_, PyAny>) -> PyResult<Option<Deadline>> {
+    match seconds(timeout, 0.0)? {
+        0.0 => Ok(None),
+        seconds => Ok(Some(deadline(seconds))),
+    }
+}
+
+/// The number of seconds, if it is at least `least`, or else what the standard lock makes of it.
+fn seconds(timeout: &Bound<'_, PyAny>, least: f64) -> PyResult<f64> {
+    if let Ok(number) = timeout.cast_exact::<PyFloat>() {
+        let number = number.value();
+        if (0.0..SURELY_VALID).contains(&number) && number >= least {
+            return Ok(number);
+        }
+    }
+    standard_lock(timeout.py())?.call_method1("acquire", (true, timeout))?;
+    timeout.extract()
+}
+
+fn until(seconds: f64) -> Blocking {
+    Blocking::Until(deadline(seconds))
+}
+
+fn deadline(seconds: f64) -> Deadline {
+    Duration::try_from_secs_f64(seconds).map_or(Deadline::NEVER, Deadline::after)
+}
+
+/// A free lock, of the standard library whatever is patched.
+fn standard_lock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static ALLOCATE_LOCK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    ALLOCATE_LOCK
+        .get_or_try_init(py, || {
+            py.import("_thread")?
+                .getattr("allocate_lock")
+                .map(Bound::unbind)
+        })?
+        .bind(py)
+        .call0()
+}

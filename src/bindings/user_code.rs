@@ -1,0 +1,61 @@
+//! Calls of Python code that may never come back.
+//!
+//! Before 3.14 (3.13.8) a daemon thread that asks for the interpreter while it is being finalized
+//! is ended by `pthread_exit`, which unwinds its stack. If a Rust frame lies below the Python
+//! code, that is an abort of the whole process. So the unwinding is stopped at the boundary:
+//! the thread sleeps there until the process is gone.
+
+use std::hint::black_box;
+use std::ptr;
+use std::time::Duration;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+type Call = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *mut ffi::PyObject,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+type UnwindingCall = unsafe extern "C-unwind" fn(
+    *mut ffi::PyObject,
+    *mut ffi::PyObject,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// Sleeps for ever when it is dropped by unwinding.
+struct SleepOnUnwind;
+
+impl Drop for SleepOnUnwind {
+    fn drop(&mut self) {
+        loop {
+            std::thread::sleep(Duration::MAX);
+        }
+    }
+}
+
+/// `callable(*arguments, **keywords)`.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn call<'py>(
+    callable: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the two types differ in that the second may unwind, which C code compiled with
+    // unwind tables, as CPython's is, does when its thread is ended. `black_box` keeps the
+    // compiler from seeing that it is the function declared not to unwind.
+    let unwinding: UnwindingCall = unsafe {
+        std::mem::transmute::<Call, UnwindingCall>(black_box(ffi::PyObject_Call as Call))
+    };
+    let keywords = keywords.map_or(ptr::null_mut(), Bound::as_ptr);
+    let guard = SleepOnUnwind;
+    // SAFETY: attached, as the arguments' lifetime shows; all are live objects of the types that
+    // PyObject_Call asks for, and `keywords` may be null.
+    let result = unsafe { unwinding(callable.as_ptr(), arguments.as_ptr(), keywords) };
+    std::mem::forget(guard);
+    // SAFETY: attached; PyObject_Call returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
+}

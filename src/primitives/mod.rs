@@ -1,0 +1,35 @@
+//! The family, a line each:
+//!
+//! * [`deadline`]: until when a wait may last, and how it ended.
+//! * [`waiter`]: the wait engine: a waiter, its parker, the ordered list of waiters.
+//! * [`lock`]: mutual exclusion, released by any thread.
+//! * [`event`]: a flag that threads wait for.
+//! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
+//! * [`future`]: a result that is set once.
+//! * [`pool`]: pending jobs and the workers that wait for them.
+//! * [`sync`]: the one place that names the locks and atomics underneath.
+//!
+//! # The locking rules
+//!
+//! The mutex inside a primitive is a *leaf lock*: it covers a few instructions, and under it
+//! nothing blocks, no other lock is taken, no foreign code runs and no item is dropped (its
+//! destructor may come back to the same object). What is to be woken or dropped is collected,
+//! the lock is released, and only then is it woken or dropped. Hence no thread can be found
+//! inside a leaf lock at a `fork()` made by a thread that holds Python's lock, and a re-entrant
+//! call from a destructor or a signal handler finds the lock free.
+//!
+//! How a wait and a wake meet is told in `README.md` beside this file.
+
+pub mod deadline;
+pub mod event;
+pub mod future;
+pub mod lock;
+pub mod pool;
+pub mod queue;
+pub mod sync;
+pub mod waiter;
+
+/// The primitive was retired: its owner has given it up for another implementation, to which the
+/// caller must turn. Whoever waited is woken to hear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retired;

@@ -1,0 +1,241 @@
+//! Pending jobs, and the workers that wait for them.
+//!
+//! The jobs travel in a crossbeam channel, which is only ever tried: an idle worker parks on its
+//! own waiter, so that a `fork()` leaves nothing behind in the channel's wait lists. A pool that
+//! was inherited through a fork starts anew: no workers, and none of the parent's jobs.
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::sync::{Arc, Mutex, MutexGuard};
+use super::waiter::{Operation, Ticket, Waiter, WaiterList, Wakes, generation};
+
+/// What has to follow a job's entry into the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staffing {
+    /// Nothing: a worker is there for it, or will come by.
+    Enough,
+    /// The caller has to start a worker, whose place is already taken.
+    Start,
+}
+
+/// Why a job was not taken in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The pool was closed.
+    Closed,
+    /// See [`super::Retired`].
+    Retired,
+}
+
+/// Jobs of type `J` and places for workers.
+pub struct Pool<J> {
+    state: Mutex<State<J>>,
+}
+
+struct State<J> {
+    jobs: (Sender<J>, Receiver<J>),
+    /// Workers that have found nothing to do.
+    idle: WaiterList,
+    /// Those who wait for the last worker to leave.
+    leavers: WaiterList,
+    /// Places taken: workers that run, and those about to be started.
+    workers: usize,
+    capacity: usize,
+    closed: bool,
+    retired: bool,
+    /// The process that the workers live in.
+    generation: u32,
+}
+
+impl<J> Pool<J> {
+    /// Without jobs or workers; at most `capacity` workers.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: unbounded(),
+                idle: WaiterList::new(),
+                leavers: WaiterList::new(),
+                workers: 0,
+                capacity,
+                closed: false,
+                retired: false,
+                generation: generation(),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<J>> {
+        let mut state = self.state.lock();
+        if state.generation != generation() {
+            state.begin_anew();
+        }
+        state
+    }
+
+    /// Takes a job in: an idle worker is woken, or else one is to be started, or else a busy one
+    /// will come for it.
+    ///
+    /// # Errors
+    /// The [`SubmitError`] that applies, with the job.
+    pub fn submit(&self, job: J) -> Result<Staffing, (SubmitError, J)> {
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        if state.retired {
+            return Err((SubmitError::Retired, job));
+        }
+        if state.closed {
+            return Err((SubmitError::Closed, job));
+        }
+        if let Err(refused) = state.jobs.0.send(job) {
+            // Cannot be: the receiver lives beside the sender.
+            return Err((SubmitError::Closed, refused.into_inner()));
+        }
+        let mut staffing = Staffing::Enough;
+        if let Some((worker, ())) = state.idle.pop() {
+            wakes.push(worker);
+        } else if state.workers < state.capacity {
+            state.workers += 1;
+            staffing = Staffing::Start;
+        }
+        drop(state);
+        wakes.wake();
+        Ok(staffing)
+    }
+
+    /// A job, if one is pending.
+    #[inline]
+    pub fn try_take(&self) -> Option<J> {
+        self.state().jobs.1.try_recv().ok()
+    }
+
+    /// A worker's wait for a job.
+    pub fn take(&self) -> Take<'_, J> {
+        Take {
+            pool: self,
+            ticket: Ticket::next(),
+        }
+    }
+
+    /// A worker's place becomes free: it ends, or could not be started.
+    pub fn leave(&self) {
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        state.workers = state.workers.saturating_sub(1);
+        if state.workers == 0 {
+            state.leavers.drain(&mut wakes);
+        }
+        drop(state);
+        wakes.wake();
+    }
+
+    /// The wait until no worker has a place.
+    pub fn wait_for_workers(&self) -> WaitForWorkers<'_, J> {
+        WaitForWorkers {
+            pool: self,
+            ticket: Ticket::next(),
+        }
+    }
+
+    /// No more jobs: workers leave once none is pending.
+    pub fn close(&self) {
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        state.closed = true;
+        state.idle.poke(&mut wakes);
+        drop(state);
+        wakes.wake();
+    }
+
+    /// Submission goes on elsewhere; what is pending here is still done, and workers then leave.
+    pub fn retire(&self) {
+        self.state().retired = true;
+        self.close();
+    }
+
+    /// Whether [`Pool::retire`] was called.
+    pub fn is_retired(&self) -> bool {
+        self.state().retired
+    }
+
+    /// At most this many workers.
+    pub fn capacity(&self) -> usize {
+        self.state().capacity
+    }
+
+    /// Changes the capacity: more workers are started as jobs come in, none is ended.
+    pub fn set_capacity(&self, capacity: usize) {
+        self.state().capacity = capacity;
+    }
+
+    /// How many jobs are pending.
+    pub fn pending(&self) -> usize {
+        self.state().jobs.1.len()
+    }
+}
+
+impl<J> State<J> {
+    fn begin_anew(&mut self) {
+        self.generation = generation();
+        self.workers = 0;
+        self.idle = WaiterList::new();
+        self.leavers = WaiterList::new();
+        // The parent runs these jobs. Dropping them here would run destructors under the leaf
+        // lock, and in a process that never had them.
+        std::mem::forget(std::mem::replace(&mut self.jobs, unbounded()));
+    }
+}
+
+/// A worker's wait for a job.
+pub struct Take<'a, J> {
+    pool: &'a Pool<J>,
+    ticket: Ticket,
+}
+
+impl<J> Operation for Take<'_, J> {
+    /// `None`: there is nothing left to do, for good.
+    type Output = Option<J>;
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
+        let mut state = self.pool.state();
+        if let Ok(job) = state.jobs.1.try_recv() {
+            return Some(Some(job));
+        }
+        if state.closed {
+            return Some(None);
+        }
+        state.idle.join(self.ticket, waiter, ());
+        None
+    }
+
+    fn leave(&mut self) -> Option<Self::Output> {
+        // Taken out means only to look again: a busy worker may have been quicker.
+        self.pool.state().idle.leave(self.ticket);
+        None
+    }
+}
+
+/// A wait until no worker has a place.
+pub struct WaitForWorkers<'a, J> {
+    pool: &'a Pool<J>,
+    ticket: Ticket,
+}
+
+impl<J> Operation for WaitForWorkers<'_, J> {
+    type Output = ();
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
+        let mut state = self.pool.state();
+        if state.workers == 0 {
+            return Some(());
+        }
+        state.leavers.join(self.ticket, waiter, ());
+        None
+    }
+
+    fn leave(&mut self) -> Option<()> {
+        match self.pool.state().leavers.leave(self.ticket) {
+            Some(()) => None,
+            None => Some(()),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The one place that names the locks and atomics underneath: parking_lot and `std`, or loom's
+//! under `cfg(loom)`, so that a model checker can drive the primitives.
+
+#[cfg(not(loom))]
+mod platform {
+    pub use parking_lot::{Mutex, MutexGuard};
+    pub use std::sync::Arc;
+    pub use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+    use parking_lot::RawMutex;
+    use parking_lot::lock_api::RawMutex as _;
+    use std::cell::UnsafeCell;
+    use std::ops::{Deref, DerefMut};
+
+    /// A leaf-locked value with eight flag bits beside it.
+    ///
+    /// `parking_lot::Mutex<T>` pads its one-byte lock to the alignment of `T`; here the flags
+    /// live in that padding, which is what keeps a `Lock` as small as the standard one.
+    pub struct Flagged<T> {
+        flags: AtomicU8,
+        raw: RawMutex,
+        value: UnsafeCell<T>,
+    }
+
+    // SAFETY: `value` is reached only through `FlaggedGuard`, which holds `raw` exclusively,
+    // as in `parking_lot::Mutex`, whose bounds these are.
+    unsafe impl<T: Send> Send for Flagged<T> {}
+    // SAFETY: as above.
+    unsafe impl<T: Send> Sync for Flagged<T> {}
+
+    impl<T> Flagged<T> {
+        /// All flags clear.
+        pub const fn new(value: T) -> Self {
+            Self {
+                flags: AtomicU8::new(0),
+                raw: RawMutex::INIT,
+                value: UnsafeCell::new(value),
+            }
+        }
+
+        /// The flag bits, which are read without the lock.
+        #[inline]
+        pub fn flags(&self) -> &AtomicU8 {
+            &self.flags
+        }
+
+        /// Takes the leaf lock.
+        #[inline]
+        pub fn lock(&self) -> FlaggedGuard<'_, T> {
+            self.raw.lock();
+            FlaggedGuard { owner: self }
+        }
+    }
+
+    /// Exclusive access to the value of a [`Flagged`].
+    pub struct FlaggedGuard<'a, T> {
+        owner: &'a Flagged<T>,
+    }
+
+    impl<T> Deref for FlaggedGuard<'_, T> {
+        type Target = T;
+
+        #[inline]
+        fn deref(&self) -> &T {
+            // SAFETY: this guard holds `raw`, so nobody else reaches `value`.
+            unsafe { &*self.owner.value.get() }
+        }
+    }
+
+    impl<T> DerefMut for FlaggedGuard<'_, T> {
+        #[inline]
+        fn deref_mut(&mut self) -> &mut T {
+            // SAFETY: this guard holds `raw`, so nobody else reaches `value`, and `&mut self`
+            // keeps a second reference from being made through the guard.
+            unsafe { &mut *self.owner.value.get() }
+        }
+    }
+
+    impl<T> Drop for FlaggedGuard<'_, T> {
+        #[inline]
+        fn drop(&mut self) {
+            // SAFETY: the guard was made by `lock`, which took `raw`, and is dropped once.
+            unsafe { self.owner.raw.unlock() }
+        }
+    }
+}
+
+#[cfg(loom)]
+mod platform {
+    pub use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+    pub use loom::sync::{Arc, Condvar, MutexGuard};
+
+    /// loom's mutex with parking_lot's signature: a poisoned lock is a failed model.
+    pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        /// Unlocked.
+        pub fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        /// Takes the lock.
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("poisoned in a model")
+        }
+    }
+
+    /// The model of the compact form: flags and mutex apart.
+    pub struct Flagged<T> {
+        flags: AtomicU8,
+        value: Mutex<T>,
+    }
+
+    impl<T> Flagged<T> {
+        /// All flags clear.
+        pub fn new(value: T) -> Self {
+            Self {
+                flags: AtomicU8::new(0),
+                value: Mutex::new(value),
+            }
+        }
+
+        /// The flag bits, which are read without the lock.
+        pub fn flags(&self) -> &AtomicU8 {
+            &self.flags
+        }
+
+        /// Takes the leaf lock.
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.value.lock()
+        }
+    }
+}
+
+pub use platform::*;

@@ -1,0 +1,276 @@
+//! The wait engine: every blocking operation is *try*, else *join a list of waiters*, *park*
+//! until somebody completes the waiter, the deadline passes or a signal arrives, and *leave*.
+//!
+//! That sequence is [`wait`]; what "try" and "complete" mean is the [`Operation`]'s.
+//! The protocol is told in `README.md` beside this file.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32 as StdAtomicU32, AtomicU64 as StdAtomicU64, Ordering as Order};
+
+use super::deadline::{Deadline, Wait};
+use super::sync::Arc;
+
+/// Counts the forks that lead to this process. A waiter of another generation is a thread of the
+/// parent, which does not exist here.
+static GENERATION: StdAtomicU32 = StdAtomicU32::new(0);
+
+/// The generation of this process.
+#[inline]
+pub fn generation() -> u32 {
+    GENERATION.load(Order::Relaxed)
+}
+
+/// Has each later `fork()` begin a new generation in the child, before any other code runs there.
+#[cfg(unix)]
+pub fn follow_forks() {
+    extern "C" fn begin_generation() {
+        GENERATION.fetch_add(1, Order::Relaxed);
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler does one atomic addition, which is async-signal-safe, and lives
+        // as long as the program, from which an extension module is never unloaded.
+        let status = unsafe { libc::pthread_atfork(None, None, Some(begin_generation)) };
+        assert_eq!(status, 0, "pthread_atfork: out of memory");
+    });
+}
+
+/// There is no `fork()` here.
+#[cfg(not(unix))]
+pub fn follow_forks() {}
+
+/// A waiter's place in the order of arrival, unique in the process: earlier means smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// The next place. A waiter keeps it while it comes and goes, so that an interruption does
+    /// not cost its turn.
+    pub fn next() -> Self {
+        static NEXT: StdAtomicU64 = StdAtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Order::Relaxed))
+    }
+}
+
+/// Why a parked thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// Somebody called `unpark`.
+    Unparked,
+    /// The deadline passed.
+    TimedOut,
+    /// A signal arrived, or may have: where the platform cannot tell, now and then.
+    Interrupted,
+}
+
+/// One thread's wait: what a waker needs to know of it.
+pub struct Waiter {
+    parker: Parker,
+    generation: u32,
+}
+
+impl Waiter {
+    /// A waiter of this process, not parked.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            parker: Parker::new(),
+            generation: generation(),
+        })
+    }
+
+    /// Sleeps until [`Waiter::unpark`], which may have come before, or another reason to go on.
+    pub fn park(&self, deadline: Deadline) -> Parked {
+        self.parker.park(deadline)
+    }
+
+    /// Ends the present [`Waiter::park`], or the next.
+    pub fn unpark(&self) {
+        self.parker.unpark();
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.generation == generation()
+    }
+}
+
+/// Waiters in the order of their tickets, each with what it brought along.
+///
+/// Without waiters it is one null pointer.
+pub struct WaiterList<P = ()> {
+    entries: Option<Box<VecDeque<Entry<P>>>>,
+}
+
+struct Entry<P> {
+    ticket: Ticket,
+    waiter: Arc<Waiter>,
+    payload: P,
+}
+
+impl<P> WaiterList<P> {
+    /// No waiters.
+    pub const fn new() -> Self {
+        Self { entries: None }
+    }
+
+    /// Whether nobody waits. Waiters left behind by a fork count until they are passed over.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_none()
+    }
+
+    /// Adds a waiter at the place that its ticket says.
+    pub fn join(&mut self, ticket: Ticket, waiter: &Arc<Waiter>, payload: P) {
+        let entries = self.entries.get_or_insert_default();
+        let entry = Entry {
+            ticket,
+            waiter: Arc::clone(waiter),
+            payload,
+        };
+        match entries.back() {
+            Some(last) if last.ticket > ticket => {
+                let place = entries.partition_point(|other| other.ticket < ticket);
+                entries.insert(place, entry);
+            }
+            _ => entries.push_back(entry),
+        }
+    }
+
+    /// Removes the waiter; `None` means that somebody has taken it out before.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<P> {
+        let entries = self.entries.as_mut()?;
+        let place = entries
+            .binary_search_by_key(&ticket, |entry| entry.ticket)
+            .ok()?;
+        let entry = entries.remove(place)?;
+        self.release_if_empty();
+        Some(entry.payload)
+    }
+
+    /// Takes out the waiter that came first.
+    pub fn pop(&mut self) -> Option<(Arc<Waiter>, P)> {
+        loop {
+            let entry = self.entries.as_mut()?.pop_front()?;
+            self.release_if_empty();
+            if entry.waiter.is_of_this_process() {
+                return Some((entry.waiter, entry.payload));
+            }
+            // A thread of the parent brought it, whose frames are never unwound here either:
+            // to drop the payload would be to run a destructor under a leaf lock.
+            std::mem::forget(entry.payload);
+        }
+    }
+
+    /// Takes out all waiters.
+    pub fn drain(&mut self, into: &mut Wakes) {
+        while let Some((waiter, _)) = self.pop() {
+            into.push(waiter);
+        }
+    }
+
+    /// Wakes all waiters but leaves them in the list: they are to look again.
+    pub fn poke(&self, into: &mut Wakes) {
+        for entry in self.entries.iter().flat_map(|entries| entries.iter()) {
+            into.push(Arc::clone(&entry.waiter));
+        }
+    }
+
+    /// What the waiters brought along.
+    pub fn payloads(&self) -> impl Iterator<Item = &P> {
+        self.entries
+            .iter()
+            .flat_map(|entries| entries.iter())
+            .map(|entry| &entry.payload)
+    }
+
+    fn release_if_empty(&mut self) {
+        if self
+            .entries
+            .as_ref()
+            .is_some_and(|entries| entries.is_empty())
+        {
+            self.entries = None;
+        }
+    }
+}
+
+impl<P> Default for WaiterList<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Waiters to be woken once the leaf lock is released.
+#[derive(Default)]
+#[must_use = "waiters taken out of a list sleep until they are woken"]
+pub struct Wakes(Vec<Arc<Waiter>>);
+
+impl Wakes {
+    /// Nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn push(&mut self, waiter: Arc<Waiter>) {
+        self.0.push(waiter);
+    }
+
+    /// Wakes them, in the order they were added. Call it without a leaf lock.
+    pub fn wake(self) {
+        for waiter in self.0 {
+            waiter.unpark();
+        }
+    }
+}
+
+/// A blocking operation, as [`wait`] drives it. Dropped between calls, it must not be in a list.
+pub trait Operation {
+    /// What it yields once completed.
+    type Output;
+
+    /// Does it now, or joins a list with `waiter` (`None`), in one leaf section, so that a wake
+    /// cannot fall between the look and the join.
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output>;
+
+    /// Leaves the list. `Some` means that it was completed before it could leave.
+    fn leave(&mut self) -> Option<Self::Output>;
+}
+
+/// Drives `operation` to its end, the deadline or a signal.
+///
+/// `suspend` parks the waiter; whoever has to let go of something while the thread sleeps
+/// (Python's lock) does so there. It must return, or never: it must not unwind.
+pub fn wait<O: Operation>(
+    operation: &mut O,
+    deadline: Deadline,
+    mut suspend: impl FnMut(&Waiter, Deadline) -> Parked,
+) -> Wait<O::Output> {
+    let waiter = Waiter::new();
+    loop {
+        if let Some(output) = operation.attempt(&waiter) {
+            return Wait::Ready(output);
+        }
+        let parked = suspend(&waiter, deadline);
+        // Leaving comes first, whatever ended the sleep: the truth about completion is the list,
+        // and a wake that crossed a time-out or a signal must not be lost.
+        if let Some(output) = operation.leave() {
+            return Wait::Ready(output);
+        }
+        match parked {
+            Parked::Unparked => {}
+            Parked::TimedOut => return Wait::TimedOut,
+            Parked::Interrupted => return Wait::Interrupted,
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom)))]
+use futex::Parker;
+#[cfg(not(all(target_os = "linux", not(loom))))]
+use portable::Parker;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+#[path = "parker_futex.rs"]
+mod futex;
+#[cfg(not(all(target_os = "linux", not(loom))))]
+#[path = "parker_portable.rs"]
+mod portable;
