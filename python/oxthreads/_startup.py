@@ -6,6 +6,8 @@ keep an interpreter from starting, so nothing is raised; and what is imported he
 interpreter of an environment pays for.
 """
 
+# Pathlib is not loaded when an interpreter starts.
+# ruff: noqa: PTH110, PTH118
 from __future__ import annotations
 
 import os
@@ -38,7 +40,7 @@ def main(site_packages: str | None = None) -> None:
         # Asked for by name on a Python that is not known, it says so; otherwise a process that
         # never mentioned oxthreads gets no line that its parent may not expect.
         patch.install(quiet=choice != "1" or patch.is_supported())
-    except Exception:  # noqa: S110
+    except Exception:
         pass
 
 

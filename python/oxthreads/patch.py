@@ -9,6 +9,8 @@ This module is imported while an interpreter starts, so it imports nothing that 
 then anyway.
 """
 
+# Pathlib is not loaded when an interpreter starts.
+# ruff: noqa: PTH118, PTH120, PTH122
 from __future__ import annotations
 
 import os
@@ -85,15 +87,23 @@ _MISSING = object()
 # A leaf lock: nothing is imported under it. A thread that held it while it waits for the import
 # of a module would deadlock with one that imports this module and comes to patch it.
 _lock = RLock()
-_installed = False
-_quiet = False
-_said = False
+
+
+class _State:
+    """Whether the patch is installed, whether to be silent about failures, and what was said."""
+
+    installed = False
+    quiet = False
+    said = False
+
+
+_state = _State()
 # Watched module being executed -> the thread that executes it.
 _executing: dict[str, int] = {}
 # What has been patched, and what stood there: _MISSING for a name that was added.
 _patched: dict[str, ModuleType] = {}
 _originals: dict[tuple[str, str], object] = {}
-_rebased: list[tuple[type, type, type]] = []
+_rebased: list[tuple[type, type, type]] = []  # class, its base now, its base before
 _failures: dict[str, str] = {}
 
 
@@ -104,7 +114,7 @@ def is_supported() -> bool:
 
 def is_installed() -> bool:
     """Whether the patch is installed; :func:`status` says what it reached."""
-    return _installed
+    return _state.installed
 
 
 def install(*, quiet: bool = False) -> bool:
@@ -115,16 +125,15 @@ def install(*, quiet: bool = False) -> bool:
     *quiet*. The same line is written later if a module of ours cannot be imported when its turn
     comes. Installing twice does nothing. Raises nothing.
     """
-    global _installed, _quiet
     if not is_supported():
         if not quiet:
             version = f"{sys.version_info[0]}.{sys.version_info[1]}"
             _say_once(f"Python {version} is not known to this version; the standard library stays")
         return False
     with _lock:
-        if _installed:
+        if _state.installed:
             return True
-        _installed, _quiet = True, quiet
+        _state.installed, _state.quiet = True, quiet
         sys.meta_path.insert(0, _finder)
     _patch_what_is_ready()
     return True
@@ -136,19 +145,18 @@ def uninstall() -> None:
     Objects made in between stay what they are. A name that somebody else has replaced since is
     left alone. Does nothing if the patch is not installed. Raises nothing.
     """
-    global _installed
     with _lock:
-        if not _installed:
+        if not _state.installed:
             return
-        _installed = False
+        _state.installed = False
         if _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
-        for cls, ours, original in _rebased:
-            _swap_base(cls, ours, original)
+        for cls, new, old in _rebased:
+            _swap_base(cls, new, old)
         for target, module in _patched.items():
             source, names = REPLACED[target]
             for name in names + ADDED.get(target, ()):
-                ours = getattr(sys.modules[source], name, _MISSING)
+                ours = getattr(sys.modules.get(source), name, _MISSING)
                 if vars(module).get(name, _MISSING) is ours is not _MISSING:
                     _restore(module, name, _originals.get((target, name), _MISSING))
         for record in (_patched, _originals, _rebased, _failures):
@@ -167,14 +175,16 @@ def status() -> Status:
         module, ours = sys.modules.get(target), sys.modules.get(source)
         for name in attributes:
             if module is None:
-                state: Literal["active", "pending", "standard"] = "pending" if _installed else "standard"
+                state: Literal["active", "pending", "standard"] = (
+                    "pending" if _state.installed else "standard"
+                )
             else:
                 # getattr, as a program would: concurrent.futures finds its executors when asked.
                 found = getattr(module, name, None)
-                state = "active" if ours is not None and found is getattr(ours, name) else "standard"
+                state = "active" if found is getattr(ours, name, _MISSING) else "standard"
             names.append({"module": target, "name": name, "state": state})
     return {
-        "installed": _installed,
+        "installed": _state.installed,
         "names": names,
         "captured": _captured(),
         "failures": dict(_failures),
@@ -200,16 +210,16 @@ def _captured() -> list[Capture]:
 def _patch_what_is_ready() -> None:
     """Patch each module that is imported, and of which ours can be imported now."""
     for target in REPLACED:
-        if _installed and _is_ready(target):
+        if _state.installed and _is_ready(target):
             try:
                 __import__(REPLACED[target][0])
                 with _lock:
-                    if _installed and _is_ready(target):
+                    if _state.installed and _is_ready(target):
                         _patch(target)
             except Exception as error:
                 # Whatever is broken in ours must not break a program's `import queue`.
                 _failures[target] = f"{type(error).__name__}: {error}"
-                if not _quiet:
+                if not _state.quiet:
                     _say_once(f"the standard {target} stays ({_failures[target]})")
 
 
@@ -221,6 +231,8 @@ def _is_ready(target: str) -> bool:
     package = target.rpartition(".")[0]
     if target in _executing or package in _executing:
         return False
+    if any(module in _executing for module, (base, _) in STANDARD_BASE.items() if base == target):
+        return False
     # Ours imports the very module that it replaces. Who does that import in this thread patches
     # as soon as ours is complete; if another thread does, `__import__` waits for it.
     return _executing.get(REPLACED[target][0]) != get_ident()
@@ -229,6 +241,7 @@ def _is_ready(target: str) -> bool:
 def _patch(target: str) -> None:
     source, names = REPLACED[target]
     module, ours = sys.modules[target], sys.modules[source]
+    _patched[target] = module  # first, so that uninstall() mends whatever is left half done
     replacements = {name: getattr(ours, name) for name in names}
     for name in ADDED.get(target, ()):
         if not hasattr(module, name) and hasattr(ours, name):
@@ -240,10 +253,9 @@ def _patch(target: str) -> None:
         for subclass in REBASED.get((target, name), ()):
             cls = getattr(module, subclass)
             _swap_base(cls, original, replacement)
-            _rebased.append((cls, replacement, original))  # type: ignore[arg-type]
+            _rebased.append((cls, replacement, original))
         _originals[target, name] = original
         setattr(module, name, replacement)
-    _patched[target] = module
 
 
 def _swap_base(cls: type, old: object, new: type) -> None:
@@ -258,21 +270,22 @@ def _restore(module: ModuleType, name: str, original: object) -> None:
 
 
 def _is_standard(name: str, module: ModuleType | None) -> bool:
-    return module is not None and _is_standard_origin(name, getattr(module.__spec__, "origin", None))
+    spec = getattr(module, "__spec__", None)
+    return spec is not None and _is_standard_origin(name, spec.origin)
 
 
 def _is_standard_origin(name: str, origin: str | None) -> bool:
     """Whether *origin* is the standard library's *name*, and not, say, a script's own queue.py."""
-    if origin is None or os.__file__ is None:
+    beside = getattr(os, "__file__", None)  # a frozen program may have none
+    if origin is None or beside is None:
         return False
     stem = os.path.splitext(origin)[0].removesuffix(os.sep + "__init__")
-    return stem == os.path.join(os.path.dirname(os.__file__), *name.split("."))
+    return stem == os.path.join(os.path.dirname(beside), *name.split("."))
 
 
 def _say_once(message: str) -> None:
-    global _said
-    if not _said and sys.stderr is not None:
-        _said = True
+    if not _state.said and sys.stderr is not None:
+        _state.said = True
         sys.stderr.write(f"oxthreads: {message}\n")
 
 
@@ -312,11 +325,13 @@ class _Loader:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
+        executed = False
         self._before(module)
         try:
             self._loader.exec_module(module)
+            executed = True
         finally:
-            self._after(module)
+            self._after(module, executed)
 
     # The import system leaves its own frames out of the traceback of a module that fails, and
     # tells them by these two names. So that of a failing standard module looks as it always does.
@@ -334,10 +349,11 @@ class _Loader:
                 del _patched[module.__name__]  # a reload: its names are about to be new ones
         self._show(module.__name__, original=True)
 
-    def _after(self, module: ModuleType) -> None:
+    def _after(self, module: ModuleType, executed: bool) -> None:
         self._show(module.__name__, original=False)
         _executing.pop(module.__name__, None)
-        _patch_what_is_ready()
+        if executed:  # else it is about to be taken out of sys.modules
+            _patch_what_is_ready()
 
     def _show(self, name: str, *, original: bool) -> None:
         if name in STANDARD_BASE:

@@ -30,6 +30,13 @@ class Event(_NativeEvent, _StandardEvent):
 
     _cond = StandardAttribute()
 
+    def __repr__(self) -> str:
+        cls = type(self)
+        # "threading.Event" in the standard words; "oxthreads.Event" tells which it is.
+        module = cls.__module__.partition(".")[0] if cls is Event else cls.__module__
+        status = "set" if self.is_set() else "unset"
+        return f"<{module}.{cls.__qualname__} at {id(self):#x}: {status}>"
+
     def _take_standard_form(self) -> None:
         mutex = Lock()
         self._retire({"_cond": _StandardCondition(mutex)}, mutex)

@@ -97,6 +97,10 @@ impl Waiter {
 ///
 /// Without waiters it is one null pointer.
 pub struct WaiterList<P = ()> {
+    #[expect(
+        clippy::box_collection,
+        reason = "eight bytes when empty, in each object"
+    )]
     entries: Option<Box<VecDeque<Entry<P>>>>,
 }
 

@@ -125,13 +125,15 @@ def metric_row(comparison: Comparison, metric: Metric) -> list[str]:
 
 
 def spread_text(metric: Metric, spread: Spread | None) -> str:
-    """The best value, and by how much the worst is above it: ``512 ms (+4%)``."""
+    """The best value and how far the worst is above it: ``512 ms (+4%)``, ``3 (to 12)``."""
     if spread is None:
         return NOT_AVAILABLE
-    text = metric.text(spread.best)
-    if spread.worst > spread.best > 0:
-        text += f" (+{100 * (spread.worst / spread.best - 1):.0f}%)"
-    return text
+    best = metric.text(spread.best)
+    if spread.worst == spread.best:
+        return best
+    if spread.worst >= 2 * spread.best:
+        return f"{best} (to {metric.text(spread.worst)})"
+    return f"{best} (+{100 * (spread.worst / spread.best - 1):.0f}%)"
 
 
 def exit_code_row(comparison: Comparison) -> list[str]:
@@ -197,8 +199,8 @@ def timeout_remarks(comparison: Comparison) -> list[str]:
         runs = comparison.measured(side)
         late = sum(run.timed_out for run in runs)
         if late:
-            runs_text = f"{late} of {len(runs)} runs" if len(runs) > 1 else "the run"
-            texts.append(f"{side.name}: {runs_text} took longer than {comparison.timeout:g} s and was killed.")
+            which = f"{late} of {len(runs)} runs" if len(runs) > 1 else "the run"
+            texts.append(f"{side.name}: {which} took longer than {comparison.timeout:g} s, and was killed.")
     return texts
 
 

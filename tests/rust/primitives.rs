@@ -1,0 +1,412 @@
+//! The primitives, driven by threads.
+#![cfg(not(loom))]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use _oxthreads::primitives::Retired;
+use _oxthreads::primitives::deadline::{Deadline, Wait};
+use _oxthreads::primitives::event::Event;
+use _oxthreads::primitives::future::{Future, Outcome, Refused, State};
+use _oxthreads::primitives::lock::{Lock, NotLocked};
+use _oxthreads::primitives::pool::{Pool, Staffing, SubmitError};
+use _oxthreads::primitives::queue::{GetError, PutError, Queue, TaskDoneError};
+use _oxthreads::primitives::waiter::{Operation, Parked, Waiter, wait};
+
+fn block<O: Operation>(mut operation: O, deadline: Deadline) -> Wait<O::Output> {
+    wait(&mut operation, deadline, Waiter::park)
+}
+
+fn block_for_ever<O: Operation>(operation: O) -> O::Output {
+    match block(operation, Deadline::NEVER) {
+        Wait::Ready(output) => output,
+        _ => unreachable!("no deadline, and no signal on these threads"),
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_millis(5))
+}
+
+/// Drives `operation` and counts in `parked` how often it is about to sleep.
+fn block_counting<O: Operation>(mut operation: O, parked: &AtomicUsize) -> O::Output {
+    let suspend = |waiter: &Waiter, deadline| {
+        parked.fetch_add(1, Ordering::SeqCst);
+        waiter.park(deadline)
+    };
+    match wait(&mut operation, Deadline::NEVER, suspend) {
+        Wait::Ready(output) => output,
+        _ => unreachable!("no deadline, and no signal on these threads"),
+    }
+}
+
+fn spin_until(condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "stuck");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn sizes_stay_small() {
+    assert_eq!(size_of::<Lock>(), 16);
+    assert_eq!(size_of::<Event>(), 16);
+}
+
+#[test]
+fn a_lock_excludes() {
+    let lock = Lock::new();
+    let inside = AtomicBool::new(false);
+    let barrier = Barrier::new(4);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                barrier.wait();
+                for _ in 0..5_000 {
+                    if !lock.try_acquire() {
+                        block_for_ever(lock.acquire());
+                    }
+                    assert!(!inside.swap(true, Ordering::SeqCst));
+                    inside.store(false, Ordering::SeqCst);
+                    lock.release().unwrap();
+                }
+            });
+        }
+    });
+    assert!(!lock.is_locked());
+    assert_eq!(lock.release(), Err(NotLocked));
+}
+
+#[test]
+fn a_waiter_that_loses_is_handed_the_lock() {
+    let lock = Lock::new();
+    let got = AtomicBool::new(false);
+    assert!(lock.try_acquire());
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            block_counting(lock.acquire(), &parked);
+            got.store(true, Ordering::SeqCst);
+            lock.release().unwrap();
+        });
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        // The owner gives the lock up and takes it again, as fast as it can: without the bound
+        // on barging the waiter would hardly ever see it free.
+        spin_until(|| {
+            lock.release().unwrap();
+            while !lock.try_acquire() {
+                if got.load(Ordering::SeqCst) {
+                    return true;
+                }
+            }
+            got.load(Ordering::SeqCst)
+        });
+    });
+    assert!(got.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_timed_out_acquire_leaves_no_trace() {
+    let lock = Lock::new();
+    assert!(lock.try_acquire());
+    assert_eq!(block(lock.acquire(), soon()), Wait::TimedOut);
+    lock.release().unwrap();
+    assert!(lock.try_acquire());
+    lock.release().unwrap();
+}
+
+#[test]
+fn a_wake_that_crosses_a_time_out_is_not_lost() {
+    // The sleep reports a time-out although the release has come: the lock must be owned.
+    let lock = Lock::new();
+    assert!(lock.try_acquire());
+    let outcome = wait(&mut lock.acquire(), Deadline::NEVER, |_, _| {
+        lock.release().unwrap();
+        Parked::TimedOut
+    });
+    assert_eq!(outcome, Wait::Ready(()));
+    assert!(lock.is_locked());
+}
+
+#[test]
+fn an_interrupted_wait_keeps_its_turn() {
+    let queue = Queue::<u32>::new(0);
+    let order = std::sync::Mutex::new(Vec::new());
+    let parked = AtomicUsize::new(0);
+    let resume = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut get = queue.get();
+            let mut interrupted = false;
+            let outcome = loop {
+                let suspend = |waiter: &Waiter, deadline| {
+                    parked.fetch_add(1, Ordering::SeqCst);
+                    if interrupted {
+                        return waiter.park(deadline);
+                    }
+                    interrupted = true;
+                    spin_until(|| resume.load(Ordering::SeqCst));
+                    Parked::Interrupted
+                };
+                match wait(&mut get, Deadline::NEVER, suspend) {
+                    Wait::Ready(output) => break output,
+                    Wait::Interrupted => {}
+                    Wait::TimedOut => unreachable!(),
+                }
+            };
+            order.lock().unwrap().push(("first", outcome));
+        });
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        scope.spawn(|| {
+            let outcome = block_counting(queue.get(), &parked);
+            order.lock().unwrap().push(("second", outcome));
+        });
+        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        resume.store(true, Ordering::SeqCst);
+        spin_until(|| parked.load(Ordering::SeqCst) == 3);
+        queue.try_put(1).unwrap();
+        spin_until(|| order.lock().unwrap().len() == 1);
+        queue.try_put(2).unwrap();
+    });
+    assert_eq!(
+        *order.lock().unwrap(),
+        [("first", Ok(1)), ("second", Ok(2))]
+    );
+}
+
+#[test]
+fn an_event_completes_those_who_wait_even_if_cleared_at_once() {
+    let event = Event::new();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
+        }
+        spin_until(|| parked.load(Ordering::SeqCst) == 4);
+        event.set();
+        event.clear();
+    });
+    assert!(!event.is_set());
+    assert_eq!(block(event.wait(), soon()), Wait::TimedOut);
+}
+
+#[test]
+fn a_retired_event_sends_its_waiters_elsewhere() {
+    let event = Event::new();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Err(Retired)));
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        event.retire();
+    });
+}
+
+#[test]
+fn a_queue_conserves_items_and_the_order_of_each_producer() {
+    const PRODUCERS: usize = 4;
+    const ITEMS: usize = 3_000;
+    let queue = Queue::new(3);
+    let barrier = Barrier::new(2 * PRODUCERS);
+    let received: Vec<(usize, usize)> = thread::scope(|scope| {
+        let (queue, barrier) = (&queue, &barrier);
+        for producer in 0..PRODUCERS {
+            scope.spawn(move || {
+                barrier.wait();
+                for item in 0..ITEMS {
+                    block_for_ever(queue.put((producer, item))).unwrap();
+                    assert!(queue.len() <= 3);
+                }
+            });
+        }
+        let consumers: Vec<_> = (0..PRODUCERS)
+            .map(|_| {
+                scope.spawn(move || {
+                    barrier.wait();
+                    let mut mine = Vec::new();
+                    for _ in 0..ITEMS {
+                        mine.push(block_for_ever(queue.get()).unwrap());
+                        queue.task_done().unwrap();
+                    }
+                    let mut last = [None; PRODUCERS];
+                    for &(producer, item) in &mine {
+                        assert!(last[producer] < Some(item), "out of order");
+                        last[producer] = Some(item);
+                    }
+                    mine
+                })
+            })
+            .collect();
+        assert_eq!(block_for_ever(queue.join()), Ok(()));
+        consumers
+            .into_iter()
+            .flat_map(|consumer| consumer.join().unwrap())
+            .collect()
+    });
+    let mut received = received;
+    received.sort_unstable();
+    let expected: Vec<_> = (0..PRODUCERS)
+        .flat_map(|producer| (0..ITEMS).map(move |item| (producer, item)))
+        .collect();
+    assert_eq!(received, expected);
+    assert_eq!(queue.task_done(), Err(TaskDoneError::TooMany));
+}
+
+#[test]
+fn a_granted_item_is_not_given_to_those_who_come_later() {
+    let queue = Queue::new(0);
+    let mut late = None;
+    let outcome = wait(&mut queue.get(), Deadline::NEVER, |_, _| {
+        queue.try_put('a').unwrap();
+        assert_eq!(queue.len(), 1);
+        late = Some(queue.try_get());
+        Parked::Unparked
+    });
+    assert_eq!(late, Some(Err(GetError::Empty)));
+    assert_eq!(outcome, Wait::Ready(Ok('a')));
+}
+
+#[test]
+fn a_put_that_times_out_stores_nothing_and_gives_the_item_back() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    assert_eq!(queue.try_put(2), Err(PutError::Full(2)));
+    let mut put = queue.put(3);
+    assert_eq!(wait(&mut put, soon(), Waiter::park), Wait::TimedOut);
+    assert_eq!(put.into_item(), Some(3));
+    assert_eq!(queue.try_get(), Ok(1));
+    assert_eq!(queue.try_get(), Err(GetError::Empty));
+}
+
+#[test]
+fn a_greater_capacity_lets_waiting_putters_in() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| block_counting(queue.put(2), &parked).unwrap());
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        queue.set_capacity(2);
+    });
+    assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Ok(2)));
+}
+
+#[test]
+fn shutdown_wakes_everybody_with_the_right_outcome() {
+    let queue = Queue::new(1);
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(
+                block_counting(queue.get(), &parked),
+                Err(GetError::ShutDown)
+            );
+        });
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        assert_eq!(queue.shut_down(false), Ok([].into()));
+    });
+    assert_eq!(queue.try_put(1), Err(PutError::ShutDown(1)));
+
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(
+                block_counting(queue.put(2), &parked),
+                Err(PutError::ShutDown(2))
+            );
+        });
+        scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Ok(())));
+        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        assert_eq!(queue.shut_down(true), Ok([1].into()));
+    });
+    assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+    assert_eq!(queue.unfinished(), 0);
+}
+
+#[test]
+fn a_retired_queue_gives_its_items_up_and_sends_its_waiters_elsewhere() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(
+                block_counting(queue.put(2), &parked),
+                Err(PutError::Retired(2))
+            );
+        });
+        scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Err(Retired)));
+        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        assert_eq!(queue.retire(), Some([1].into()));
+        assert_eq!(queue.retire(), None);
+    });
+    assert_eq!(queue.try_get(), Err(GetError::Retired));
+    assert_eq!(queue.task_done(), Err(TaskDoneError::Retired));
+    assert_eq!(queue.shut_down(true), Err(Retired));
+}
+
+#[test]
+fn a_future_is_set_once() {
+    let future = Future::<_, ()>::new();
+    assert_eq!(future.begin(), Ok(true));
+    assert_eq!(future.begin(), Err(Refused::State(State::Running)));
+    assert_eq!(future.cancel(), Err(Refused::State(State::Running)));
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            spin_until(|| parked.load(Ordering::SeqCst) == 1);
+            assert!(future.finish(Outcome::Value(1)).is_ok());
+        });
+        assert_eq!(block_counting(future.wait(), &parked), Ok(()));
+    });
+    assert!(matches!(
+        future.finish(Outcome::Error(2)),
+        Err((Refused::State(State::Finished), Outcome::Error(2)))
+    ));
+    assert_eq!(future.with(|record| record.value), Some(1));
+}
+
+#[test]
+fn cancelling_beats_beginning_and_returns_the_callbacks_once() {
+    let future = Future::<(), _>::new();
+    future.with(|record| record.callbacks.push('a'));
+    assert_eq!(future.cancel(), Ok(vec!['a']));
+    assert_eq!(future.cancel(), Ok(vec![]));
+    assert_eq!(block_for_ever(future.wait()), Ok(()));
+    assert_eq!(future.begin(), Ok(false));
+    assert_eq!(
+        future.begin(),
+        Err(Refused::State(State::CancelledAndNotified))
+    );
+}
+
+#[test]
+fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
+    let pool = Arc::new(Pool::new(2));
+    let done = Arc::new(AtomicUsize::new(0));
+    assert_eq!(pool.submit(1), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2), Ok(Staffing::Start));
+    assert_eq!(pool.submit(3), Ok(Staffing::Enough));
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
+            thread::spawn(move || {
+                while let Some(job) = block_for_ever(pool.take()) {
+                    done.fetch_add(job, Ordering::SeqCst);
+                }
+                pool.leave();
+            })
+        })
+        .collect();
+    spin_until(|| done.load(Ordering::SeqCst) == 6);
+    pool.close();
+    block_for_ever(pool.wait_for_workers());
+    assert_eq!(pool.submit(4), Err((SubmitError::Closed, 4)));
+    for worker in workers {
+        worker.join().unwrap();
+    }
+}
