@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from .comparison import report
 from .comparison.measurement import BackEnd, RunError
@@ -44,6 +44,48 @@ class Stopped(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+
+
+class StopSignals:
+    """Has SIGINT, SIGTERM and SIGHUP end what may be interrupted, and wait for what may not.
+
+    Only the first signal counts: those after it would interrupt the clearing up.
+    """
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._interruptible = False
+
+    def __enter__(self) -> Self:
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        # What the parent had this process ignore, as nohup does, stays ignored.
+        heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._handle) for number in heeded}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # Once stopped, the process only has to exit: more signals are not to make it do so otherwise.
+        if self._received is None:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._received is None:
+            self._received = number
+            if self._interruptible:
+                raise Stopped(number)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Where a signal raises Stopped, be it one that came before."""
+        self._interruptible = True
+        try:
+            if self._received is not None:
+                raise Stopped(self._received)
+            yield
+        finally:
+            self._interruptible = False
 
 
 @dataclass(frozen=True)
@@ -123,12 +165,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     try:
-        with stopped_by_signals():
-            comparison = compare(options)
-            show(comparison, options)
+        with StopSignals() as signals:
+            comparison = compare(options, signals)
+            with signals.interruptible():
+                show(comparison, options)
     except Stopped as stopped:
         return stopped.exit_code
-    except RunError as error:
+    except (RunError, OSError) as error:
+        # OSError: no room for the captured output, say.
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     return 0 if comparison.same else 1
@@ -168,11 +212,15 @@ def check_script(script: str) -> None:
         raise UsageError(f"can't find '__main__' module in {script!r}")
 
 
-def compare(options: Options, back_ends: tuple[BackEnd, BackEnd] = (STANDARD, OXTHREADS)) -> Comparison:
-    """Run the script on both back ends. Raises RunError if a run cannot be made."""
-    with tempfile.TemporaryDirectory(prefix="oxthreads-compare-") as directory, progress_line() as progress:
+def compare(options: Options, signals: StopSignals) -> Comparison:
+    """Run the script on both back ends. Raises RunError if a run cannot be made, Stopped by a signal."""
+    with (
+        tempfile.TemporaryDirectory(prefix="oxthreads-compare-") as directory,
+        progress_line() as progress,
+        signals.interruptible(),
+    ):
         return compare_back_ends(
-            back_ends,
+            (STANDARD, OXTHREADS),
             options.command,
             OutputStore(Path(directory)),
             runs=options.runs,
@@ -211,29 +259,3 @@ def progress_line() -> Iterator[Callable[[str], None]]:
         yield replace_line
     finally:
         replace_line("")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Raise Stopped where the process is interrupted, terminated or hung up on.
-
-    Only the first signal counts: those after it would interrupt the clearing up.
-    """
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {number: signal.getsignal(number) for number in numbers}
-    # What the parent had this process ignore, as nohup does, stays ignored.
-    heeded = [number for number in numbers if previous[number] is not signal.SIG_IGN]
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for heeded_number in heeded:
-            signal.signal(heeded_number, signal.SIG_IGN)
-        raise Stopped(number)
-
-    for number in heeded:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in heeded:
-            signal.signal(number, previous[number] or signal.SIG_DFL)

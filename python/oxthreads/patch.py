@@ -65,11 +65,11 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
 #: Names that a standard module gets where it has none yet, if ours has one.
 ADDED: dict[str, tuple[str, ...]] = {"queue": ("ShutDown",)}
 
-#: Replaced class -> the standard subclasses that get ours as their base, so that
-#: ``isinstance(threading.main_thread(), threading.Thread)`` and the like stay true.
-REBASED: dict[tuple[str, str], tuple[str, ...]] = {
-    ("threading", "Thread"): ("_MainThread", "_DummyThread", "Timer"),
-}
+#: Replaced classes whose existing subclasses get ours as their base, so that
+#: ``isinstance(threading.main_thread(), threading.Thread)`` stays true, and a class that calls
+#: ``threading.Thread.__init__(self)`` works. They are `_MainThread`, `_DummyThread` and `Timer`,
+#: and what was derived from the standard class before it was replaced.
+REBASED = frozenset({("threading", "Thread")})
 
 #: Module -> the replaced name that it must see as the standard one while it is executed:
 #: its InterpreterPoolExecutor (3.14) relies on how the standard executor starts its workers.
@@ -247,19 +247,29 @@ def _patch(target: str) -> None:
         if not hasattr(module, name) and hasattr(ours, name):
             replacements[name] = getattr(ours, name)
     for name, replacement in replacements.items():
-        original = vars(module).get(name, _MISSING)
+        original: Any = vars(module).get(name, _MISSING)
         if original is replacement or (original is _MISSING and name in names):
             continue  # concurrent.futures takes the name from its submodule when first asked for it
-        for subclass in REBASED.get((target, name), ()):
-            cls = getattr(module, subclass)
-            _swap_base(cls, original, replacement)
-            _rebased.append((cls, replacement, original))
+        if (target, name) in REBASED:
+            _rebase_subclasses(original, replacement)
         _originals[target, name] = original
         setattr(module, name, replacement)
 
 
-def _swap_base(cls: type, old: object, new: type) -> None:
-    cls.__bases__ = tuple(new if base is old else base for base in cls.__bases__)
+def _rebase_subclasses(old: type, new: type) -> None:
+    for cls in old.__subclasses__():
+        # What oxthreads derives from a standard class is meant to be just that.
+        if cls is not new and cls.__module__.partition(".")[0] != "oxthreads" and _swap_base(cls, old, new):
+            _rebased.append((cls, new, old))
+
+
+def _swap_base(cls: type, old: type, new: type) -> bool:
+    """Whether *new* could be put in the place of *old* among the bases of *cls*."""
+    try:
+        cls.__bases__ = tuple(new if base is old else base for base in cls.__bases__)
+    except TypeError:
+        return False  # its other bases do not go with ours; it stays what it is
+    return True
 
 
 def _restore(module: ModuleType, name: str, original: object) -> None:

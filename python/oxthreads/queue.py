@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue as _standard
+import sys
 from collections import deque
 from queue import *  # noqa: F403
 from typing import Any, TypeVar
@@ -19,18 +20,17 @@ _StandardQueue = _standard.Queue
 _StandardLifoQueue = _standard.LifoQueue
 _StandardPriorityQueue = _standard.PriorityQueue
 
-if hasattr(_standard, "ShutDown"):
+if sys.version_info >= (3, 13):
     ShutDown = _standard.ShutDown
+    _StandardForm = _StandardQueue
 else:
-
-    class ShutDown(Exception):
-        """Raised when put/get with shut-down queue."""
-
+    from ._queue_shutdown import QueueWithShutdown as _StandardForm
+    from ._queue_shutdown import ShutDown
 
 __all__ = sorted({*_standard.__all__, "ShutDown"})
 
 
-class Queue(_NativeQueue, _StandardQueue[T]):
+class Queue(_NativeQueue, _StandardForm[T]):
     """A queue from which items come out in the order they were put in.
 
     maxsize: at most this many items; zero or less means any number. Nothing is reserved for it.

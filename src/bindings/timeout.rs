@@ -86,7 +86,9 @@ pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The deadline of a queue's `timeout`, which was checked; `None` if there is nothing to wait.
 pub(crate) fn positive(timeout: &Bound<'_, PyAny>) -> PyResult<Option<Deadline>> {
-    match seconds(timeout, 0.0)? {
+    // The standard queue adds it to the clock's float, and so decides what will do for a timeout.
+    let timeout = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
+    match seconds(&timeout, 0.0)? {
         0.0 => Ok(None),
         seconds => Ok(Some(deadline(seconds))),
     }

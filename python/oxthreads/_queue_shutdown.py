@@ -1,0 +1,80 @@
+"""What Python 3.13 gave its queues, ``shutdown()``, for the standard form of ours before that."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from threading import Condition
+from time import monotonic
+from typing import Any, TypeVar
+
+__all__ = ["QueueWithShutdown", "ShutDown"]
+
+T = TypeVar("T")
+
+
+class ShutDown(Exception):
+    """Raised when put/get with shut-down queue."""
+
+
+class QueueWithShutdown(queue.Queue[T]):
+    """A standard queue that can be shut down, as that of Python 3.13 can.
+
+    It works on the attributes and hooks of the standard class, which subclasses override.
+    """
+
+    is_shutdown: bool
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+        with self.not_full:
+            if not self.is_shutdown and self.maxsize > 0:
+                self._wait_for(self._can_put, self.not_full, block, timeout, queue.Full)
+            if self.is_shutdown:
+                raise ShutDown
+            self._put(item)
+            self.unfinished_tasks += 1
+            self.not_empty.notify()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        with self.not_empty:
+            if not self.is_shutdown:
+                self._wait_for(self._can_get, self.not_empty, block, timeout, queue.Empty)
+            if self.is_shutdown and not self._qsize():
+                raise ShutDown
+            item: T = self._get()
+            self.not_full.notify()
+            return item
+
+    def shutdown(self, immediate: bool = False) -> None:
+        with self.mutex:
+            self.is_shutdown = True
+            if immediate:
+                while self._qsize():
+                    self._get()
+                    self.unfinished_tasks = max(0, self.unfinished_tasks - 1)
+                self.all_tasks_done.notify_all()
+            self.not_empty.notify_all()
+            self.not_full.notify_all()
+
+    def _can_put(self) -> bool:
+        return self.is_shutdown or self._qsize() < self.maxsize
+
+    def _can_get(self) -> bool:
+        return self.is_shutdown or self._qsize() > 0
+
+    @staticmethod
+    def _wait_for(
+        ready: Callable[[], bool],
+        changed: Condition,
+        block: bool,
+        timeout: float | None,
+        error: type[Exception],
+    ) -> None:
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        end: Any = None if timeout is None or not block else monotonic() + timeout
+        while not ready():
+            remaining = None if end is None else end - monotonic()
+            if not block or (remaining is not None and remaining <= 0):
+                raise error
+            changed.wait(remaining)

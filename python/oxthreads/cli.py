@@ -1,0 +1,91 @@
+"""The ``oxthreads`` command."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out the command line and return its exit status.
+
+    Wrong usage raises SystemExit with status 2; Ctrl-C returns 130, except in ``run``, where a
+    program ends as ``python`` would end it, and raises what it raises.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments[:1] == ["run"]:
+        # Apart from the rest: the program's start is not to wait for the parser's.
+        from oxthreads import runner  # noqa: PLC0415
+
+        runner.main(arguments[1:])
+        return 0
+    try:
+        return _carry_out(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _carry_out(arguments: list[str]) -> int:
+    options = _parser(arguments).parse_args(arguments)
+    command: str = options.command
+    if command == "compare":
+        from oxthreads import compare  # noqa: PLC0415
+
+        return compare.run(options)
+    if command == "status":
+        return _show_status(as_json=options.json)
+    from oxthreads import environment  # noqa: PLC0415
+
+    try:
+        print(environment.enable() if command == "enable" else environment.disable())
+    except (OSError, RuntimeError) as error:
+        print(f"oxthreads {command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show_status(*, as_json: bool) -> int:
+    from oxthreads import environment  # noqa: PLC0415
+
+    found = environment.status()
+    if as_json:
+        import json  # noqa: PLC0415
+
+        print(json.dumps(found, indent=2))
+    else:
+        print(environment.describe(found))
+    return 0 if environment.is_as_asked(found) else 1
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    import argparse  # noqa: PLC0415
+
+    from oxthreads import __version__  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(
+        prog="oxthreads",
+        description="Threads, locks, events, queues and thread pools that wait and wake in Rust.",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"oxthreads {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+
+    compare = add("compare", "run a script on the standard library and on oxthreads, side by side")
+    if arguments[:1] == ["compare"]:
+        from oxthreads.compare import add_arguments  # noqa: PLC0415
+
+        add_arguments(compare)
+    add("run", "run a program on oxthreads, as `python -m oxthreads` does")
+    add("enable", "have every python of this environment run on oxthreads")
+    add("disable", "undo enable")
+    status = add("status", "say what is enabled, and what a new interpreter really has")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
+    return parser

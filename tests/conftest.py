@@ -1,0 +1,135 @@
+"""What the tests share: both back ends, child interpreters, and threads that are truly asleep."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import oxthreads.concurrent.futures
+import oxthreads.queue
+import oxthreads.threading
+
+#: Seconds after which something that should have happened long ago is a failure.
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class BackEnd:
+    """The three modules of one of the two libraries."""
+
+    name: str
+    threading: Any
+    queue: Any
+    futures: Any
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _standard_futures() -> ModuleType:
+    return concurrent.futures
+
+
+STANDARD = BackEnd("standard", threading, queue, _standard_futures())
+OXTHREADS = BackEnd("oxthreads", oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures)
+
+
+@pytest.fixture(params=[STANDARD, OXTHREADS], ids=repr)
+def library(request: pytest.FixtureRequest) -> BackEnd:
+    """Each of the two back ends: what holds for ours holds for the standard library."""
+    back_end: BackEnd = request.param
+    return back_end
+
+
+@pytest.fixture
+def frantic() -> Any:
+    """Threads are switched as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def spin_until(condition: Callable[[], object]) -> None:
+    """Give way to other threads until the condition holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"still not so after {PATIENCE} s"
+        os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+
+
+def until_asleep(*threads: threading.Thread) -> None:
+    """Return once the threads sleep in the kernel, and not only because this one has the GIL."""
+    for thread in threads:
+        spin_until(lambda thread=thread: thread.native_id)  # type: ignore[misc]
+        state = Path(f"/proc/self/task/{thread.native_id}/stat")
+        looks = 0
+
+        def sleeps(state: Path = state, thread: threading.Thread = thread) -> bool:
+            nonlocal looks
+            assert thread.is_alive(), "it has ended instead"
+            # A thread that waits for the GIL gets it between two looks.
+            time.sleep(0.0005)
+            looks = looks + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+            return looks > 5
+
+        spin_until(sleeps)
+
+
+def start(target: Callable[..., object], *args: object, daemon: bool = True) -> threading.Thread:
+    """A started thread."""
+    thread = threading.Thread(target=target, args=args, daemon=daemon)
+    thread.start()
+    return thread
+
+
+class Result:
+    """What a function came to in a thread of its own."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **keywords: Any) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                self.value = function(*args, **keywords)
+            except BaseException as error:
+                self.error = error
+
+        self.thread = start(run)
+
+    def get(self) -> Any:
+        """The value, once it is there; raises what the function raised."""
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive(), "it hangs"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def python(
+    code: str, *arguments: str, runner: bool = True, timeout: float = PATIENCE, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run code in a child interpreter: by ``python -m oxthreads``, or plainly."""
+    module = ["-m", "oxthreads"] if runner else []
+    env = {name: value for name, value in os.environ.items() if name != "OXTHREADS"}
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", *module, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**env, **environment},
+        check=False,
+    )

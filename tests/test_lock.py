@@ -1,0 +1,255 @@
+"""Lock, beside the standard one."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+import threading
+import weakref
+from typing import Any
+
+import pytest
+from conftest import OXTHREADS, BackEnd, Result, spin_until, start, until_asleep
+
+BAD_ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((False, 1), {}),
+    ((False, 0), {}),
+    ((False, -2), {}),
+    ((False,), {"timeout": 0.5}),
+    ((True, -2), {}),
+    ((True, -0.5), {}),
+    ((), {"timeout": -2}),
+    ((True, 1e300), {}),
+    ((True, 2**70), {}),
+    ((True, -(2**70)), {}),
+    ((True, float("nan")), {}),
+    ((True, float("inf")), {}),
+    ((True, threading.TIMEOUT_MAX * 1.01), {}),
+    ((True, "1"), {}),
+    ((True, None), {}),
+    ((True, []), {}),
+    ((), {"timeout": {}}),
+]
+
+
+def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
+    with pytest.raises(Exception) as caught:
+        function(*args, **keywords)
+    return caught.type, str(caught.value)
+
+
+@pytest.mark.parametrize(("args", "keywords"), BAD_ARGUMENTS, ids=repr)
+@pytest.mark.parametrize("held", [False, True])
+def test_bad_arguments_are_refused_in_the_standard_words(
+    args: tuple[Any, ...], keywords: dict[str, Any], held: bool
+) -> None:
+    ours, standard = OXTHREADS.threading.Lock(), threading.Lock()
+    if held:
+        ours.acquire()
+        standard.acquire()
+    assert refusal(ours.acquire, *args, **keywords) == refusal(standard.acquire, *args, **keywords)
+    assert ours.locked() is held
+
+
+@pytest.mark.parametrize("blocking", ["x", "", [], None, 1.5, 2**40, 0, 1])
+def test_blocking_is_judged_as_the_running_version_does(blocking: Any) -> None:
+    def outcome(lock: Any) -> object:
+        try:
+            return lock.acquire(blocking)
+        except (TypeError, OverflowError) as error:
+            return type(error), str(error)
+
+    assert outcome(OXTHREADS.threading.Lock()) == outcome(threading.Lock())
+
+
+def test_unknown_arguments_are_type_errors(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    for args, keywords in [((1, 2, 3), {}), ((), {"foo": 1})]:
+        assert refusal(lock.acquire, *args, **keywords)[0] is TypeError
+    assert refusal(lock.release, 1)[0] is TypeError
+    assert refusal(library.threading.Lock, 1)[0] is TypeError
+
+
+@pytest.mark.parametrize("timeout", [-1, -1.0, 0, 0.0, 1, 0.25, True])
+def test_a_free_lock_is_taken_whatever_the_timeout(library: BackEnd, timeout: float) -> None:
+    assert library.threading.Lock().acquire(timeout=timeout) is True
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0, 0.01])
+def test_a_held_lock_is_not_taken_within_the_timeout(library: BackEnd, timeout: float) -> None:
+    lock = library.threading.Lock()
+    assert lock.acquire()
+    assert lock.acquire(timeout=timeout) is False
+    assert lock.acquire(blocking=False) is False
+
+
+def test_another_thread_may_release(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    lock.acquire()
+    Result(lock.release).get()
+    assert not lock.locked()
+
+
+def test_releasing_a_free_lock_is_a_runtime_error(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    assert refusal(lock.release) == (RuntimeError, "release unlocked lock")
+    assert refusal(lock.__exit__) == (RuntimeError, "release unlocked lock")
+    assert refusal(lock.__exit__, None, None, None)[0] is RuntimeError
+
+
+def test_the_with_statement_holds_and_frees_it(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    with lock as entered:
+        assert entered is True
+        assert lock.locked()
+    assert not lock.locked()
+    with pytest.raises(KeyError), lock:
+        raise KeyError
+    assert not lock.locked()
+
+
+def test_the_old_names_work(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    if not hasattr(lock, "acquire_lock"):
+        pytest.skip("this Python has dropped them")
+    assert lock.acquire_lock(False)
+    assert lock.locked_lock()
+    lock.release_lock()
+    assert not lock.locked()
+
+
+def test_it_has_no_public_name_more_or_less_than_the_standard_lock() -> None:
+    def names(lock: object) -> set[str]:
+        return {name for name in dir(lock) if name not in dir(object) and name != "__module__"}
+
+    assert names(OXTHREADS.threading.Lock()) >= names(threading.Lock())
+    assert names(OXTHREADS.threading.Lock()) - names(threading.Lock()) <= {
+        "acquire_lock",
+        "release_lock",
+        "locked_lock",
+    }
+
+
+def test_it_can_be_weakly_referenced_but_not_copied_pickled_subclassed_or_given_attributes(
+    library: BackEnd,
+) -> None:
+    lock = library.threading.Lock()
+    assert weakref.ref(lock)() is lock
+    for function in (pickle.dumps, copy.copy, copy.deepcopy):
+        assert refusal(function, lock)[0] is TypeError
+    assert refusal(type, "Sub", (type(lock),), {})[0] is TypeError
+    with pytest.raises(AttributeError):
+        lock.attribute = 1
+
+
+def test_repr_tells_the_state(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    assert repr(lock).startswith("<unlocked ")
+    assert repr(lock).endswith(f" object at {id(lock):#x}>")
+    with lock:
+        assert repr(lock).startswith("<locked ")
+
+
+def test_it_is_no_larger_than_the_standard_lock() -> None:
+    assert sys.getsizeof(OXTHREADS.threading.Lock()) <= sys.getsizeof(threading.Lock())
+
+
+def test_at_fork_reinit_unlocks(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    lock.acquire()
+    lock._at_fork_reinit()
+    assert lock.acquire(blocking=False)
+
+
+def test_a_counter_under_a_lock_loses_no_update(library: BackEnd, frantic: None) -> None:
+    lock = library.threading.Lock()
+    barrier = threading.Barrier(4)
+    count = 0
+
+    def work() -> None:
+        nonlocal count
+        barrier.wait()
+        for _ in range(2000):
+            with lock:
+                seen = count
+                count = seen + 1
+
+    for thread in [start(work) for _ in range(4)]:
+        thread.join()
+    assert count == 8000
+
+
+def test_a_waiter_gets_a_lock_that_its_owner_takes_again_and_again(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    lock.acquire()
+    waiter = Result(lock.acquire)
+    until_asleep(waiter.thread)
+
+    def hand_around() -> bool:
+        if lock.locked():
+            lock.release()
+        lock.acquire(timeout=0.01)
+        return not waiter.thread.is_alive()
+
+    spin_until(hand_around)
+    assert waiter.get() is True
+
+
+def test_many_waiters_each_own_it_once(library: BackEnd) -> None:
+    lock = library.threading.Lock()
+    lock.acquire()
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        with lock:
+            order.append(number)
+
+    threads = []
+    for number in range(8):
+        threads.append(start(work, number))
+        until_asleep(threads[-1])
+    lock.release()
+    for thread in threads:
+        thread.join()
+    assert sorted(order) == list(range(8))
+
+
+def test_waiters_that_nobody_competes_with_are_served_in_the_order_they_came() -> None:
+    lock = OXTHREADS.threading.Lock()
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        lock.acquire()
+        order.append(number)
+
+    lock.acquire()
+    threads = []
+    for number in range(4):
+        threads.append(start(work, number))
+        until_asleep(threads[-1])
+    for number in range(4):
+        lock.release()
+        spin_until(lambda number=number: len(order) > number)  # type: ignore[misc]
+    assert order == [0, 1, 2, 3]
+
+
+def test_timed_waiters_that_give_up_do_not_take_the_wake_with_them(
+    library: BackEnd, frantic: None
+) -> None:
+    lock = library.threading.Lock()
+    stop = threading.Event()
+
+    def hasty() -> None:
+        while not stop.is_set():
+            if lock.acquire(timeout=0.0001):
+                lock.release()
+
+    threads = [start(hasty) for _ in range(3)]
+    for _ in range(300):
+        assert lock.acquire(timeout=20), "starved, or a wake was lost"
+        lock.release()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert lock.acquire(blocking=False)
