@@ -15,7 +15,8 @@ import pytest
 
 from oxthreads.comparison.report import SET_ASIDE_LINE
 
-COMPARE = [sys.executable, "-m", "oxthreads.cli", "compare"]
+# What the installed command does, in this interpreter's environment, whatever the PATH.
+COMPARE = [sys.executable, "-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "compare"]
 
 # Seconds within which anything here happens, even on a busy machine.
 PATIENCE = 60
@@ -387,7 +388,7 @@ def test_signals_leave_no_child_behind(script: Write, tmp_path: Path, number: in
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=environment
     ) as process:
-        wait_until(pids.exists)
+        wait_until(lambda: pids.exists() or process.poll() is not None)
         # As the terminal does, to the foreground process group.
         os.killpg(process.pid, number)
         assert process.communicate(timeout=PATIENCE) == (b"", b"")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import itertools
 import logging.handlers
 import pickle
 import queue
@@ -12,6 +14,7 @@ from collections import deque
 from typing import Any
 
 import pytest
+
 from conftest import OXTHREADS, BackEnd, Result, start, until_asleep
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue"]
@@ -166,7 +169,7 @@ def test_eight_producers_and_eight_consumers_lose_and_reorder_nothing(
         for producer in range(8):
             numbers = [item for who, item in mine if who == producer]
             assert numbers == sorted(numbers)
-    assert sorted(sum(received, [])) == [(p, i) for p in range(8) for i in range(250)]
+    assert sorted(itertools.chain(*received)) == [(p, i) for p in range(8) for i in range(250)]
 
 
 def test_a_get_that_times_out_has_taken_nothing(library: BackEnd, frantic: None) -> None:
@@ -176,10 +179,8 @@ def test_a_get_that_times_out_has_taken_nothing(library: BackEnd, frantic: None)
 
     def hasty() -> None:
         while not stop.is_set():
-            try:
+            with contextlib.suppress(queue.Empty):
                 taken.append(items.get(timeout=0.0001))
-            except queue.Empty:
-                pass
 
     threads = [start(hasty) for _ in range(3)]
     for item in range(500):

@@ -100,6 +100,8 @@ class _State:
 _state = _State()
 # Watched module being executed -> the thread that executes it.
 _executing: dict[str, int] = {}
+# The threads that began to execute one, in order.
+_begun: list[int] = []
 # What has been patched, and what stood there: _MISSING for a name that was added.
 _patched: dict[str, ModuleType] = {}
 _originals: dict[tuple[str, str], object] = {}
@@ -155,7 +157,8 @@ def uninstall() -> None:
             _swap_base(cls, new, old)
         for target, module in _patched.items():
             source, names = REPLACED[target]
-            for name in names + ADDED.get(target, ()):
+            added = tuple(name for name in ADDED.get(target, ()) if (target, name) in _originals)
+            for name in names + added:
                 ours = getattr(sys.modules.get(source), name, _MISSING)
                 if vars(module).get(name, _MISSING) is ours is not _MISSING:
                     _restore(module, name, _originals.get((target, name), _MISSING))
@@ -200,9 +203,9 @@ def _captured() -> list[Capture]:
     own = _WATCHED.union(("_thread", __name__))
     return [
         {"module": name, "variable": variable, "original": originals[id(value)]}
-        for name, module in sorted(sys.modules.items())
+        for name, module in sorted(sys.modules.copy().items())
         if name not in own and isinstance(module, type(sys))
-        for variable, value in list(vars(module).items())
+        for variable, value in vars(module).copy().items()
         if id(value) in originals
     ]
 
@@ -210,17 +213,31 @@ def _captured() -> list[Capture]:
 def _patch_what_is_ready() -> None:
     """Patch each module that is imported, and of which ours can be imported now."""
     for target in REPLACED:
-        if _state.installed and _is_ready(target):
-            try:
-                __import__(REPLACED[target][0])
-                with _lock:
-                    if _state.installed and _is_ready(target):
-                        _patch(target)
-            except Exception as error:
-                # Whatever is broken in ours must not break a program's `import queue`.
-                _failures[target] = f"{type(error).__name__}: {error}"
-                if not _state.quiet:
-                    _say_once(f"the standard {target} stays ({_failures[target]})")
+        if not (_state.installed and _is_ready(target)):
+            continue
+        source = REPLACED[target][0]
+        others, begun = _executing.copy(), len(_begun)
+        try:
+            __import__(source)
+            with _lock:
+                # Ours may be half executed by another thread that waits for what this one
+                # imports: waiting would be a deadlock, so the import system gives what there is.
+                if _state.installed and _is_ready(target) and source not in _executing:
+                    _patch(target)
+        except Exception as error:
+            if type(error).__name__ == "_DeadlockError" or _is_contended(others, begun):
+                # Two threads needed what the other one was importing, and this one had to give
+                # way, by that error or half a module. The other one goes on, and patches.
+                continue
+            # Whatever is broken in ours must not break a program's `import queue`.
+            _failures[target] = f"{type(error).__name__}: {error}"
+            if not _state.quiet:
+                _say_once(f"the standard {target} stays ({_failures[target]})")
+
+
+def _is_contended(executing: dict[str, int], begun: int) -> bool:
+    """Whether another thread was *executing* a watched module, or one more than *begun* began to."""
+    return any(thread != get_ident() for thread in (*executing.values(), *_begun[begun:]))
 
 
 def _is_ready(target: str) -> bool:
@@ -257,7 +274,8 @@ def _patch(target: str) -> None:
 
 
 def _rebase_subclasses(old: type, new: type) -> None:
-    for cls in old.__subclasses__():
+    subclasses: list[type] = old.__subclasses__()
+    for cls in subclasses:
         # What oxthreads derives from a standard class is meant to be just that.
         if cls is not new and cls.__module__.partition(".")[0] != "oxthreads" and _swap_base(cls, old, new):
             _rebased.append((cls, new, old))
@@ -355,6 +373,7 @@ class _Loader:
         module.__loader__ = self._loader
         with _lock:
             _executing[module.__name__] = get_ident()
+            _begun.append(get_ident())
             if _patched.get(module.__name__) is module:
                 del _patched[module.__name__]  # a reload: its names are about to be new ones
         self._show(module.__name__, original=True)

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import queue as _standard
 import sys
 from collections import deque
-from queue import *  # noqa: F403
+from queue import Empty, Full, SimpleQueue
+from queue import LifoQueue as _StandardLifoQueue
+from queue import PriorityQueue as _StandardPriorityQueue
+from queue import Queue as _StandardQueue
 from typing import Any, TypeVar
 
 from ._oxthreads import Queue as _NativeQueue
 from ._standard_form import StandardAttribute
 from .threading import Lock, _StandardCondition
 
-T = TypeVar("T")
-
-_HOOKS = ("_init", "_qsize", "_put", "_get")
-
-_StandardQueue = _standard.Queue
-_StandardLifoQueue = _standard.LifoQueue
-_StandardPriorityQueue = _standard.PriorityQueue
-
 if sys.version_info >= (3, 13):
-    ShutDown = _standard.ShutDown
-    _StandardForm = _StandardQueue
+    from queue import Queue as _StandardForm
+    from queue import ShutDown
 else:
     from ._queue_shutdown import QueueWithShutdown as _StandardForm
     from ._queue_shutdown import ShutDown
 
-__all__ = sorted({*_standard.__all__, "ShutDown"})
+T = TypeVar("T")
+
+_HOOKS = ("_init", "_qsize", "_put", "_get")
+
+__all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
 
-class Queue(_NativeQueue, _StandardForm[T]):
+class Queue(_NativeQueue[T], _StandardForm[T]):
     """A queue from which items come out in the order they were put in.
 
     maxsize: at most this many items; zero or less means any number. Nothing is reserved for it.
@@ -55,9 +53,7 @@ class Queue(_NativeQueue, _StandardForm[T]):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._overrides_hooks = any(
-            getattr(cls, hook) is not getattr(_StandardQueue, hook) for hook in _HOOKS
-        )
+        cls._overrides_hooks = any(getattr(cls, hook) is not getattr(_StandardQueue, hook) for hook in _HOOKS)
 
     def _take_standard_form(self) -> None:
         mutex = Lock()
@@ -76,5 +72,5 @@ class LifoQueue(Queue[T], _StandardLifoQueue[T]):
     """A queue from which the item put in last comes out first."""
 
 
-class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):
+class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-var]
     """A queue from which the smallest item comes out first."""

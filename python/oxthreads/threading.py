@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import threading as _standard
 from collections.abc import Callable, Iterable, Mapping
-from threading import *  # noqa: F403
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._oxthreads import Event as _NativeEvent
-from ._oxthreads import Lock
+from ._oxthreads import Lock as Lock
 from ._standard_form import StandardAttribute
+
+if TYPE_CHECKING:
+    from threading import TIMEOUT_MAX as TIMEOUT_MAX
+    from threading import Barrier as Barrier
+    from threading import BoundedSemaphore as BoundedSemaphore
+    from threading import BrokenBarrierError as BrokenBarrierError
+    from threading import Condition as Condition
+    from threading import ExceptHookArgs as ExceptHookArgs
+    from threading import RLock as RLock
+    from threading import Semaphore as Semaphore
+    from threading import ThreadError as ThreadError
+    from threading import Timer as Timer
+    from threading import active_count as active_count
+    from threading import current_thread as current_thread
+    from threading import enumerate as enumerate
+    from threading import excepthook as excepthook
+    from threading import get_ident as get_ident
+    from threading import get_native_id as get_native_id
+    from threading import getprofile as getprofile
+    from threading import gettrace as gettrace
+    from threading import local as local
+    from threading import main_thread as main_thread
+    from threading import setprofile as setprofile
+    from threading import settrace as settrace
+    from threading import stack_size as stack_size
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(_standard, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = list(_standard.__all__)
 
 # Kept, because the standard module's own names may be replaced by ours.
-_StandardCondition = _standard.Condition
+_StandardCondition: Any = _standard.Condition  # takes any lock
 _StandardEvent = _standard.Event
 _StandardThread = _standard.Thread
 
@@ -54,7 +85,7 @@ class Thread(_StandardThread):
     :class:`Event` of ours. Everything else is inherited.
     """
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         group: None = None,
         target: Callable[..., object] | None = None,

@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
 use super::timeout::{self, Blocking};
 use super::{detach, errors, standard_form, user_code};
@@ -369,6 +369,15 @@ impl Future {
             Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
+    }
+
+    /// A generic alias, as of the standard class.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -3,7 +3,7 @@
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyTuple, PyType};
 
 use super::argument::Argument;
 use super::threading::Lock;
@@ -351,6 +351,15 @@ impl Queue {
     #[setter]
     fn set_is_shutdown(&self, shut_down: bool) {
         self.inner.set_shut_down(shut_down);
+    }
+
+    /// A generic alias, as of the standard class.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -41,7 +41,7 @@ def __dir__() -> list[str]:
     return [*__all__, "__author__", "__doc__"]
 
 
-class Future(_NativeFuture, _StandardFuture[T]):
+class Future(_NativeFuture[T], _StandardFuture[T]):
     """The result of a call that may not have ended yet.
 
     Thread-safe. It is made by an executor's ``submit``.
@@ -137,8 +137,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         except BaseException:
             queue.leave()
             raise
-        self._threads.add(worker)
-        _thread._threads_queues[worker] = queue
+        self._threads.add(worker)  # type: ignore[attr-defined]
+        _thread._threads_queues[worker] = queue  # type: ignore[index]
 
     def _initializer_failed(self) -> None:
         # Closed first: a call that came in after the standard method has failed those that are

@@ -1,0 +1,147 @@
+"""How an interpreter ends while threads wait: with the right status, at once, and silently."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from conftest import python
+
+PREPARE = """
+import sys, threading, time, queue, atexit, os
+from concurrent.futures import Future, ThreadPoolExecutor
+lock, event, items, full, future = (
+    threading.Lock(), threading.Event(), queue.Queue(), queue.Queue(1), Future())
+lock.acquire(); full.put(1)
+def until_asleep(*threads):
+    for thread in threads:
+        looks = 0
+        while looks < 5:
+            time.sleep(0.001)
+            state = open(f'/proc/self/task/{thread.native_id}/stat').read()
+            looks = looks + 1 if state.rpartition(')')[2].split()[0] == 'S' else 0
+def daemons(*targets):
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
+    for thread in threads: thread.start()
+    return threads
+"""
+
+BLOCKED = """
+until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,
+    future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000)))
+"""
+
+ENDINGS = {
+    "": 0,
+    "sys.exit(3)": 3,
+    "raise KeyError('the end')": 1,
+    "os._exit(4)": 4,
+    "os.kill(os.getpid(), 15); time.sleep(30)": -15,
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending or "falls off the end")
+def test_daemon_threads_blocked_in_every_wait_do_not_hold_up_the_exit(ending: str) -> None:
+    done = python(PREPARE + BLOCKED + ending)
+    assert done.returncode == ENDINGS[ending], done.stderr
+    if "KeyError" in ending:
+        assert done.stderr.rstrip().endswith("KeyError: 'the end'")
+        assert done.stderr.count("Traceback") == 1
+    else:
+        assert done.stderr == ""
+
+
+WOKEN = """
+def wake():
+    lock.release(); event.set(); items.put(1); items.put(2); full.get(); future.set_result(1)
+    full.task_done(); full.task_done()
+"""
+
+
+@pytest.mark.parametrize("when", ["atexit.register(wake)", "threading._register_atexit(wake)", "late"])
+def test_daemon_threads_woken_while_the_interpreter_ends_do_not_crash_it(when: str) -> None:
+    # A module global is finalized late: its __del__ wakes threads that can never run again.
+    late = "class Late:\n    def __del__(self, wake=wake): wake()\nsys.keep = Late()\n"
+    for _ in range(5):
+        done = python(PREPARE + WOKEN + BLOCKED + (late if when == "late" else when))
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+
+BUSY = """
+def busy_lock():
+    while True:
+        if lock.acquire(timeout=0.001): lock.release()
+def busy_event():
+    while True: event.set(); event.wait(); event.clear()
+def busy_queue():
+    while True: items.put([1]); items.get()
+def busy_future():
+    while True:
+        f = Future(); f.add_done_callback(lambda f: f.result()); f.set_result(1); f.result()
+def busy_standard_form():
+    while True:
+        q = queue.Queue(); q.put(1); q.mutex; q.get(); f = Future(); f._condition; f.set_result(2)
+daemons(busy_lock, busy_event, busy_queue, busy_future, busy_standard_form)
+time.sleep(0.02)  # into the middle of it
+"""
+
+
+@pytest.mark.parametrize("attempt", range(6))
+def test_daemon_threads_busy_in_every_type_do_not_crash_the_exit(attempt: int) -> None:
+    done = python(PREPARE + BUSY)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_a_non_daemon_thread_is_waited_for() -> None:
+    done = python(
+        PREPARE
+        + "def work():\n    event.wait(); print('worked')\n"
+        + "threading.Thread(target=work).start()\n"
+        + "threading.Timer(0.05, event.set).start()\nprint('main ends')\n"
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "main ends\nworked\n")
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "ThreadPoolExecutor(2)",
+        "pool = ThreadPoolExecutor(2); pool.submit(int)",
+        "pool = ThreadPoolExecutor(2); pool.submit(int).result()",
+        "ThreadPoolExecutor(2).submit(int)",
+        "pool = ThreadPoolExecutor(2); pool.shutdown()",
+        "pool = ThreadPoolExecutor(2); pool.submit(int); pool.shutdown(wait=False)",
+        "pool = ThreadPoolExecutor(2); pool.itself = pool; pool.submit(int)",
+        "pool = ThreadPoolExecutor(2); atexit.register(pool.shutdown); pool.submit(int)",
+    ],
+)
+def test_pools_in_every_state_let_the_interpreter_end(pool: str) -> None:
+    done = python(PREPARE + pool)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ten_thousand_queued_calls_are_run_before_the_exit() -> None:
+    done = python(
+        PREPARE
+        + "from itertools import count\nran = count()\npool = ThreadPoolExecutor(3)\n"
+        + "for _ in range(10_000): pool.submit(next, ran)\n"
+        + "atexit.register(lambda: print(next(ran)))\n"
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "10000\n")
+
+
+def test_ctrl_c_while_the_exit_waits_for_a_worker_ends_it_without_a_crash() -> None:
+    done = python(
+        PREPARE
+        + "import signal\npool = ThreadPoolExecutor(1)\npool.submit(event.wait)\n"
+        + "def interrupt():\n    until_asleep(threading.main_thread())\n"
+        + "    os.kill(os.getpid(), signal.SIGINT); until_asleep(threading.main_thread())\n"
+        + "    event.set()\n"
+        + "daemons(interrupt)\n"
+    )
+    assert done.returncode in (0, 1, -signal.SIGINT), done.stderr
+    assert "FATAL" not in done.stderr
+    assert "panicked" not in done.stderr

@@ -1,0 +1,164 @@
+"""What a forked child finds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from conftest import OXTHREADS, Result, start, until_asleep
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
+
+ThreadsModule = OXTHREADS.threading
+
+
+def in_child(check: Callable[[], object]) -> None:
+    """Fork, run ``check`` in the child, and fail if it fails or hangs there."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            # A child that hangs is ended by SIGALRM, which is a failure too.
+            signal.alarm(20)
+            check()
+            status = 0
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_lock_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
+    lock = ThreadsModule.Lock()
+    lock.acquire()
+    waiter = Result(lock.acquire)
+    until_asleep(waiter.thread)
+
+    def check() -> None:
+        lock.release()
+        assert lock.acquire(timeout=1), "handed to a thread that is not here"
+        other = Result(lock.acquire)
+        until_asleep(other.thread)
+        lock.release()
+        assert other.get() is True
+
+    in_child(check)
+    lock.release()
+    assert waiter.get() is True
+
+
+def test_a_lock_held_by_another_thread_stays_locked_until_it_is_reinitialized() -> None:
+    lock = ThreadsModule.Lock()
+    Result(lock.acquire).get()
+
+    def check() -> None:
+        assert lock.locked()
+        lock._at_fork_reinit()
+        assert lock.acquire(blocking=False)
+
+    in_child(check)
+    assert lock.locked()
+
+
+def test_an_event_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
+    event = ThreadsModule.Event()
+    waiter = Result(event.wait)
+    until_asleep(waiter.thread)
+
+    def check() -> None:
+        other = Result(event.wait)
+        until_asleep(other.thread)
+        event.set()
+        assert other.get() is True
+
+    in_child(check)
+    event.set()
+    assert waiter.get() is True
+
+
+def test_a_queue_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
+    empty, full = OXTHREADS.queue.Queue(), OXTHREADS.queue.Queue(1)
+    full.put(1)
+    waiting = [Result(empty.get), Result(full.put, 2), Result(full.join)]
+    until_asleep(*(result.thread for result in waiting))
+
+    def check() -> None:
+        empty.put("a")
+        assert empty.get(timeout=1) == "a", "granted to a thread that is not here"
+        assert full.get() == 1
+        assert full.empty(), "the parent's putter put its item here"
+        getter = Result(empty.get)
+        until_asleep(getter.thread)
+        empty.put("b")
+        assert getter.get() == "b"
+        full.task_done()
+        full.join()
+
+    in_child(check)
+    empty.put("c")
+    assert waiting[0].get() == "c"
+    assert [full.get(), full.get()] == [1, 2]
+    full.task_done()
+    full.task_done()
+    waiting[2].get()
+
+
+def test_a_future_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
+    future = OXTHREADS.futures.Future()
+    waiter = Result(future.result)
+    until_asleep(waiter.thread)
+
+    def check() -> None:
+        other = Result(future.result)
+        until_asleep(other.thread)
+        future.set_result("child")
+        assert other.get() == "child"
+
+    in_child(check)
+    future.set_result("parent")
+    assert waiter.get() == "parent"
+
+
+def test_threads_start_and_end_in_the_child() -> None:
+    def check() -> None:
+        thread = ThreadsModule.Thread(target=int)
+        thread.start()
+        thread.join()
+        assert threading.active_count() == 1
+
+    in_child(check)
+
+
+def test_a_fork_inside_a_signal_handler_leaves_the_interrupted_wait_intact_on_both_sides() -> None:
+    items = OXTHREADS.queue.Queue()
+    pids: list[int] = []
+
+    def fork(*_: object) -> None:
+        pids.append(os.fork())
+        items.put("child" if pids[-1] == 0 else "parent")
+
+    def send() -> None:
+        until_asleep(threading.main_thread())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, fork)
+    try:
+        sender = start(send)
+        got = items.get(timeout=30)
+        if pids == [0]:
+            os._exit(0 if got == "child" else 1)
+        sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert got == "parent"
+    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0

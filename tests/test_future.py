@@ -1,0 +1,537 @@
+"""Future, beside the standard one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import inspect
+import logging
+import pickle
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+import weakref
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, spin_until, start, until_asleep
+
+#: State -> running(), done(), cancelled(), cancel().
+STATES: dict[str, tuple[bool, bool, bool, bool]] = {
+    "PENDING": (False, False, False, True),
+    "RUNNING": (True, False, False, False),
+    "CANCELLED": (False, True, True, True),
+    "CANCELLED_AND_NOTIFIED": (False, True, True, True),
+    "FINISHED": (False, True, False, False),
+}
+DONE = [state for state, (_, done, _, _) in STATES.items() if done]
+
+
+def in_state(library: BackEnd, state: str) -> Any:
+    future = library.futures.Future()
+    if state.startswith("CANCELLED"):
+        future.cancel()
+    if state in ("RUNNING", "FINISHED", "CANCELLED_AND_NOTIFIED"):
+        future.set_running_or_notify_cancel()
+    if state == "FINISHED":
+        future.set_result(42)
+    return future
+
+
+def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
+    with pytest.raises(BaseException) as caught:
+        function(*args, **keywords)
+    return caught.type, str(caught.value)
+
+
+class Thing:
+    """Something a weak reference can be made to."""
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_it_says_what_state_it_is_in(library: BackEnd, state: str) -> None:
+    future = in_state(library, state)
+    assert future._state == state
+    assert (future.running(), future.done(), future.cancelled()) == STATES[state][:3]
+    words = {"PENDING": "pending", "RUNNING": "running", "FINISHED": "finished returned int"}
+    assert repr(future) == f"<Future at {id(future):#x} state={words.get(state, 'cancelled')}>"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_only_what_nobody_has_begun_can_be_cancelled(library: BackEnd, state: str) -> None:
+    future, calls = in_state(library, state), []
+    future.add_done_callback(calls.append)
+    before = len(calls)
+    assert future.cancel() is STATES[state][3]
+    assert future._state == ("CANCELLED" if state == "PENDING" else state)
+    assert len(calls) - before == (state == "PENDING")
+    assert future.cancel() is STATES[state][3]
+    assert len(calls) - before == (state == "PENDING")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_work_is_begun_once_and_a_second_time_is_logged(
+    library: BackEnd, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    future = in_state(library, state)
+    if state in ("PENDING", "CANCELLED"):
+        assert future.set_running_or_notify_cancel() is (state == "PENDING")
+        state = "RUNNING" if state == "PENDING" else "CANCELLED_AND_NOTIFIED"
+        assert future._state == state
+    assert not caplog.records
+    assert refusal(future.set_running_or_notify_cancel) == (RuntimeError, "Future in unexpected state")
+    assert future._state == state
+    message = f"Future {id(future)} in unexpected state: {state}"
+    assert caplog.record_tuples == [("concurrent.futures", logging.CRITICAL, message)]
+
+
+@pytest.mark.parametrize("method", ["set_result", "set_exception"])
+@pytest.mark.parametrize("state", STATES)
+def test_it_is_set_once(library: BackEnd, state: str, method: str) -> None:
+    future = in_state(library, state)
+    if state in DONE:
+        expected = (library.futures.InvalidStateError, f"{state}: {future!r}")
+        assert refusal(getattr(future, method), ValueError()) == expected
+        assert future._state == state
+        if state == "FINISHED":
+            assert (future.result(), future.exception()) == (42, None)
+        return
+    outcome = ValueError("some")
+    getattr(future, method)(outcome)
+    assert (future._state, future.done(), future.running()) == ("FINISHED", True, False)
+    verb = "returned" if method == "set_result" else "raised"
+    assert repr(future) == f"<Future at {id(future):#x} state=finished {verb} ValueError>"
+    if method == "set_result":
+        assert future.result() is future._result is outcome
+        assert future.exception() is future._exception is None
+    else:
+        assert future.exception() is future._exception is outcome
+        assert future._result is None
+        assert refusal(future.result) == (ValueError, "some")
+
+
+def test_arguments_have_the_standard_names() -> None:
+    for name in ("result", "exception", "cancel", "cancelled", "running", "done", "add_done_callback"):
+        assert_same_signature(name)
+    for name in ("set_result", "set_exception", "set_running_or_notify_cancel"):
+        assert_same_signature(name)
+
+
+def assert_same_signature(method: str) -> None:
+    ours = inspect.signature(getattr(OXTHREADS.futures.Future, method))
+    assert str(ours) == str(inspect.signature(getattr(concurrent.futures.Future, method)))
+
+
+def test_arguments_may_be_given_by_name(library: BackEnd) -> None:
+    future, calls = library.futures.Future(), []
+    future.add_done_callback(fn=calls.append)
+    future.set_result(result=1)
+    assert future.result(timeout=None) == 1
+    assert future.exception(timeout=0) is None
+    failed = library.futures.Future()
+    failed.set_exception(exception=KeyError())
+    assert isinstance(failed.exception(), KeyError)
+    assert calls == [future]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0, -0.0, -1, -0.5, False, 0.001, 5e-324, float("-inf"), float("nan")])
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING"])
+def test_a_wait_ends_in_time(library: BackEnd, state: str, timeout: Any) -> None:
+    future = in_state(library, state)
+    for wait in (future.result, future.exception):
+        assert refusal(wait, timeout) == (TimeoutError, "")
+    assert future._state == state
+
+
+@pytest.mark.parametrize(
+    "timeout", ["x", [], object, 1j, Decimal("0.1"), 1e300, float("inf"), 2**70, threading.TIMEOUT_MAX * 2]
+)
+def test_bad_timeouts_are_refused_in_the_standard_words(timeout: Any) -> None:
+    for method in ("result", "exception"):
+        ours, standard = OXTHREADS.futures.Future(), concurrent.futures.Future[int]()
+        expected = refusal(getattr(standard, method), timeout)
+        assert expected[0] in (TypeError, OverflowError)
+        assert refusal(getattr(ours, method), timeout=timeout) == expected
+
+
+@pytest.mark.parametrize("timeout", [None, 0, -1, 0.5, "x", 2**70])
+def test_the_timeout_does_not_matter_once_it_is_done(library: BackEnd, timeout: Any) -> None:
+    assert in_state(library, "FINISHED").result(timeout) == 42
+    assert in_state(library, "FINISHED").exception(timeout) is None
+    for wait in ("result", "exception"):
+        for state in ("CANCELLED", "CANCELLED_AND_NOTIFIED"):
+            future = in_state(library, state)
+            assert refusal(getattr(future, wait), timeout) == (library.futures.CancelledError, "")
+
+
+@pytest.mark.parametrize("timeout", [None, 30, 30.5, 4_000_001, threading.TIMEOUT_MAX])
+@pytest.mark.parametrize("outcome", ["set_result", "set_exception", "cancel"])
+def test_everybody_who_waits_is_woken(library: BackEnd, timeout: Any, outcome: str) -> None:
+    future, error = library.futures.Future(), LookupError("none")
+    waits = [Result(future.result, timeout) for _ in range(5)]
+    waits += [Result(future.exception, timeout) for _ in range(5)]
+    until_asleep(*(wait.thread for wait in waits))
+    getattr(future, outcome)(*{"set_result": [7], "set_exception": [error]}.get(outcome, []))
+    for number, wait in enumerate(waits):
+        wait.thread.join(PATIENCE)
+        if outcome == "cancel":
+            assert isinstance(wait.error, library.futures.CancelledError)
+        elif number < 5:
+            assert (wait.value, wait.error) == ((7, None) if outcome == "set_result" else (None, error))
+        else:
+            assert (wait.value, wait.error) == (None if outcome == "set_result" else error, None)
+
+
+def test_an_exception_from_a_signal_handler_ends_the_wait(library: BackEnd) -> None:
+    class Alarm(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        assert not future.done()
+        raise Alarm
+
+    def interrupt() -> None:
+        until_asleep(threading.main_thread())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    future, before = library.futures.Future(), signal.signal(signal.SIGUSR1, handler)
+    try:
+        thread = start(interrupt)
+        with pytest.raises(Alarm):
+            future.result(PATIENCE)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    future.set_result(1)
+    assert future.result() == 1
+
+
+@pytest.mark.parametrize("outcome", ["set_result", "set_exception", "cancel"])
+def test_callbacks_run_in_order_in_the_thread_that_ends_it(library: BackEnd, outcome: str) -> None:
+    future = library.futures.Future()
+    calls: list[tuple[object, ...]] = []
+
+    def called(number: int) -> Any:
+        return lambda future: calls.append((number, future, future.done(), threading.current_thread()))
+
+    for number in (0, 1, 2):
+        future.add_done_callback(called(number))
+    twice = called(3)
+    future.add_done_callback(twice)
+    future.add_done_callback(twice)
+    ending = Result(getattr(future, outcome), *([] if outcome == "cancel" else [OSError()]))
+    assert ending.get() is (True if outcome == "cancel" else None)
+    assert calls == [(number, future, True, ending.thread) for number in (0, 1, 2, 3, 3)]
+
+
+def test_what_a_callback_raises_is_logged_with_its_traceback(
+    library: BackEnd, caplog: pytest.LogCaptureFixture
+) -> None:
+    def clumsy(_: object) -> None:
+        raise ZeroDivisionError("from the callback")
+
+    future, calls = library.futures.Future(), []
+    future.add_done_callback(clumsy)
+    future.add_done_callback(calls.append)
+    future.set_result(1)
+    assert calls == [future]
+    future.add_done_callback(clumsy)
+    message = f"exception calling callback for {future!r}"
+    assert caplog.record_tuples == [("concurrent.futures", logging.ERROR, message)] * 2
+    for record in caplog.records:
+        assert record.exc_info is not None
+        assert record.exc_info[0] is ZeroDivisionError
+        assert traceback.extract_tb(record.exc_info[2])[-1].name == "clumsy"
+        shown = logging.Formatter().formatException(record.exc_info)
+        assert shown.startswith("Traceback (most recent call last):\n")
+        assert shown.endswith("ZeroDivisionError: from the callback")
+
+
+@pytest.mark.parametrize("state", DONE)
+def test_a_callback_comes_at_once_if_it_is_done(library: BackEnd, state: str) -> None:
+    future, calls = in_state(library, state), []
+    future.add_done_callback(calls.append)
+    assert calls == [future]
+
+
+def test_a_callback_may_add_another_and_wait_for_the_result(library: BackEnd) -> None:
+    future, calls = library.futures.Future(), []
+
+    def outer(future: Any) -> None:
+        future.add_done_callback(lambda future: calls.append(future.result()))
+        calls.append("outer")
+
+    future.add_done_callback(outer)
+    future.add_done_callback(lambda _: calls.append("last"))
+    future.set_result("inner")
+    assert calls == ["inner", "outer", "last"]
+
+
+@pytest.mark.parametrize("outcome", ["set_result", "set_exception", "cancel", "add_done_callback"])
+def test_what_is_no_exception_comes_out_of_a_callback(
+    library: BackEnd, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leave(_: object) -> None:
+        raise SystemExit("leave")
+
+    future, calls = library.futures.Future(), []
+    if outcome == "add_done_callback":
+        future.set_result(1)
+    else:
+        future.add_done_callback(leave)
+        future.add_done_callback(calls.append)
+    arguments = {"cancel": (), "add_done_callback": (leave,)}.get(outcome, (KeyError(),))
+    assert refusal(getattr(future, outcome), *arguments) == (SystemExit, "leave")
+    assert future.done()
+    assert not calls
+    assert not caplog.records
+
+
+def frames_of(error: BaseException) -> list[str]:
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def test_the_stored_exception_is_raised_with_its_traceback_so_far(library: BackEnd) -> None:
+    def deep() -> None:
+        raise ValueError("deep") from cause
+
+    cause, future = KeyError("cause"), library.futures.Future()
+    try:
+        deep()
+    except ValueError as error:
+        stored = error
+        future.set_exception(error)
+    for count in (1, 2):
+        with pytest.raises(ValueError, match="deep") as caught:
+            future.result()
+        assert caught.value is stored is future.exception()
+        mine = [name for name in frames_of(stored) if name in ("deep", sys._getframe().f_code.co_name)]
+        assert mine == [sys._getframe().f_code.co_name] * (count + 1) + ["deep"]
+        assert stored.__cause__ is cause
+        assert stored.__suppress_context__
+
+
+def test_the_exception_being_handled_becomes_its_context(library: BackEnd) -> None:
+    future, stored = library.futures.Future(), ValueError()
+    future.set_exception(stored)
+    assert refusal(future.result)[0] is ValueError
+    assert stored.__context__ is None
+    for handled in (KeyError(1), KeyError(2)):
+        try:
+            raise handled
+        except KeyError:
+            assert refusal(future.result)[0] is ValueError
+        assert stored.__context__ is handled
+    try:
+        raise stored
+    except ValueError:
+        assert refusal(future.result)[0] is ValueError
+    assert stored.__context__ is handled
+    cancelled = in_state(library, "CANCELLED")
+    try:
+        raise handled
+    except KeyError:
+        with pytest.raises(library.futures.CancelledError) as caught:
+            cancelled.result()
+    assert caught.value.__context__ is handled
+
+
+def test_an_exception_class_is_raised_as_an_instance(library: BackEnd) -> None:
+    future = library.futures.Future()
+    future.set_exception(KeyboardInterrupt)
+    assert future.exception() is KeyboardInterrupt
+    assert refusal(future.result) == (KeyboardInterrupt, "")
+
+
+@pytest.mark.parametrize("stored", ["text", int])
+def test_what_is_no_exception_cannot_be_raised(library: BackEnd, stored: object) -> None:
+    future = library.futures.Future()
+    future.set_exception(stored)
+    assert future.exception() is stored
+    assert refusal(future.result) == (TypeError, "exceptions must derive from BaseException")
+
+
+def test_no_exception_may_be_set(library: BackEnd) -> None:
+    future = library.futures.Future()
+    future.set_exception(None)
+    assert future.exception() is None
+    assert future.result() is None
+    assert repr(future).endswith("state=finished returned NoneType>")
+
+
+def test_an_exception_may_have_no_truth_value_that_matters(library: BackEnd) -> None:
+    class Problems(Exception):
+        def __len__(self) -> int:
+            return len(self.args)
+
+    future, standard = library.futures.Future(), concurrent.futures.Future[int]()
+    for each in (future, standard):
+        each.set_exception(Problems())
+    assert isinstance(future.exception(), Problems)
+    assert repr(future).split()[3:] == repr(standard).split()[3:]
+
+
+def test_it_is_a_standard_future() -> None:
+    ours = OXTHREADS.futures.Future
+    assert issubclass(ours, concurrent.futures.Future)
+    assert isinstance(ours(), concurrent.futures.Future)
+    assert not isinstance(concurrent.futures.Future(), ours)
+    assert (ours.__name__, ours.__qualname__) == ("Future", "Future")
+    for name in concurrent.futures.__all__:
+        assert hasattr(OXTHREADS.futures, name)
+        if "Future" not in name and name != "ThreadPoolExecutor":
+            assert getattr(OXTHREADS.futures, name) is getattr(concurrent.futures, name)
+
+
+def test_it_behaves_as_an_object(library: BackEnd) -> None:
+    future, other = library.futures.Future(), library.futures.Future()
+    assert future == future  # noqa: PLR0124
+    assert future != other
+    assert len({future, other, future}) == 2
+    future.label = "mine"
+    assert future.label == "mine"
+    assert library.futures.Future[int].__origin__ is library.futures.Future
+    reference = weakref.ref(future)
+    assert reference() is future
+    del future
+    assert reference() is None
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_it_cannot_be_pickled(library: BackEnd, state: str) -> None:
+    assert refusal(pickle.dumps, in_state(library, state))[0] is TypeError
+
+
+def test_wrong_calls_are_type_errors(library: BackEnd) -> None:
+    future = library.futures.Future()
+    assert refusal(library.futures.Future, 1)[0] is TypeError
+    assert refusal(library.futures.Future, size=1)[0] is TypeError
+    for method, args in [("result", (1, 2)), ("cancel", (1,)), ("set_result", ()), ("done", (1,))]:
+        assert refusal(getattr(future, method), *args)[0] is TypeError
+    assert future._state == "PENDING"
+
+
+def test_a_subclass_has_an_initializer_of_its_own(library: BackEnd) -> None:
+    class Labelled(library.futures.Future):  # type: ignore[misc, name-defined]
+        def __init__(self, label: str, *, size: int) -> None:
+            super().__init__()
+            self.label, self.size = label, size
+
+        def set_result(self, result: int) -> None:
+            super().set_result(result * self.size)
+
+    future = Labelled("a", size=3)
+    assert (future.label, future.size, future.done()) == ("a", 3, False)
+    waiter = Result(future.result)
+    until_asleep(waiter.thread)
+    future.set_result(2)
+    assert waiter.get() == 6
+    assert re.fullmatch(r"<Labelled at 0x[0-9a-f]+ state=finished returned int>", repr(future))
+
+
+def test_a_subclass_may_override_how_callbacks_are_invoked(library: BackEnd) -> None:
+    class Announcing(library.futures.Future):  # type: ignore[misc, name-defined]
+        def _invoke_callbacks(self) -> None:
+            calls.append("invoked")
+            super()._invoke_callbacks()
+
+    calls: list[str] = []
+    future = Announcing()
+    future.add_done_callback(lambda _: calls.append("called"))
+    future.set_result(1)
+    assert calls == ["invoked", "called"]
+
+
+def test_initializing_it_again_makes_it_pending(library: BackEnd) -> None:
+    future = in_state(library, "FINISHED")
+    future.__init__()
+    assert not future.done()
+    future.set_result(43)
+    assert future.result() == 43
+
+
+@pytest.mark.parametrize("outcome", ["set_result", "set_exception", "cancel"])
+def test_racing_threads_end_it_once(library: BackEnd, frantic: None, outcome: str) -> None:
+    for _ in range(100):
+        future, barrier, calls = library.futures.Future(), threading.Barrier(6), []
+        future.add_done_callback(calls.append)
+
+        def contend(future: Any = future, barrier: threading.Barrier = barrier, number: int = 0) -> bool:
+            barrier.wait()
+            if outcome == "cancel":
+                return bool(future.cancel() if number % 2 else future.set_running_or_notify_cancel())
+            try:
+                getattr(future, outcome)(KeyError(number))
+            except library.futures.InvalidStateError:
+                return False
+            return True
+
+        count = 6 if outcome != "cancel" else 5
+        contenders = [Result(contend, number=2 * number + 1) for number in range(count)]
+        if outcome == "cancel":
+            runner = Result(contend, number=0)
+            cancelled = {contender.get() for contender in contenders}
+            assert cancelled == {not runner.get()}
+            assert len(calls) == (cancelled == {True})
+        else:
+            assert sorted(contender.get() for contender in contenders) == [False] * 5 + [True]
+            assert calls == [future]
+
+
+def test_a_callback_added_while_it_ends_is_called_once(library: BackEnd, frantic: None) -> None:
+    for _ in range(200):
+        future, barrier, calls = library.futures.Future(), threading.Barrier(3), []
+
+        def add(future: Any = future, barrier: threading.Barrier = barrier, calls: Any = calls) -> None:
+            barrier.wait()
+            for number in range(5):
+                future.add_done_callback(lambda _, number=number: calls.append(number))
+
+        adders = [Result(add), Result(add)]
+        barrier.wait()
+        future.set_result(1)
+        for adder in adders:
+            adder.get()
+        assert sorted(calls) == sorted([*range(5)] * 2)
+
+
+def test_cycles_through_a_future_are_collected(library: BackEnd) -> None:
+    pending, finished, failed = (library.futures.Future() for _ in range(3))
+    things = [Thing(), Thing(), Thing()]
+    pending.add_done_callback(lambda _, kept=(pending, things[0]): None)
+    things[1].future = finished  # type: ignore[attr-defined]
+    finished.set_result(things[1])
+    error = ValueError(failed, things[2])
+    failed.set_exception(error)
+    alive = [weakref.ref(each) for each in (pending, finished, failed, *things)]
+    gc.collect()
+    assert None not in [reference() for reference in alive]
+    del pending, finished, failed, things, error
+    gc.collect()
+    assert [reference() for reference in alive] == [None] * 6
+
+
+def test_what_it_holds_goes_with_it_without_a_collection(library: BackEnd) -> None:
+    future, thing = library.futures.Future(), Thing()
+    future.set_result(thing)
+    alive = weakref.ref(thing)
+    del thing
+    assert isinstance(alive(), Thing)
+    del future
+    assert alive() is None
+
+
+def test_nobody_can_end_it_while_its_condition_is_held(library: BackEnd) -> None:
+    future = library.futures.Future()
+    with future._condition:
+        setter = Result(future.set_result, 1)
+        until_asleep(setter.thread)
+        assert future._state == "PENDING"
+    setter.get()
+    assert future.result() == 1
+    spin_until(lambda: not setter.thread.is_alive())
+    assert time.monotonic() > 0

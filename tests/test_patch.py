@@ -1,0 +1,336 @@
+"""The patch: what it replaces, when, and that it can be taken back. Each case in its own process."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from conftest import python
+
+MODULES = [
+    "threading",
+    "queue",
+    "concurrent.futures",
+    "concurrent.futures.thread",
+    "oxthreads.queue",
+    "oxthreads.concurrent.futures",
+]
+
+ALL_ACTIVE = """
+import threading, queue, concurrent.futures, concurrent.futures.thread
+import oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures
+found = patch.status()
+assert found["installed"] and not found["failures"], found
+assert {name["state"] for name in found["names"]} == {"active"}, found
+assert concurrent.futures.thread.ThreadPoolExecutor is concurrent.futures.ThreadPoolExecutor
+assert concurrent.futures.ThreadPoolExecutor is oxthreads.concurrent.futures.ThreadPoolExecutor
+assert concurrent.futures._base.Future is oxthreads.concurrent.futures.Future
+assert (threading.Lock, queue.Queue) == (oxthreads.threading.Lock, oxthreads.queue.Queue)
+"""
+
+
+def check(source: str, *, errors: str = "") -> str:
+    """Run *source* in a plain interpreter, where it must succeed; return what it prints."""
+    code = "from oxthreads import patch\n" + textwrap.dedent(source)
+    result = python(code, runner=False, OXTHREADS="0")
+    assert result.stderr == errors
+    assert result.returncode == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("first", MODULES)
+@pytest.mark.parametrize("after", [0, 1, 2], ids=["install first", "after one", "after two"])
+def test_every_order_of_imports(first: str, after: int) -> None:
+    for second in MODULES:
+        steps = [f"import {first}", f"import {second}"]
+        steps.insert(after, "patch.install()")
+        check("\n".join(steps) + ALL_ACTIVE)
+
+
+def test_imports_and_starts_nothing_unasked() -> None:
+    check("""
+        import sys, _thread
+        before = set(sys.modules)
+        patch.install()
+        for name in set(sys.modules) - before:
+            # Where `threading` is loaded already, ours must be, too, and what it needs.
+            assert "threading" in before, name
+            assert "futures" not in name and "queue" not in name, name
+        import threading
+        assert threading.enumerate() == [threading.main_thread()]
+        assert "concurrent.futures" not in sys.modules or "concurrent.futures" in before
+        """)
+
+
+def test_installing_twice_is_installing_once() -> None:
+    check("""
+        import sys, threading
+        standard = threading.Lock
+        assert patch.install() and patch.install() and patch.is_installed()
+        assert sum(type(finder) is type(patch._finder) for finder in sys.meta_path) == 1
+        patch.uninstall(); patch.uninstall()
+        assert threading.Lock is standard and not patch.is_installed()
+        """)
+
+
+def test_uninstall_restores_everything() -> None:
+    check(f"""
+        import sys, threading, queue, concurrent.futures, concurrent.futures.thread
+        def picture():
+            state = {{name: dict(vars(sys.modules[name])) for name in patch.REPLACED}}
+            bases = [cls.__bases__ for cls in (threading.Timer, type(threading.main_thread()))]
+            return state, bases, list(sys.meta_path)
+        concurrent.futures.ThreadPoolExecutor
+        before = picture()
+        patch.install()
+        assert picture() != before
+        {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+        patch.uninstall()
+        after = picture()
+        for name in patch.REPLACED:
+            assert after[0][name] == before[0][name], name
+        assert after == before
+        assert not patch.status()["installed"]
+        patch.install()
+        {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+        """)
+
+
+def test_uninstall_forgets_an_executor_that_was_first_asked_for_in_between() -> None:
+    check("""
+        patch.install()
+        import concurrent.futures
+        assert concurrent.futures.ThreadPoolExecutor.__module__.startswith("oxthreads")
+        patch.uninstall()
+        assert concurrent.futures.ThreadPoolExecutor.__module__ == "concurrent.futures.thread"
+        assert concurrent.futures.Future.__module__ == "concurrent.futures._base"
+        """)
+
+
+def test_uninstall_leaves_alone_what_somebody_else_has_replaced() -> None:
+    check("""
+        import threading, queue
+        standard = queue.Queue
+        patch.install()
+        threading.Lock = mine = lambda: None
+        patch.uninstall()
+        assert threading.Lock is mine and queue.Queue is standard
+        """)
+
+
+def test_live_objects_stay_what_they_are() -> None:
+    check("""
+        import queue, threading
+        lock, items = threading.Lock(), queue.Queue()
+        kinds = type(lock), type(items)
+        lock.acquire(); items.put(1)
+        patch.install()
+        assert (type(lock), type(items)) == kinds
+        assert lock.locked() and items.get() == 1
+        lock.release()
+        ours = threading.Lock()
+        patch.uninstall()
+        with lock, ours:
+            pass
+        """)
+
+
+def test_threads_of_all_kinds_are_threads() -> None:
+    check("""
+        import _thread, threading
+        class Old(threading.Thread):
+            def __init__(self):
+                threading.Thread.__init__(self)
+        old = Old()
+        for step in patch.install, patch.uninstall:
+            step()
+            found = []
+            done = _thread.allocate_lock(); done.acquire()
+            def foreign():
+                found.append(threading.current_thread())
+                done.release()
+            _thread.start_new_thread(foreign, ())
+            done.acquire()
+            timer = threading.Timer(0, found.append, [1])
+            timer.start(); timer.join()
+            new = Old()
+            new.start(); new.join()
+            for thread in (threading.main_thread(), found[0], timer, old, new):
+                assert isinstance(thread, threading.Thread), (step, thread)
+            assert issubclass(threading.Timer, threading.Thread)
+            assert found[1] == 1
+        old.start(); old.join()
+        """)
+
+
+def test_status_names_what_was_captured_before() -> None:
+    found = json.loads(
+        check("""
+        import json, types
+        from threading import Lock as MyLock, Thread
+        from queue import Queue
+        import queue
+        patch.install()
+        import __main__
+        found = patch.status()["captured"]
+        print(json.dumps([entry for entry in found if entry["module"] == "__main__"]))
+        """)
+    )
+    assert found == [
+        {"module": "__main__", "variable": "MyLock", "original": "threading.Lock"},
+        {"module": "__main__", "variable": "Thread", "original": "threading.Thread"},
+        {"module": "__main__", "variable": "Queue", "original": "queue.Queue"},
+    ]
+
+
+def test_status_tells_pending_from_standard() -> None:
+    check("""
+        states = lambda: {n["name"]: n["state"] for n in patch.status()["names"] if n["module"] == "queue"}
+        assert set(states().values()) == {"standard"}
+        patch.install()
+        assert set(states().values()) == {"pending"}
+        import queue
+        assert set(states().values()) == {"active"}
+        queue.Queue = int
+        assert states() == {"Queue": "standard", "LifoQueue": "active", "PriorityQueue": "active"}
+        """)
+
+
+def test_a_patched_module_looks_as_ever() -> None:
+    check("""
+        import importlib.machinery, importlib.util, inspect
+        patch.install()
+        spec = importlib.util.find_spec("queue")
+        assert "class Queue" in spec.loader.get_source("queue")
+        import queue
+        assert type(queue.__spec__.loader) is importlib.machinery.SourceFileLoader
+        assert queue.__loader__ is queue.__spec__.loader
+        assert "class SimpleQueue" in inspect.getsource(queue) or "SimpleQueue" in inspect.getsource(queue)
+        """)
+
+
+def test_reload() -> None:
+    check(f"""
+        import importlib, sys
+        patch.install()
+        import queue, threading, concurrent.futures.thread
+        for name in patch.REPLACED:
+            module = sys.modules[name]
+            assert importlib.reload(module) is module
+            assert type(module.__loader__).__name__ == "SourceFileLoader"
+        {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+        threading.Thread(target=print, args=["runs"]).start()
+        patch.uninstall()
+        assert queue.Queue.__module__ == "queue" and threading.Thread.__module__ == "threading"
+        """)
+
+
+def test_a_second_copy_of_a_module_stays_standard() -> None:
+    check("""
+        import sys
+        patch.install()
+        import queue
+        ours = queue.Queue
+        del sys.modules["queue"]
+        import queue as copy
+        assert copy is not queue and copy.Queue.__module__ == "queue" and queue.Queue is ours
+        """)
+
+
+def test_modules_of_the_same_name_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("class Queue: pass\n")
+    check(f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import queue
+        patch.install()
+        assert queue.Queue.__module__ == "queue"
+        del sys.modules["queue"]
+        import queue
+        assert queue.Queue.__module__ == "queue" and queue.__file__.startswith({str(tmp_path)!r})
+        """)
+
+
+@pytest.mark.parametrize("early", ["", "import concurrent.futures.thread"])
+def test_what_derives_from_the_standard_executor_still_does(tmp_path: Path, early: str) -> None:
+    # As concurrent.futures.interpreter does, from Python 3.14 on.
+    (tmp_path / "interpreter.py").write_text(
+        "from concurrent.futures import thread as _thread\n"
+        "class InterpreterPoolExecutor(_thread.ThreadPoolExecutor): pass\n"
+    )
+    check(f"""
+        patch.install()
+        {early}
+        import concurrent.futures
+        concurrent.futures.__path__.insert(0, {str(tmp_path)!r})
+        from concurrent.futures.interpreter import InterpreterPoolExecutor
+        base, = InterpreterPoolExecutor.__bases__
+        assert base.__module__ == "concurrent.futures.thread", base
+        {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+        """)
+
+
+@pytest.mark.parametrize("start", [list(pair) for pair in itertools.combinations(MODULES, 2)], ids="+".join)
+def test_threads_that_import_at_once(start: list[str]) -> None:
+    # One imports a standard module and comes to need ours, another one of ours, which needs the
+    # standard one: each may find the other's half executed.
+    output = check(f"""
+        import _thread, sys
+        patch.install()
+        sys.setswitchinterval(1e-6)
+        names = {start!r} * 3
+        ready, ended = [], []
+        done = _thread.allocate_lock(); done.acquire()
+        def load(name):
+            ready.append(name)
+            while len(ready) < len(names):
+                pass
+            try:
+                __import__(name)
+            except BaseException as error:
+                print(name, repr(error))
+            ended.append(name)
+            if len(ended) == len(names):
+                done.release()
+        for name in names:
+            _thread.start_new_thread(load, (name,))
+        done.acquire()
+        {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+        """)
+    assert output == ""
+
+
+def test_broken_replacement_leaves_the_standard_one_and_says_so_once() -> None:
+    source = """
+        import sys
+        sys.modules["oxthreads._oxthreads"] = None
+        patch.install({})
+        import queue, threading, concurrent.futures
+        assert queue.Queue.__module__ == "queue" and threading.Thread.__module__ == "threading"
+        assert concurrent.futures.ThreadPoolExecutor.__module__ == "concurrent.futures.thread"
+        assert "ModuleNotFoundError" in patch.status()["failures"]["queue"]
+        """
+    line = (
+        "oxthreads: the standard threading stays (ModuleNotFoundError: "
+        "import of oxthreads._oxthreads halted; None in sys.modules)\n"
+    )
+    check(source.format(""), errors=line)
+    check(source.format("quiet=True"))
+
+
+def test_unknown_python_keeps_its_library_and_says_so_once() -> None:
+    source = """
+        import sys
+        patch.FIRST_UNKNOWN_PYTHON = sys.version_info[:2]
+        assert not patch.install({0}) and not patch.install({0}) and not patch.is_installed()
+        import queue
+        assert queue.Queue.__module__ == "queue"
+        """
+    version = check("import sys; print('%d.%d' % sys.version_info[:2])").strip()
+    line = f"oxthreads: Python {version} is not known to this version; the standard library stays\n"
+    check(source.format(""), errors=line)
+    check(source.format("quiet=True"))
