@@ -1,4 +1,8 @@
-# Everything the gate checks.
+# The commands of everyday work.
+default:
+    @just --list
+
+# Everything the gate checks, from a clean clone.
 check:
     bash .ci/run
 
@@ -6,5 +10,21 @@ check:
 develop:
     maturin develop --release
 
-test:
-    pytest
+# The Python tests.
+test *arguments:
+    pytest {{arguments}}
+
+# The Rust tests, and every interleaving of small programs.
+test-rust:
+    cargo test --no-default-features
+    RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --target-dir target/loom
+
+# Formats both languages.
+format:
+    cargo fmt
+    ruff check --fix
+    ruff format
+
+# The operations that programs do most, on both libraries.
+bench:
+    python benches/hot_paths.py

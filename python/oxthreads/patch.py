@@ -243,16 +243,16 @@ def _is_contended(executing: dict[str, int], begun: int) -> bool:
 def _is_ready(target: str) -> bool:
     if target in _patched or target in _failures or not _is_standard(target, sys.modules.get(target)):
         return False
-    # A submodule waits for its package, whose names are not all there while it is executed, and
-    # which ours may want to import from.
-    package = target.rpartition(".")[0]
-    if target in _executing or package in _executing:
-        return False
-    if any(module in _executing for module, (base, _) in STANDARD_BASE.items() if base == target):
+    source = REPLACED[target][0]
+    # Ours would find these half executed; and the executor's heir must find it unpatched.
+    unfinished = [module for module in REPLACED if REPLACED[module][0] == source and module in _executing]
+    if unfinished or any(
+        module in _executing and STANDARD_BASE[module][0] == target for module in STANDARD_BASE
+    ):
         return False
     # Ours imports the very module that it replaces. Who does that import in this thread patches
     # as soon as ours is complete; if another thread does, `__import__` waits for it.
-    return _executing.get(REPLACED[target][0]) != get_ident()
+    return _executing.get(source) != get_ident()
 
 
 def _patch(target: str) -> None:

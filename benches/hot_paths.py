@@ -1,0 +1,100 @@
+"""The operations that programs do most, on the standard library and on oxthreads.
+
+    python benches/hot_paths.py
+
+Both are run in turn in one process, many rounds; each row shows the best of either, and how many
+times faster oxthreads is. A thing measured against itself may differ by a quarter on a busy
+machine, so run it more than once.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import oxthreads.concurrent.futures
+import oxthreads.queue
+import oxthreads.threading
+
+ROUNDS = 15
+N = 4_000
+
+
+def put_and_get(module: Any) -> Callable[[], None]:
+    items = module.Queue()
+
+    def scenario() -> None:
+        put, get = items.put, items.get
+        for number in range(N):
+            put(number)
+            get()
+
+    return scenario
+
+
+def wait_when_set(module: Any) -> Callable[[], None]:
+    event = module.Event()
+    event.set()
+
+    def scenario() -> None:
+        wait = event.wait
+        for _ in range(N):
+            wait()
+
+    return scenario
+
+
+def with_lock(module: Any) -> Callable[[], None]:
+    lock = module.Lock()
+
+    def scenario() -> None:
+        for _ in range(N):
+            with lock:
+                pass
+
+    return scenario
+
+
+def burst(module: Any) -> Callable[[], None]:
+    executor = module.ThreadPoolExecutor(4)
+
+    def scenario() -> None:
+        futures = [executor.submit(abs, -1) for _ in range(N)]
+        for future in futures:
+            future.result()
+
+    return scenario
+
+
+SCENARIOS = [
+    ("Lock: `with`", with_lock, threading, oxthreads.threading),
+    ("Event.wait when set", wait_when_set, threading, oxthreads.threading),
+    ("Queue.put + get", put_and_get, queue, oxthreads.queue),
+    ("ThreadPoolExecutor: burst of 4,000 submit + result", burst, concurrent.futures,
+     oxthreads.concurrent.futures),
+]  # fmt: skip
+
+
+def nanoseconds(scenario: Callable[[], None]) -> float:
+    begin = time.perf_counter_ns()
+    scenario()
+    return (time.perf_counter_ns() - begin) / N
+
+
+def main() -> None:
+    print(f"CPython {sys.version.split()[0]}, {sys.platform}; best of {ROUNDS}, per operation\n")
+    print("| operation | standard | oxthreads | ratio |\n|---|---:|---:|---:|")
+    for name, scenario, standard, ours in SCENARIOS:
+        contenders = scenario(standard), scenario(ours)
+        rounds = [[nanoseconds(contender) for contender in contenders] for _ in range(ROUNDS)]
+        theirs, mine = (min(times) for times in zip(*rounds, strict=True))
+        print(f"| {name} | {theirs:,.0f} ns | {mine:,.0f} ns | {theirs / mine:.1f}x |")
+
+
+if __name__ == "__main__":
+    main()
