@@ -142,9 +142,12 @@ impl WorkQueue {
 fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-    py.import("concurrent.futures._base")?
-        .getattr("LOGGER")?
-        .call_method("critical", ("Exception in worker",), Some(&keywords))?;
+    user_code::call_method(
+        &super::future::logger(py)?,
+        "critical",
+        ("Exception in worker",),
+        Some(&keywords),
+    )?;
     Ok(())
 }
 
@@ -190,7 +193,7 @@ impl ThreadPoolExecutor {
         static FUTURE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let py = slf.py();
         if EXITING.load(Ordering::Relaxed) {
-            return slf.call_method0("_refuse_submission");
+            return user_code::call_method(slf, "_refuse_submission", (), None);
         }
         let future = FUTURE
             .import(py, "oxthreads.concurrent.futures", "Future")?
@@ -204,10 +207,12 @@ impl ThreadPoolExecutor {
         match slf.get().pool.submit(job) {
             Ok(Staffing::Enough) => Ok(future),
             Ok(Staffing::Start) => {
-                slf.call_method0(intern!(py, "_adjust_thread_count"))?;
+                user_code::call_method(slf, "_adjust_thread_count", (), None)?;
                 Ok(future)
             }
-            Err((SubmitError::Closed, _)) => slf.call_method0("_refuse_submission"),
+            Err((SubmitError::Closed, _)) => {
+                user_code::call_method(slf, "_refuse_submission", (), None)
+            }
             Err((SubmitError::Retired, job)) => {
                 let rest = job.arguments.into_bound(py).into_any();
                 let function = PyTuple::new(py, [job.function])?.into_any();

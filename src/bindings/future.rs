@@ -49,7 +49,8 @@ fn name(state: State) -> &'static str {
     }
 }
 
-fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// The logger of the standard module.
+pub(super) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     LOGGER
         .get_or_try_init(py, || {
@@ -92,9 +93,11 @@ impl Future {
             }
             Err(Refused::State(state)) => {
                 let address = slf.as_ptr().addr();
-                logger(slf.py())?.call_method1(
+                user_code::call_method(
+                    &logger(slf.py())?,
                     "critical",
                     ("Future %s in unexpected state: %s", address, name(state)),
+                    None,
                 )?;
                 Err(PyRuntimeError::new_err("Future in unexpected state"))
             }
@@ -137,7 +140,8 @@ impl Future {
         }
         let keywords = PyDict::new(py);
         keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-        logger(py)?.call_method(
+        user_code::call_method(
+            &logger(py)?,
             "error",
             ("exception calling callback for %r", slf),
             Some(&keywords),
@@ -408,7 +412,7 @@ impl Future {
     /// holds the condition.
     fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().inner.with_native(|_| ()).is_ok() {
-            slf.call_method0("_take_standard_form")?;
+            user_code::call_method(slf, "_take_standard_form", (), None)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyTuple, PyType};
 use super::argument::Argument;
 use super::threading::Lock;
 use super::timeout;
-use super::{detach, errors, standard_form};
+use super::{detach, errors, standard_form, user_code};
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError, TaskDoneError};
@@ -206,7 +206,7 @@ impl Queue {
         if Self::is_plain(slf)? {
             return Self::put_item(slf, item, false, None);
         }
-        slf.call_method1("put", (item, false)).map(drop)
+        user_code::call_method(slf, "put", (item, false), None).map(drop)
     }
 
     /// get(block=False)
@@ -214,7 +214,7 @@ impl Queue {
         if Self::is_plain(slf)? {
             return Self::get_item(slf, false, None);
         }
-        slf.call_method1("get", (false,))
+        user_code::call_method(slf, "get", (false,), None)
     }
 
     /// The number of items. It may have changed by the time it is looked at.
@@ -326,7 +326,7 @@ impl Queue {
         };
         if unusual.is_some() && !queue.inner.is_retired() {
             // Whatever compares with an int will do for the standard algorithm.
-            slf.call_method0("_take_standard_form")?;
+            user_code::call_method(slf, "_take_standard_form", (), None)?;
         }
         let former = std::mem::replace(&mut *queue.unusual_maxsize.lock(), unusual);
         drop(former);

@@ -59,3 +59,20 @@ pub(crate) fn call<'py>(
     // SAFETY: attached; PyObject_Call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
 }
+
+/// `object.method(*arguments, **keywords)`.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn call_method<'py, A>(
+    object: &Bound<'py, PyAny>,
+    method: &str,
+    arguments: A,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
+{
+    let arguments = arguments.into_pyobject(object.py()).map_err(Into::into)?;
+    call(&object.getattr(method)?, &arguments, keywords)
+}
