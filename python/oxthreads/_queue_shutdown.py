@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
-from threading import Condition
 from time import monotonic
-from typing import Any, TypeVar
 
 __all__ = ["QueueWithShutdown", "ShutDown"]
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Condition
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+else:
+    T = object
 
 
 class ShutDown(Exception):

@@ -11,16 +11,22 @@ objects whose internals nobody touches stay fast.
 from __future__ import annotations
 
 import _thread
-from typing import Any, Protocol
+
+# Importing typing takes longer than all the rest, and a program's start waits for this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class HasStandardForm(Protocol):
+        """An object that StandardAttribute serves."""
+
+        def _take_standard_form(self) -> None: ...
+
 
 __all__ = ["StandardAttribute"]
 
 # One object at a time, and rarely. Re-entrant, for a signal handler may come back here.
 _taking_form = _thread.RLock()
-
-
-class _HasStandardForm(Protocol):
-    def _take_standard_form(self) -> None: ...
 
 
 class StandardAttribute:
@@ -32,7 +38,7 @@ class StandardAttribute:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: _HasStandardForm | None, owner: type) -> Any:
+    def __get__(self, instance: HasStandardForm | None, owner: type) -> Any:
         if instance is None:
             raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
         with _taking_form:

@@ -102,6 +102,9 @@ _state = _State()
 _executing: dict[str, int] = {}
 # The threads that began to execute one, in order.
 _begun: list[int] = []
+# The threads that import one of ours on behalf of the patch, and what they execute meanwhile.
+_importing: set[int] = set()
+_guarded: set[str] = set()
 # What has been patched, and what stood there: _MISSING for a name that was added.
 _patched: dict[str, ModuleType] = {}
 _originals: dict[tuple[str, str], object] = {}
@@ -215,14 +218,13 @@ def _patch_what_is_ready() -> None:
     for target in REPLACED:
         if not (_state.installed and _is_ready(target)):
             continue
-        source = REPLACED[target][0]
         others, begun = _executing.copy(), len(_begun)
         try:
-            __import__(source)
+            _import(REPLACED[target][0])
             with _lock:
                 # Ours may be half executed by another thread that waits for what this one
                 # imports: waiting would be a deadlock, so the import system gives what there is.
-                if _state.installed and _is_ready(target) and source not in _executing:
+                if _state.installed and _is_ready(target) and REPLACED[target][0] not in _executing:
                     _patch(target)
         except Exception as error:
             if type(error).__name__ == "_DeadlockError" or _is_contended(others, begun):
@@ -233,6 +235,17 @@ def _patch_what_is_ready() -> None:
             _failures[target] = f"{type(error).__name__}: {error}"
             if not _state.quiet:
                 _say_once(f"the standard {target} stays ({_failures[target]})")
+
+
+def _import(source: str) -> None:
+    thread = get_ident()
+    outermost = thread not in _importing
+    _importing.add(thread)
+    try:
+        __import__(source)
+    finally:
+        if outermost:
+            _importing.discard(thread)
 
 
 def _is_contended(executing: dict[str, int], begun: int) -> bool:
@@ -251,8 +264,10 @@ def _is_ready(target: str) -> bool:
     ):
         return False
     # Ours imports the very module that it replaces. Who does that import in this thread patches
-    # as soon as ours is complete; if another thread does, `__import__` waits for it.
-    return _executing.get(source) != get_ident()
+    # as soon as ours is complete. If another thread does, this one waits for it, unless that is
+    # an import of the program's own, which could not give way if it came to wait for this one.
+    executing = _executing.get(source)
+    return executing is None or (executing != get_ident() and source in _guarded)
 
 
 def _patch(target: str) -> None:
@@ -374,13 +389,17 @@ class _Loader:
         with _lock:
             _executing[module.__name__] = get_ident()
             _begun.append(get_ident())
+            if get_ident() in _importing:
+                _guarded.add(module.__name__)
             if _patched.get(module.__name__) is module:
                 del _patched[module.__name__]  # a reload: its names are about to be new ones
         self._show(module.__name__, original=True)
 
     def _after(self, module: ModuleType, executed: bool) -> None:
         self._show(module.__name__, original=False)
-        _executing.pop(module.__name__, None)
+        with _lock:
+            _executing.pop(module.__name__, None)
+            _guarded.discard(module.__name__)
         if executed:  # else it is about to be taken out of sys.modules
             _patch_what_is_ready()
 

@@ -8,7 +8,6 @@ from queue import Empty, Full, SimpleQueue
 from queue import LifoQueue as _StandardLifoQueue
 from queue import PriorityQueue as _StandardPriorityQueue
 from queue import Queue as _StandardQueue
-from typing import Any, TypeVar
 
 from ._oxthreads import Queue as _NativeQueue
 from ._standard_form import StandardAttribute
@@ -21,7 +20,14 @@ else:
     from ._queue_shutdown import QueueWithShutdown as _StandardForm
     from ._queue_shutdown import ShutDown
 
-T = TypeVar("T")
+# Importing typing takes longer than all the rest, and a program's start waits for this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+else:
+    T = object
 
 _HOOKS = ("_init", "_qsize", "_put", "_get")
 

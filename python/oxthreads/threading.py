@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading as _standard
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from ._oxthreads import Event as _NativeEvent
 from ._oxthreads import Lock as Lock
 from ._standard_form import StandardAttribute
 
+# Importing typing takes longer than all the rest, and a program's start waits for this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from threading import TIMEOUT_MAX as TIMEOUT_MAX
     from threading import Barrier as Barrier
     from threading import BoundedSemaphore as BoundedSemaphore
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from threading import setprofile as setprofile
     from threading import settrace as settrace
     from threading import stack_size as stack_size
+    from typing import Any
 else:
 
     def __getattr__(name: str) -> Any:

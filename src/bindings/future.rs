@@ -270,7 +270,13 @@ impl Future {
     ///
     /// Raises InvalidStateError if it was cancelled or has ended.
     fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
-        Self::finish(slf, Outcome::Error(exception))
+        // As in the standard class, None is no exception: the call returned None.
+        let outcome = if exception.is_none(slf.py()) {
+            Outcome::Value(exception)
+        } else {
+            Outcome::Error(exception)
+        };
+        Self::finish(slf, outcome)
     }
 
     /// Leave the waiting to the standard class, whose attributes are given; the callbacks go

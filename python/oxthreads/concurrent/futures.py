@@ -8,10 +8,8 @@ import concurrent.futures as _standard
 import itertools
 import threading as _threading
 import weakref
-from collections.abc import Callable
 from concurrent.futures import _base
 from concurrent.futures import thread as _thread
-from typing import Any, TypeVar
 
 from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
@@ -19,7 +17,15 @@ from .._oxthreads import WorkQueue, close_executors
 from .._standard_form import StandardAttribute
 from ..threading import Thread, _StandardCondition
 
-T = TypeVar("T")
+# Importing typing takes longer than all the rest, and a program's start waits for this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+else:
+    T = object
 
 __all__ = list(_standard.__all__)
 
