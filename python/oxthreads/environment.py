@@ -28,14 +28,14 @@ __all__ = ["EnvironmentStatus", "describe", "disable", "enable", "is_as_asked", 
 START_UP_FILE = "oxthreads_startup.pth"
 START_FILE = "oxthreads_startup.start"
 
-# Nothing of oxthreads is imported before it is known to be wanted. It must not fail: a file that
-# `enable` wrote may outlive the package.
+# As little as will tell that it is off, since every interpreter compiles it; and nothing that could
+# fail: a file that `enable` wrote may outlive the package. `sitedir` is a variable of site.py, where
+# the line is executed, on every version.
 START_UP_LINE = (
-    r"""import os; exec("try:\n choice = os.environ.get('OXTHREADS')\n"""
-    r""" if choice == '1' or choice != '0' and os.path.exists(os.path.join(sitedir, '"""
-    + MARKER
-    + r"""')):\n  from oxthreads._startup import main; main(sitedir)\nexcept Exception: pass")"""
-    + "\n"
+    "import os; choice = os.environ.get('OXTHREADS'); "
+    f"(choice == '1' or choice != '0' and os.access(locals().get('sitedir', '') + '/{MARKER}', 0)) and exec("
+    r"'try:\n from oxthreads._startup import main; main(sitedir)\nexcept Exception: pass')"
+    "\n"
 )
 
 _PROBE = """

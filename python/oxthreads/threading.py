@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        if name in __all__:
+        try:
             return getattr(_standard, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
 __all__ = list(_standard.__all__)

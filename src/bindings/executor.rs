@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::argument::Argument;
 use super::future::Future;
@@ -190,14 +189,11 @@ impl ThreadPoolExecutor {
         args: Bound<'py, PyTuple>,
         kwargs: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        static FUTURE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let py = slf.py();
         if EXITING.load(Ordering::Relaxed) {
             return user_code::call_method(slf, "_refuse_submission", (), None);
         }
-        let future = FUTURE
-            .import(py, "oxthreads.concurrent.futures", "Future")?
-            .call0()?;
+        let future = super::future::class(py)?.call0()?;
         let job = Job {
             future: future.cast::<Future>()?.clone().unbind(),
             function: r#fn.unbind(),

@@ -49,6 +49,12 @@ fn name(state: State) -> &'static str {
     }
 }
 
+/// oxthreads.concurrent.futures.Future
+pub(super) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "oxthreads.concurrent.futures", "Future")
+}
+
 /// The logger of the standard module.
 pub(super) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -62,6 +68,11 @@ pub(super) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 impl Future {
+    /// Whether no subclass can have changed what a method calls on itself.
+    fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(slf.get_type().is(class(slf.py())?))
+    }
+
     /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
     fn await_outcome(
         slf: &Bound<'_, Self>,
@@ -161,7 +172,18 @@ impl Future {
         }
     }
 
-    fn __init__(&self) {}
+    fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+            Self::take_standard_form(slf)?;
+        }
+        match slf.get().inner.reset() {
+            Ok(former) => drop(former), // something, if it is initialized again
+            Err(Retired) => {
+                standard_form::call(slf, "__init__", (), None)?;
+            }
+        }
+        Ok(())
+    }
 
     /// The result of the call, waiting for it if need be.
     ///
@@ -177,6 +199,8 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
+            // The standard class asks for the exception's truth value, not whether there is one.
+            Ok(Seen::Error(error)) if !error.bind(py).is_truthy()? => Ok(py.None().into_bound(py)),
             Ok(Seen::Error(error)) => Err(errors::raise(error.bind(py))),
             Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
             Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
@@ -376,6 +400,7 @@ impl Future {
         let outcome = match seen {
             Seen::NotDone | Seen::Cancelled => String::new(),
             Seen::Value(value) => format!(" returned {}", value.bind(py).get_type().name()?),
+            Seen::Error(error) if !error.bind(py).is_truthy()? => " returned NoneType".to_owned(),
             Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))

@@ -151,14 +151,19 @@ impl Queue {
 
     #[pyo3(signature = (maxsize=Argument::Absent))]
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
+        let queue = &slf.get().inner;
         if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
-            slf.get().inner.retire();
-            let maxsize = match maxsize {
-                Argument::Absent => 0_i64.into_pyobject(slf.py())?.into_any(),
-                Argument::Given(maxsize) => maxsize,
-            };
-            standard_form::call(slf, "__init__", (maxsize,), None)?;
-            return Ok(());
+            queue.retire();
+        }
+        match queue.reset() {
+            Ok(items) => drop(items), // there are some if it is initialized again
+            Err(Retired) => {
+                let maxsize = match maxsize {
+                    Argument::Absent => 0_i64.into_pyobject(slf.py())?.into_any(),
+                    Argument::Given(maxsize) => maxsize,
+                };
+                return standard_form::call(slf, "__init__", (maxsize,), None).map(drop);
+            }
         }
         match maxsize {
             Argument::Absent => Ok(()),

@@ -181,6 +181,23 @@ impl<V, C> Future<V, C> {
         }
     }
 
+    /// Pending again, as it was made; those who wait wait on. What was known comes back to be
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Retired`].
+    #[expect(clippy::type_complexity, reason = "the parts are only dropped")]
+    pub fn reset(&self) -> Result<(Option<V>, Option<V>, Vec<C>), Retired> {
+        self.with_native(|record| {
+            record.state = State::Pending;
+            (
+                record.value.take(),
+                record.error.take(),
+                std::mem::take(&mut record.callbacks),
+            )
+        })
+    }
+
     /// Gives the future up to another implementation: operations, also those that wait, end as
     /// retired. The callbacks come out; what is known remains to be read and written.
     /// `None` if that was done before.

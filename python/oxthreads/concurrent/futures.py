@@ -38,9 +38,10 @@ _threading._register_atexit(close_executors)  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    try:
         return getattr(_standard, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
 def __dir__() -> list[str]:
@@ -55,12 +56,20 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
     Differences from concurrent.futures.Future: ``_condition``, ``_waiters`` and
     ``_done_callbacks`` are made when one is first used, or when the state is written to, and the
     future is then a standard one (see the README, "Standard form"). Callbacks are let go once they
-    have run.
+    have run. A subclass that overrides ``_invoke_callbacks`` has the
+    standard form from the beginning.
     """
 
     _condition = StandardAttribute()
     _waiters = StandardAttribute()
     _done_callbacks = StandardAttribute()
+
+    _overrides_hooks = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        hook = _StandardFuture._invoke_callbacks  # type: ignore[attr-defined]
+        cls._overrides_hooks = cls._invoke_callbacks is not hook  # type: ignore[attr-defined]
 
     def _take_standard_form(self) -> None:
         condition = _StandardCondition()

@@ -26,7 +26,15 @@ impl Event {
         }
     }
 
-    fn __init__(&self) {}
+    fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let event = &slf.get().inner;
+        if event.is_retired() {
+            standard_form::call(slf, "__init__", (), None)?;
+        } else if event.is_set() {
+            event.clear(); // initialized again
+        }
+        Ok(())
+    }
 
     /// Return true if and only if the internal flag is true.
     fn is_set(&self) -> bool {

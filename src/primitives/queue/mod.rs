@@ -243,6 +243,21 @@ impl<T> Queue<T> {
         Ok(dropped)
     }
 
+    /// Empty and open, as it was made; those who wait wait on. The items come back to be dropped.
+    ///
+    /// # Errors
+    /// [`super::Retired`].
+    pub fn reset(&self) -> Result<VecDeque<T>, super::Retired> {
+        let mut state = self.state();
+        if state.retired {
+            return Err(super::Retired);
+        }
+        state.granted = 0;
+        state.unfinished = 0;
+        state.shut_down = false;
+        Ok(std::mem::take(&mut state.items))
+    }
+
     /// Gives the queue up: the items come out, and every operation, also those that wait, ends as
     /// retired. `None` if that was done before.
     pub fn retire(&self) -> Option<VecDeque<T>> {

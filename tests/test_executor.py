@@ -1,0 +1,497 @@
+"""ThreadPoolExecutor, beside the standard one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import concurrent.futures.thread
+import inspect
+import itertools
+import logging
+import os
+import queue
+import re
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures.thread import BrokenThreadPool
+from typing import Any
+
+import pytest
+
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, until_asleep
+
+AFTER_SHUTDOWN = (RuntimeError, "cannot schedule new futures after shutdown")
+BROKEN = (BrokenThreadPool, "A thread initializer failed, the thread pool is not usable anymore")
+METHODS = ["submit", "map", "shutdown"]
+
+
+def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
+    with pytest.raises(BaseException) as caught:
+        function(*args, **keywords)
+    return caught.type, str(caught.value)
+
+
+class Pools:
+    """Makes executors, whose workers can be kept busy until the gate opens: at the latest, at the end."""
+
+    def __init__(self, library: BackEnd) -> None:
+        self.library, self.gate = library, threading.Event()
+        self.made: list[Any] = []
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        self.made.append(self.library.futures.ThreadPoolExecutor(*args, **keywords))
+        return self.made[-1]
+
+    def block(self, executor: Any, count: int = 1) -> list[Any]:
+        """Submit calls that wait for the gate, and return once they do."""
+        begun = threading.Semaphore(0)
+
+        def call() -> bool:
+            begun.release()
+            return self.gate.wait(PATIENCE)
+
+        futures = [executor.submit(call) for _ in range(count)]
+        assert all(begun.acquire(timeout=PATIENCE) for _ in range(count))
+        return futures
+
+
+@pytest.fixture
+def pools(library: BackEnd) -> Iterator[Pools]:
+    pools = Pools(library)
+    yield pools
+    pools.gate.set()
+    for executor in pools.made:
+        Result(executor.shutdown).get()
+
+
+def test_a_call_gets_the_arguments_it_was_submitted_with(pools: Pools) -> None:
+    def call(*args: object, **keywords: object) -> object:
+        return args, keywords
+
+    executor = pools(2)
+    assert executor.submit(call).result() == ((), {})
+    assert executor.submit(call, 1, None).result() == ((1, None), {})
+    named = {"self": 1, "fn": 2, "args": 3, "kwargs": 4, "future": 5}
+    assert executor.submit(call, 0, **named).result() == ((0,), named)
+    assert isinstance(executor.submit(call), pools.library.futures.Future)
+
+
+def test_what_cannot_be_called_is_refused_as_the_standard_pool_does(pools: Pools) -> None:
+    executor = pools(1)
+    assert refusal(executor.submit)[0] is TypeError
+    assert refusal(executor.submit, fn=int)[0] is TypeError
+    assert refusal(executor.submit(5).result) == (TypeError, "'int' object is not callable")
+
+
+def test_calls_are_begun_in_the_order_they_came(pools: Pools) -> None:
+    executor, begun = pools(1), []
+    pools.block(executor)
+    futures = [executor.submit(begun.append, number) for number in range(100)]
+    assert futures[50].cancel()
+    pools.gate.set()
+    executor.shutdown()
+    assert begun == [*range(50), *range(51, 100)]
+
+
+@pytest.mark.parametrize("kind", [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_a_call_raises_is_stored_and_its_worker_goes_on(
+    pools: Pools, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    executor, error = pools(1), kind("told")
+    worker = executor.submit(threading.current_thread).result()
+    future = executor.submit(fail)
+    assert future.exception() is error
+    assert refusal(future.result) == (kind, "told")
+    assert traceback.extract_tb(error.__traceback__)[-1].name == "fail"
+    assert executor.submit(threading.current_thread).result() is worker
+    assert not caplog.records
+
+
+def test_a_callback_of_a_call_that_failed_is_logged_with_both_exceptions(
+    pools: Pools, caplog: pytest.LogCaptureFixture
+) -> None:
+    def clumsy(future: Any) -> None:
+        raise KeyError("from the callback")
+
+    executor = pools(1)
+    blocked = pools.block(executor)
+    future = executor.submit(divmod, 1, 0)
+    future.add_done_callback(clumsy)
+    pools.gate.set()
+    executor.shutdown()
+    (record,) = caplog.records
+    assert record.getMessage() == f"exception calling callback for {future!r}"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
+    assert isinstance(getattr(record.exc_info[1], "__context__", None), ZeroDivisionError)
+    assert blocked[0].result() is True
+
+
+def test_map_yields_results_in_order_as_soon_as_they_are_there(pools: Pools) -> None:
+    executor, gates = pools(3), [threading.Event() for _ in range(3)]
+
+    def call(number: int, offset: int) -> int:
+        assert gates[number].wait(PATIENCE)
+        return number + offset
+
+    results = executor.map(call, range(3), itertools.count(10), chunksize=2)
+    gates[2].set()
+    gates[0].set()
+    assert next(results) == 10
+    waiting = Result(list, results)
+    until_asleep(waiting.thread)
+    gates[1].set()
+    assert waiting.get() == [11, 12]
+
+
+def test_map_raises_where_the_call_raised_and_ends(pools: Pools) -> None:
+    results = pools(2).map(divmod, [4, 1, 6], [2, 0, 2])
+    assert next(results) == (2, 0)
+    assert refusal(next, results)[0] is ZeroDivisionError
+    assert [*results] == []
+
+
+def test_map_raises_when_its_time_is_up(pools: Pools) -> None:
+    results = pools(1).map(pools.gate.wait, [PATIENCE], timeout=0.001)
+    assert refusal(next, results)[0] is TimeoutError
+
+
+def test_map_that_is_abandoned_cancels_the_rest(pools: Pools) -> None:
+    executor, second, ran = pools(1), threading.Event(), []
+
+    def call(number: int) -> None:
+        ran.append(number)
+        if number == 1:
+            second.set()
+            assert pools.gate.wait(PATIENCE)
+
+    results = executor.map(call, range(10))
+    next(results)
+    assert second.wait(PATIENCE)
+    results.close()
+    pools.gate.set()
+    executor.shutdown()
+    assert ran == [0, 1]
+
+
+def test_shutdown_waits_until_everything_has_been_run_and_the_workers_have_ended(pools: Pools) -> None:
+    executor = pools(2)
+    futures = [*pools.block(executor, 2), *(executor.submit(pow, 2, 3) for _ in range(10))]
+    workers = [*executor._threads]
+    waiting = [Result(executor.shutdown), Result(executor.shutdown, wait=True)]
+    until_asleep(*(result.thread for result in waiting))
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+    pools.gate.set()
+    for result in waiting:
+        assert result.get() is None
+    assert [future.result(0) for future in futures] == [True] * 2 + [8] * 10
+    assert not {*threading.enumerate()}.intersection(workers)
+    executor.shutdown()
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+
+
+def test_shutdown_need_not_wait(pools: Pools) -> None:
+    executor = pools(1)
+    running, pending = *pools.block(executor), executor.submit(pow, 2, 3)
+    executor.shutdown(wait=False)
+    executor.shutdown(False)
+    assert running.running()
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+    pools.gate.set()
+    assert (running.result(), pending.result()) == (True, 8)
+
+
+def test_shutdown_cancels_what_is_pending_if_asked(pools: Pools) -> None:
+    executor, calls = pools(1), []
+    (running,) = pools.block(executor)
+    pending = [executor.submit(calls.append, number) for number in range(5)]
+    pending[0].add_done_callback(calls.append)
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert all(future.cancelled() for future in pending)
+    assert executor._work_queue.qsize() <= 1  # the standard queue has a None
+    pools.gate.set()
+    executor.shutdown()
+    assert running.result() is True
+    assert calls == [pending[0]]
+
+
+def test_leaving_the_context_shuts_it_down(library: BackEnd) -> None:
+    with library.futures.ThreadPoolExecutor(2) as executor:
+        future = executor.submit(pow, 2, 3)
+    assert future.result(0) == 8
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+    with pytest.raises(KeyError), library.futures.ThreadPoolExecutor(2) as executor:
+        raise KeyError
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+
+
+@pytest.mark.parametrize("number", [0, -1, -0.5, "2", None])
+def test_bad_numbers_of_workers_are_refused_in_the_standard_words(pools: Pools, number: Any) -> None:
+    if number is not None:
+        expected = refusal(concurrent.futures.ThreadPoolExecutor, number)
+        assert refusal(pools, max_workers=number) == expected
+    assert refusal(pools, 1, initializer=5) == (TypeError, "initializer must be a callable")
+    assert refusal(pools, 1, size=5)[0] is TypeError
+
+
+@pytest.mark.parametrize("number", [1, True, 2.5, 2**70, float("inf")])
+def test_any_positive_number_of_workers_will_do(pools: Pools, number: Any) -> None:
+    executor = pools(number)
+    assert executor._max_workers == number
+    assert executor.submit(pow, 2, 3).result() == 8
+
+
+@pytest.mark.parametrize("cpus", [None, 1, 3, 200])
+def test_the_number_of_workers_depends_on_that_of_the_cpus(
+    pools: Pools, cpus: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cpu_count", "process_cpu_count"):
+        monkeypatch.setattr(os, name, lambda: cpus, raising=False)
+    assert pools()._max_workers == pools(max_workers=None)._max_workers == min(32, (cpus or 1) + 4)
+
+
+def test_workers_are_threads_with_the_given_names(pools: Pools) -> None:
+    executor = pools(2, "mine")
+    pools.block(executor, 2)
+    assert {thread.name for thread in executor._threads} == {"mine_0", "mine_1"}
+    for thread in executor._threads:
+        assert isinstance(thread, threading.Thread)
+        assert thread in threading.enumerate()
+        assert not thread.daemon
+    numbers = []
+    for _ in range(2):
+        name = pools(1).submit(lambda: threading.current_thread().name).result()
+        numbers.append(int(re.fullmatch(r"ThreadPoolExecutor-(\d+)_0", name)[1]))  # type: ignore[index]
+    assert numbers[1] == numbers[0] + 1
+
+
+def test_workers_started_from_a_daemon_thread_are_daemons(pools: Pools) -> None:
+    executor = pools(1)
+    assert Result(executor.submit, lambda: threading.current_thread().daemon).get().result() is True
+
+
+def test_an_idle_worker_is_used_before_another_is_started(pools: Pools) -> None:
+    executor = pools(3)
+    for _ in range(5):
+        worker = executor.submit(threading.current_thread).result()
+        until_asleep(worker)
+    assert executor._threads == {worker}
+    for count in (1, 2, 3):
+        pools.block(executor)
+        assert len(executor._threads) == count
+    pending = executor.submit(int)
+    assert len(executor._threads) == 3
+    assert executor._work_queue.qsize() == 1
+    assert not executor._work_queue.empty()
+    pools.gate.set()
+    assert pending.result() == 0
+    assert executor._work_queue.qsize() == 0
+
+
+def test_more_workers_may_be_allowed_later(pools: Pools) -> None:
+    executor = pools(1)
+    pools.block(executor)
+    pending = executor.submit(int)
+    executor._max_workers = 2
+    assert executor._max_workers == 2
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    assert pending.result() == 0
+    assert len(executor._threads) == 2
+
+
+def test_the_initializer_is_called_first_in_every_worker(pools: Pools) -> None:
+    seen: list[tuple[object, ...]] = []
+    executor = pools(
+        3, initializer=lambda *args: seen.append((threading.current_thread(), *args)), initargs=(1, 2)
+    )
+    pools.block(executor, 3)
+    assert {thread for thread, *_ in seen} == executor._threads
+    assert [args for _, *args in seen] == [[1, 2]] * 3
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_an_initializer_that_fails_breaks_the_pool(
+    pools: Pools, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        assert pools.gate.wait(PATIENCE)
+        raise kind("early")
+
+    executor = pools(1, initializer=fail)
+    pending = [executor.submit(int) for _ in range(5)]
+    pools.gate.set()
+    for future in pending:
+        assert refusal(future.result, PATIENCE) == BROKEN
+    assert refusal(executor.submit, int) == BROKEN
+    executor.shutdown()
+    assert refusal(executor.submit, int) == BROKEN
+    assert caplog.record_tuples == [("concurrent.futures", logging.CRITICAL, "Exception in initializer:")]
+    assert caplog.records[0].exc_info is not None
+    assert caplog.records[0].exc_info[0] is kind
+
+
+def test_a_call_that_comes_while_the_pool_breaks_is_told_so(pools: Pools) -> None:
+    class Turnstile:
+        """A lock that a worker gets only after the gate has opened."""
+
+        lock, reached = threading.Lock(), threading.Event()
+
+        def __enter__(self) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                self.reached.set()
+                assert pools.gate.wait(PATIENCE)
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    executor = pools(1, initializer=divmod, initargs=(1, 0))
+    executor._shutdown_lock = Turnstile()
+    executor.submit(int)
+    assert Turnstile.reached.wait(PATIENCE)
+    try:
+        future = executor.submit(int)
+    except RuntimeError as error:
+        assert (type(error), str(error)) == BROKEN
+    else:
+        pools.gate.set()
+        assert refusal(future.result, PATIENCE) == BROKEN
+
+
+def test_another_queue_may_be_put_in_its_place(pools: Pools) -> None:
+    executor, submitted = pools(1), []
+    executor._work_queue = queue.Queue(maxsize=2)
+    pools.block(executor)
+
+    def submit() -> None:
+        for number in range(5):
+            submitted.append(executor.submit(pow, number, 2))
+
+    submitter = Result(submit)
+    until_asleep(submitter.thread)
+    # The worker has the first call: two more are in the queue, and the next one waits.
+    assert len(submitted) == executor._work_queue.qsize() == 2
+    pools.gate.set()
+    submitter.get()
+    assert [future.result() for future in submitted] == [0, 1, 4, 9, 16]
+    executor.shutdown()
+    assert refusal(executor.submit, int) == AFTER_SHUTDOWN
+
+
+def test_the_queue_in_its_place_may_be_false_while_it_is_empty(pools: Pools) -> None:
+    class Sized(queue.Queue):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return self.qsize()
+
+    executor, items = pools(1), Sized()
+    executor._work_queue = items
+    assert executor._work_queue is items
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+
+
+def test_none_in_the_queue_ends_no_worker_of_a_pool_in_use(pools: Pools) -> None:
+    executor = pools(1)
+    worker = executor.submit(threading.current_thread).result()
+    executor._work_queue.put(None)
+    until_asleep(worker)
+    assert executor.submit(threading.current_thread).result(PATIENCE) is worker
+
+
+def test_idle_workers_are_counted_where_the_standard_pool_counts_them(pools: Pools) -> None:
+    executor = pools(3)
+    pools.block(executor, 3)
+    assert executor._idle_semaphore._value == 0
+    pools.gate.set()
+    until_asleep(*executor._threads)
+    assert executor._idle_semaphore._value == 3
+
+
+def test_a_subclass_may_start_workers_of_its_own(pools: Pools) -> None:
+    # As the recipe for pools of daemon threads has it.
+    class Daemons(pools.library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
+        def _adjust_thread_count(self) -> None:
+            if len(self._threads) < self._max_workers:
+                arguments = (weakref.ref(self), self._work_queue, self._initializer, self._initargs)
+                worker = threading.Thread(
+                    target=concurrent.futures.thread._worker, args=arguments, daemon=True
+                )
+                worker.start()
+                self._threads.add(worker)
+
+    executor = Daemons(2)
+    pools.made.append(executor)
+    futures = [executor.submit(lambda: threading.current_thread().daemon) for _ in range(5)]
+    assert [future.result(PATIENCE) for future in futures] == [True] * 5
+
+
+def test_a_subclass_may_set_the_initializer_later(pools: Pools) -> None:
+    if sys.version_info >= (3, 14):
+        pytest.skip("the standard pool has none of these attributes any more")
+    executor, seen = pools(1), []
+    executor._initializer, executor._initargs = seen.append, ("later",)
+    executor.submit(int).result()
+    assert seen == ["later"]
+
+
+def test_subclasses_extend_submit(pools: Pools) -> None:
+    class Counting(pools.library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
+        def __init__(self, label: str) -> None:
+            super().__init__(2, thread_name_prefix=label)
+            self.count = itertools.count()
+
+        def submit(self, fn: Callable[..., object], /, *args: object, **keywords: object) -> Any:
+            next(self.count)
+            return super().submit(fn, *args, **keywords)
+
+    executor = Counting("counting")
+    pools.made.append(executor)
+    assert [*executor.map(pow, range(5), [2] * 5)] == [0, 1, 4, 9, 16]
+    assert next(executor.count) == 5
+
+
+def test_a_worker_that_cannot_be_started_leaves_its_place_to_another(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    executor, ran = pools(1), []
+    with monkeypatch.context() as patch:
+        patch.setattr(pools.library.threading.Thread, "start", fail)
+        assert refusal(executor.submit, ran.append, 1) == (RuntimeError, "can't start new thread")
+    executor.submit(ran.append, 2).result(PATIENCE)
+    assert ran == [1, 2]
+
+
+def test_an_interruption_before_the_worker_is_started_leaves_its_place_to_another(library: BackEnd) -> None:
+    class Interrupted(library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
+        interrupted = False
+
+        def _adjust_thread_count(self) -> None:
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            super()._adjust_thread_count()
+
+    executor, ran = Interrupted(1), []
+    assert refusal(executor.submit, ran.append, 1)[0] is KeyboardInterrupt
+    executor.submit(ran.append, 2).result(PATIENCE / 10)
+    assert ran == [1, 2]
+    Result(executor.shutdown).get()
+
+
+def test_it_is_a_standard_pool(library: BackEnd) -> None:
+    ours = OXTHREADS.futures.ThreadPoolExecutor
+    assert issubclass(ours, concurrent.futures.ThreadPoolExecutor)
+    assert isinstance(ours(1), concurrent.futures.Executor)
+    assert not isinstance(concurrent.futures.ThreadPoolExecutor(1), ours)
+    reference = weakref.ref(executor := library.futures.ThreadPoolExecutor(1))
+    assert reference() is executor
+    signatures = [inspect.signature(getattr(library.futures.ThreadPoolExecutor(1), name)) for name in METHODS]
+    standard = concurrent.futures.ThreadPoolExecutor(1)
+    assert signatures == [inspect.signature(getattr(standard, name)) for name in METHODS]

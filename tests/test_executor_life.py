@@ -1,0 +1,373 @@
+"""Pools from their first call to their end: re-entrant calls, what they keep alive, being dropped, the
+end of the interpreter, forks, and many threads at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, python, spin_until, until_asleep
+from test_fork import in_child
+
+AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
+forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+class Thing:
+    """Something a weak reference can be made to."""
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Whatever goes, goes because nobody refers to it any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_call_may_submit_another(library: BackEnd) -> None:
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        inner = executor.submit(lambda: executor.submit(pow, 2, 3)).result(PATIENCE)
+        assert inner.result(PATIENCE) == 8
+
+
+def test_a_done_callback_may_submit_another_call(library: BackEnd) -> None:
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        gate, inner = threading.Event(), library.futures.Future()
+        outer = executor.submit(gate.wait, PATIENCE)
+        outer.add_done_callback(lambda _: inner.set_result(executor.submit(pow, 2, 3)))
+        gate.set()
+        assert inner.result(PATIENCE).result(PATIENCE) == 8
+
+
+def test_an_argument_may_submit_a_call_when_it_goes(library: BackEnd) -> None:
+    class Chatty:
+        def __del__(self) -> None:
+            futures.append(executor.submit(pow, 2, 3))
+
+    futures: list[Any] = []
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        executor.submit(id, Chatty())
+        spin_until(lambda: futures)
+        assert futures[0].result(PATIENCE) == 8
+
+
+def test_submit_from_del_in_the_middle_of_submit_does_not_deadlock() -> None:
+    class Chatty:
+        def __del__(self) -> None:
+            executor.submit(ran.append, "from __del__")
+
+    def work() -> None:
+        for _ in range(200):
+            cycle: list[Any] = [Chatty()]
+            cycle.append(cycle)
+            del cycle
+            executor.submit(ran.append, "plain")
+        gc.collect()
+
+    ran: list[str] = []
+    executor, threshold = OXTHREADS.futures.ThreadPoolExecutor(2), gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        Result(work).get()
+    finally:
+        gc.set_threshold(*threshold)
+    executor.shutdown()
+    assert ran.count("plain") == ran.count("from __del__") == 200
+
+
+def test_what_a_call_was_given_goes_once_it_has_run(library: BackEnd, uncollected: None) -> None:
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        thing = Thing()
+        alive = weakref.ref(thing)
+        future = executor.submit(lambda *_, **__: None, thing, thing=thing)
+        del thing
+        spin_until(lambda: alive() is None)
+        assert future.result() is None
+
+
+def test_what_a_call_came_to_goes_with_its_future(library: BackEnd, uncollected: None) -> None:
+    def fail(thing: Thing) -> None:
+        raise ValueError(thing)
+
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        for call in (lambda thing: thing, fail):
+            thing = Thing()
+            alive = weakref.ref(thing)
+            future = executor.submit(call, thing)
+            del thing
+            spin_until(future.done)
+            assert alive() is not None
+            del future
+            spin_until(lambda alive=alive: alive() is None)  # type: ignore[misc]
+
+
+def test_what_was_cancelled_goes_when_its_turn_has_come(library: BackEnd, uncollected: None) -> None:
+    gate, thing = threading.Event(), Thing()
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        executor.submit(gate.wait, PATIENCE)
+        alive = weakref.ref(thing)
+        future = executor.submit(id, thing)
+        del thing
+        assert future.cancel()
+        gate.set()
+        spin_until(lambda: alive() is None)
+
+
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_the_workers_of_a_pool_that_was_dropped_run_what_is_pending_and_end(
+    library: BackEnd, cyclic: bool
+) -> None:
+    gate, executor = threading.Event(), library.futures.ThreadPoolExecutor(2)
+    futures = [executor.submit(gate.wait, PATIENCE) for _ in range(2)]
+    futures += [executor.submit(pow, 2, 3) for _ in range(10)]
+    workers, alive = [*executor._threads], weakref.ref(executor)
+    if cyclic:
+        executor.itself = executor
+    del executor
+    gc.collect()
+    assert alive() is None
+    gate.set()
+    for worker in workers:
+        worker.join(PATIENCE)
+        assert not worker.is_alive()
+    assert [future.result(0) for future in futures] == [True] * 2 + [8] * 10
+
+
+def test_idle_workers_of_a_pool_that_was_dropped_end(library: BackEnd, uncollected: None) -> None:
+    executor = library.futures.ThreadPoolExecutor(3)
+    barrier = threading.Barrier(3)
+    for future in [executor.submit(barrier.wait, PATIENCE) for _ in range(3)]:
+        future.result()
+    workers = [*executor._threads]
+    assert len(workers) == 3
+    until_asleep(*workers)
+    del executor
+    for worker in workers:
+        worker.join(PATIENCE)
+        assert not worker.is_alive()
+
+
+def output(library: BackEnd, code: str, timeout: float = PATIENCE) -> str:
+    """What a child interpreter prints, which has to end well, and to complain about nothing."""
+    package = "oxthreads." if library is OXTHREADS else ""
+    prelude = (
+        f"import {package}concurrent.futures as futures\n"
+        "import atexit, os, sys, threading, warnings\n"
+        "pool, gate = futures.ThreadPoolExecutor(1), threading.Event()\n"
+    )
+    done = python(prelude + code, runner=False, timeout=timeout)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_shutdown_from_a_worker_is_refused_by_its_own_join(library: BackEnd) -> None:
+    # Its own first call is the one that ends a pool before submit() has returned.
+    code = "print(repr(pool.submit(pool.shutdown).exception()))\n"
+    assert output(library, code) == "RuntimeError('cannot join current thread')\n"
+
+
+def test_shutdown_from_a_worker_need_not_wait(library: BackEnd) -> None:
+    code = "print(pool.submit(pool.shutdown, wait=False).result())\nprint(pool._shutdown)\n"
+    assert output(library, code) == "None\nTrue\n"
+
+
+def test_whatever_is_queued_is_run_before_the_interpreter_ends(library: BackEnd) -> None:
+    code = (
+        "pool.submit(gate.wait)\n"
+        "for number in range(10_000): pool.submit(print, number)\n"
+        "dropped = futures.ThreadPoolExecutor(2)\n"
+        "for number in range(10): dropped.submit(lambda: (gate.wait(), print('dropped')))\n"
+        "del dropped\n"
+        "print('main ends', flush=True)\n"
+        "gate.set()\n"
+    )
+    lines = output(library, code).splitlines()
+    assert lines[0] == "main ends"
+    assert [line for line in lines[1:] if line != "dropped"] == [str(number) for number in range(10_000)]
+    assert lines.count("dropped") == 10
+
+
+def test_nothing_can_be_submitted_once_the_interpreter_ends(library: BackEnd) -> None:
+    code = (
+        "def attempt(pool):\n"
+        "    try: pool.submit(int)\n"
+        "    except RuntimeError as error: return error\n"
+        "def late():\n"
+        "    threading.main_thread().join()\n"
+        "    while True:\n"
+        "        if error := attempt(pool): return print('worker:', error)\n"
+        "closed = futures.ThreadPoolExecutor(1)\n"
+        "closed.shutdown()\n"
+        "pool.submit(late)\n"
+        "for each in (futures.ThreadPoolExecutor(1), pool, closed):\n"
+        "    atexit.register(lambda each=each: print(attempt(each)))\n"
+    )
+    exiting = "cannot schedule new futures after interpreter shutdown"
+    lines = output(library, code).splitlines()
+    assert lines[:2] == [f"worker: {exiting}", AFTER_SHUTDOWN]
+    # The standard pool's last worker has noted that it is shut down; it is of no matter who says it.
+    assert {*lines[2:]} <= {exiting, AFTER_SHUTDOWN}
+    assert len(lines) == 4
+
+
+def test_the_interpreter_ends_while_a_thread_keeps_making_pools(library: BackEnd) -> None:
+    code = (
+        "pools = []\n"
+        "def work():\n"
+        "    try:\n"
+        "        while True:\n"
+        "            pools.append(futures.ThreadPoolExecutor(1))\n"
+        "            pools[-1].submit(int)\n"
+        "            if len(pools) == 20: gate.set()\n"
+        "    except RuntimeError as error: print(type(error))\n"
+        "threading.Thread(target=work).start()\n"
+        "gate.wait()\n"
+    )
+    for _ in range(5):
+        assert output(library, code) == "<class 'RuntimeError'>\n"
+
+
+def test_a_forked_child_that_ends_does_not_run_what_its_parent_has_pending(library: BackEnd) -> None:
+    code = (
+        "warnings.simplefilter('ignore')\n"
+        "pool.submit(gate.wait); pool.submit(print, 'pending', flush=True)\n"
+        "if pid := os.fork():\n"
+        "    print('child', os.waitpid(pid, 0)[1], flush=True)\n"
+        "    gate.set()\n"
+    )
+    assert output(library, code) == "child 0\npending\n"
+
+
+@can_fork
+@forks
+def test_a_pool_without_workers_can_be_used_in_a_forked_child(library: BackEnd) -> None:
+    executor = library.futures.ThreadPoolExecutor(1)
+
+    def check() -> None:
+        assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+        executor.shutdown()
+
+    in_child(check)
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    executor.shutdown()
+
+
+@can_fork
+@forks
+@pytest.mark.parametrize("worker", ["busy", "idle"])
+def test_an_inherited_pool_runs_calls_in_the_child_and_none_of_the_parents(worker: str) -> None:
+    executor, gate = OXTHREADS.futures.ThreadPoolExecutor(1), threading.Event()
+    receive, send = os.pipe()
+    if worker == "busy":
+        executor.submit(gate.wait, PATIENCE)
+        executor.submit(os.write, send, b"parent;")
+    else:
+        until_asleep(executor.submit(threading.current_thread).result())
+
+    def check() -> None:
+        assert executor._work_queue.qsize() == 0
+        for _ in range(3):
+            executor.submit(os.write, send, b"child;").result(PATIENCE)
+        executor.shutdown()
+        with pytest.raises(RuntimeError, match=AFTER_SHUTDOWN):
+            executor.submit(int)
+
+    in_child(check)
+    assert executor._work_queue.qsize() == (worker == "busy")
+    gate.set()
+    executor.submit(os.write, send, b"late;").result(PATIENCE)
+    executor.shutdown()
+    os.close(send)
+    with os.fdopen(receive, "rb") as written:
+        assert written.read() == b"child;" * 3 + b"parent;" * (worker == "busy") + b"late;"
+
+
+@can_fork
+@forks
+def test_a_worker_may_fork_and_use_its_pool_in_the_child() -> None:
+    def check() -> None:
+        assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+
+    with OXTHREADS.futures.ThreadPoolExecutor(1) as executor:
+        executor.submit(in_child, check).result(PATIENCE)
+        assert executor.submit(pow, 2, 4).result(PATIENCE) == 16
+
+
+def test_every_call_of_eight_submitters_is_run_once(library: BackEnd, frantic: None) -> None:
+    ran: list[tuple[int, int]] = []
+    barrier = threading.Barrier(8)
+
+    def submit(submitter: int) -> list[Any]:
+        barrier.wait()
+        return [executor.submit(ran.append, (submitter, number)) for number in range(500)]
+
+    with library.futures.ThreadPoolExecutor(4) as executor:
+        submitters = [Result(submit, submitter) for submitter in range(8)]
+        futures = [future for submitter in submitters for future in submitter.get()]
+    assert sorted(ran) == [(submitter, number) for submitter in range(8) for number in range(500)]
+    assert all(future.done() for future in futures)
+    assert len(executor._threads) <= 4
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_shutdown_amid_submitters_runs_what_was_accepted_and_refuses_the_rest(
+    library: BackEnd, frantic: None, cancel: bool
+) -> None:
+    refusals = 0
+    for attempt in range(5):
+        executor, ran = library.futures.ThreadPoolExecutor(3), []
+        barrier = threading.Barrier(8)
+
+        def submit(submitter: int, executor: Any = executor, ran: Any = ran, barrier: Any = barrier) -> Any:
+            accepted, refused = {}, []
+            barrier.wait()
+            for number in range(500):
+                try:
+                    accepted[submitter, number] = executor.submit(ran.append, (submitter, number))
+                except RuntimeError as error:
+                    refused.append(str(error))
+            return accepted, refused
+
+        submitters = [Result(submit, submitter) for submitter in range(8)]
+        spin_until(lambda ran=ran, enough=100 * attempt: len(ran) > enough)  # type: ignore[misc]
+        executor.shutdown(cancel_futures=cancel)
+        accepted, refused = {}, []
+        for submitter in submitters:
+            more_accepted, more_refused = submitter.get()
+            accepted |= more_accepted
+            refused += more_refused
+        assert all(future.done() for future in accepted.values())
+        assert sorted(ran) == sorted(call for call, future in accepted.items() if not future.cancelled())
+        assert cancel or len(ran) == len(accepted)
+        assert {*refused} <= {AFTER_SHUTDOWN}
+        assert len(accepted) + len(refused) == 8 * 500
+        refusals += len(refused)
+    assert refusals, "shutdown came too late every time"
+
+
+def test_a_call_is_either_cancelled_or_run(library: BackEnd, frantic: None) -> None:
+    ran: list[tuple[int, int]] = []
+
+    def submit_and_cancel(submitter: int) -> dict[tuple[int, int], bool]:
+        futures = [executor.submit(ran.append, (submitter, number)) for number in range(500)]
+        order = random.Random(submitter).sample(range(500), 250)
+        return {(submitter, number): futures[number].cancel() for number in order}
+
+    with library.futures.ThreadPoolExecutor(3) as executor:
+        submitters = [Result(submit_and_cancel, submitter) for submitter in range(4)]
+        cancelled: dict[tuple[int, int], bool] = {}
+        for submitter in submitters:
+            cancelled |= submitter.get()
+    expected = {(submitter, number) for submitter in range(4) for number in range(500)}
+    assert sorted(ran) == sorted(expected - {call for call, done in cancelled.items() if done})
