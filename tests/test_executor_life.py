@@ -86,6 +86,24 @@ def test_submit_from_del_in_the_middle_of_submit_does_not_deadlock() -> None:
     assert ran.count("plain") == ran.count("from __del__") == 200
 
 
+def test_an_interruption_before_the_worker_is_started_leaves_its_place_to_another(library: BackEnd) -> None:
+    class Interrupted(library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
+        interrupted = False
+
+        def _adjust_thread_count(self) -> None:
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            super()._adjust_thread_count()
+
+    executor, ran = Interrupted(1), []
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(ran.append, 1)
+    executor.submit(ran.append, 2).result(PATIENCE / 10)
+    assert ran == [1, 2]
+    Result(executor.shutdown).get()
+
+
 def test_what_a_call_was_given_goes_once_it_has_run(library: BackEnd, uncollected: None) -> None:
     with library.futures.ThreadPoolExecutor(1) as executor:
         thing = Thing()
@@ -158,15 +176,15 @@ def test_idle_workers_of_a_pool_that_was_dropped_end(library: BackEnd, uncollect
         assert not worker.is_alive()
 
 
-def output(library: BackEnd, code: str, timeout: float = PATIENCE) -> str:
+def output(library: BackEnd, code: str) -> str:
     """What a child interpreter prints, which has to end well, and to complain about nothing."""
     package = "oxthreads." if library is OXTHREADS else ""
     prelude = (
         f"import {package}concurrent.futures as futures\n"
-        "import atexit, os, sys, threading, warnings\n"
+        "import atexit, os, sys, threading, time, warnings\n"
         "pool, gate = futures.ThreadPoolExecutor(1), threading.Event()\n"
     )
-    done = python(prelude + code, runner=False, timeout=timeout)
+    done = python(prelude + code, runner=False, timeout=PATIENCE / 3)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -185,9 +203,9 @@ def test_shutdown_from_a_worker_need_not_wait(library: BackEnd) -> None:
 def test_whatever_is_queued_is_run_before_the_interpreter_ends(library: BackEnd) -> None:
     code = (
         "pool.submit(gate.wait)\n"
-        "for number in range(10_000): pool.submit(print, number)\n"
+        "for number in range(10_000): pool.submit(sys.stdout.write, f'{number}\\n')\n"
         "dropped = futures.ThreadPoolExecutor(2)\n"
-        "for number in range(10): dropped.submit(lambda: (gate.wait(), print('dropped')))\n"
+        "for number in range(10): dropped.submit(lambda: (gate.wait(), sys.stdout.write('dropped\\n')))\n"
         "del dropped\n"
         "print('main ends', flush=True)\n"
         "gate.set()\n"
@@ -204,9 +222,8 @@ def test_nothing_can_be_submitted_once_the_interpreter_ends(library: BackEnd) ->
         "    try: pool.submit(int)\n"
         "    except RuntimeError as error: return error\n"
         "def late():\n"
-        "    threading.main_thread().join()\n"
-        "    while True:\n"
-        "        if error := attempt(pool): return print('worker:', error)\n"
+        "    while not (error := attempt(pool)): time.sleep(0.001)\n"
+        "    print('worker:', error)\n"
         "closed = futures.ThreadPoolExecutor(1)\n"
         "closed.shutdown()\n"
         "pool.submit(late)\n"

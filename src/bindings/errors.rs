@@ -65,3 +65,33 @@ pub(crate) fn raise(exception: &Bound<'_, PyAny>) -> PyErr {
     unsafe { ffi::PyErr_SetObject(exception.get_type().as_ptr(), exception.as_ptr()) };
     PyErr::fetch(py)
 }
+
+/// While it lives, the exception is the one being handled, as in an `except` block: the context of
+/// what is raised.
+pub(crate) struct Handling<'py> {
+    /// What was being handled: an exception, or None.
+    before: Bound<'py, PyAny>,
+}
+
+impl<'py> Handling<'py> {
+    pub(crate) fn new(exception: &Bound<'py, PyAny>) -> Self {
+        let py = exception.py();
+        // SAFETY: attached, as `py` shows.
+        let before = unsafe { ffi::PyErr_GetHandledException() };
+        // SAFETY: attached; the call above returned a new reference, or null.
+        let before = unsafe { Bound::from_owned_ptr_or_opt(py, before) };
+        // SAFETY: attached; it takes a reference of its own to the live exception.
+        unsafe { ffi::PyErr_SetHandledException(exception.as_ptr()) };
+        Self {
+            before: before.unwrap_or_else(|| py.None().into_bound(py)),
+        }
+    }
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        // SAFETY: attached; it takes a reference of its own to an exception, or to None, which
+        // means that none is handled.
+        unsafe { ffi::PyErr_SetHandledException(self.before.as_ptr()) };
+    }
+}

@@ -43,13 +43,15 @@ impl Job {
             self.arguments.bind(py),
             self.keywords.as_ref().map(|keywords| keywords.bind(py)),
         );
-        Future::finish(
-            &future,
-            match outcome {
-                Ok(value) => Outcome::Value(value.unbind()),
-                Err(error) => Outcome::Error(error.into_value(py).into_any()),
-            },
-        )
+        match outcome {
+            Ok(value) => Future::finish(&future, Outcome::Value(value.unbind())),
+            Err(error) => {
+                let error = error.into_value(py).into_any();
+                // The standard worker sets the exception while it handles it.
+                let _handling = errors::Handling::new(error.bind(py));
+                Future::finish(&future, Outcome::Error(error))
+            }
+        }
     }
 }
 
@@ -92,7 +94,12 @@ impl WorkQueue {
         Ok(())
     }
 
-    /// Give up a worker's place: it ends, or could not be started.
+    /// Take a worker's place; False if it is not wanted any more, and is to end.
+    fn arrive(&self) -> bool {
+        self.pool.arrive()
+    }
+
+    /// Give up the place of a worker that has arrived and ends.
     fn leave(&self) {
         self.pool.leave();
     }
@@ -107,7 +114,8 @@ impl WorkQueue {
         self.pool.pending() == 0
     }
 
-    /// Close the queue: the workers leave once no call is pending. The item can only be None.
+    /// Have the idle workers look again. The item can only be None, which the standard library
+    /// puts here when the interpreter exits: then the workers leave once no call is pending.
     #[pyo3(signature = (item, block=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, item, block=True, timeout=None)")]
     fn put(&self, item: Argument<'_>, block: Argument<'_>, timeout: Argument<'_>) -> PyResult<()> {
@@ -119,7 +127,11 @@ impl WorkQueue {
                 ))
             }
             _ => {
-                self.pool.close();
+                if EXITING.load(Ordering::SeqCst) {
+                    self.pool.close();
+                } else {
+                    self.pool.poke();
+                }
                 Ok(())
             }
         }
@@ -203,7 +215,14 @@ impl ThreadPoolExecutor {
         match slf.get().pool.submit(job) {
             Ok(Staffing::Enough) => Ok(future),
             Ok(Staffing::Start) => {
-                user_code::call_method(slf, "_adjust_thread_count", (), None)?;
+                if let Err(error) = user_code::call_method(slf, "_adjust_thread_count", (), None) {
+                    slf.get().pool.give_up_start();
+                    return Err(error);
+                }
+                if EXITING.load(Ordering::SeqCst) {
+                    // The exit may have begun without knowing of this worker.
+                    slf.get().pool.close();
+                }
                 Ok(future)
             }
             Err((SubmitError::Closed, _)) => {
@@ -243,13 +262,13 @@ impl ThreadPoolExecutor {
         self.pool.is_retired()
     }
 
-    #[getter(_max_workers)]
-    fn get_max_workers(&self) -> usize {
-        self.pool.capacity()
+    /// Take no more calls; the workers leave once none is pending.
+    fn _close(&self) {
+        self.pool.close();
     }
 
-    #[setter(_max_workers)]
-    fn set_max_workers(&self, max_workers: usize) {
-        self.pool.set_capacity(max_workers);
+    /// Run at most so many workers.
+    fn _set_capacity(&self, workers: usize) {
+        self.pool.set_capacity(workers);
     }
 }

@@ -38,8 +38,10 @@ struct State<J> {
     idle: WaiterList,
     /// Those who wait for the last worker to leave.
     leavers: WaiterList,
-    /// Places taken: workers that run, and those about to be started.
-    workers: usize,
+    /// Places of workers that run.
+    running: usize,
+    /// Places of workers that are about to be started.
+    starting: usize,
     capacity: usize,
     closed: bool,
     retired: bool,
@@ -55,7 +57,8 @@ impl<J> Pool<J> {
                 jobs: unbounded(),
                 idle: WaiterList::new(),
                 leavers: WaiterList::new(),
-                workers: 0,
+                running: 0,
+                starting: 0,
                 capacity,
                 closed: false,
                 retired: false,
@@ -93,8 +96,8 @@ impl<J> Pool<J> {
         let mut staffing = Staffing::Enough;
         if let Some((worker, ())) = state.idle.pop() {
             wakes.push(worker);
-        } else if state.workers < state.capacity {
-            state.workers += 1;
+        } else if state.running + state.starting < state.capacity {
+            state.starting += 1;
             staffing = Staffing::Start;
         }
         drop(state);
@@ -116,12 +119,32 @@ impl<J> Pool<J> {
         }
     }
 
-    /// A worker's place becomes free: it ends, or could not be started.
+    /// A worker takes its place. `false`: it was given up meanwhile, so the worker is to end.
+    pub fn arrive(&self) -> bool {
+        let mut state = self.state();
+        let expected = state.starting > 0;
+        if expected {
+            state.starting -= 1;
+            state.running += 1;
+        }
+        expected
+    }
+
+    /// Gives up the place of a worker that was to be started, as far as anybody knows in vain.
+    pub fn give_up_start(&self) {
+        self.free_place(|state| state.starting = state.starting.saturating_sub(1));
+    }
+
+    /// A worker that has arrived ends.
     pub fn leave(&self) {
+        self.free_place(|state| state.running = state.running.saturating_sub(1));
+    }
+
+    fn free_place(&self, free: impl FnOnce(&mut State<J>)) {
         let mut wakes = Wakes::new();
         let mut state = self.state();
-        state.workers = state.workers.saturating_sub(1);
-        if state.workers == 0 {
+        free(&mut state);
+        if state.is_unstaffed() {
             state.leavers.drain(&mut wakes);
         }
         drop(state);
@@ -134,6 +157,13 @@ impl<J> Pool<J> {
             pool: self,
             ticket: Ticket::next(),
         }
+    }
+
+    /// Wakes the idle workers to look again.
+    pub fn poke(&self) {
+        let mut wakes = Wakes::new();
+        self.state().idle.poke(&mut wakes);
+        wakes.wake();
     }
 
     /// No more jobs: workers leave once none is pending.
@@ -174,9 +204,14 @@ impl<J> Pool<J> {
 }
 
 impl<J> State<J> {
+    fn is_unstaffed(&self) -> bool {
+        self.running + self.starting == 0
+    }
+
     fn begin_anew(&mut self) {
         self.generation = generation();
-        self.workers = 0;
+        self.running = 0;
+        self.starting = 0;
         self.idle = WaiterList::new();
         self.leavers = WaiterList::new();
         // The parent runs these jobs. Dropping them here would run destructors under the leaf
@@ -225,7 +260,7 @@ impl<J> Operation for WaitForWorkers<'_, J> {
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
         let mut state = self.pool.state();
-        if state.workers == 0 {
+        if state.is_unstaffed() {
             return Some(());
         }
         state.leavers.join(self.ticket, waiter, ());

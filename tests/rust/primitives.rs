@@ -395,6 +395,7 @@ fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
         .map(|_| {
             let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
             thread::spawn(move || {
+                assert!(pool.arrive());
                 while let Some(job) = block_for_ever(pool.take()) {
                     done.fetch_add(job, Ordering::SeqCst);
                 }
@@ -409,4 +410,14 @@ fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
     for worker in workers {
         worker.join().unwrap();
     }
+}
+
+#[test]
+fn a_worker_whose_start_was_given_up_is_sent_away() {
+    let pool = Pool::new(1);
+    assert_eq!(pool.submit(1), Ok(Staffing::Start));
+    pool.give_up_start();
+    assert_eq!(pool.submit(2), Ok(Staffing::Start));
+    assert!(pool.arrive());
+    assert!(!pool.arrive());
 }

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import concurrent.futures as _standard
 import itertools
+import math
+import sys
 import threading as _threading
 import weakref
 from concurrent.futures import _base
@@ -92,8 +94,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     Differences from concurrent.futures.ThreadPoolExecutor: ``_work_queue`` is not a SimpleQueue;
     once another queue is put in its place, the pool is a standard one (see the README, "Standard
-    form"). In a forked child the pool starts afresh, without the parent's calls. A worker goes on
-    after a done callback has raised what is no Exception.
+    form"); so is, from the beginning, one of a subclass that overrides ``_adjust_thread_count``.
+    ``_idle_semaphore`` is not used. In a forked child the pool starts afresh, without the parent's
+    calls. A worker goes on after a done callback has raised what is no Exception.
     """
 
     def __init__(
@@ -106,18 +109,37 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     ) -> None:
         # `context`: what later versions of Python pass to prepare_context().
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **context)
+        self._initializer: Callable[..., object] | None = initializer  # type: ignore[assignment]
+        self._initargs = initargs
         self._worker_numbers = itertools.count()
-        self._worker_initializer = initializer
-        self._worker_initargs = initargs
         self._substitute_work_queue: Any = None
-        if getattr(type(self), "prepare_context", None) is not getattr(
-            ThreadPoolExecutor, "prepare_context", None
-        ):
+        if self._overrides_hooks:
             self._work_queue = _standard_work_queue()
+
+    _overrides_hooks = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # The recipes for pools of daemon threads start workers of their own, on the standard
+        # queue; and a subclass of 3.14 may run its calls in other interpreters.
+        cls._overrides_hooks = (
+            cls._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
+            or getattr(cls, "prepare_context", None) != getattr(ThreadPoolExecutor, "prepare_context", None)
+        )
+
+    @property
+    def _max_workers(self) -> Any:
+        return vars(self)["_max_workers"]
+
+    @_max_workers.setter
+    def _max_workers(self, max_workers: Any) -> None:
+        vars(self)["_max_workers"] = max_workers
+        self._set_capacity(math.ceil(min(max_workers, sys.maxsize)))
 
     @property
     def _work_queue(self) -> Any:
-        return self._substitute_work_queue or self._native_work_queue
+        substitute = self._substitute_work_queue
+        return self._native_work_queue if substitute is None else substitute
 
     @_work_queue.setter
     def _work_queue(self, queue: Any) -> None:
@@ -145,20 +167,21 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         worker = Thread(
             name=f"{self._thread_name_prefix or self}_{next(self._worker_numbers)}",
             target=_work,
-            args=(weakref.ref(self), queue, self._worker_initializer, self._worker_initargs),
+            args=(weakref.ref(self), queue, self._initializer, self._initargs),
         )
-        try:
-            worker.start()
-        except BaseException:
-            queue.leave()
-            raise
+        worker.start()
         self._threads.add(worker)  # type: ignore[attr-defined]
-        _thread._threads_queues[worker] = queue  # type: ignore[index]
+        with _thread._global_shutdown_lock:
+            # The exit goes through them as soon as it has set this. It need not know of the worker:
+            # submit() closes the queue when it finds that the exit has begun.
+            if not _thread._shutdown:
+                _thread._threads_queues[worker] = queue  # type: ignore[index]
 
     def _initializer_failed(self) -> None:
-        # Closed first: a call that came in after the standard method has failed those that are
-        # pending would never be run.
-        self._native_work_queue.put(None)
+        # Closed first: nobody would run a call that came in after the standard method has failed
+        # those that are pending. And told why first, for whoever is then refused.
+        self._broken: Any = "A thread initializer failed, the thread pool is not usable anymore"
+        self._close()
         super()._initializer_failed()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -167,9 +190,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         wait: return when the pending calls have been run and the workers have ended.
         cancel_futures: cancel the pending calls instead of running them.
         """
+        self._shutdown = True
+        self._close()
         super().shutdown(wait=False, cancel_futures=cancel_futures)
-        if self._is_retired:
-            self._native_work_queue.put(None)
         if not wait:
             return
         if _threading.current_thread() not in self._threads:
@@ -192,6 +215,12 @@ def _work(
     initargs: tuple[Any, ...],
 ) -> None:
     """What a worker does."""
+    if not queue.arrive():
+        return
+    if (pool := executor()) is not None:
+        # Whoever starts the worker does so too, but maybe only after its first call has asked.
+        pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
+        del pool
     try:
         if initializer is not None:
             try:
