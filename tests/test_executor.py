@@ -400,15 +400,6 @@ def test_none_in_the_queue_ends_no_worker_of_a_pool_in_use(pools: Pools) -> None
     assert executor.submit(threading.current_thread).result(PATIENCE) is worker
 
 
-def test_idle_workers_are_counted_where_the_standard_pool_counts_them(pools: Pools) -> None:
-    executor = pools(3)
-    pools.block(executor, 3)
-    assert executor._idle_semaphore._value == 0
-    pools.gate.set()
-    until_asleep(*executor._threads)
-    assert executor._idle_semaphore._value == 3
-
-
 def test_a_subclass_may_start_workers_of_its_own(pools: Pools) -> None:
     # As the recipe for pools of daemon threads has it.
     class Daemons(pools.library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]

@@ -200,6 +200,42 @@ def test_shutdown_from_a_worker_need_not_wait(library: BackEnd) -> None:
     assert output(library, code) == "None\nTrue\n"
 
 
+def test_submit_from_del_while_another_submit_registers_its_worker_does_not_deadlock() -> None:
+    code = (
+        "import concurrent.futures.thread, gc, weakref\n"
+        "class Collecting(weakref.WeakKeyDictionary):\n"
+        "    def __setitem__(self, key, value):\n"
+        "        gc.collect()  # as may happen in the middle of any such call\n"
+        "        super().__setitem__(key, value)\n"
+        "class Chatty:\n"
+        "    def __del__(self): other.submit(print, 'from __del__')\n"
+        "concurrent.futures.thread._threads_queues = Collecting()\n"
+        "other = futures.ThreadPoolExecutor(1)\n"
+        "gc.disable()\n"
+        "cycle = [Chatty()]\n"
+        "cycle.append(cycle)\n"
+        "del cycle\n"
+        "pool.submit(int)\n"
+        "pool.shutdown()\n"
+        "other.shutdown()\n"
+    )
+    assert output(OXTHREADS, code) == "from __del__\n"
+
+
+def test_a_callback_of_a_call_that_shutdown_cancels_may_try_to_submit() -> None:
+    # The standard pool deadlocks.
+    code = (
+        "pool.submit(gate.wait)\n"
+        "def again(future):\n"
+        "    try: pool.submit(print, 'run')\n"
+        "    except RuntimeError as error: print(error)\n"
+        "pool.submit(int).add_done_callback(again)\n"
+        "pool.shutdown(wait=False, cancel_futures=True)\n"
+        "gate.set()\n"
+    )
+    assert output(OXTHREADS, code) in ("", f"{AFTER_SHUTDOWN}\n")
+
+
 def test_whatever_is_queued_is_run_before_the_interpreter_ends(library: BackEnd) -> None:
     code = (
         "pool.submit(gate.wait)\n"

@@ -1,7 +1,7 @@
 //! `ThreadPoolExecutor`, and the queue between it and its workers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,14 +13,35 @@ use super::{detach, errors, standard_form, user_code};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::future::Outcome;
 use crate::primitives::pool::{Pool, Staffing, SubmitError};
+use crate::primitives::sync::Mutex;
 
 /// Set once the interpreter is about to exit, after which no executor takes calls.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// Have every executor refuse calls from now on: the interpreter exits.
+/// The pools of all executors, and of some that are gone.
+static POOLS: Mutex<Vec<Weak<Pool<Job>>>> = Mutex::new(Vec::new());
+
+/// Have every executor refuse calls from now on, and its workers leave once none is pending: the
+/// interpreter exits.
 #[pyfunction]
 pub(crate) fn close_executors() {
+    // In this order: an executor that is made in between refuses calls by itself.
     EXITING.store(true, Ordering::SeqCst);
+    let pools = std::mem::take(&mut *POOLS.lock());
+    for pool in pools.iter().filter_map(Weak::upgrade) {
+        pool.close();
+    }
+}
+
+fn new_pool() -> Arc<Pool<Job>> {
+    let pool = Arc::new(Pool::new(0));
+    let mut pools = POOLS.lock();
+    // Now and then, so that it costs nothing on the average: nothing but freed pools is let go.
+    if pools.len() == pools.capacity() {
+        pools.retain(|pool| pool.strong_count() > 0);
+    }
+    pools.push(Arc::downgrade(&pool));
+    pool
 }
 
 /// A call that was submitted.
@@ -115,7 +136,7 @@ impl WorkQueue {
     }
 
     /// Have the idle workers look again. The item can only be None, which the standard library
-    /// puts here when the interpreter exits: then the workers leave once no call is pending.
+    /// puts here when the interpreter exits.
     #[pyo3(signature = (item, block=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, item, block=True, timeout=None)")]
     fn put(&self, item: Argument<'_>, block: Argument<'_>, timeout: Argument<'_>) -> PyResult<()> {
@@ -127,11 +148,7 @@ impl WorkQueue {
                 ))
             }
             _ => {
-                if EXITING.load(Ordering::SeqCst) {
-                    self.pool.close();
-                } else {
-                    self.pool.poke();
-                }
+                self.pool.poke();
                 Ok(())
             }
         }
@@ -185,9 +202,7 @@ impl ThreadPoolExecutor {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(0)),
-        }
+        Self { pool: new_pool() }
     }
 
     /// Have `fn(*args, **kwargs)` called by a worker thread; its Future.
@@ -218,10 +233,6 @@ impl ThreadPoolExecutor {
                 if let Err(error) = user_code::call_method(slf, "_adjust_thread_count", (), None) {
                     slf.get().pool.give_up_start();
                     return Err(error);
-                }
-                if EXITING.load(Ordering::SeqCst) {
-                    // The exit may have begun without knowing of this worker.
-                    slf.get().pool.close();
                 }
                 Ok(future)
             }

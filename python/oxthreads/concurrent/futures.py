@@ -34,8 +34,8 @@ __all__ = list(_standard.__all__)
 _StandardFuture = _base.Future
 _StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
 
-# At exit the standard library closes the queues of `_threads_queues` and joins their threads.
-# This runs before that, so that no call is accepted which no worker would come for.
+# At exit the standard library joins the threads in `_threads_queues`. This runs before that: no
+# pool takes calls any more, and workers leave once they have run what is pending.
 _threading._register_atexit(close_executors)  # type: ignore[attr-defined]
 
 
@@ -150,11 +150,11 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     def _refuse_submission(self) -> None:
         """Raise what the standard submit() raises."""
-        with self._shutdown_lock:
-            broken, shut_down = self._broken, self._shutdown
-        if broken:
-            raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(broken)
-        if shut_down:
+        # Without the lock: shutdown() may hold it while it runs the callbacks of cancelled calls.
+        # Whoever closes the pool has said why before.
+        if self._broken:
+            raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(self._broken)
+        if self._shutdown:
             raise RuntimeError("cannot schedule new futures after shutdown")
         raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
@@ -171,11 +171,15 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         )
         worker.start()
         self._threads.add(worker)  # type: ignore[attr-defined]
-        with _thread._global_shutdown_lock:
-            # The exit goes through them as soon as it has set this. It need not know of the worker:
-            # submit() closes the queue when it finds that the exit has begun.
-            if not _thread._shutdown:
-                _thread._threads_queues[worker] = queue  # type: ignore[index]
+        # For those who look there. The exit iterates over them once it has set `_shutdown`, so they
+        # change under its lock; if a collection or a signal handler has brought this thread here
+        # while it holds the lock, they do without this worker, which leaves at the exit anyway.
+        if _thread._global_shutdown_lock.acquire(blocking=False):
+            try:
+                if not _thread._shutdown:
+                    _thread._threads_queues[worker] = queue  # type: ignore[index]
+            finally:
+                _thread._global_shutdown_lock.release()
 
     def _initializer_failed(self) -> None:
         # Closed first: nobody would run a call that came in after the standard method has failed
