@@ -405,7 +405,11 @@ def test_a_subclass_may_start_workers_of_its_own(pools: Pools) -> None:
     class Daemons(pools.library.futures.ThreadPoolExecutor):  # type: ignore[misc, name-defined]
         def _adjust_thread_count(self) -> None:
             if len(self._threads) < self._max_workers:
-                arguments = (weakref.ref(self), self._work_queue, self._initializer, self._initargs)
+                arguments: tuple[Any, ...] = (weakref.ref(self), self._work_queue)
+                if sys.version_info >= (3, 14):
+                    arguments = (arguments[0], self._create_worker_context(), arguments[1])
+                else:
+                    arguments += (self._initializer, self._initargs)
                 worker = threading.Thread(
                     target=concurrent.futures.thread._worker, args=arguments, daemon=True
                 )

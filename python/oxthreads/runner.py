@@ -144,12 +144,17 @@ def _run_command(command: str, rest: list[str]) -> None:
         import textwrap  # noqa: PLC0415 - loaded only where python itself dedents
 
         source = textwrap.dedent(source)
+    _lead_path_with("")
+    code = compile(source, "<string>", "exec", dont_inherit=True)
     if sys.version_info >= (3, 13):
         import linecache  # noqa: PLC0415 - as python itself does, to show the lines in a traceback
 
-        linecache.cache["<string>"] = (len(source), None, source.splitlines(True), "<string>")
-    _lead_path_with("")
-    _execute(compile(source, "<string>", "exec", dont_inherit=True), _new_main(_BUILTIN_IMPORTER))
+        if sys.version_info >= (3, 14):
+            # By code object: what asks by file name, as warnings do, is to find nothing.
+            linecache._register_code(code, source, "<string>")
+        else:
+            linecache.cache["<string>"] = (len(source), None, source.splitlines(True), "<string>")
+    _execute(code, _new_main(_BUILTIN_IMPORTER))
 
 
 def _run_standard_input(rest: list[str]) -> None:

@@ -199,8 +199,11 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
-            // The standard class asks for the exception's truth value, not whether there is one.
-            Ok(Seen::Error(error)) if !error.bind(py).is_truthy()? => Ok(py.None().into_bound(py)),
+            Ok(Seen::Error(error)) if !error.bind(py).is_truthy()? => {
+                // Whether such an exception counts depends on the version of the standard class.
+                Self::take_standard_form(slf)?;
+                standard_form::call(slf, "result", (0,), None)
+            }
             Ok(Seen::Error(error)) => Err(errors::raise(error.bind(py))),
             Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
             Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
@@ -400,7 +403,10 @@ impl Future {
         let outcome = match seen {
             Seen::NotDone | Seen::Cancelled => String::new(),
             Seen::Value(value) => format!(" returned {}", value.bind(py).get_type().name()?),
-            Seen::Error(error) if !error.bind(py).is_truthy()? => " returned NoneType".to_owned(),
+            Seen::Error(error) if !error.bind(py).is_truthy()? => {
+                Self::take_standard_form(slf)?;
+                return standard_form::call(slf, "__repr__", (), None)?.extract();
+            }
             Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
