@@ -306,20 +306,16 @@ impl Future {
         Self::finish(slf, outcome)
     }
 
-    /// Leave the waiting to the standard class, whose attributes are given; the callbacks go
-    /// into `callbacks`. Its condition is held by the caller.
+    /// Leave the waiting to the standard class: see `standard_form::take`. The callbacks go into
+    /// `callbacks`.
     fn _retire(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         callbacks: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        standard_form::adopt(slf.as_any(), attributes)?;
-        slf.get()
-            .inner
-            .retire()
-            .into_iter()
-            .flatten()
-            .try_for_each(|callback| callbacks.append(callback))
+        let future = &slf.get().inner;
+        let retire = || Some((callbacks.as_any(), future.retire()?));
+        standard_form::take(slf.as_any(), attributes, None, retire)
     }
 
     #[getter(_state)]

@@ -286,23 +286,17 @@ impl Queue {
         }
     }
 
-    /// Leave the items and the waiting to the standard class, whose attributes are given, the
-    /// item container among them; `mutex` is held meanwhile, so that nobody finds half of it.
+    /// Leave the items and the waiting to the standard class: see `standard_form::take`. The items go
+    /// into `container`.
     fn _retire(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         container: &Bound<'_, PyAny>,
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
-        mutex.get().primitive().try_acquire();
-        let result = standard_form::adopt(slf.as_any(), attributes).and_then(|()| {
-            for item in slf.get().inner.retire().into_iter().flatten() {
-                container.call_method1("append", (item,))?;
-            }
-            Ok(())
-        });
-        let _ = mutex.get().primitive().release();
-        result
+        let queue = &slf.get().inner;
+        let retire = || Some((container, queue.retire()?));
+        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), retire)
     }
 
     #[getter]

@@ -10,14 +10,24 @@ const RETIRED: u8 = 2;
 
 /// A flag, clear at first.
 pub struct Event {
-    waiters: Flagged<WaiterList>,
+    waiters: Flagged<Waiters>,
+}
+
+struct Waiters {
+    list: WaiterList,
+    /// Counts the calls of `set`, so that a waiter which was interrupted learns of one that came and
+    /// was cleared again while it was in no list.
+    sets: u32,
 }
 
 impl Event {
     /// Clear.
     pub fn new() -> Self {
         Self {
-            waiters: Flagged::new(WaiterList::new()),
+            waiters: Flagged::new(Waiters {
+                list: WaiterList::new(),
+                sets: 0,
+            }),
         }
     }
 
@@ -32,11 +42,12 @@ impl Event {
     pub fn set(&self) {
         let mut waiters = self.waiters.lock();
         self.waiters.flags().fetch_or(SET, Ordering::Release);
-        if waiters.is_empty() {
+        waiters.sets = waiters.sets.wrapping_add(1);
+        if waiters.list.is_empty() {
             return;
         }
         let mut wakes = Wakes::new();
-        waiters.drain(&mut wakes);
+        waiters.list.drain(&mut wakes);
         drop(waiters);
         wakes.wake();
     }
@@ -49,14 +60,12 @@ impl Event {
         self.waiters.flags().fetch_and(!SET, Ordering::Release);
     }
 
-    /// Gives up waiting here: present and later waits end as [`Retired`]. The flag remains.
+    /// Gives up waiting here: later waits end as [`Retired`]. The flag remains, and setting it
+    /// still completes the waits that had begun: a `set` that is cleared at once would be lost on
+    /// them if they moved elsewhere.
     pub fn retire(&self) {
-        let mut wakes = Wakes::new();
-        let waiters = self.waiters.lock();
+        let _waiters = self.waiters.lock();
         self.waiters.flags().fetch_or(RETIRED, Ordering::Release);
-        waiters.poke(&mut wakes);
-        drop(waiters);
-        wakes.wake();
     }
 
     /// Whether [`Event::retire`] was called.
@@ -70,6 +79,7 @@ impl Event {
         WaitSet {
             event: self,
             ticket: Ticket::next(),
+            sets: None,
         }
     }
 }
@@ -84,6 +94,8 @@ impl Default for Event {
 pub struct WaitSet<'a> {
     event: &'a Event,
     ticket: Ticket,
+    /// How often the event had been set when the wait began.
+    sets: Option<u32>,
 }
 
 impl Operation for WaitSet<'_> {
@@ -91,18 +103,19 @@ impl Operation for WaitSet<'_> {
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut waiters = self.event.waiters.lock();
-        if self.event.is_set() {
+        if self.event.is_set() || self.sets.is_some_and(|sets| sets != waiters.sets) {
             return Some(Ok(()));
         }
-        if self.event.is_retired() {
+        if self.sets.is_none() && self.event.is_retired() {
             return Some(Err(Retired));
         }
-        waiters.join(self.ticket, waiter, ());
+        self.sets = Some(waiters.sets);
+        waiters.list.join(self.ticket, waiter, ());
         None
     }
 
     fn leave(&mut self) -> Option<Self::Output> {
-        match self.event.waiters.lock().leave(self.ticket) {
+        match self.event.waiters.lock().list.leave(self.ticket) {
             Some(()) => None,
             None => Some(Ok(())),
         }

@@ -53,7 +53,7 @@ fn spin_until(condition: impl Fn() -> bool) {
 #[test]
 fn sizes_stay_small() {
     assert_eq!(size_of::<Lock>(), 16);
-    assert_eq!(size_of::<Event>(), 16);
+    assert_eq!(size_of::<Event>(), 24);
 }
 
 #[test]
@@ -194,14 +194,31 @@ fn an_event_completes_those_who_wait_even_if_cleared_at_once() {
 }
 
 #[test]
-fn a_retired_event_sends_its_waiters_elsewhere() {
+fn a_retired_event_serves_those_who_wait_and_sends_others_elsewhere() {
     let event = Event::new();
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Err(Retired)));
+        scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
         spin_until(|| parked.load(Ordering::SeqCst) == 1);
         event.retire();
+        assert_eq!(block_for_ever(event.wait()), Err(Retired));
+        event.set();
+        event.clear();
     });
+}
+
+#[test]
+fn an_interrupted_wait_learns_of_a_set_that_was_cleared_meanwhile() {
+    let event = Event::new();
+    let mut waiting = event.wait();
+    let interrupted = wait(&mut waiting, Deadline::NEVER, |_, _| Parked::Interrupted);
+    assert_eq!(interrupted, Wait::Interrupted);
+    event.set();
+    event.clear();
+    assert_eq!(
+        wait(&mut waiting, soon(), Waiter::park),
+        Wait::Ready(Ok(()))
+    );
 }
 
 #[test]
@@ -325,6 +342,35 @@ fn shutdown_wakes_everybody_with_the_right_outcome() {
     });
     assert_eq!(queue.try_get(), Err(GetError::ShutDown));
     assert_eq!(queue.unfinished(), 0);
+}
+
+#[test]
+fn a_shutdown_ends_the_get_that_only_others_items_were_left_for() {
+    let queue = Queue::new(0);
+    // The first getter is granted the only item, and does not run until the second has looked.
+    let outcome = wait(&mut queue.get(), Deadline::NEVER, |_, _| {
+        queue.try_put(1).unwrap();
+        assert_eq!(queue.shut_down(false), Ok([].into()));
+        assert_eq!(
+            block(queue.get(), soon()),
+            Wait::Ready(Err(GetError::ShutDown))
+        );
+        Parked::Unparked
+    });
+    assert_eq!(outcome, Wait::Ready(Ok(1)));
+}
+
+#[test]
+fn a_retired_queue_takes_no_item_from_a_putter_that_has_not_left_yet() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let mut put = queue.put(2);
+    let outcome = wait(&mut put, Deadline::NEVER, |_, _| {
+        assert_eq!(queue.retire(), Some([1].into()));
+        queue.set_capacity(5);
+        Parked::Unparked
+    });
+    assert_eq!(outcome, Wait::Ready(Err(PutError::Retired(2))));
 }
 
 #[test]

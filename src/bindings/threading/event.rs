@@ -86,20 +86,20 @@ impl Event {
         }
     }
 
-    /// Leave the waiting to the standard class, whose attributes are given; `mutex` is held
-    /// meanwhile, so that nobody finds half of it.
+    /// Leave the waiting to the standard class: see `standard_form::take`.
     fn _retire(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
-        mutex.get().primitive().try_acquire();
-        let adopted = standard_form::adopt(slf.as_any(), attributes);
-        if adopted.is_ok() {
-            slf.get().inner.retire();
-        }
-        let _ = mutex.get().primitive().release();
-        adopted
+        let event = &slf.get().inner;
+        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), || {
+            if event.is_retired() {
+                return None;
+            }
+            event.retire();
+            Some((attributes.as_any(), Vec::new()))
+        })
     }
 
     #[getter(_flag)]

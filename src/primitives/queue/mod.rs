@@ -332,7 +332,8 @@ impl<T> State<T> {
             self.admit(wakes);
             return Ok(item);
         }
-        Err(if self.shut_down && self.items.is_empty() {
+        // What is granted to others is no hope: nothing comes after a shutdown.
+        Err(if self.shut_down {
             GetError::ShutDown
         } else {
             GetError::Empty
@@ -354,7 +355,8 @@ impl<T> State<T> {
     /// Lets in the items of waiting putters while there is room.
     #[inline]
     fn admit(&mut self, wakes: &mut Wakes) {
-        while !self.putters.is_empty() && self.has_room() {
+        // Waiters of a retired queue are on their way elsewhere, with their items.
+        while !self.retired && !self.putters.is_empty() && self.has_room() {
             if let Some((putter, item)) = self.putters.pop() {
                 self.accept(item, wakes);
                 wakes.push(putter);
@@ -363,7 +365,7 @@ impl<T> State<T> {
     }
 
     fn complete_joins(&mut self, wakes: &mut Wakes) {
-        if self.unfinished <= 0 {
+        if !self.retired && self.unfinished <= 0 {
             self.joiners.drain(wakes);
         }
     }
