@@ -162,3 +162,18 @@ def test_a_fork_inside_a_signal_handler_leaves_the_interrupted_wait_intact_on_bo
         signal.signal(signal.SIGUSR1, before)
     assert got == "parent"
     assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
+
+
+def test_a_fork_while_threads_take_standard_forms_leaves_the_child_able_to(frantic: None) -> None:
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            assert OXTHREADS.queue.Queue().mutex
+
+    threads = [start(churn) for _ in range(2)]
+    for _ in range(20):
+        in_child(lambda: OXTHREADS.futures.Future()._condition)
+    stop.set()
+    for thread in threads:
+        thread.join()

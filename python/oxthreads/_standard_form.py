@@ -11,6 +11,7 @@ objects whose internals nobody touches stay fast.
 from __future__ import annotations
 
 import _thread
+import os
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
@@ -27,6 +28,13 @@ __all__ = ["StandardAttribute"]
 
 # One object at a time, and rarely. Re-entrant, for a signal handler may come back here.
 _taking_form = _thread.RLock()
+# Held over a fork, so that no thread that the child does not have holds it there.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_taking_form.acquire,
+        after_in_parent=_taking_form.release,
+        after_in_child=_taking_form.release,
+    )
 
 
 class StandardAttribute:

@@ -361,6 +361,20 @@ fn a_shutdown_ends_the_get_that_only_others_items_were_left_for() {
 }
 
 #[test]
+fn a_shutdown_lets_no_waiting_putter_in() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let mut put = queue.put(2);
+    let outcome = wait(&mut put, Deadline::NEVER, |_, _| {
+        assert_eq!(queue.shut_down(false), Ok([].into()));
+        assert_eq!(queue.try_get(), Ok(1));
+        Parked::Unparked
+    });
+    assert_eq!(outcome, Wait::Ready(Err(PutError::ShutDown(2))));
+    assert!(queue.is_empty());
+}
+
+#[test]
 fn a_retired_queue_takes_no_item_from_a_putter_that_has_not_left_yet() {
     let queue = Queue::new(1);
     queue.try_put(1).unwrap();

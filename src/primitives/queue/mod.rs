@@ -355,8 +355,9 @@ impl<T> State<T> {
     /// Lets in the items of waiting putters while there is room.
     #[inline]
     fn admit(&mut self, wakes: &mut Wakes) {
-        // Waiters of a retired queue are on their way elsewhere, with their items.
-        while !self.retired && !self.putters.is_empty() && self.has_room() {
+        // Putters of a queue that was shut down or retired have been woken to hear it, and take
+        // their items with them.
+        while !self.shut_down && !self.retired && !self.putters.is_empty() && self.has_room() {
             if let Some((putter, item)) = self.putters.pop() {
                 self.accept(item, wakes);
                 wakes.push(putter);
