@@ -119,6 +119,13 @@ class Result:
         return self.value
 
 
+def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
+    """The type and the words of what the call raises."""
+    with pytest.raises(BaseException) as caught:
+        function(*args, **keywords)
+    return caught.type, str(caught.value)
+
+
 def python(
     code: str, *arguments: str, runner: bool = True, timeout: float = PATIENCE, **environment: str
 ) -> subprocess.CompletedProcess[str]:

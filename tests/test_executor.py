@@ -20,16 +20,10 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, BackEnd, Result, until_asleep
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, refusal, until_asleep
 
 AFTER_SHUTDOWN = (RuntimeError, "cannot schedule new futures after shutdown")
 BROKEN = (BrokenThreadPool, "A thread initializer failed, the thread pool is not usable anymore")
-
-
-def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
-    with pytest.raises(BaseException) as caught:
-        function(*args, **keywords)
-    return caught.type, str(caught.value)
 
 
 class Pools:

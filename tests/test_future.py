@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, BackEnd, Result, until_asleep
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, refusal, until_asleep
 
 #: State -> running(), done(), cancelled(), cancel().
 STATES: dict[str, tuple[bool, bool, bool, bool]] = {
@@ -39,12 +39,6 @@ def in_state(library: BackEnd, state: str) -> Any:
     if state == "FINISHED":
         future.set_result(42)
     return future
-
-
-def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
-    with pytest.raises(BaseException) as caught:
-        function(*args, **keywords)
-    return caught.type, str(caught.value)
 
 
 class Thing:

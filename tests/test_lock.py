@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, spin_until, start, until_asleep
+from conftest import OXTHREADS, BackEnd, Result, refusal, spin_until, start, until_asleep
 
 BAD_ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((False, 1), {}),
@@ -32,12 +32,6 @@ BAD_ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((True, []), {}),
     ((), {"timeout": {}}),
 ]
-
-
-def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
-    with pytest.raises(Exception) as caught:
-        function(*args, **keywords)
-    return caught.type, str(caught.value)
 
 
 @pytest.mark.parametrize(("args", "keywords"), BAD_ARGUMENTS, ids=repr)

@@ -15,15 +15,9 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, start, until_asleep
+from conftest import OXTHREADS, BackEnd, Result, refusal, start, until_asleep
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue"]
-
-
-def refusal(function: Any, *args: Any, **keywords: Any) -> tuple[type[BaseException], str]:
-    with pytest.raises(Exception) as caught:
-        function(*args, **keywords)
-    return caught.type, str(caught.value)
 
 
 def test_items_come_out_in_order(library: BackEnd) -> None:
