@@ -171,15 +171,6 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         )
         worker.start()
         self._threads.add(worker)  # type: ignore[attr-defined]
-        # For those who look there. The exit iterates over them once it has set `_shutdown`, so they
-        # change under its lock; if a collection or a signal handler has brought this thread here
-        # while it holds the lock, they do without this worker, which leaves at the exit anyway.
-        if _thread._global_shutdown_lock.acquire(blocking=False):
-            try:
-                if not _thread._shutdown:
-                    _thread._threads_queues[worker] = queue  # type: ignore[index]
-            finally:
-                _thread._global_shutdown_lock.release()
 
     def _initializer_failed(self) -> None:
         # Closed first: nobody would run a call that came in after the standard method has failed
@@ -212,6 +203,22 @@ def _standard_work_queue() -> Any:
     return queue.SimpleQueue()
 
 
+def _register(queue: WorkQueue) -> None:
+    """Enter this worker in ``_threads_queues``, which the exit joins.
+
+    The exit goes through them once it has set ``_shutdown``, so they change under its lock. It is
+    taken in a worker, where no Ctrl-C can come between taking and releasing it; and only if it is
+    free, for a collection under it may submit a call. A worker that is not entered leaves at the
+    exit all the same.
+    """
+    if _thread._global_shutdown_lock.acquire(blocking=False):
+        try:
+            if not _thread._shutdown:
+                _thread._threads_queues[_threading.current_thread()] = queue  # type: ignore[index]
+        finally:
+            _thread._global_shutdown_lock.release()
+
+
 def _work(
     executor: weakref.ref[ThreadPoolExecutor],
     queue: WorkQueue,
@@ -225,6 +232,7 @@ def _work(
         # Whoever starts the worker does so too, but maybe only after its first call has asked.
         pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
         del pool
+    _register(queue)
     try:
         if initializer is not None:
             try:
