@@ -30,6 +30,6 @@ pub mod sync;
 pub mod waiter;
 
 /// The primitive was retired: its owner has given it up for another implementation, to which the
-/// caller must turn. Whoever waited is woken to hear it.
+/// caller must turn. Whoever waited is woken to hear it, but for an event's waiters, who stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retired;
