@@ -55,7 +55,10 @@ __all__ = ["REPLACED", "install", "is_installed", "is_supported", "status", "uni
 #: Standard module -> (the module that has ours, the names that are replaced).
 #: ``concurrent.futures`` comes after the submodules that it takes its names from.
 REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "threading": ("oxthreads.threading", ("Lock", "Event", "Thread")),
+    "threading": (
+        "oxthreads.threading",
+        ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread", "Timer"),
+    ),
     "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue")),
     "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future",)),
     "concurrent.futures.thread": ("oxthreads.concurrent.futures", ("ThreadPoolExecutor",)),

@@ -1,11 +1,20 @@
-"""The names of :mod:`threading`: ours where oxthreads has them, the standard objects elsewhere."""
+"""The names of :mod:`threading`: ours where oxthreads has them, the standard objects elsewhere.
+
+What the standard module shares with everybody (``excepthook``, the trace and profile functions, the
+threads themselves) is not kept twice: this module reads it from the standard one and writes it there.
+"""
 
 from __future__ import annotations
 
+import sys
 import threading as _standard
 
+from ._oxthreads import Barrier as _NativeBarrier
+from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
 from ._oxthreads import Lock as Lock
+from ._oxthreads import RLock as RLock
+from ._oxthreads import Semaphore as _NativeSemaphore
 from ._standard_form import StandardAttribute
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
@@ -13,15 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from threading import TIMEOUT_MAX as TIMEOUT_MAX
-    from threading import Barrier as Barrier
-    from threading import BoundedSemaphore as BoundedSemaphore
     from threading import BrokenBarrierError as BrokenBarrierError
-    from threading import Condition as Condition
     from threading import ExceptHookArgs as ExceptHookArgs
-    from threading import RLock as RLock
-    from threading import Semaphore as Semaphore
     from threading import ThreadError as ThreadError
-    from threading import Timer as Timer
     from threading import active_count as active_count
     from threading import current_thread as current_thread
     from threading import enumerate as enumerate
@@ -36,21 +39,108 @@ if TYPE_CHECKING:
     from threading import settrace as settrace
     from threading import stack_size as stack_size
     from typing import Any
-else:
-
-    def __getattr__(name: str) -> Any:
-        try:
-            return getattr(_standard, name)
-        except AttributeError:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
 __all__ = list(_standard.__all__)
 
 # Kept, because the standard module's own names may be replaced by ours.
+_StandardBarrier = _standard.Barrier
+_StandardBoundedSemaphore = _standard.BoundedSemaphore
 _StandardCondition: Any = _standard.Condition  # takes any lock
 _StandardEvent = _standard.Event
+_StandardRLock = _standard.RLock
+_StandardSemaphore = _standard.Semaphore
 _StandardThread = _standard.Thread
+_StandardTimer = _standard.Timer
+
+
+def _name(cls: type) -> str:
+    """A class as the standard `repr` names it, `threading.Event`; ours are `oxthreads.Event`."""
+    module = cls.__module__
+    return f"{'oxthreads' if module == __name__ else module}.{cls.__qualname__}"
+
+
+def _overrides(cls: type, ours: type, hooks: tuple[str, ...]) -> bool:
+    """Whether a subclass changes what the standard methods call on themselves."""
+    return any(getattr(cls, hook) is not getattr(ours, hook) for hook in hooks)
+
+
+class Condition(_NativeCondition, _StandardCondition):
+    """A condition variable: threads wait until another one notifies them.
+
+    lock: the lock that goes with it; an :class:`RLock` of its own by default.
+
+    Thread-safe; waiters are notified in the order they came, and none of them wakes without a
+    notification.
+
+    Differences from threading.Condition: an exception that a signal handler raises in ``wait`` is
+    held back until the lock is locked again (for a second, if the lock cannot be had and another
+    exception follows); if the wait had been notified by then, the next waiter is notified instead.
+    With a lock that is none of ours, once ``_waiters`` is used, and in a subclass that overrides
+    ``notify``, ``_is_owned``, ``_release_save`` or ``_acquire_restore``, the condition is a standard
+    one (see the README, "Standard form"). ``locked()`` is there before Python 3.14.
+    """
+
+    _waiters = StandardAttribute()
+
+    _overrides_hooks = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        hooks = ("notify", "_is_owned", "_release_save", "_acquire_restore")
+        cls._overrides_hooks = _overrides(cls, Condition, hooks)
+
+    def _take_standard_form(self) -> None:
+        attributes = vars(_StandardCondition(self._lock))
+        self._retire(attributes, attributes["_waiters"])
+
+
+class Semaphore(_NativeSemaphore, _StandardSemaphore):
+    """A number of permits: acquire takes one, and waits if there is none; release gives one back.
+
+    value: how many there are at first (int).
+
+    Raises ValueError if that is negative. Thread-safe. Waiters are served in the order they came,
+    except that a thread which finds a permit free takes it, until some waiter has lost that race and
+    has waited for a millisecond: it is handed the next permit.
+
+    Differences from threading.Semaphore: the order and the bound on barging; a NaN timeout raises
+    ValueError instead of spinning; and the condition ``_cond`` is made when it is first used, and the
+    semaphore is then a standard one (see the README, "Standard form"), as from the beginning with a
+    value that is no int of 64 bits.
+    """
+
+    _cond = StandardAttribute()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        native = _NativeSemaphore
+        if cls.release is not native.release and cls.__exit__ is native.__exit__:
+            # The native one would not call it.
+            cls.__exit__ = _StandardSemaphore.__exit__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"<{_name(type(self))} at {id(self):#x}: value={self._value}>"
+
+    def _take_standard_form(self) -> None:
+        mutex = Lock()
+        self._retire({"_cond": Condition(mutex)}, mutex)
+
+
+class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):
+    """A semaphore that has never more permits than at first.
+
+    value: how many there are at first (int).
+
+    Differences from threading.BoundedSemaphore: those of :class:`Semaphore`.
+    """
+
+    def __init__(self, value: int = 1) -> None:
+        super().__init__(value)
+        self._initial_value = value
+
+    def __repr__(self) -> str:
+        return f"<{_name(type(self))} at {id(self):#x}: value={self._value}/{self._initial_value}>"
 
 
 class Event(_NativeEvent, _StandardEvent):
@@ -65,20 +155,71 @@ class Event(_NativeEvent, _StandardEvent):
     _cond = StandardAttribute()
 
     def __repr__(self) -> str:
-        cls = type(self)
-        # "threading.Event" in the standard words; "oxthreads.Event" tells which it is.
-        module = cls.__module__.partition(".")[0] if cls is Event else cls.__module__
-        status = "set" if self.is_set() else "unset"
-        return f"<{module}.{cls.__qualname__} at {id(self):#x}: {status}>"
+        return f"<{_name(type(self))} at {id(self):#x}: {'set' if self.is_set() else 'unset'}>"
 
     def _take_standard_form(self) -> None:
         mutex = Lock()
-        self._retire({"_cond": _StandardCondition(mutex)}, mutex)
+        self._retire({"_cond": Condition(mutex)}, mutex)
 
     def _at_fork_reinit(self) -> None:
         """Forget the waiters in a forked child. The native form has done so at the fork."""
         if "_cond" in vars(self):
             super()._at_fork_reinit()  # type: ignore[misc]
+
+
+class Barrier(_NativeBarrier, _StandardBarrier):
+    """A rendezvous: each thread waits until all have come.
+
+    parties: how many threads that are (int).
+    action: called by the last one before any goes on; if it raises, the barrier is broken.
+    timeout: the timeout of waits that are given none, in seconds; None means without end.
+
+    Thread-safe; waiters wake in the order they came.
+
+    Differences from threading.Barrier: a thread that comes again while others have yet to leave is
+    counted for the next round at once; a NaN timeout raises ValueError instead of spinning; with an
+    action, once an attribute with an underscore is used, and in a subclass that overrides ``_enter``,
+    ``_release``, ``_wait``, ``_exit`` or ``_break``, the barrier is a standard one (see the README,
+    "Standard form").
+    """
+
+    _cond = StandardAttribute()
+    _action = StandardAttribute()
+    _timeout = StandardAttribute()
+    _parties = StandardAttribute()
+    _state = StandardAttribute()
+    _count = StandardAttribute()
+
+    _overrides_hooks = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        hooks = ("_enter", "_release", "_wait", "_exit", "_break")
+        cls._overrides_hooks = _overrides(cls, Barrier, hooks)
+
+    def __repr__(self) -> str:
+        state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
+        return f"<{_name(type(self))} at {id(self):#x}: {state}>"
+
+    def _take_standard_form(self) -> None:
+        mutex = Lock()
+        self._retire({"_cond": Condition(mutex), "_action": None}, mutex)
+
+    def _wait_on(self: Any, index: int, timeout: float | None) -> int:
+        """Go on waiting as the thread with that number, which began before the standard form."""
+        with self._cond:
+            try:
+                self._wait(timeout)
+                return index
+            finally:
+                self._count -= 1
+                self._exit()
+
+    def _withdraw(self: Any) -> None:
+        """As :meth:`_wait_on`, but something was raised."""
+        with self._cond:
+            self._count -= 1
+            self._exit()
 
 
 class Thread(_StandardThread):
@@ -102,3 +243,59 @@ class Thread(_StandardThread):
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
         self._started = Event()
+
+    # The signature to show is that of the running version.
+    __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
+
+
+class Timer(_StandardTimer, Thread):
+    """A thread that calls a function after a while, unless it is cancelled before.
+
+    interval: so many seconds (int or float).
+    function, args, kwargs: what to call, and with what.
+
+    Differences from threading.Timer: it waits on an :class:`Event` of ours.
+    """
+
+    # Not _StandardTimer's: that names a class as its base which the patch replaces.
+    def __init__(
+        self,
+        interval: float,
+        function: Callable[..., object],
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        Thread.__init__(self)
+        self.interval = interval
+        self.function = function
+        self.args = args if args is not None else []
+        self.kwargs = kwargs if kwargs is not None else {}
+        self.finished = Event()
+
+
+class _Module(type(sys)):  # type: ignore[misc]
+    """This module's type: what is not ours is the standard module's, to be read, set and deleted."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(_standard, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self) or not hasattr(_standard, name):
+            super().__setattr__(name, value)
+        else:
+            setattr(_standard, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in vars(self) or not hasattr(_standard, name):
+            super().__delattr__(name)
+        else:
+            delattr(_standard, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *dir(_standard)})
+
+
+sys.modules[__name__].__class__ = _Module

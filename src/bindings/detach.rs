@@ -1,9 +1,16 @@
 //! The only place that lets go of the interpreter to block, and that looks at signals.
 
+use std::time::{Duration, Instant};
+
 use pyo3::prelude::*;
 
+use super::errors;
 use crate::primitives::deadline::{Deadline, Wait};
-use crate::primitives::waiter::{self, Operation};
+use crate::primitives::waiter::{self, Operation, Parked};
+
+/// How long a lock that must be owned is waited for after a signal handler has raised, before
+/// another exception gives it up.
+const INSISTENCE: Duration = Duration::from_secs(1);
 
 /// Drives `operation` to its end with the interpreter released; `None`: the deadline passed.
 ///
@@ -26,6 +33,71 @@ pub(crate) fn wait<O: Operation>(
             Wait::Ready(output) => return Ok(Some(output)),
             Wait::TimedOut => return Ok(None),
             Wait::Interrupted => py.check_signals()?,
+        }
+    }
+}
+
+/// How a wait ended that kept its place in the list throughout.
+pub(crate) struct Stay<T> {
+    /// What the operation yielded; `None`: the deadline passed, or something was raised.
+    pub(crate) outcome: Option<T>,
+    /// What a signal handler raised, or the step before the sleep.
+    pub(crate) raised: Option<PyErr>,
+}
+
+/// As [`wait`], for operations that can be completed only while they are in the list: signal
+/// handlers run while they stay there. So an operation may have been completed although something
+/// was raised.
+///
+/// `prepare` is called once, between joining the list and the first sleep.
+pub(crate) fn stay<O: Operation>(
+    py: Python<'_>,
+    operation: &mut O,
+    deadline: Deadline,
+    prepare: impl FnOnce() -> PyResult<()>,
+) -> Stay<O::Output> {
+    let mut prepare = Some(prepare);
+    let mut raised = None;
+    let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
+        let mut prepared = prepare.take().map_or(Ok(()), |prepare| prepare());
+        loop {
+            if let Err(error) = prepared {
+                raised = Some(error);
+                return Parked::Interrupted;
+            }
+            match py.detach(|| waiter.park(deadline)) {
+                Parked::Interrupted => prepared = py.check_signals(),
+                parked => return parked,
+            }
+        }
+    });
+    let outcome = match outcome {
+        Wait::Ready(output) => Some(output),
+        Wait::TimedOut | Wait::Interrupted => None,
+    };
+    Stay { outcome, raised }
+}
+
+/// Takes a lock that must be owned afterwards, whatever signal handlers raise meanwhile; whether it
+/// is. They run at once, and the last exception is left in `raised`, with the one before as its
+/// context.
+///
+/// It gives up, so that a lock that is never released does not make a program deaf to Ctrl-C, when
+/// something is raised more than [`INSISTENCE`] after the first exception.
+pub(crate) fn insist<O: Operation>(
+    py: Python<'_>,
+    mut operation: impl FnMut() -> O,
+    raised: &mut Option<PyErr>,
+) -> bool {
+    let mut first = None;
+    loop {
+        let Err(error) = wait(py, &mut operation(), Deadline::NEVER) else {
+            return true;
+        };
+        let first = *first.get_or_insert_with(Instant::now);
+        *raised = Some(errors::after(py, error, raised.take()));
+        if first.elapsed() >= INSISTENCE {
+            return false;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The standard library's exceptions, imported once, and how a stored exception is raised.
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -32,6 +32,10 @@ standard_exception!(
     /// `concurrent.futures.CancelledError`
     cancelled, "concurrent.futures._base", "CancelledError");
 
+standard_exception!(
+    /// `threading.BrokenBarrierError`
+    broken_barrier, "threading", "BrokenBarrierError");
+
 /// `concurrent.futures.InvalidStateError(message)`
 pub(crate) fn invalid_state(py: Python<'_>, message: String) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -44,6 +48,21 @@ pub(crate) fn invalid_state(py: Python<'_>, message: String) -> PyErr {
 /// The standard words for a lock that nobody holds.
 pub(crate) fn release_unlocked_lock() -> PyErr {
     PyRuntimeError::new_err("release unlocked lock")
+}
+
+/// The standard words for an RLock that the caller does not own.
+pub(crate) fn release_unacquired_lock() -> PyErr {
+    PyRuntimeError::new_err("cannot release un-acquired lock")
+}
+
+/// `AttributeError`, as for an attribute that `__init__` would have set.
+pub(crate) fn no_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyErr {
+    match object.get_type().name() {
+        Ok(class) => {
+            PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'"))
+        }
+        Err(error) => error,
+    }
 }
 
 /// `raise exception`: with its traceback so far, and with the exception being handled, if any,
@@ -64,6 +83,18 @@ pub(crate) fn raise(exception: &Bound<'_, PyAny>) -> PyErr {
     // type of an instance of BaseException.
     unsafe { ffi::PyErr_SetObject(exception.get_type().as_ptr(), exception.as_ptr()) };
     PyErr::fetch(py)
+}
+
+/// `later`, raised while `earlier` was on its way: that is its context.
+pub(crate) fn after(py: Python<'_>, later: PyErr, earlier: Option<PyErr>) -> PyErr {
+    if let Some(earlier) = earlier {
+        let value = later.value(py);
+        // It may have a context of its own, from the handler that raised it.
+        if value.getattr("__context__").is_ok_and(|own| own.is_none()) {
+            let _ = value.setattr("__context__", earlier.into_value(py));
+        }
+    }
+    later
 }
 
 /// While it lives, the exception is the one being handled, as in an `except` block: the context of

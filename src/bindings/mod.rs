@@ -37,7 +37,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::queue::Queue;
     #[pymodule_export]
-    use super::threading::{Event, Lock};
+    use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -74,6 +74,20 @@ pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Block
     Ok(until(seconds(timeout, f64::MIN_POSITIVE)?))
 }
 
+/// The `timeout` of `Semaphore.acquire` and `Barrier.wait`, which the standard library adds to the
+/// clock: `None` waits for ever, zero and below do not wait.
+pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking> {
+    let Some(timeout) = timeout else {
+        return Ok(Blocking::Until(Deadline::NEVER));
+    };
+    // The standard library adds it to the clock's float, and so decides what will do for a timeout.
+    let timeout = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
+    if timeout.le(0)? {
+        return Ok(Blocking::No);
+    }
+    Ok(until(seconds(&timeout, f64::MIN_POSITIVE)?))
+}
+
 /// The `timeout` of a queue's `put` and `get`, checked before anything is tried.
 pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
     if timeout.lt(0)? {

@@ -10,6 +10,11 @@ impl Deadline {
     /// A wait without end.
     pub const NEVER: Self = Self(None);
 
+    /// This moment.
+    pub fn now() -> Self {
+        Self(Some(Instant::now()))
+    }
+
     /// `timeout` from now; never, where that is past the clock's range.
     pub fn after(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout))

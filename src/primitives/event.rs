@@ -2,7 +2,7 @@
 
 use super::Retired;
 use super::sync::{Arc, Flagged, Ordering};
-use super::waiter::{Operation, Ticket, Waiter, WaiterList, Wakes};
+use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
 const SET: u8 = 1;
 /// Waiting goes on elsewhere: see [`Event::retire`].
@@ -114,7 +114,7 @@ impl Operation for WaitSet<'_> {
         None
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         match self.event.waiters.lock().list.leave(self.ticket) {
             Some(()) => None,
             None => Some(Ok(())),

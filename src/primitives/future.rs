@@ -2,7 +2,7 @@
 
 use super::Retired;
 use super::sync::{Arc, Mutex};
-use super::waiter::{Operation, Ticket, Waiter, WaiterList, Wakes};
+use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
 /// Where the work stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,7 +250,7 @@ impl<V, C> Operation for WaitDone<'_, V, C> {
         None
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         match self.future.record.lock().waiters.leave(self.ticket) {
             Some(()) => None,
             None => Some(Ok(())),

@@ -1,23 +1,15 @@
 //! Mutual exclusion, released by any thread.
 //!
-//! A release frees the lock and wakes the waiter that came first, which competes for it with
-//! whoever passes by: that keeps throughput, where handing the lock over would put a context
-//! switch between any two owners. A waiter that has lost such a race and has waited for
-//! [`PATIENCE`] is handed the lock at the next release, so nobody starves (the idea is
-//! WebKit's "eventual fairness", 2016, as in parking_lot).
-
-use std::time::{Duration, Instant};
+//! Waiters take turns as [`super::turn`] tells.
 
 use super::sync::{Arc, Flagged, Ordering};
-use super::waiter::{Operation, Ticket, Waiter, WaiterList};
+use super::turn::Turn;
+use super::waiter::{Operation, Parked, Waiter, WaiterList};
 
 /// Somebody owns the lock.
 const LOCKED: u8 = 1;
 /// The list may hold waiters. Changed only under the leaf lock.
 const CONTENDED: u8 = 2;
-
-/// How long a waiter competes before it is handed the lock.
-pub const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A lock without data.
 pub struct Lock {
@@ -87,10 +79,7 @@ impl Lock {
     pub fn acquire(&self) -> Acquire<'_> {
         Acquire {
             lock: self,
-            ticket: Ticket::next(),
-            since: Instant::now(),
-            lost: false,
-            hand_over: false,
+            turn: Turn::new(),
         }
     }
 
@@ -150,12 +139,7 @@ impl Default for Lock {
 /// A thread's way to the lock.
 pub struct Acquire<'a> {
     lock: &'a Lock,
-    ticket: Ticket,
-    since: Instant,
-    /// It was woken, and somebody else had the lock by then.
-    lost: bool,
-    /// What the list knows of it: taken out of the list means owner, not just woken.
-    hand_over: bool,
+    turn: Turn,
 }
 
 impl Operation for Acquire<'_> {
@@ -178,14 +162,13 @@ impl Operation for Acquire<'_> {
                 Err(now) => seen = now,
             }
         }
-        self.hand_over = self.lost && (cfg!(loom) || self.since.elapsed() >= PATIENCE);
-        waiters.join(self.ticket, waiter, self.hand_over);
+        waiters.join(self.turn.ticket(), waiter, self.turn.join());
         None
     }
 
-    fn leave(&mut self) -> Option<()> {
+    fn leave(&mut self, _parked: Parked) -> Option<()> {
         let mut waiters = self.lock.waiters.lock();
-        if waiters.leave(self.ticket).is_some() {
+        if waiters.leave(self.turn.ticket()).is_some() {
             if waiters.is_empty() {
                 self.lock
                     .waiters
@@ -197,10 +180,10 @@ impl Operation for Acquire<'_> {
         drop(waiters);
         // A release took this waiter out, and wakes no other: whatever ended the sleep, the
         // lock must be taken here, or found in the hands of somebody who will release it.
-        if self.hand_over || self.lock.try_acquire() {
+        if self.turn.is_handed() || self.lock.try_acquire() {
             return Some(());
         }
-        self.lost = true;
+        self.turn.lose();
         None
     }
 }

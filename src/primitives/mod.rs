@@ -3,7 +3,12 @@
 //! * [`deadline`]: until when a wait may last, and how it ended.
 //! * [`waiter`]: the wait engine: a waiter, its parker, the ordered list of waiters.
 //! * [`lock`]: mutual exclusion, released by any thread.
+//! * [`rlock`]: mutual exclusion that its owner may take again.
+//! * [`turn`]: who comes next where others may pass by.
+//! * [`condition`]: waiters that are woken one by one.
+//! * [`semaphore`]: permits, taken one at a time.
 //! * [`event`]: a flag that threads wait for.
+//! * [`barrier`]: a rendezvous of a number of threads.
 //! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
 //! * [`future`]: a result that is set once.
 //! * [`pool`]: pending jobs and the workers that wait for them.
@@ -20,13 +25,18 @@
 //!
 //! How a wait and a wake meet is told in `README.md` beside this file.
 
+pub mod barrier;
+pub mod condition;
 pub mod deadline;
 pub mod event;
 pub mod future;
 pub mod lock;
 pub mod pool;
 pub mod queue;
+pub mod rlock;
+pub mod semaphore;
 pub mod sync;
+pub mod turn;
 pub mod waiter;
 
 /// The primitive was retired: its owner has given it up for another implementation, to which the

@@ -7,7 +7,7 @@
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::sync::{Arc, Mutex, MutexGuard};
-use super::waiter::{Operation, Ticket, Waiter, WaiterList, Wakes, generation};
+use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation};
 
 /// What has to follow a job's entry into the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +242,7 @@ impl<J> Operation for Take<'_, J> {
         None
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         // Taken out means only to look again: a busy worker may have been quicker.
         self.pool.state().idle.leave(self.ticket);
         None
@@ -267,7 +267,7 @@ impl<J> Operation for WaitForWorkers<'_, J> {
         None
     }
 
-    fn leave(&mut self) -> Option<()> {
+    fn leave(&mut self, _parked: Parked) -> Option<()> {
         match self.pool.state().leavers.leave(self.ticket) {
             Some(()) => None,
             None => Some(()),

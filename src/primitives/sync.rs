@@ -5,7 +5,7 @@
 mod platform {
     pub use parking_lot::{Mutex, MutexGuard};
     pub use std::sync::Arc;
-    pub use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+    pub use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
     use parking_lot::RawMutex;
     use parking_lot::lock_api::RawMutex as _;
@@ -87,7 +87,7 @@ mod platform {
 
 #[cfg(loom)]
 mod platform {
-    pub use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+    pub use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     pub use loom::sync::{Arc, Condvar, MutexGuard};
 
     /// loom's mutex with parking_lot's signature: a poisoned lock is a failed model.

@@ -52,6 +52,13 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// The place as a number, unique in the process.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Why a parked thread goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
@@ -140,13 +147,18 @@ impl<P> WaiterList<P> {
 
     /// Removes the waiter; `None` means that somebody has taken it out before.
     pub fn leave(&mut self, ticket: Ticket) -> Option<P> {
+        self.take(ticket).map(|(_, payload)| payload)
+    }
+
+    /// Takes out the waiter with this ticket, if it is in the list, for somebody else to wake.
+    pub fn take(&mut self, ticket: Ticket) -> Option<(Arc<Waiter>, P)> {
         let entries = self.entries.as_mut()?;
         let place = entries
             .binary_search_by_key(&ticket, |entry| entry.ticket)
             .ok()?;
         let entry = entries.remove(place)?;
         self.release_if_empty();
-        Some(entry.payload)
+        Some((entry.waiter, entry.payload))
     }
 
     /// Takes out the waiter that came first.
@@ -175,6 +187,28 @@ impl<P> WaiterList<P> {
         for entry in self.entries.iter().flat_map(|entries| entries.iter()) {
             into.push(Arc::clone(&entry.waiter));
         }
+    }
+
+    /// How many wait. Waiters left behind by a fork do not count.
+    pub fn len(&self) -> usize {
+        self.of_this_process().count()
+    }
+
+    /// The waiters' tickets, in their order.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        self.of_this_process().map(|entry| entry.ticket).collect()
+    }
+
+    /// Whether the waiter with this ticket is in the list.
+    pub fn contains(&self, ticket: Ticket) -> bool {
+        self.of_this_process().any(|entry| entry.ticket == ticket)
+    }
+
+    fn of_this_process(&self) -> impl Iterator<Item = &Entry<P>> {
+        self.entries
+            .iter()
+            .flat_map(|entries| entries.iter())
+            .filter(|entry| entry.waiter.is_of_this_process())
     }
 
     /// What the waiters brought along.
@@ -235,8 +269,9 @@ pub trait Operation {
     /// cannot fall between the look and the join.
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output>;
 
-    /// Leaves the list. `Some` means that it was completed before it could leave.
-    fn leave(&mut self) -> Option<Self::Output>;
+    /// Leaves the list, after a sleep that ended as `parked` says. `Some` means that it was
+    /// completed before it could leave.
+    fn leave(&mut self, parked: Parked) -> Option<Self::Output>;
 }
 
 /// Drives `operation` to its end, the deadline or a signal.
@@ -256,7 +291,7 @@ pub fn wait<O: Operation>(
         let parked = suspend(&waiter, deadline);
         // Leaving comes first, whatever ended the sleep: the truth about completion is the list,
         // and a wake that crossed a time-out or a signal must not be lost.
-        if let Some(output) = operation.leave() {
+        if let Some(output) = operation.leave(parked) {
             return Wait::Ready(output);
         }
         match parked {

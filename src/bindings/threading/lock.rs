@@ -27,7 +27,8 @@ impl Lock {
         &self.inner
     }
 
-    fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+    #[inline]
+    pub(crate) fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
         if self.inner.try_acquire() {
             return Ok(true);
         }
@@ -39,7 +40,8 @@ impl Lock {
         }
     }
 
-    fn release_held(&self) -> PyResult<()> {
+    #[inline]
+    pub(crate) fn release_held(&self) -> PyResult<()> {
         self.inner
             .release()
             .map_err(|core::NotLocked| errors::release_unlocked_lock())

@@ -1,7 +1,17 @@
 //! The native halves of `oxthreads.threading`.
 
+mod barrier;
+mod condition;
+mod condition_waiter;
 mod event;
 mod lock;
+mod rlock;
+mod semaphore;
 
+pub(crate) use barrier::Barrier;
+pub(crate) use condition::Condition;
+pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
 pub(crate) use lock::Lock;
+pub(crate) use rlock::RLock;
+pub(crate) use semaphore::Semaphore;

@@ -3,7 +3,7 @@
 
 use super::super::Retired;
 use super::super::sync::Arc;
-use super::super::waiter::{Operation, Ticket, Waiter, Wakes};
+use super::super::waiter::{Operation, Parked, Ticket, Waiter, Wakes};
 use super::{GetError, PutError, Queue};
 
 /// A thread's wait for an item.
@@ -38,7 +38,7 @@ impl<T> Operation for Get<'_, T> {
         Some(result)
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         let mut wakes = Wakes::new();
         let mut state = self.queue.state();
         if state.getters.leave(self.ticket).is_some() {
@@ -95,7 +95,7 @@ impl<T> Operation for Put<'_, T> {
         Some(result)
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         self.item = self.queue.state().putters.leave(self.ticket);
         match self.item {
             Some(_) => None,
@@ -134,7 +134,7 @@ impl<T> Operation for Join<'_, T> {
         None
     }
 
-    fn leave(&mut self) -> Option<Self::Output> {
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
         match self.queue.state().joiners.leave(self.ticket) {
             Some(()) => None,
             None => Some(Ok(())),

@@ -1,0 +1,454 @@
+//! `Condition`
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::super::detach::Stay;
+use super::super::timeout::{self, Blocking};
+use super::super::{detach, errors, standard_form, user_code};
+use super::condition_waiter::ConditionWaiter;
+use super::{Lock, RLock, rlock};
+use crate::primitives::Retired;
+use crate::primitives::condition as core;
+use crate::primitives::deadline::Deadline;
+use crate::primitives::rlock::{Hold, NotOwned};
+use crate::primitives::waiter::Ticket;
+
+/// The native half of oxthreads.threading.Condition.
+#[pyclass(subclass, frozen, name = "Condition", module = "oxthreads._oxthreads")]
+pub(crate) struct Condition {
+    pub(super) inner: core::Condition,
+    /// Set by `__init__`, if the lock is one of ours; else the object has its standard form.
+    lock: OnceLock<AnyLock>,
+}
+
+/// A lock whose waits are native.
+enum AnyLock {
+    Lock(Py<Lock>),
+    RLock(Py<RLock>),
+}
+
+impl AnyLock {
+    fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
+        if let Ok(lock) = object.cast_exact::<Lock>() {
+            Some(Self::Lock(lock.clone().unbind()))
+        } else if let Ok(rlock) = object.cast_exact::<RLock>() {
+            Some(Self::RLock(rlock.clone().unbind()))
+        } else {
+            None
+        }
+    }
+
+    fn object(&self) -> &Py<PyAny> {
+        match self {
+            Self::Lock(lock) => lock.as_any(),
+            Self::RLock(rlock) => rlock.as_any(),
+        }
+    }
+
+    #[inline]
+    fn acquire(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+        match self {
+            Self::Lock(lock) => lock.get().acquire_with(py, blocking),
+            Self::RLock(rlock) => rlock.get().acquire_with(py, blocking),
+        }
+    }
+
+    #[inline]
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Lock(lock) => lock.get().release_held(),
+            Self::RLock(rlock) => rlock.get().release_held(py),
+        }
+    }
+
+    /// Whether the caller owns it; or, of a plain lock, whether anybody does.
+    #[inline]
+    fn is_owned(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Lock(lock) => lock.get().primitive().is_locked(),
+            Self::RLock(rlock) => rlock.get().primitive().is_owned_by(rlock::caller(py)),
+        }
+    }
+
+    /// Frees it; how it was held.
+    fn release_all(&self, py: Python<'_>) -> PyResult<Hold> {
+        let caller = rlock::caller(py);
+        match self {
+            Self::Lock(lock) => lock.get().release_held().map(|()| Hold::once(caller)),
+            Self::RLock(rlock) => rlock
+                .get()
+                .primitive()
+                .release_all(caller)
+                .map_err(|NotOwned| errors::release_unacquired_lock()),
+        }
+    }
+
+    /// Takes it as it was held; whether it could.
+    fn insist(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
+        match self {
+            Self::Lock(lock) => detach::insist(py, || lock.get().primitive().acquire(), raised),
+            Self::RLock(rlock) => {
+                detach::insist(py, || rlock.get().primitive().acquire(hold), raised)
+            }
+        }
+    }
+}
+
+impl Condition {
+    /// The lock, while waiting is native.
+    #[inline]
+    fn native(&self) -> Option<&AnyLock> {
+        if self.inner.is_retired() {
+            None
+        } else {
+            self.lock.get()
+        }
+    }
+
+    /// The lock, whatever it is.
+    fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        if let Some(lock) = this.native() {
+            return Ok(lock.object().bind(slf.py()).clone());
+        }
+        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        dictionary
+            .get_item("_lock")?
+            .ok_or_else(|| errors::no_attribute(slf, "_lock"))
+    }
+
+    /// Waiting is the standard class's business from now on, which has no waiters yet.
+    fn init_standard(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        slf.get().inner.retire();
+        standard_form::call(slf, "__init__", (lock,), None).map(drop)
+    }
+
+    fn wait_with(
+        slf: &Bound<'_, Self>,
+        lock: &AnyLock,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let py = slf.py();
+        if !lock.is_owned(py) {
+            return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
+        }
+        let deadline = match timeout::of_condition(timeout)? {
+            Blocking::Until(deadline) => deadline,
+            // The lock is given up all the same: others may want to get something done.
+            Blocking::No => Deadline::now(),
+        };
+        let inner = &slf.get().inner;
+        let mut wait = inner.wait();
+        let ticket = wait.ticket();
+        let mut hold = None;
+        let Stay {
+            outcome,
+            mut raised,
+        } = detach::stay(py, &mut wait, deadline, || {
+            hold = Some(lock.release_all(py)?);
+            Ok(())
+        });
+        if let Some(Err(Retired)) = outcome {
+            return standard_form::call(slf, "wait", (timeout,), None)?.extract();
+        }
+        let owned = hold.is_none_or(|hold| lock.insist(py, hold, &mut raised));
+        let notified = outcome.is_some();
+        if !notified && inner.is_retired() {
+            Self::forget(slf, ticket)?;
+        }
+        match raised {
+            None => Ok(notified),
+            Some(error) => {
+                if notified && owned {
+                    // This wait will not look at what it was woken for.
+                    inner.notify_one();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a waiter that has gone out of the standard form's list.
+    #[cold]
+    fn forget(slf: &Bound<'_, Self>, ticket: Ticket) -> PyResult<()> {
+        let waiter = ConditionWaiter::new(slf, ticket);
+        let waiters = slf.as_any().getattr("_waiters")?;
+        match user_code::call_method(&waiters, "remove", (waiter,), None) {
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyValueError>(slf.py()) => {
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+}
+
+#[pymethods]
+impl Condition {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        Self {
+            inner: core::Condition::new(),
+            lock: OnceLock::new(),
+        }
+    }
+
+    #[pyo3(signature = (lock=None))]
+    fn __init__(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        static PLAIN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static RLOCK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let py = slf.py();
+        let this = slf.get();
+        let class = slf.get_type();
+        if !class.is(PLAIN.import(py, "oxthreads.threading", "Condition")?)
+            && class.getattr("_overrides_hooks")?.is_truthy()?
+        {
+            return Self::init_standard(slf, lock);
+        }
+        let any = match lock {
+            Some(lock) => AnyLock::of(lock),
+            None => AnyLock::of(&RLOCK.import(py, "oxthreads.threading", "RLock")?.call0()?),
+        };
+        if !this.inner.is_retired()
+            && let Some(any) = any
+            && this.lock.set(any).is_ok()
+        {
+            return Ok(());
+        }
+        // A lock of another kind; or it is initialized again.
+        Self::init_standard(slf, lock)
+    }
+
+    /// Lock the lock underneath: its own acquire().
+    #[pyo3(signature = (*args, **keywords), text_signature = "($self, *args, **kwargs)")]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if args.is_empty()
+            && keywords.is_none()
+            && let Some(lock) = slf.get().native()
+        {
+            let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
+            return Ok(acquired.into_pyobject(py)?.to_owned().into_any());
+        }
+        let acquire = Self::any_lock(slf)?.getattr("acquire")?;
+        user_code::call(&acquire, args, keywords)
+    }
+
+    /// Release the lock underneath: its own release().
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().native() {
+            Some(lock) => lock.release(slf.py()),
+            None => user_code::call_method(&Self::any_lock(slf)?, "release", (), None).map(drop),
+        }
+    }
+
+    /// Whether the lock underneath is locked: its own locked().
+    fn locked<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        user_code::call_method(&Self::any_lock(slf)?, "locked", (), None)
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().native() {
+            Some(lock) => {
+                let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
+                Ok(acquired.into_pyobject(py)?.to_owned().into_any())
+            }
+            None => user_code::call_method(&Self::any_lock(slf)?, "__enter__", (), None),
+        }
+    }
+
+    #[pyo3(signature = (exc_type=None, exc_value=None, traceback=None),
+           text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
+    fn __exit__<'py>(
+        slf: &Bound<'py, Self>,
+        exc_type: Option<&Bound<'py, PyAny>>,
+        exc_value: Option<&Bound<'py, PyAny>>,
+        traceback: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match slf.get().native() {
+            Some(lock) => lock.release(slf.py()).map(|()| None),
+            None => {
+                let arguments = (exc_type, exc_value, traceback);
+                user_code::call_method(&Self::any_lock(slf)?, "__exit__", arguments, None).map(Some)
+            }
+        }
+    }
+
+    /// Release the lock, wait until notified, and lock the lock again; whether it was notified.
+    ///
+    /// timeout: wait at most so many seconds (int or float); None means without end, zero and
+    /// below not at all, though the lock is released for a moment.
+    ///
+    /// Raises RuntimeError if the lock is not locked, TypeError for what is not a number,
+    /// OverflowError above threading.TIMEOUT_MAX. The lock is locked again whatever is raised,
+    /// by a signal handler too; but if it cannot be had for a second after that, another
+    /// exception ends the wait without it.
+    #[pyo3(signature = (timeout=None))]
+    fn wait<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match slf.get().native() {
+            Some(lock) => {
+                let notified = Self::wait_with(slf, lock, timeout)?;
+                Ok(notified.into_pyobject(slf.py())?.to_owned().into_any())
+            }
+            None => standard_form::call(slf, "wait", (timeout,), None),
+        }
+    }
+
+    /// Wake the threads that have waited longest.
+    ///
+    /// n: so many of them, if there are as many.
+    ///
+    /// Raises RuntimeError if the lock is not locked.
+    #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
+    fn notify(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let Some(lock) = this.native() else {
+            return match n {
+                None => standard_form::call(slf, "notify", (), None).map(drop),
+                Some(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
+            };
+        };
+        if !lock.is_owned(py) {
+            return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
+        }
+        let Some(n) = n else {
+            this.inner.notify_one();
+            return Ok(());
+        };
+        // As the standard class counts: whatever can be compared with 0 and lessened by 1 will do.
+        let mut left = n.clone();
+        while !this.inner.is_empty() && left.gt(0)? {
+            this.inner.notify_one();
+            left = left.sub(1)?;
+        }
+        Ok(())
+    }
+
+    /// Wake all threads that wait.
+    ///
+    /// Raises RuntimeError if the lock is not locked.
+    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let Some(lock) = slf.get().native() else {
+            return standard_form::call(slf, "notify_all", (), None).map(drop);
+        };
+        if !lock.is_owned(slf.py()) {
+            return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
+        }
+        slf.get().inner.notify_all();
+        Ok(())
+    }
+
+    fn _is_owned<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match slf.get().native() {
+            Some(lock) => {
+                let owned = lock.is_owned(slf.py());
+                Ok(owned.into_pyobject(slf.py())?.to_owned().into_any())
+            }
+            None => standard_form::call(slf, "_is_owned", (), None),
+        }
+    }
+
+    fn _release_save<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().native() {
+            Some(AnyLock::RLock(rlock)) => rlock.bind(py).call_method0("_release_save"),
+            Some(AnyLock::Lock(lock)) => {
+                lock.get().release_held()?;
+                Ok(py.None().into_bound(py))
+            }
+            None => standard_form::call(slf, "_release_save", (), None),
+        }
+    }
+
+    fn _acquire_restore<'py>(slf: &Bound<'py, Self>, x: Bound<'py, PyAny>) -> PyResult<()> {
+        match slf.get().native() {
+            Some(AnyLock::Lock(lock)) => {
+                let forever = Blocking::Until(Deadline::NEVER);
+                lock.get().acquire_with(slf.py(), forever).map(drop)
+            }
+            Some(AnyLock::RLock(rlock)) => rlock
+                .bind(slf.py())
+                .call_method1("_acquire_restore", (x,))
+                .map(drop),
+            None => standard_form::call(slf, "_acquire_restore", (x,), None).map(drop),
+        }
+    }
+
+    /// Unlock the lock and forget the waiters, in a forked child.
+    fn _at_fork_reinit(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().inner.reset();
+        match slf.get().native() {
+            Some(AnyLock::Lock(lock)) => lock.get().primitive().reset(),
+            Some(AnyLock::RLock(rlock)) => rlock.get().primitive().reset(),
+            None => {
+                standard_form::call(slf, "_at_fork_reinit", (), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[getter(_lock)]
+    fn get_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::any_lock(slf)
+    }
+
+    #[setter(_lock)]
+    fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
+        if slf.get().native().is_some() {
+            slf.call_method0("_take_standard_form")?;
+        }
+        slf.as_any().getattr("__dict__")?.set_item("_lock", lock)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let waiting = match slf.get().native() {
+            Some(_) => slf.get().inner.len(),
+            None => slf.as_any().getattr("_waiters")?.len()?,
+        };
+        Ok(format!(
+            "<Condition({}, {waiting})>",
+            Self::any_lock(slf)?.str()?
+        ))
+    }
+
+    /// Leave the waiting to the standard class: see `standard_form::take`.
+    fn _retire(
+        slf: &Bound<'_, Self>,
+        attributes: &Bound<'_, PyDict>,
+        waiters: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        standard_form::take(slf.as_any(), attributes, None, || {
+            let tickets = slf.get().inner.retire()?;
+            let waiting: Vec<_> = tickets
+                .into_iter()
+                .filter_map(|ticket| {
+                    let waiter = Bound::new(slf.py(), ConditionWaiter::new(slf, ticket));
+                    waiter.ok().map(|waiter| waiter.into_any().unbind())
+                })
+                .collect();
+            Some((waiters, waiting))
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.lock
+            .get()
+            .map_or(Ok(()), |lock| visit.call(lock.object()))
+    }
+}

@@ -1,0 +1,216 @@
+//! `RLock`
+
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::{PyTypeInfo, ffi};
+
+use super::super::argument::Argument;
+use super::super::timeout::{self, Blocking};
+use super::super::{detach, errors};
+use crate::primitives::deadline::Deadline;
+use crate::primitives::rlock::{self as core, Hold, NotOwned, Overflow, Owner};
+
+/// A lock that its owner may take again, and must release as often.
+///
+/// Unlocked at first. Thread-safe; waiters are served in the order they came, except that a
+/// thread which finds the lock free takes it, until some waiter has lost that race and has
+/// waited for a millisecond: it is handed the lock at the next release.
+///
+/// Differences from threading.RLock: the bound on barging; this is a class, where
+/// threading.RLock is a function; and locked() is there before Python 3.14.
+#[pyclass(
+    subclass,
+    frozen,
+    weakref,
+    name = "RLock",
+    module = "oxthreads.threading"
+)]
+pub(crate) struct RLock {
+    inner: core::RLock,
+}
+
+/// The calling thread, as `threading.get_ident()` names it.
+#[inline]
+pub(crate) fn caller(_attached: Python<'_>) -> Owner {
+    // SAFETY: it asks the operating system who is calling, and touches nothing else.
+    Owner::from(unsafe { ffi::PyThread_get_thread_ident() })
+}
+
+impl RLock {
+    fn make(
+        class: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let py = class.py();
+        // A subclass may take arguments of its own.
+        if (!args.is_empty() || kwargs.is_some()) && class.is(Self::type_object(py)) {
+            // Ignored, warned about or refused: the standard library knows.
+            static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            STANDARD
+                .import(py, "oxthreads.threading", "_StandardRLock")?
+                .call(args, kwargs)?;
+        }
+        Ok(Self {
+            inner: core::RLock::new(),
+        })
+    }
+
+    /// The primitive, for the condition that goes with it.
+    pub(crate) fn primitive(&self) -> &core::RLock {
+        &self.inner
+    }
+
+    #[inline]
+    pub(crate) fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+        let caller = caller(py);
+        let acquired = self
+            .inner
+            .try_acquire(caller)
+            .map_err(|Overflow| PyOverflowError::new_err("Internal lock count overflowed"))?;
+        match blocking {
+            Blocking::Until(deadline) if !acquired => {
+                let mut acquire = self.inner.acquire(Hold::once(caller));
+                Ok(detach::wait(py, &mut acquire, deadline)?.is_some())
+            }
+            _ => Ok(acquired),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn release_held(&self, py: Python<'_>) -> PyResult<()> {
+        self.inner
+            .release(caller(py))
+            .map_err(|NotOwned| errors::release_unacquired_lock())
+    }
+}
+
+#[pymethods]
+impl RLock {
+    #[cfg(not(Py_3_15))]
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "(*args, **kwargs)")]
+    fn new(
+        class: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::make(class, args, kwargs)
+    }
+
+    #[cfg(Py_3_15)]
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "()")]
+    fn new(
+        class: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::make(class, args, kwargs)
+    }
+
+    /// Lock the lock, waiting until no other thread owns it; whether it was locked here.
+    ///
+    /// blocking: if false, do not wait.
+    /// timeout: wait at most so many seconds; -1, the default, means without end.
+    ///
+    /// Raises ValueError for a timeout that is negative (other than -1), NaN, or given with
+    /// blocking=False; OverflowError for one above threading.TIMEOUT_MAX.
+    #[pyo3(signature = (blocking=Argument::Absent, timeout=Argument::Absent),
+           text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Argument<'_>,
+        timeout: Argument<'_>,
+    ) -> PyResult<bool> {
+        if matches!((&blocking, &timeout), (Argument::Absent, Argument::Absent)) {
+            return self.acquire_with(py, Blocking::Until(Deadline::NEVER));
+        }
+        let blocking = timeout::of_lock(py, &blocking, &timeout)?;
+        self.acquire_with(py, blocking)
+    }
+
+    /// Undo one acquire(); the last one frees the lock.
+    ///
+    /// Raises RuntimeError if the calling thread does not own the lock.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        self.release_held(py)
+    }
+
+    /// Whether some thread owns the lock.
+    fn locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_with(py, Blocking::Until(Deadline::NEVER))
+    }
+
+    #[pyo3(signature = (_exc_type=Argument::Absent, _exc_value=Argument::Absent,
+                        _traceback=Argument::Absent),
+           text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _exc_type: Argument<'_>,
+        _exc_value: Argument<'_>,
+        _traceback: Argument<'_>,
+    ) -> PyResult<()> {
+        self.release_held(py)
+    }
+
+    /// Whether the calling thread owns the lock.
+    fn _is_owned(&self, py: Python<'_>) -> bool {
+        self.inner.is_owned_by(caller(py))
+    }
+
+    /// How often the calling thread has taken the lock.
+    fn _recursion_count(&self, py: Python<'_>) -> usize {
+        if self.inner.is_owned_by(caller(py)) {
+            self.inner.hold().count
+        } else {
+            0
+        }
+    }
+
+    /// Free the lock, however often it was taken; the state is for _acquire_restore().
+    fn _release_save(&self, py: Python<'_>) -> PyResult<(usize, Owner)> {
+        match self.inner.release_all(caller(py)) {
+            Ok(hold) => Ok((hold.count, hold.owner)),
+            Err(NotOwned) => Err(errors::release_unacquired_lock()),
+        }
+    }
+
+    /// Take the lock as often as it was taken before _release_save().
+    fn _acquire_restore(&self, py: Python<'_>, state: (usize, Owner)) -> PyResult<()> {
+        let (count, owner) = state;
+        let mut acquire = self.inner.acquire(Hold { count, owner });
+        detach::wait(py, &mut acquire, Deadline::NEVER).map(drop)
+    }
+
+    /// Unlock the lock in a forked child, where whoever held it may not exist.
+    fn _at_fork_reinit(&self) {
+        self.inner.reset();
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let Hold { count, owner } = slf.get().inner.hold();
+        let state = if count > 0 { "locked" } else { "unlocked" };
+        let class = slf.get_type();
+        // In the standard words: the bare name of a class written in Python.
+        let name = if class.is(Self::type_object(slf.py())) {
+            "oxthreads.threading.RLock".to_owned()
+        } else {
+            class.name()?.to_string()
+        };
+        Ok(format!(
+            "<{state} {name} object owner={owner} count={count} at {:p}>",
+            slf.as_ptr()
+        ))
+    }
+}
