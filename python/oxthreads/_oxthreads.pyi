@@ -22,6 +22,7 @@ __all__ = [
     "ThreadPoolExecutor",
     "WorkItem",
     "WorkQueue",
+    "allocate_lock",
     "close_executors",
 ]
 
@@ -43,6 +44,7 @@ class Lock:
     ) -> None: ...
     def _at_fork_reinit(self) -> None: ...
 
+def allocate_lock() -> Lock: ...
 @disjoint_base
 class RLock:
     def __new__(cls, *args: object, **kwargs: object) -> RLock: ...

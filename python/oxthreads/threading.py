@@ -12,10 +12,14 @@ import threading as _standard
 from ._oxthreads import Barrier as _NativeBarrier
 from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
-from ._oxthreads import Lock as Lock
 from ._oxthreads import RLock as RLock
 from ._oxthreads import Semaphore as _NativeSemaphore
 from ._standard_form import StandardAttribute
+
+if sys.version_info >= (3, 13):
+    from ._oxthreads import Lock as Lock
+else:
+    from ._oxthreads import allocate_lock as Lock
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False

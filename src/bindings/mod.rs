@@ -37,7 +37,9 @@ mod _oxthreads {
     #[pymodule_export]
     use super::queue::Queue;
     #[pymodule_export]
-    use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
+    use super::threading::{
+        Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore, allocate_lock,
+    };
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

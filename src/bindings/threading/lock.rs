@@ -1,6 +1,10 @@
 //! `Lock`
 
+#[cfg(not(Py_3_13))]
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+#[cfg(not(Py_3_13))]
+use pyo3::types::{PyDict, PyTuple};
 
 use super::super::argument::Argument;
 use super::super::timeout::{self, Blocking};
@@ -14,14 +18,26 @@ use crate::primitives::lock as core;
 /// thread which finds the lock free takes it, until some waiter has lost that race and has
 /// waited for a millisecond: it is handed the lock at the next release.
 ///
-/// Differences from threading.Lock: the bound on barging; and on Python 3.11 and 3.12, where
-/// threading.Lock is a function, this is a class.
+/// Differences from threading.Lock: the bound on barging. As there, on Python 3.11 and 3.12 `Lock`
+/// is a function that makes one.
 #[pyclass(frozen, weakref, name = "Lock", module = "oxthreads.threading")]
 pub(crate) struct Lock {
     inner: core::Lock,
 }
 
+/// Make a lock: what `Lock` is before Python 3.13, where the class makes none.
+#[pyfunction]
+pub(crate) fn allocate_lock() -> Lock {
+    Lock::unlocked()
+}
+
 impl Lock {
+    fn unlocked() -> Self {
+        Self {
+            inner: core::Lock::new(),
+        }
+    }
+
     /// The primitive, for those who hold the lock on an object's behalf.
     pub(crate) fn primitive(&self) -> &core::Lock {
         &self.inner
@@ -50,11 +66,19 @@ impl Lock {
 
 #[pymethods]
 impl Lock {
+    #[cfg(Py_3_13)]
     #[new]
     fn new() -> Self {
-        Self {
-            inner: core::Lock::new(),
-        }
+        Self::unlocked()
+    }
+
+    #[cfg(not(Py_3_13))]
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Err(PyTypeError::new_err(
+            "cannot create 'oxthreads.threading.Lock' instances",
+        ))
     }
 
     /// Lock the lock, waiting until it is free; whether it was locked here.

@@ -12,6 +12,6 @@ pub(crate) use barrier::Barrier;
 pub(crate) use condition::Condition;
 pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
-pub(crate) use lock::Lock;
+pub(crate) use lock::{Lock, allocate_lock};
 pub(crate) use rlock::RLock;
 pub(crate) use semaphore::Semaphore;

@@ -2,11 +2,12 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors, standard_form};
+use super::super::{detach, errors, standard_form, user_code};
 use super::Lock;
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
@@ -116,7 +117,11 @@ impl Semaphore {
         }
         // A number of another kind, which the standard class counts with or refuses.
         semaphore.retire();
-        standard_form::call(slf, "__init__", (value,), None).map(drop)
+        // By name, as BoundedSemaphore of the standard library does: under the patch it names this.
+        static STANDARD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let standard = STANDARD.import(slf.py(), "oxthreads.threading", "_StandardSemaphore")?;
+        let init = standard.getattr("__init__")?;
+        user_code::call(&init, &(slf, value).into_pyobject(slf.py())?, None).map(drop)
     }
 
     /// Take a permit, waiting for one if need be; whether one was taken.
