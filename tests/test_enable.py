@@ -24,10 +24,10 @@ from threading import Event, Lock, Thread
 from queue import LifoQueue, PriorityQueue, Queue
 from concurrent.futures import Future, ThreadPoolExecutor
 import sys
-kinds = {type(lock).__module__ for lock in [Lock()]}
-kinds |= {kind.__module__ for kind in (Event, Thread, LifoQueue, PriorityQueue, Queue, Future)}
-kinds.add(ThreadPoolExecutor.__module__)
-print({kind.partition(".")[0] == "oxthreads" for kind in kinds})
+kinds = Lock, Event, Thread, LifoQueue, PriorityQueue, Queue, Future, ThreadPoolExecutor
+modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "oxthreads"]
+ours = [value for module in modules for value in vars(module).values()]
+print({any(kind is value for value in ours) for kind in kinds})
 """
 OURS, STANDARD = "{True}\n", "{False}\n"
 
@@ -168,7 +168,7 @@ def test_child_processes_run_on_it(scratch: Environment) -> None:
         "import subprocess, sys; from multiprocessing import get_context\n"
         "def kind(_):\n"
         "    import queue\n"
-        "    return queue.Queue.__module__\n"
+        "    return queue.Queue.__mro__[1].__module__\n"
         "if __name__ == '__main__':\n"
         "    with get_context('spawn').Pool(1) as pool: print(*pool.map(kind, [0]))\n"
         f"    subprocess.run([sys.executable, {str(scratch.script)!r}])\n"
@@ -176,7 +176,7 @@ def test_child_processes_run_on_it(scratch: Environment) -> None:
     scratch.script.with_name("spawn.py").write_text(spawn)
     program = scratch.script.with_name("spawn.py")
     for way in (["-m", "oxthreads"], []):
-        assert scratch.run("-u", *way, program).stdout == f"oxthreads.queue\n{OURS}"
+        assert scratch.run("-u", *way, program).stdout == f"oxthreads._oxthreads\n{OURS}"
         scratch.oxthreads("enable")
 
 

@@ -104,10 +104,11 @@ def test_uninstall_forgets_an_executor_that_was_first_asked_for_in_between() -> 
     check("""
         patch.install()
         import concurrent.futures
-        assert concurrent.futures.ThreadPoolExecutor.__module__.startswith("oxthreads")
+        import oxthreads.concurrent.futures as ours
+        assert concurrent.futures.ThreadPoolExecutor is ours.ThreadPoolExecutor
         patch.uninstall()
-        assert concurrent.futures.ThreadPoolExecutor.__module__ == "concurrent.futures.thread"
-        assert concurrent.futures.Future.__module__ == "concurrent.futures._base"
+        assert concurrent.futures.ThreadPoolExecutor is ours._StandardThreadPoolExecutor
+        assert concurrent.futures.Future is ours._StandardFuture
         """)
 
 
@@ -225,7 +226,9 @@ def test_reload() -> None:
         {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
         threading.Thread(target=print, args=["runs"]).start()
         patch.uninstall()
-        assert queue.Queue.__module__ == "queue" and threading.Thread.__module__ == "threading"
+        import oxthreads.queue, oxthreads.threading
+        assert queue.Queue is not oxthreads.queue.Queue
+        assert threading.Thread is not oxthreads.threading.Thread
         """)
 
 
@@ -237,7 +240,7 @@ def test_a_second_copy_of_a_module_stays_standard() -> None:
         ours = queue.Queue
         del sys.modules["queue"]
         import queue as copy
-        assert copy is not queue and copy.Queue.__module__ == "queue" and queue.Queue is ours
+        assert copy is not queue and copy.Queue is not ours and queue.Queue is ours
         """)
 
 
@@ -269,7 +272,8 @@ def test_what_derives_from_the_standard_executor_still_does(tmp_path: Path, earl
         concurrent.futures.__path__.insert(0, {str(tmp_path)!r})
         from concurrent.futures.interpreter import InterpreterPoolExecutor
         base, = InterpreterPoolExecutor.__bases__
-        assert base.__module__ == "concurrent.futures.thread", base
+        import oxthreads.concurrent.futures as ours
+        assert base is ours._StandardThreadPoolExecutor, base
         {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
         """)
 
@@ -312,8 +316,9 @@ def test_broken_replacement_leaves_the_standard_one_and_says_so_once() -> None:
         sys.modules["oxthreads._oxthreads"] = None
         patch.install({})
         import queue, threading, concurrent.futures
-        assert queue.Queue.__module__ == "queue" and threading.Thread.__module__ == "threading"
-        assert concurrent.futures.ThreadPoolExecutor.__module__ == "concurrent.futures.thread"
+        assert queue.Queue.__mro__ == (queue.Queue, object) and "oxthreads" not in repr(threading.Lock())
+        states = {{name["state"] for name in patch.status()["names"]}}
+        assert states == {{"standard"}}
         assert "ModuleNotFoundError" in patch.status()["failures"]["queue"]
         """
     line = (
@@ -330,9 +335,25 @@ def test_unknown_python_keeps_its_library_and_says_so_once() -> None:
         patch.FIRST_UNKNOWN_PYTHON = sys.version_info[:2]
         assert not patch.install({0}) and not patch.install({0}) and not patch.is_installed()
         import queue
-        assert queue.Queue.__module__ == "queue"
+        assert queue.Queue.__mro__ == (queue.Queue, object)
         """
     version = check("import sys; print('%d.%d' % sys.version_info[:2])").strip()
     line = f"oxthreads: Python {version} is not known to this version; the standard library stays\n"
     check(source.format(""), errors=line)
     check(source.format("quiet=True"))
+
+
+def test_ours_bear_the_standard_module_names_while_they_stand_in_for_them() -> None:
+    check("""
+        import concurrent.futures, pickle, queue, threading
+        import oxthreads.threading
+        before = oxthreads.threading.Event.__module__
+        patch.install()
+        for name in patch.status()["names"]:
+            ours = getattr(sys.modules[name["module"]], name["name"])
+            assert sys.modules[ours.__module__].__dict__[ours.__name__] is ours
+            assert pickle.loads(pickle.dumps(ours)) is ours, ours
+        assert repr(threading.Event()).startswith("<threading.Event at ")
+        patch.uninstall()
+        assert oxthreads.threading.Event.__module__ == before == "oxthreads.threading"
+        """.replace("import concurrent", "import sys, concurrent", 1))

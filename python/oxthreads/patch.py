@@ -112,6 +112,7 @@ _guarded: set[str] = set()
 _patched: dict[str, ModuleType] = {}
 _originals: dict[tuple[str, str], object] = {}
 _rebased: list[tuple[type, type, type]] = []  # class, its base now, its base before
+_renamed: list[tuple[Any, str]] = []  # ours, the module that it said it is from
 _failures: dict[str, str] = {}
 
 
@@ -168,7 +169,9 @@ def uninstall() -> None:
                 ours = getattr(sys.modules.get(source), name, _MISSING)
                 if vars(module).get(name, _MISSING) is ours is not _MISSING:
                     _restore(module, name, _originals.get((target, name), _MISSING))
-        for record in (_patched, _originals, _rebased, _failures):
+        for ours, module_name in _renamed:
+            ours.__module__ = module_name
+        for record in (_patched, _originals, _rebased, _renamed, _failures):
             record.clear()
 
 
@@ -289,6 +292,10 @@ def _patch(target: str) -> None:
             _rebase_subclasses(original, replacement)
         _originals[target, name] = original
         setattr(module, name, replacement)
+        # What a program prints or pickles by name is `threading.Event`, here as everywhere.
+        if replacement.__module__.partition(".")[0] == "oxthreads":
+            _renamed.append((replacement, replacement.__module__))
+            replacement.__module__ = target
 
 
 def _rebase_subclasses(old: type, new: type) -> None:

@@ -21,6 +21,8 @@ if sys.version_info >= (3, 13):
 else:
     from ._oxthreads import allocate_lock as Lock
 
+    Lock.__module__ = __name__  # where it is found under its name, "Lock"
+
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ mod user_code;
 /// `oxthreads.concurrent.futures`.
 #[pymodule]
 mod _oxthreads {
-    use super::{Bound, PyModule, PyResult};
+    use super::{Bound, PyModule, PyResult, wrap_pyfunction};
+    use pyo3::types::PyModuleMethods;
 
     #[pymodule_export]
     use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, close_executors};
@@ -37,12 +38,15 @@ mod _oxthreads {
     #[pymodule_export]
     use super::queue::Queue;
     #[pymodule_export]
-    use super::threading::{
-        Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore, allocate_lock,
-    };
+    use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Under another name than its own, which is the class's here.
+        module.add(
+            "allocate_lock",
+            wrap_pyfunction!(super::threading::allocate_lock, module)?,
+        )?;
         crate::primitives::waiter::follow_forks();
         Ok(())
     }

@@ -25,8 +25,8 @@ pub(crate) struct Lock {
     inner: core::Lock,
 }
 
-/// Make a lock: what `Lock` is before Python 3.13, where the class makes none.
-#[pyfunction]
+/// A new lock, unlocked: what `Lock` is before Python 3.13, where the class makes none.
+#[pyfunction(name = "Lock")]
 pub(crate) fn allocate_lock() -> Lock {
     Lock::unlocked()
 }
