@@ -77,15 +77,15 @@ pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Block
 /// The `timeout` of `Semaphore.acquire` and `Barrier.wait`, which the standard library adds to the
 /// clock: `None` waits for ever, zero and below do not wait.
 pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking> {
-    let Some(timeout) = timeout else {
-        return Ok(Blocking::Until(Deadline::NEVER));
-    };
-    // The standard library adds it to the clock's float, and so decides what will do for a timeout.
-    let timeout = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
-    if timeout.le(0)? {
-        return Ok(Blocking::No);
+    if let Some(timeout) = timeout {
+        // What cannot be added is refused in these words.
+        let sum = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
+        if sum.extract::<f64>().is_ok_and(f64::is_nan) {
+            // The standard library would spin: no comparison with the clock ever ends the wait.
+            seconds(&sum, 0.0)?;
+        }
     }
-    Ok(until(seconds(&timeout, f64::MIN_POSITIVE)?))
+    of_condition(timeout)
 }
 
 /// The `timeout` of a queue's `put` and `get`, checked before anything is tried.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::super::argument::Argument;
 use super::super::detach::Stay;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -314,25 +315,24 @@ impl Condition {
     /// n: so many of them, if there are as many.
     ///
     /// Raises RuntimeError if the lock is not locked.
-    #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
-    fn notify(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
+    fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let Some(lock) = this.native() else {
             return match n {
-                None => standard_form::call(slf, "notify", (), None).map(drop),
-                Some(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
+                Argument::Absent => standard_form::call(slf, "notify", (), None).map(drop),
+                Argument::Given(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
             };
         };
         if !lock.is_owned(py) {
             return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
         }
-        let Some(n) = n else {
+        let Argument::Given(mut left) = n else {
             this.inner.notify_one();
             return Ok(());
         };
         // As the standard class counts: whatever can be compared with 0 and lessened by 1 will do.
-        let mut left = n.clone();
         while !this.inner.is_empty() && left.gt(0)? {
             this.inner.notify_one();
             left = left.sub(1)?;

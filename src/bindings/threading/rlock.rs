@@ -1,6 +1,6 @@
 //! `RLock`
 
-use pyo3::exceptions::PyOverflowError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -187,8 +187,13 @@ impl RLock {
     }
 
     /// Take the lock as often as it was taken before _release_save().
-    fn _acquire_restore(&self, py: Python<'_>, state: (usize, Owner)) -> PyResult<()> {
-        let (count, owner) = state;
+    fn _acquire_restore(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (count, owner) = state.extract::<(usize, Owner)>().map_err(|error| {
+            PyTypeError::new_err(format!(
+                "_acquire_restore() argument 1: {}",
+                error.value(py)
+            ))
+        })?;
         let mut acquire = self.inner.acquire(Hold { count, owner });
         detach::wait(py, &mut acquire, Deadline::NEVER).map(drop)
     }

@@ -167,17 +167,17 @@ impl Semaphore {
     ///
     /// Raises ValueError if n is below one, or, of a bounded semaphore, if there would be more
     /// permits than at first.
-    #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
-    fn release(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Some(n) = n else {
+    #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
+    fn release(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
+        let Argument::Given(n) = n else {
             return Self::release_permits(slf, 1);
         };
         if n.lt(1)? {
             return Err(PyValueError::new_err("n must be one or more"));
         }
-        match plain(n) {
+        match plain(&n) {
             Some(n) => Self::release_permits(slf, n),
-            None => Self::release_standard(slf, n),
+            None => Self::release_standard(slf, &n),
         }
     }
 
