@@ -230,9 +230,8 @@ def test_not_initialized_it_says_so(library: BackEnd) -> None:
         def __init__(self) -> None:
             pass
 
-    with pytest.raises(AttributeError, match="'Mine' object has no attribute '_"):
-        with Mine():
-            pass
+    with pytest.raises(AttributeError, match="'Mine' object has no attribute '_"), Mine():
+        pass
     for method in (Mine().wait, Mine().notify, Mine().notify_all):
         with pytest.raises(AttributeError, match="'Mine' object has no attribute '_"):
             method()

@@ -95,12 +95,15 @@ def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> N
         where = tmp_path / name
         where.mkdir()
         # In a folder of its own each, for the tests write files; both at once, for they mostly wait.
-        runs[name] = where, subprocess.Popen(
-            [sys.executable, *runner, "-c", RUN, module, where / "result.json"],
-            cwd=where,
-            env={key: value for key, value in os.environ.items() if key != "OXTHREADS"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        runs[name] = (
+            where,
+            subprocess.Popen(
+                [sys.executable, *runner, "-c", RUN, module, where / "result.json"],
+                cwd=where,
+                env={key: value for key, value in os.environ.items() if key != "OXTHREADS"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ),
         )
     outcome = {}
     for name, (where, process) in runs.items():

@@ -14,6 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 lock, event, items, full, future = (
     threading.Lock(), threading.Event(), queue.Queue(), queue.Queue(1), Future())
 lock.acquire(); full.put(1)
+rlock, semaphore, barrier = threading.RLock(), threading.Semaphore(0), threading.Barrier(2)
+condition, plain = threading.Condition(), threading.Condition(threading.Lock())
+rlock.acquire()
+def wait(condition, timeout=None):
+    with condition: condition.wait(timeout)
 def until_asleep(*threads):
     for thread in threads:
         looks = 0
@@ -29,7 +34,10 @@ def daemons(*targets):
 
 BLOCKED = """
 until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,
-    future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000)))
+    future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000),
+    rlock.acquire, semaphore.acquire, barrier.wait, lambda: wait(condition), lambda: wait(plain),
+    lambda: semaphore.acquire(timeout=1000), lambda: wait(condition, 1000),
+    threading.Timer(1000, int).run))
 """
 
 ENDINGS = {
@@ -56,6 +64,11 @@ WOKEN = """
 def wake():
     lock.release(); event.set(); items.put(1); items.put(2); full.get(); future.set_result(1)
     full.task_done(); full.task_done()
+    semaphore.release(2); barrier.abort()
+    try: rlock.release()
+    except RuntimeError: pass  # not the thread that owns it
+    for each in (condition, plain):
+        with each: each.notify_all()
 """
 
 
@@ -83,7 +96,17 @@ def busy_future():
 def busy_standard_form():
     while True:
         q = queue.Queue(); q.put(1); q.mutex; q.get(); f = Future(); f._condition; f.set_result(2)
-daemons(busy_lock, busy_event, busy_queue, busy_future, busy_standard_form)
+def busy_rlock():
+    while True:
+        with threading.RLock(), condition, plain: condition.notify_all(); plain.wait(0.0001)
+def busy_semaphore():
+    while True: semaphore.release(); semaphore.acquire(timeout=0.001)
+def busy_barrier():
+    while True:
+        try: barrier.wait(0.01)
+        except threading.BrokenBarrierError: barrier.reset()
+daemons(busy_lock, busy_event, busy_queue, busy_future, busy_standard_form, busy_rlock,
+    busy_semaphore, busy_semaphore, busy_barrier, busy_barrier)
 time.sleep(0.02)  # into the middle of it
 """
 

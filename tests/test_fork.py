@@ -86,6 +86,82 @@ def test_an_event_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
     assert waiter.get() is True
 
 
+def test_an_rlock_of_the_forking_thread_is_its_own_in_the_child() -> None:
+    lock = ThreadsModule.RLock()
+    lock.acquire()
+    waiter = Result(lambda: (lock.acquire(), lock.release()))
+    until_asleep(waiter.thread)
+
+    def check() -> None:
+        assert lock._is_owned()
+        lock.release()
+        assert Result(lambda: (lock.acquire(timeout=1), lock.release())).get() == (True, None)
+
+    in_child(check)
+    lock.release()
+    waiter.get()
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock"])
+def test_a_condition_with_waiters_in_the_parent_can_be_used_in_the_child(kind: str) -> None:
+    condition = ThreadsModule.Condition(getattr(ThreadsModule, kind)())
+
+    def wait() -> bool:
+        with condition:
+            return bool(condition.wait())
+
+    waiting = [Result(wait) for _ in range(2)]
+    until_asleep(*(waiter.thread for waiter in waiting))
+
+    def check() -> None:
+        other = Result(wait)
+        until_asleep(other.thread)
+        with condition:
+            assert repr(condition).endswith(", 1)>")
+            condition.notify()
+        assert other.get() is True, "notified a thread that is not here"
+
+    in_child(check)
+    with condition:
+        condition.notify_all()
+    assert [waiter.get() for waiter in waiting] == [True, True]
+
+
+def test_a_semaphore_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
+    semaphore = ThreadsModule.Semaphore(0)
+    waiter = Result(semaphore.acquire)
+    until_asleep(waiter.thread)
+
+    def check() -> None:
+        other = Result(semaphore.acquire)
+        until_asleep(other.thread)
+        semaphore.release()
+        assert other.get() is True, "a thread that is not here has been woken"
+        assert semaphore._value == 0
+
+    in_child(check)
+    semaphore.release()
+    assert waiter.get() is True
+
+
+def test_a_barrier_with_waiters_in_the_parent_is_empty_in_the_child() -> None:
+    barrier = ThreadsModule.Barrier(3)
+    waiting = [Result(barrier.wait) for _ in range(2)]
+    until_asleep(*(waiter.thread for waiter in waiting))
+
+    def check() -> None:
+        assert barrier.n_waiting == 0
+        others = [Result(barrier.wait) for _ in range(2)]
+        until_asleep(*(other.thread for other in others))
+        assert barrier.wait() == 2
+        assert sorted(other.get() for other in others) == [0, 1]
+
+    in_child(check)
+    assert barrier.n_waiting == 2
+    assert barrier.wait() == 2
+    assert sorted(waiter.get() for waiter in waiting) == [0, 1]
+
+
 def test_a_queue_with_waiters_in_the_parent_can_be_used_in_the_child() -> None:
     empty, full = OXTHREADS.queue.Queue(), OXTHREADS.queue.Queue(1)
     full.put(1)

@@ -344,7 +344,8 @@ def test_unknown_python_keeps_its_library_and_says_so_once() -> None:
 
 
 def test_ours_bear_the_standard_module_names_while_they_stand_in_for_them() -> None:
-    check("""
+    check(
+        """
         import concurrent.futures, pickle, queue, threading
         import oxthreads.threading
         before = oxthreads.threading.Event.__module__
@@ -356,4 +357,5 @@ def test_ours_bear_the_standard_module_names_while_they_stand_in_for_them() -> N
         assert repr(threading.Event()).startswith("<threading.Event at ")
         patch.uninstall()
         assert oxthreads.threading.Event.__module__ == before == "oxthreads.threading"
-        """.replace("import concurrent", "import sys, concurrent", 1))
+        """.replace("import concurrent", "import sys, concurrent", 1)
+    )

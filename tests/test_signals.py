@@ -47,13 +47,25 @@ def fail() -> None:
 
 def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
     """Each wait without an end in sight, by name; some take a timeout."""
-    lock, event = library.threading.Lock(), library.threading.Event()
+    threads = library.threading
+    lock, event = threads.Lock(), threads.Event()
     empty, full, future = library.queue.Queue(), library.queue.Queue(1), library.futures.Future()
     lock.acquire()
     full.put("first")
-    worker = library.threading.Thread(target=event.wait, daemon=True)
+    worker = threads.Thread(target=event.wait, daemon=True)
     worker.start()
+    rlock, semaphore, barrier = threads.RLock(), threads.Semaphore(0), threads.Barrier(2)
+    start(rlock.acquire).join()
+    with_lock, with_rlock = threads.Condition(threads.Lock()), threads.Condition()
+    with_lock.acquire()
+    with_rlock.acquire()
     return {
+        "RLock.acquire": lambda timeout: rlock.acquire(timeout=-1 if timeout is None else timeout),
+        "Condition.wait": with_rlock.wait,
+        "Condition(Lock).wait": with_lock.wait,
+        "Condition.wait_for": lambda timeout: with_lock.wait_for(lambda: False, timeout),
+        "Semaphore.acquire": lambda timeout: semaphore.acquire(timeout=timeout),
+        "Barrier.wait": barrier.wait,
         "Lock.acquire": lambda timeout: lock.acquire(timeout=-1 if timeout is None else timeout),
         "Event.wait": event.wait,
         "Queue.get": lambda timeout: empty.get(timeout=timeout),
@@ -66,7 +78,10 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
 
 
 WAITS = ["Lock.acquire", "Event.wait", "Queue.get", "Queue.put", "Queue.join"]
-WAITS += ["Future.result", "Future.exception", "Thread.join"]
+WAITS += ["Future.result", "Future.exception", "Thread.join", "RLock.acquire", "Condition.wait"]
+WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
+DEADLINES = ["Lock.acquire", "Event.wait", "Queue.get", "Future.result", "RLock.acquire", "Condition.wait"]
+DEADLINES += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
 
 
 @pytest.mark.parametrize("name", WAITS)
@@ -84,13 +99,13 @@ def test_what_the_handler_raises_ends_the_wait_at_once(
     assert time.monotonic() - begin < 30, "it ended by its timeout"
 
 
-@pytest.mark.parametrize("name", ["Lock.acquire", "Event.wait", "Queue.get", "Future.result"])
+@pytest.mark.parametrize("name", DEADLINES)
 def test_a_handler_that_returns_leaves_the_deadline_as_it_was(library: BackEnd, name: str) -> None:
     seen: list[float] = []
     begin = time.monotonic()
     with handler(lambda: seen.append(time.monotonic())):
         sender = signal_once_asleep()
-        with contextlib.suppress(library.queue.Empty, TimeoutError):
+        with contextlib.suppress(library.queue.Empty, TimeoutError, threading.BrokenBarrierError):
             assert not waits(library)[name](0.5)
         sender.join()
     assert len(seen) == 1

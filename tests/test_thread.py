@@ -157,7 +157,17 @@ def test_the_modules_offer_every_public_name_of_the_standard_ones() -> None:
         (OXTHREADS.queue, queue),
         (OXTHREADS.futures, concurrent.futures),
     ]
-    ours = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread", "Timer"}
+    ours = {
+        "Lock",
+        "RLock",
+        "Condition",
+        "Semaphore",
+        "BoundedSemaphore",
+        "Event",
+        "Barrier",
+        "Thread",
+        "Timer",
+    }
     ours |= {"Queue", "LifoQueue", "PriorityQueue", "ShutDown", "Future", "ThreadPoolExecutor"}
     for mirror, standard in pairs:
         added = set(mirror.__all__) - set(standard.__all__)

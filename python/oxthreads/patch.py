@@ -57,7 +57,17 @@ __all__ = ["REPLACED", "install", "is_installed", "is_supported", "status", "uni
 REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
     "threading": (
         "oxthreads.threading",
-        ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread", "Timer"),
+        (
+            "Lock",
+            "RLock",
+            "Condition",
+            "Semaphore",
+            "BoundedSemaphore",
+            "Event",
+            "Barrier",
+            "Thread",
+            "Timer",
+        ),
     ),
     "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue")),
     "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future",)),

@@ -145,6 +145,9 @@ class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):
         super().__init__(value)
         self._initial_value = value
 
+    # The signatures to show are those of the running version, here and below.
+    __init__.__wrapped__ = _StandardBoundedSemaphore.__init__  # type: ignore[attr-defined]
+
     def __repr__(self) -> str:
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}/{self._initial_value}>"
 
@@ -250,7 +253,6 @@ class Thread(_StandardThread):
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
         self._started = Event()
 
-    # The signature to show is that of the running version.
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 
 
@@ -278,6 +280,8 @@ class Timer(_StandardTimer, Thread):
         self.kwargs = kwargs if kwargs is not None else {}
         self.finished = Event()
 
+    __init__.__wrapped__ = _StandardTimer.__init__  # type: ignore[attr-defined]
+
 
 class _Module(type(sys)):  # type: ignore[misc]
     """This module's type: what is not ours is the standard module's, to be read, set and deleted."""
@@ -289,19 +293,20 @@ class _Module(type(sys)):  # type: ignore[misc]
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self) or not hasattr(_standard, name):
-            super().__setattr__(name, value)
-        else:
+        if name in _SHARED:
             setattr(_standard, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in vars(self) or not hasattr(_standard, name):
-            super().__delattr__(name)
-        else:
+        if name in _SHARED:
             delattr(_standard, name)
+        else:
+            super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *dir(_standard)})
 
 
+_SHARED = frozenset(vars(_standard)).difference(globals())
 sys.modules[__name__].__class__ = _Module

@@ -89,7 +89,7 @@ pub(crate) fn insist<O: Operation>(
     mut operation: impl FnMut() -> O,
     raised: &mut Option<PyErr>,
 ) -> bool {
-    let mut first = None;
+    let mut first = raised.is_some().then(Instant::now);
     loop {
         let Err(error) = wait(py, &mut operation(), Deadline::NEVER) else {
             return true;

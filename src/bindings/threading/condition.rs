@@ -228,7 +228,7 @@ impl Condition {
     }
 
     /// Lock the lock underneath: its own acquire().
-    #[pyo3(signature = (*args, **keywords), text_signature = "($self, *args, **kwargs)")]
+    #[pyo3(signature = (*args, **keywords), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire<'py>(
         slf: &Bound<'py, Self>,
         args: &Bound<'py, PyTuple>,
@@ -271,7 +271,7 @@ impl Condition {
     }
 
     #[pyo3(signature = (exc_type=None, exc_value=None, traceback=None),
-           text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
+           text_signature = "($self, *args)")]
     fn __exit__<'py>(
         slf: &Bound<'py, Self>,
         exc_type: Option<&Bound<'py, PyAny>>,

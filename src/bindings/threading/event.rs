@@ -18,7 +18,7 @@ pub(crate) struct Event {
 #[pymethods]
 impl Event {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
         Self {

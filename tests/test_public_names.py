@@ -1,0 +1,206 @@
+"""The public surface: names, signatures, sizes, and what the modules share with the standard ones."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+import threading
+import weakref
+from typing import Any
+from unittest import mock
+
+import pytest
+
+import oxthreads.threading
+from conftest import OXTHREADS, STANDARD, BackEnd, refusal
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"Barrier": (2,), "Timer": (1000, int)}
+CLASSES = ["Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread", "Timer"]
+INSTANCES = ["Lock", "RLock", *CLASSES]
+
+
+def make(library: BackEnd, name: str) -> Any:
+    return getattr(library.threading, name)(*ARGUMENTS.get(name, ()))
+
+
+def signature(function: object) -> inspect.Signature | None:
+    """None where the running version has none to show."""
+    try:
+        return inspect.signature(function)  # type: ignore[arg-type]
+    except ValueError:
+        return None
+
+
+def test_all_is_the_standard_ones() -> None:
+    assert oxthreads.threading.__all__ == threading.__all__
+    for name in threading.__all__:
+        assert getattr(oxthreads.threading, name) is not None
+    assert set(dir(oxthreads.threading)) >= set(dir(threading))
+
+
+def test_what_is_shared_is_the_standard_object() -> None:
+    for name in threading.__all__:
+        same = getattr(oxthreads.threading, name) is getattr(threading, name)
+        assert same is (name not in INSTANCES), name
+    assert oxthreads.threading._active is threading._active  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", threading.__all__)
+def test_signatures_are_the_standard_ones(name: str) -> None:
+    standard, ours = getattr(threading, name), getattr(oxthreads.threading, name)
+    if callable(standard) and (expected := signature(standard)) is not None:
+        assert signature(ours) == expected
+
+
+@pytest.mark.parametrize("name", INSTANCES)
+def test_methods_have_the_standard_names_and_signatures(name: str) -> None:
+    standard, ours = make(STANDARD, name), make(OXTHREADS, name)
+    for method in dir(standard):
+        if method in dir(object) or method in ("__weakref__", "__dict__", "__module__"):
+            continue
+        if method.startswith("_") and name in CLASSES and method not in dir(type(standard)):
+            continue  # made with the standard form
+        assert hasattr(ours, method), method
+        found = getattr(standard, method)
+        if method.startswith("_") or not callable(found) or (expected := signature(found)) is None:
+            continue
+        assert signature(getattr(ours, method)) == expected, method
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_ours_are_kinds_of_the_standard_ones(name: str) -> None:
+    assert issubclass(getattr(oxthreads.threading, name), getattr(threading, name))
+    assert getattr(oxthreads.threading, name).__doc__
+
+
+@pytest.mark.parametrize("name", INSTANCES)
+def test_weak_references_attributes_copies_and_pickles(library: BackEnd, name: str) -> None:
+    made = make(library, name)
+    assert weakref.ref(made)() is made
+    for function in (pickle.dumps, copy.copy, copy.deepcopy):
+        if library is OXTHREADS and name in CLASSES and function is copy.copy:
+            continue  # the standard classes are copied by halves
+        if function is copy.copy and name in CLASSES:
+            continue
+        assert refusal(function, made)[0] is TypeError
+    if name in CLASSES:
+        made.attribute = 1
+        assert vars(made)["attribute"] == 1
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_copy_of_ours_is_refused(name: str) -> None:
+    if name in ("Thread", "Timer"):
+        pytest.skip("a thread is the standard class's, which copies its attributes")
+    assert refusal(copy.copy, make(OXTHREADS, name))[0] is TypeError
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_subclasses_take_arguments_of_their_own(library: BackEnd, name: str) -> None:
+    base = getattr(library.threading, name)
+
+    class Mine(base):  # type: ignore[misc]
+        def __init__(self, label: str, *, extra: int = 0) -> None:
+            super().__init__(*ARGUMENTS.get(name, ()))
+            self.label, self.extra = label, extra
+
+    made = Mine("a label", extra=2)
+    assert (made.label, made.extra) == ("a label", 2)
+    assert isinstance(made, getattr(threading, name))
+    for wrong in (("x",) * 7, ()):
+        if not (wrong == () and name not in ARGUMENTS):
+            assert refusal(base, *wrong)[0] is TypeError
+
+
+def test_what_a_program_sets_is_set_for_everybody() -> None:
+    calls: list[object] = []
+    before = threading.excepthook
+    with mock.patch("oxthreads.threading.excepthook", calls.append):
+        assert threading.excepthook == calls.append
+        thread = oxthreads.threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+    assert threading.excepthook is oxthreads.threading.excepthook is before
+    assert [args.exc_type for args in calls] == [ZeroDivisionError]  # type: ignore[attr-defined]
+
+
+def test_what_is_ours_is_set_here_alone() -> None:
+    standard = threading.Event
+    with (
+        mock.patch("oxthreads.threading.Event", "mine"),
+        mock.patch("oxthreads.threading.new", 1, create=True),
+    ):
+        assert threading.Event is standard
+        assert oxthreads.threading.Event == "mine"
+        assert not hasattr(threading, "new")
+    assert oxthreads.threading.Event is not standard
+    assert not hasattr(oxthreads.threading, "new")
+
+
+def test_the_profile_and_trace_functions_are_shared() -> None:
+    def trace(*_: object) -> None:
+        return None
+
+    oxthreads.threading.settrace(trace)
+    try:
+        assert threading.gettrace() is trace
+    finally:
+        oxthreads.threading.settrace(None)  # type: ignore[arg-type]
+    assert threading.gettrace() is None
+
+
+def test_locks_are_no_larger_than_the_standard_ones() -> None:
+    assert sys.getsizeof(make(OXTHREADS, "Lock")) <= sys.getsizeof(make(STANDARD, "Lock"))
+    # Before 3.14 the standard RLock is a word smaller: its waiters are in the operating system.
+    word = 8 if sys.version_info < (3, 14) else 0
+    assert sys.getsizeof(make(OXTHREADS, "RLock")) <= sys.getsizeof(make(STANDARD, "RLock")) + word
+
+
+def bytes_of(made: object) -> int:
+    """With what it consists of in Python: attributes, and what only they refer to."""
+    total = sys.getsizeof(made)
+    for attribute in getattr(made, "__dict__", {}).values():
+        if type(attribute).__module__ in ("threading", "_thread", "collections"):
+            total += bytes_of(attribute)
+    if hasattr(made, "__dict__"):
+        total += sys.getsizeof(made.__dict__)
+    return total
+
+
+@pytest.mark.parametrize("name", ["Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier"])
+def test_the_others_are_smaller_than_the_standard_ones(name: str) -> None:
+    # The standard ones first: to look at `__dict__` makes one where there was none.
+    assert bytes_of(make(OXTHREADS, name)) < bytes_of(make(STANDARD, name))
+
+
+def test_isinstance_holds_under_the_patch_for_threads_that_nobody_made() -> None:
+    code = """
+import _thread, threading
+assert isinstance(threading.main_thread(), threading.Thread)
+assert isinstance(threading.Timer(1, int), threading.Thread)
+done = threading.Event()
+seen = []
+def foreign():
+    seen.append(threading.current_thread())
+    done.set()
+_thread.start_new_thread(foreign, ())
+done.wait()
+assert isinstance(seen[0], threading.Thread) and type(seen[0]).__name__ == "_DummyThread"
+assert isinstance(threading.Lock(), type(threading.Lock()))
+assert isinstance(threading.BoundedSemaphore(), threading.Semaphore)
+class Mine(threading.Timer): pass
+mine = Mine(0, print, ["ran"])
+mine.start(); mine.join()
+assert isinstance(mine, threading.Timer) and mine.finished.is_set()
+"""
+    done = subprocess.run(
+        [sys.executable, "-m", "oxthreads", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("ran\n", "", 0)
