@@ -92,13 +92,13 @@ fn an_acquirer_that_loses_is_handed_the_permit() {
 #[test]
 fn a_permit_that_is_handed_over_is_nobody_elses_even_if_the_wait_times_out() {
     let semaphore = Semaphore::new(0);
-    let begin = Instant::now();
     let mut sleeps = 0;
     let outcome = wait(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
         sleeps += 1;
         semaphore.release(1).unwrap();
         if sleeps == 1 {
             semaphore.try_acquire().unwrap();
+            let begin = Instant::now();
             spin_until(|| begin.elapsed() >= PATIENCE);
             return Parked::Unparked;
         }
