@@ -100,6 +100,23 @@ fn a_retired_condition_serves_those_who_wait_by_their_tickets() {
 }
 
 #[test]
+fn a_wait_that_was_interrupted_stays_where_it_began() {
+    let condition = Condition::new();
+    let mut waiting = condition.wait();
+    let ticket = waiting.ticket();
+    let outcome = wait(&mut waiting, Deadline::NEVER, |_, _| {
+        assert_eq!(condition.retire(), Some(vec![ticket]));
+        Parked::Interrupted
+    });
+    assert_eq!(outcome, Wait::Interrupted);
+    let outcome = wait(&mut waiting, Deadline::NEVER, |waiter, _| {
+        assert!(condition.notify_waiter(ticket));
+        waiter.park(Deadline::now())
+    });
+    assert_eq!(outcome, Wait::Ready(Ok(())));
+}
+
+#[test]
 fn a_buffer_of_one_place_between_conditions_loses_nothing() {
     const ITEMS: usize = 2_000;
     let (lock, not_empty, not_full) = (Lock::new(), Condition::new(), Condition::new());
