@@ -1,19 +1,30 @@
 //! What a forked child finds. Each test forks with waiters parked in the parent.
 #![cfg(all(unix, not(loom)))]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::thread;
-use std::time::Duration;
+use std::time::Instant;
 
+use _oxthreads::primitives::barrier::{Barrier, Passage};
+use _oxthreads::primitives::condition::Condition;
 use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::primitives::pool::{Pool, Staffing};
 use _oxthreads::primitives::queue::{GetError, Queue};
-use _oxthreads::primitives::waiter::{Operation, Waiter, follow_forks, wait};
+use _oxthreads::primitives::rlock::{Hold, RLock};
+use _oxthreads::primitives::semaphore::Semaphore;
+use _oxthreads::primitives::turn::PATIENCE;
+use _oxthreads::primitives::waiter::{Parked, follow_forks, wait};
+use support::{block_counting, block_for_ever, spin_until, until_parked};
 
-/// Runs `child` in a forked process, which must return `true` within ten seconds.
-fn in_child(child: impl FnOnce() -> bool) {
+#[expect(dead_code, reason = "nothing times out here")]
+mod support;
+
+/// Runs `child` in a forked process; whether it returned `true` within ten seconds. The verdict is
+/// for after the parent's waiters have been woken: a panic before would hang, not fail.
+#[must_use]
+fn in_child(child: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child only uses the primitives and `_exit`s; the process's other threads are
     // parked in the primitives and hold neither the allocator's locks nor any other.
     let pid = unsafe { libc::fork() };
@@ -30,38 +41,7 @@ fn in_child(child: impl FnOnce() -> bool) {
     let mut status = 0;
     // SAFETY: `status` is a live integer, and `pid` a child of this process.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    assert!(
-        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
-        "the child failed or hung: {status:#x}"
-    );
-}
-
-fn block<O: Operation>(mut operation: O) -> Option<O::Output> {
-    match wait(
-        &mut operation,
-        Deadline::after(Duration::from_secs(5)),
-        Waiter::park,
-    ) {
-        Wait::Ready(output) => Some(output),
-        _ => None,
-    }
-}
-
-fn park<O: Operation>(mut operation: O, parked: &AtomicUsize) -> Option<O::Output> {
-    let suspend = |waiter: &Waiter, deadline| {
-        parked.fetch_add(1, Ordering::SeqCst);
-        waiter.park(deadline)
-    };
-    match wait(&mut operation, Deadline::NEVER, suspend) {
-        Wait::Ready(output) => Some(output),
-        _ => None,
-    }
-}
-
-fn until_parked(parked: &AtomicUsize, count: usize) {
-    while parked.load(Ordering::SeqCst) < count {
-        thread::yield_now();
-    }
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
 }
 
 #[test]
@@ -72,13 +52,14 @@ fn the_parents_waiters_are_gone_in_the_child() {
     full.try_put(1).unwrap();
     assert!(lock.try_acquire());
     let parked = AtomicUsize::new(0);
+    let mut well = false;
     thread::scope(|scope| {
-        scope.spawn(|| park(lock.acquire(), &parked));
-        scope.spawn(|| park(event.wait(), &parked));
-        scope.spawn(|| park(empty.get(), &parked));
-        scope.spawn(|| park(full.put(2), &parked));
+        scope.spawn(|| block_counting(lock.acquire(), &parked));
+        scope.spawn(|| block_counting(event.wait(), &parked));
+        scope.spawn(|| block_counting(empty.get(), &parked));
+        scope.spawn(|| block_counting(full.put(2), &parked));
         until_parked(&parked, 4);
-        in_child(|| {
+        well = in_child(|| {
             // The lock is not handed to a waiter who does not exist here.
             lock.release().unwrap();
             let free = lock.try_acquire();
@@ -91,12 +72,12 @@ fn the_parents_waiters_are_gone_in_the_child() {
             // And a thread of the child is woken.
             let parked = AtomicUsize::new(0);
             let woken = thread::scope(|scope| {
-                let waiter = scope.spawn(|| park(empty.get(), &parked) == Some(Ok(8)));
+                let waiter = scope.spawn(|| block_counting(empty.get(), &parked) == Ok(8));
                 until_parked(&parked, 1);
                 empty.try_put(8).unwrap();
                 waiter.join().unwrap_or(false)
             });
-            free && got && first && nothing && woken && block(event.wait()).is_some()
+            free && got && first && nothing && woken && block_for_ever(event.wait()).is_ok()
         });
         // In the parent nothing has changed.
         lock.release().unwrap();
@@ -105,6 +86,7 @@ fn the_parents_waiters_are_gone_in_the_child() {
         assert_eq!(full.try_get(), Ok(1));
     });
     assert_eq!(full.try_get(), Ok(2));
+    assert!(well);
 }
 
 #[test]
@@ -114,7 +96,7 @@ fn an_item_granted_to_a_waiter_of_the_parent_is_free_in_the_child() {
     let outcome = wait(&mut queue.get(), Deadline::NEVER, |waiter, deadline| {
         queue.try_put(1).unwrap();
         assert_eq!(queue.try_get(), Err(GetError::Empty));
-        in_child(|| queue.try_get() == Ok(1));
+        assert!(in_child(|| queue.try_get() == Ok(1)));
         waiter.park(deadline)
     });
     assert_eq!(outcome, Wait::Ready(Ok(1)));
@@ -126,11 +108,152 @@ fn a_pool_starts_anew_in_the_child() {
     let pool = Pool::new(1);
     assert_eq!(pool.submit(1), Ok(Staffing::Start));
     assert_eq!(pool.submit(2), Ok(Staffing::Enough));
-    in_child(|| {
+    assert!(in_child(|| {
         // The parent's jobs are the parent's, and its worker is not here.
         pool.try_take().is_none()
             && pool.submit(3) == Ok(Staffing::Start)
-            && block(pool.take()) == Some(Some(3))
-    });
+            && block_for_ever(pool.take()) == Some(3)
+    }));
     assert_eq!(pool.pending(), 2);
+}
+
+/// Runs `one` in a thread, and `other`, which must let it end, in this one once that is parked;
+/// whether both were content.
+fn both(one: impl FnOnce(&AtomicUsize) -> bool + Send, other: impl FnOnce() -> bool) -> bool {
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let one = scope.spawn(|| one(&parked));
+        until_parked(&parked, 1);
+        other() && one.join().unwrap_or(false)
+    })
+}
+
+#[test]
+fn an_rlock_works_in_the_child() {
+    follow_forks();
+    let rlock = RLock::new();
+    let waits = |parked: &AtomicUsize, me| {
+        block_counting(rlock.acquire(Hold::once(me)), parked);
+        rlock.hold() == Hold::once(me) && rlock.release(me).is_ok()
+    };
+    assert_eq!(rlock.try_acquire(1), Ok(true));
+    assert!(both(
+        |parked| waits(parked, 2),
+        || {
+            let owned = in_child(|| {
+                // The thread that forks owns it still, and a thread of the child is woken.
+                let kept = rlock.hold() == Hold::once(1);
+                let woken = both(|parked| waits(parked, 3), || rlock.release(1).is_ok());
+                kept && woken && rlock.try_acquire(1) == Ok(true)
+            });
+            let made_anew = in_child(|| {
+                rlock.reset();
+                let free = rlock.hold() == Hold { count: 0, owner: 0 };
+                let mine = rlock.try_acquire(4) == Ok(true);
+                free && mine && both(|parked| waits(parked, 3), || rlock.release(4).is_ok())
+            });
+            rlock.release(1).is_ok() && owned && made_anew
+        }
+    ));
+    assert!(!rlock.is_locked());
+}
+
+#[test]
+fn a_condition_works_in_the_child() {
+    follow_forks();
+    let condition = Condition::new();
+    let waits = |parked: &AtomicUsize| block_counting(condition.wait(), parked) == Ok(());
+    let notify_all = || {
+        condition.notify_all();
+        condition.is_empty()
+    };
+    assert!(both(waits, || {
+        // A notification is not spent on a thread that is not here.
+        let nobody = in_child(|| condition.is_empty() && !condition.notify_one());
+        // It goes to the one behind.
+        let one = in_child(|| both(waits, || condition.len() == 1 && condition.notify_one()));
+        let all = in_child(|| both(waits, notify_all) && both(waits, notify_all));
+        let retired = in_child(|| condition.retire() == Some(vec![]));
+        let here = condition.len() == 1 && condition.notify_one();
+        here && nobody && one && all && retired
+    }));
+}
+
+#[test]
+fn a_semaphore_works_in_the_child() {
+    follow_forks();
+    let semaphore = Semaphore::new(0);
+    let waits = |parked: &AtomicUsize| block_counting(semaphore.acquire(), parked) == Ok(());
+    let give = || semaphore.release(1).is_ok();
+    assert!(both(waits, || {
+        let woken = in_child(|| both(waits, give) && semaphore.permits() == 0);
+        let mine = in_child(|| give() && semaphore.try_acquire() == Ok(()));
+        give() && woken && mine
+    }));
+    assert_eq!(semaphore.permits(), 0);
+}
+
+/// Lets the waiter's patience run out after it has lost, so that it is handed what comes next.
+fn lose_patience() -> Parked {
+    let begin = Instant::now();
+    spin_until(|| begin.elapsed() >= PATIENCE);
+    Parked::Unparked
+}
+
+#[test]
+fn nothing_is_handed_to_a_waiter_of_the_parent() {
+    follow_forks();
+    let lock = Lock::new();
+    assert!(lock.try_acquire());
+    let mut sleeps = 0;
+    let outcome = wait(&mut lock.acquire(), Deadline::NEVER, |waiter, deadline| {
+        sleeps += 1;
+        if sleeps == 1 {
+            lock.release().unwrap();
+            assert!(lock.try_acquire());
+            return lose_patience();
+        }
+        assert!(in_child(|| lock.release().is_ok() && lock.try_acquire()));
+        lock.release().unwrap();
+        assert!(lock.is_locked());
+        waiter.park(deadline)
+    });
+    assert_eq!((outcome, sleeps), (Wait::Ready(()), 2));
+
+    let semaphore = Semaphore::new(0);
+    let mut sleeps = 0;
+    let outcome = wait(
+        &mut semaphore.acquire(),
+        Deadline::NEVER,
+        |waiter, deadline| {
+            sleeps += 1;
+            if sleeps == 1 {
+                semaphore.release(1).unwrap();
+                semaphore.try_acquire().unwrap();
+                return lose_patience();
+            }
+            assert!(in_child(
+                || semaphore.release(1).is_ok() && semaphore.permits() == 1
+            ));
+            semaphore.release(1).unwrap();
+            assert_eq!(semaphore.permits(), 0);
+            waiter.park(deadline)
+        },
+    );
+    assert_eq!((outcome, sleeps), (Wait::Ready(Ok(())), 2));
+}
+
+#[test]
+fn a_barrier_works_in_the_child() {
+    follow_forks();
+    let barrier = Barrier::new(2);
+    let first = |parked: &AtomicUsize| block_counting(barrier.wait(), parked) == Passage::Passed(0);
+    let second = || block_for_ever(barrier.wait()) == Passage::Passed(1);
+    assert!(both(first, || {
+        // Who waits in the parent has not come to the child's.
+        let nobody = in_child(|| barrier.waiting() == 0 && !barrier.is_broken());
+        let rounds = in_child(|| both(first, second) && both(first, second));
+        let retired = in_child(|| barrier.retire().is_some_and(|remains| remains.arrived == 0));
+        second() && nobody && rounds && retired
+    }));
 }

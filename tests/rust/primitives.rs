@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use _oxthreads::primitives::Retired;
 use _oxthreads::primitives::deadline::{Deadline, Wait};
@@ -13,48 +12,10 @@ use _oxthreads::primitives::future::{Future, Outcome, Refused, State};
 use _oxthreads::primitives::lock::{Lock, NotLocked};
 use _oxthreads::primitives::pool::{Pool, Staffing, SubmitError};
 use _oxthreads::primitives::queue::{GetError, PutError, Queue, TaskDoneError};
-use _oxthreads::primitives::waiter::{Operation, Parked, Waiter, wait};
+use _oxthreads::primitives::waiter::{Parked, Waiter, wait};
+use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
-fn block<O: Operation>(mut operation: O, deadline: Deadline) -> Wait<O::Output> {
-    wait(&mut operation, deadline, Waiter::park)
-}
-
-fn block_for_ever<O: Operation>(operation: O) -> O::Output {
-    match block(operation, Deadline::NEVER) {
-        Wait::Ready(output) => output,
-        _ => unreachable!("no deadline, and no signal on these threads"),
-    }
-}
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_millis(5))
-}
-
-/// Drives `operation` and counts in `parked` how often it is about to sleep.
-fn block_counting<O: Operation>(mut operation: O, parked: &AtomicUsize) -> O::Output {
-    let suspend = |waiter: &Waiter, deadline| {
-        parked.fetch_add(1, Ordering::SeqCst);
-        waiter.park(deadline)
-    };
-    match wait(&mut operation, Deadline::NEVER, suspend) {
-        Wait::Ready(output) => output,
-        _ => unreachable!("no deadline, and no signal on these threads"),
-    }
-}
-
-fn spin_until(condition: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "stuck");
-        thread::yield_now();
-    }
-}
-
-#[test]
-fn sizes_stay_small() {
-    assert_eq!(size_of::<Lock>(), 16);
-    assert_eq!(size_of::<Event>(), 24);
-}
+mod support;
 
 #[test]
 fn a_lock_excludes() {
@@ -92,7 +53,7 @@ fn a_waiter_that_loses_is_handed_the_lock() {
             got.store(true, Ordering::SeqCst);
             lock.release().unwrap();
         });
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        until_parked(&parked, 1);
         // The owner gives the lock up and takes it again, as fast as it can: without the bound
         // on barging the waiter would hardly ever see it free.
         spin_until(|| {
@@ -159,14 +120,14 @@ fn an_interrupted_wait_keeps_its_turn() {
             };
             order.lock().unwrap().push(("first", outcome));
         });
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        until_parked(&parked, 1);
         scope.spawn(|| {
             let outcome = block_counting(queue.get(), &parked);
             order.lock().unwrap().push(("second", outcome));
         });
-        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        until_parked(&parked, 2);
         resume.store(true, Ordering::SeqCst);
-        spin_until(|| parked.load(Ordering::SeqCst) == 3);
+        until_parked(&parked, 3);
         queue.try_put(1).unwrap();
         spin_until(|| order.lock().unwrap().len() == 1);
         queue.try_put(2).unwrap();
@@ -185,7 +146,7 @@ fn an_event_completes_those_who_wait_even_if_cleared_at_once() {
         for _ in 0..4 {
             scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
         }
-        spin_until(|| parked.load(Ordering::SeqCst) == 4);
+        until_parked(&parked, 4);
         event.set();
         event.clear();
     });
@@ -199,7 +160,7 @@ fn a_retired_event_serves_those_who_wait_and_sends_others_elsewhere() {
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        until_parked(&parked, 1);
         event.retire();
         assert_eq!(block_for_ever(event.wait()), Err(Retired));
         event.set();
@@ -304,7 +265,7 @@ fn a_greater_capacity_lets_waiting_putters_in() {
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| block_counting(queue.put(2), &parked).unwrap());
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        until_parked(&parked, 1);
         queue.set_capacity(2);
     });
     assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Ok(2)));
@@ -321,7 +282,7 @@ fn shutdown_wakes_everybody_with_the_right_outcome() {
                 Err(GetError::ShutDown)
             );
         });
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        until_parked(&parked, 1);
         assert_eq!(queue.shut_down(false), Ok([].into()));
     });
     assert_eq!(queue.try_put(1), Err(PutError::ShutDown(1)));
@@ -337,7 +298,7 @@ fn shutdown_wakes_everybody_with_the_right_outcome() {
             );
         });
         scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Ok(())));
-        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        until_parked(&parked, 2);
         assert_eq!(queue.shut_down(true), Ok([1].into()));
     });
     assert_eq!(queue.try_get(), Err(GetError::ShutDown));
@@ -400,7 +361,7 @@ fn a_retired_queue_gives_its_items_up_and_sends_its_waiters_elsewhere() {
             );
         });
         scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Err(Retired)));
-        spin_until(|| parked.load(Ordering::SeqCst) == 2);
+        until_parked(&parked, 2);
         assert_eq!(queue.retire(), Some([1].into()));
         assert_eq!(queue.retire(), None);
     });
@@ -418,7 +379,7 @@ fn a_future_is_set_once() {
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
-            spin_until(|| parked.load(Ordering::SeqCst) == 1);
+            until_parked(&parked, 1);
             assert!(future.finish(Outcome::Value(1)).is_ok());
         });
         assert_eq!(block_counting(future.wait(), &parked), Ok(()));
