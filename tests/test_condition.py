@@ -318,7 +318,7 @@ def test_threads_hand_over_in_turn(library: BackEnd, frantic: None) -> None:
         nonlocal turn
         for _ in range(rounds):
             with condition:
-                condition.wait_for(lambda: turn % 3 == number)
+                condition.wait_for(lambda: turn % 3 == number)  # noqa: B023
                 turn += 1
                 condition.notify_all()
 
@@ -337,16 +337,15 @@ def test_hasty_waiters_do_not_take_notifications_with_them(library: BackEnd, fra
         nonlocal permits, got
         while not done:
             with condition:
-                if permits or condition.wait(0.0002):
-                    if permits:
-                        permits -= 1
-                        got += 1
+                if (permits or condition.wait(0.0002)) and permits:
+                    permits -= 1
+                    got += 1
 
     def patient() -> None:
         nonlocal permits, got
         for _ in range(50):
             with condition:
-                condition.wait_for(lambda: permits)
+                condition.wait_for(lambda: permits)  # noqa: B023
                 permits -= 1
                 got += 1
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import contextvars
 import gc
 import queue
+import sys
 import threading
+import time
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, python, spin_until, until_asleep
+from conftest import OXTHREADS, BackEnd, python, spin_until, start, until_asleep
 
 
 def test_it_runs_its_target_with_its_arguments(library: BackEnd) -> None:
@@ -186,3 +191,110 @@ def test_importing_the_package_imports_and_starts_nothing() -> None:
         runner=False,
     )
     assert done.stdout == "['oxthreads']\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+def test_it_runs_in_the_context_it_is_given(library: BackEnd) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+    context = contextvars.copy_context()
+    context.run(variable.set, "given")
+    seen: list[str] = []
+    for given in (context, contextvars.Context()):
+        thread = library.threading.Thread(target=lambda: seen.append(variable.get()), context=given)
+        thread.start()
+        thread.join()
+    assert seen == ["given", "none"]
+
+
+def test_locals_are_a_threads_own(library: BackEnd) -> None:
+    class Thing:
+        pass
+
+    mine = library.threading.local()
+    mine.value = "main"
+    gone: list[weakref.ref[Thing]] = []
+
+    def work() -> None:
+        assert not hasattr(mine, "value")
+        mine.value = Thing()
+        gone.append(weakref.ref(mine.value))
+
+    for _ in range(3):
+        thread = library.threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert [thing() for thing in gone] == [None] * 3
+    assert mine.value == "main"
+
+
+def test_a_timer_calls_once_unless_it_is_cancelled(library: BackEnd) -> None:
+    calls: list[Any] = []
+
+    def call(*args: Any, **keywords: Any) -> None:
+        calls.append((args, keywords))
+
+    timer = library.threading.Timer(0.01, call, [1], {"key": 2})
+    assert (timer.interval, timer.function, timer.args, timer.kwargs) == (0.01, call, [1], {"key": 2})
+    assert isinstance(timer, library.threading.Thread)
+    timer.start()
+    timer.join()
+    assert calls == [((1,), {"key": 2})]
+    assert timer.finished.is_set()
+    cancelled = library.threading.Timer(1000, call)
+    assert (cancelled.args, cancelled.kwargs) == ([], {})
+    cancelled.start()
+    until_asleep(cancelled)
+    cancelled.cancel()
+    cancelled.join()
+    early = library.threading.Timer(0, call)
+    early.cancel()
+    early.start()
+    early.join()
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how often a thread ran")
+def test_waiting_costs_no_cpu(library: BackEnd) -> None:
+    threads, items = library.threading, library.queue.Queue()
+    lock, rlock, semaphore, barrier = (
+        threads.Lock(),
+        threads.RLock(),
+        threads.Semaphore(0),
+        threads.Barrier(2),
+    )
+    condition, event, future = threads.Condition(), threads.Event(), library.futures.Future()
+    lock.acquire()
+    rlock.acquire()
+
+    def wait() -> None:
+        with condition:
+            condition.wait()
+
+    def wait_at_barrier() -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+
+    waits = [lock.acquire, lambda: (rlock.acquire(), rlock.release()), semaphore.acquire, wait_at_barrier]
+    waits += [wait, event.wait, items.get, future.result, lambda: event.wait(1000)]
+    waiting = [start(each) for each in waits]
+    until_asleep(*waiting)
+
+    def switches() -> list[str]:
+        tasks = [Path(f"/proc/self/task/{thread.native_id}/status") for thread in waiting]
+        return [line for task in tasks for line in task.read_text().splitlines() if "ctxt_switches" in line]
+
+    before = switches()
+    time.sleep(0.3)  # what polls would run in it
+    assert switches() == before
+    lock.release()
+    rlock.release()
+    semaphore.release()
+    barrier.abort()
+    with condition:
+        condition.notify()
+    event.set()
+    items.put(1)
+    future.set_result(1)
+    for thread in waiting:
+        thread.join()

@@ -219,7 +219,7 @@ def test_a_storm_of_signals_loses_nothing(library: BackEnd, kind: str) -> None:
         for _ in range(rounds):
             if kind == "Condition":
                 with condition:
-                    condition.wait_for(lambda: turn == 1)
+                    condition.wait_for(lambda: turn == 1)  # noqa: B023
                     turn = 0
                     condition.notify()
             elif kind == "Semaphore":
@@ -234,7 +234,7 @@ def test_a_storm_of_signals_loses_nothing(library: BackEnd, kind: str) -> None:
                 with condition:
                     turn = 1
                     condition.notify()
-                    assert condition.wait_for(lambda: turn == 0, 30)
+                    assert condition.wait_for(lambda: turn == 0, 30)  # noqa: B023
             elif kind == "Semaphore":
                 assert semaphore.acquire(timeout=30)
             else:

@@ -19,8 +19,9 @@ from ._standard_form import StandardAttribute
 if sys.version_info >= (3, 13):
     from ._oxthreads import Lock as Lock
 else:
-    from ._oxthreads import allocate_lock as Lock
+    from ._oxthreads import allocate_lock
 
+    Lock = allocate_lock
     Lock.__module__ = __name__  # where it is found under its name, "Lock"
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
@@ -71,7 +72,7 @@ def _overrides(cls: type, ours: type, hooks: tuple[str, ...]) -> bool:
     return any(getattr(cls, hook) is not getattr(ours, hook) for hook in hooks)
 
 
-class Condition(_NativeCondition, _StandardCondition):
+class Condition(_NativeCondition, _standard.Condition):
     """A condition variable: threads wait until another one notifies them.
 
     lock: the lock that goes with it; an :class:`RLock` of its own by default.
@@ -101,7 +102,7 @@ class Condition(_NativeCondition, _StandardCondition):
         self._retire(attributes, attributes["_waiters"])
 
 
-class Semaphore(_NativeSemaphore, _StandardSemaphore):
+class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
     """A number of permits: acquire takes one, and waits if there is none; release gives one back.
 
     value: how many there are at first (int).
@@ -123,7 +124,7 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):
         native = _NativeSemaphore
         if cls.release is not native.release and cls.__exit__ is native.__exit__:
             # The native one would not call it.
-            cls.__exit__ = _StandardSemaphore.__exit__  # type: ignore[method-assign]
+            cls.__exit__ = _StandardSemaphore.__exit__  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}>"
@@ -133,7 +134,7 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):
         self._retire({"_cond": Condition(mutex)}, mutex)
 
 
-class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):
+class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):  # type: ignore[misc]
     """A semaphore that has never more permits than at first.
 
     value: how many there are at first (int).

@@ -166,11 +166,16 @@ impl Condition {
         match raised {
             None => Ok(notified),
             Some(error) => {
-                if notified && owned {
-                    // This wait will not look at what it was woken for.
-                    inner.notify_one();
+                // This wait will not look at what it was woken for.
+                let passed_on = if notified && owned {
+                    Self::notify(slf, Argument::Absent)
+                } else {
+                    Ok(())
+                };
+                match passed_on {
+                    Ok(()) => Err(error),
+                    Err(later) => Err(errors::after(py, later, Some(error))),
                 }
-                Err(error)
             }
         }
     }
