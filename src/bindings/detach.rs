@@ -29,9 +29,3 @@ pub(crate) fn wait<O: Operation>(
         }
     }
 }
-
-/// Lets other threads have the interpreter, if one has asked for it: for loops that may go long
-/// without executing bytecode.
-pub(crate) fn pass(py: Python<'_>) {
-    py.detach(|| ());
-}
