@@ -120,15 +120,29 @@ impl Future {
         match slf.get().inner.finish(outcome) {
             Ok(callbacks) if callbacks.is_empty() => Ok(()),
             Ok(callbacks) => Self::run_callbacks(slf, callbacks),
-            Err((Refused::State(state), _)) => {
+            Err((refused, outcome)) => Self::finish_refused(slf, refused, outcome),
+        }
+    }
+
+    /// Apart, as all that is rare, so that a callback which ends another future takes little of the
+    /// stack: there may be thousands in a row.
+    #[cold]
+    #[inline(never)]
+    fn finish_refused(
+        slf: &Bound<'_, Self>,
+        refused: Refused,
+        outcome: Outcome<Py<PyAny>>,
+    ) -> PyResult<()> {
+        match (refused, outcome) {
+            (Refused::State(state), _) => {
                 let state = name(state);
                 let words = format!("{state}: {}", slf.repr()?);
                 Err(errors::invalid_state(slf.py(), words))
             }
-            Err((Refused::Retired, Outcome::Value(value))) => {
+            (Refused::Retired, Outcome::Value(value)) => {
                 standard_form::call(slf, "set_result", (value,), None).map(drop)
             }
-            Err((Refused::Retired, Outcome::Error(error))) => {
+            (Refused::Retired, Outcome::Error(error)) => {
                 standard_form::call(slf, "set_exception", (error,), None).map(drop)
             }
         }
@@ -141,11 +155,17 @@ impl Future {
     }
 
     fn run_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        let arguments = PyTuple::new(slf.py(), [slf])?;
+        match user_code::call(callback, &arguments, None) {
+            Ok(_) => Ok(()),
+            Err(error) => Self::log_callback_error(slf, error),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn log_callback_error(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
         let py = slf.py();
-        let arguments = PyTuple::new(py, [slf])?;
-        let Err(error) = user_code::call(callback, &arguments, None) else {
-            return Ok(());
-        };
         if !error.is_instance_of::<PyException>(py) {
             return Err(error);
         }
