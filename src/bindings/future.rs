@@ -338,6 +338,18 @@ impl Future {
         standard_form::take(slf.as_any(), attributes, None, retire)
     }
 
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        Self::set_attribute(slf, name, Some(value))
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        Self::set_attribute(slf, name, None)
+    }
+
     #[getter(_state)]
     fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         match self.inner.with(|record| record.state) {
@@ -461,6 +473,18 @@ impl Future {
 }
 
 impl Future {
+    fn set_attribute(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let takes_form = matches!(
+            name.to_str(),
+            Ok("_condition" | "_waiters" | "_done_callbacks")
+        ) && slf.get().inner.with_native(|_| ()).is_ok();
+        standard_form::set_attribute(slf.as_any(), name, value, takes_form)
+    }
+
     /// Writing to the standard internals is for the standard form only: there, whoever writes
     /// holds the condition.
     fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
