@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, python, spin_until, until_asleep
+from conftest import FREE_THREADED, OXTHREADS, BackEnd, python, spin_until, until_asleep
 
 
 def test_it_runs_its_target_with_its_arguments(library: BackEnd) -> None:
@@ -177,3 +177,13 @@ def test_importing_the_package_imports_and_starts_nothing() -> None:
         runner=False,
     )
     assert done.stdout == "['oxthreads']\n"
+
+
+def test_importing_it_does_not_bring_the_gil_back() -> None:
+    done = python(
+        "import sys; is_enabled = getattr(sys, '_is_gil_enabled', lambda: True); print(is_enabled())\n"
+        "import oxthreads.concurrent.futures, oxthreads.queue; print(is_enabled())",
+        runner=False,
+        PYTHONWARNINGS="error",
+    )
+    assert (done.stdout, done.stderr) == (f"{not FREE_THREADED}\n" * 2, "")
