@@ -58,6 +58,35 @@ def test_a_queue_used_by_garbage_keeps_its_items(eager_collection: None) -> None
         del junk
 
 
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_no_collection_starts_in_the_middle(count: int) -> None:
+    def look(*_: object) -> None:
+        if items is not None:
+            items.qsize()
+            future.add_done_callback(int)
+            event.clear()
+
+    items, future, event = None, OXTHREADS.futures.Future(), OXTHREADS.threading.Event()
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(look)
+    try:
+        for _ in range(100):
+            future, event = OXTHREADS.futures.Future(), OXTHREADS.threading.Event()
+            items = OXTHREADS.queue.Queue()
+            for number in range(count):
+                items.put([number])
+                future.add_done_callback([number].append)
+            gc.set_threshold(1)
+            assert len(items.queue) == count
+            assert len(future._done_callbacks) >= count
+            assert event._cond is not None
+            gc.set_threshold(0)
+            items = None
+    finally:
+        gc.callbacks.remove(look)
+        gc.set_threshold(*thresholds)
+
+
 def test_garbage_may_put_while_a_queue_takes_its_standard_form(eager_collection: None) -> None:
     def work() -> None:
         for number in range(300):

@@ -48,7 +48,7 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
 /// `None` the object has that form already, and nothing happens.
 ///
 /// All of it is one step for everybody else. With the GIL, because no Python code runs in here: not
-/// even a collection, whose finalizers might come to the same object. Without, because the
+/// even a collection, since nothing is made that the collector counts. Without, because the
 /// dictionary is locked meanwhile: whoever finds the primitive retired, and an attribute missing,
 /// comes here too, and waits for what is being done. `mutex` is held as well.
 ///
@@ -66,7 +66,6 @@ where
     let dictionary = object.getattr("__dict__")?.cast_into::<PyDict>()?;
     // Whatever is replaced is dropped at the end.
     let _former = dictionary.copy()?;
-    let _no_collection = NoCollection::new(object.py());
     // Nobody else has the mutex: it is new.
     let held = mutex.filter(|mutex| mutex.primitive().try_acquire());
     let taken = with_critical_section(&dictionary, || {
@@ -110,31 +109,5 @@ pub(crate) fn set_attribute(
     match unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) } {
         0 => Ok(()),
         _ => Err(PyErr::fetch(object.py())),
-    }
-}
-
-/// While it lives, the collector of garbage does not start by itself.
-///
-/// From Python 3.12 on it does so only between bytecodes, of which none is executed: there the
-/// switch, which is the whole program's, is left alone.
-struct NoCollection {
-    was_enabled: bool,
-}
-
-impl NoCollection {
-    fn new(py: Python<'_>) -> Self {
-        let by_allocation = py.version_info() < (3, 12);
-        // SAFETY: attached, as `py` shows; it returns whether collection was enabled.
-        let was_enabled = by_allocation && unsafe { ffi::PyGC_Disable() } != 0;
-        Self { was_enabled }
-    }
-}
-
-impl Drop for NoCollection {
-    fn drop(&mut self) {
-        if self.was_enabled {
-            // SAFETY: attached, as when this was made: it does not outlive the call it serves.
-            unsafe { ffi::PyGC_Enable() };
-        }
     }
 }
