@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,10 @@ import pytest
 import oxthreads.concurrent.futures
 import oxthreads.queue
 import oxthreads.threading
+
+#: Whether this interpreter counts references without a lock: what one thread has made and another was
+#: the last to let go of is freed when the first executes bytecode again.
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 #: Seconds after which something that should have happened long ago is a failure.
 PATIENCE = 30.0

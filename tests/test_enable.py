@@ -98,10 +98,7 @@ def listing(scratch: Environment) -> list[str]:
 
 def test_files_of_the_wheel() -> None:
     found = {path.name: path.read_text() for path in DATA.iterdir()}
-    assert found == {
-        environment.START_UP_FILE: environment.START_UP_LINE,
-        environment.START_FILE: "oxthreads._startup:main\n",
-    }
+    assert found == {environment.START_UP_FILE: environment.START_UP_LINE}
     # One line that `site` executes, and read whatever the locale's encoding.
     assert environment.START_UP_LINE.count("\n") == 1
     assert environment.START_UP_LINE.startswith("import ")
@@ -153,14 +150,12 @@ def test_enable_mends_what_was_removed(scratch: Environment) -> None:
     assert environment.START_UP_FILE not in listing(scratch)
 
 
-def test_what_a_start_file_calls(scratch: Environment) -> None:
-    # Python 3.15 calls it so, without arguments (PEP 829), from wherever the file lies.
-    call = f"from oxthreads._startup import main; main()\n{SCRIPT}"
-    (scratch.site_packages / environment.START_UP_FILE).unlink()
-    assert scratch.run("-c", call).stdout == STANDARD
-    (scratch.site_packages / MARKER).touch()
-    assert scratch.run("-c", call).stdout == OURS
-    assert scratch.run("-c", call, OXTHREADS="0").stdout == STANDARD
+def test_an_interpreter_imports_nothing_of_it_while_it_is_off(scratch: Environment) -> None:
+    look = "import sys; print('oxthreads' in sys.modules)"
+    assert scratch.run("-c", look).stdout == "False\n"
+    scratch.oxthreads("enable")
+    assert scratch.run("-c", look, OXTHREADS="0").stdout == "False\n"
+    assert scratch.run("-c", look).stdout == "True\n"
 
 
 def test_child_processes_run_on_it(scratch: Environment) -> None:

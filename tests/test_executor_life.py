@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, BackEnd, Result, python, spin_until, until_asleep
+from conftest import FREE_THREADED, OXTHREADS, PATIENCE, BackEnd, Result, python, spin_until, until_asleep
 from test_fork import in_child
 
 AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
@@ -104,6 +104,25 @@ def test_an_interruption_before_the_worker_is_started_leaves_its_place_to_anothe
     Result(executor.shutdown).get()
 
 
+def test_shutdown_does_not_wait_for_a_worker_that_died_on_its_way(
+    library: BackEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("trace")
+
+    died = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
+    executor = library.futures.ThreadPoolExecutor(1)
+    threading.settrace(fail)
+    try:
+        future = executor.submit(int)
+        assert died.wait(PATIENCE)
+    finally:
+        threading.settrace(None)  # type: ignore[arg-type]
+    Result(executor.shutdown).get()
+    assert not future.done()
+
+
 def test_what_a_call_was_given_goes_once_it_has_run(library: BackEnd, uncollected: None) -> None:
     with library.futures.ThreadPoolExecutor(1) as executor:
         thing = Thing()
@@ -127,7 +146,18 @@ def test_what_a_call_came_to_goes_with_its_future(library: BackEnd, uncollected:
             spin_until(future.done)
             assert alive() is not None
             del future
+            if FREE_THREADED:  # the worker, which made the exception, has to be awake for it
+                executor.submit(int).result(PATIENCE)
             spin_until(lambda alive=alive: alive() is None)  # type: ignore[misc]
+
+
+def test_what_a_c_function_returned_goes_once_the_worker_has_run_another(
+    library: BackEnd, uncollected: None
+) -> None:
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        alive = weakref.ref(executor.submit(Thing).result(PATIENCE))
+        executor.submit(int).result(PATIENCE)
+        spin_until(lambda: alive() is None)
 
 
 def test_what_was_cancelled_goes_when_its_turn_has_come(library: BackEnd, uncollected: None) -> None:

@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import pickle
+import sys
 import threading
 import traceback
 import weakref
@@ -135,10 +136,12 @@ def test_a_wait_ends_in_time(library: BackEnd, state: str, timeout: Any) -> None
     "timeout", ["x", [], object, 1j, Decimal("0.1"), 1e300, float("inf"), 2**70, threading.TIMEOUT_MAX * 2]
 )
 def test_bad_timeouts_are_refused_in_the_standard_words(timeout: Any) -> None:
+    # From 3.15 on whatever converts to a float will do.
+    refused = not isinstance(timeout, Decimal) or sys.version_info < (3, 15)
     for method in ("result", "exception"):
         ours, standard = OXTHREADS.futures.Future(), concurrent.futures.Future[int]()
         expected = refusal(getattr(standard, method), timeout)
-        assert expected[0] in (TypeError, OverflowError)
+        assert expected[0] in ((TypeError, OverflowError) if refused else (TimeoutError,))
         assert refusal(getattr(ours, method), timeout=timeout) == expected
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, spin_until, start, until_asleep
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, refusal, spin_until, start, until_asleep
 
 
 class Meddler:
@@ -25,11 +25,13 @@ class Meddler:
 
 @pytest.fixture
 def eager_collection() -> Iterator[None]:
-    """Collections start after a few allocations."""
+    """Collections start after a few allocations, and leave out what the tests before have made."""
     thresholds = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(50)
     yield
     gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def test_a_future_asked_for_its_condition_by_garbage_keeps_its_callbacks(eager_collection: None) -> None:
@@ -56,6 +58,35 @@ def test_a_queue_used_by_garbage_keeps_its_items(eager_collection: None) -> None
         del junk
 
 
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_no_collection_starts_in_the_middle(count: int) -> None:
+    def look(*_: object) -> None:
+        if items is not None:
+            items.qsize()
+            future.add_done_callback(int)
+            event.clear()
+
+    items, future, event = None, OXTHREADS.futures.Future(), OXTHREADS.threading.Event()
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(look)
+    try:
+        for _ in range(100):
+            future, event = OXTHREADS.futures.Future(), OXTHREADS.threading.Event()
+            items = OXTHREADS.queue.Queue()
+            for number in range(count):
+                items.put([number])
+                future.add_done_callback([number].append)
+            gc.set_threshold(1)
+            assert len(items.queue) == count
+            assert len(future._done_callbacks) >= count
+            assert event._cond is not None
+            gc.set_threshold(0)
+            items = None
+    finally:
+        gc.callbacks.remove(look)
+        gc.set_threshold(*thresholds)
+
+
 def test_garbage_may_put_while_a_queue_takes_its_standard_form(eager_collection: None) -> None:
     def work() -> None:
         for number in range(300):
@@ -70,6 +101,36 @@ def test_garbage_may_put_while_a_queue_takes_its_standard_form(eager_collection:
             del junk
 
     Result(work).get()
+
+
+def test_no_lock_is_held_while_python_code_runs_in_the_taking() -> None:
+    class Waiting(OXTHREADS.futures.Future):  # type: ignore[misc, name-defined]
+        def _take_standard_form(self) -> None:
+            begun.set()
+            with lock:  # as any finalizer might
+                super()._take_standard_form()
+
+    lock, begun = threading.Lock(), threading.Event()
+    with lock:
+        taker = Result(lambda: Waiting()._condition)
+        assert begun.wait(PATIENCE)
+        assert Result(lambda: OXTHREADS.futures.Future()._condition).get()
+    assert taker.get()
+
+
+def test_threads_that_ask_at_once_find_every_item(frantic: None) -> None:
+    for _ in range(200):
+        items = OXTHREADS.queue.Queue()
+        for item in range(50):
+            items.put(item)
+        barrier = threading.Barrier(4)
+
+        def ask(items: Any = items, barrier: threading.Barrier = barrier) -> list[int]:
+            barrier.wait()
+            return [*items.queue]
+
+        for found in [Result(ask) for _ in range(4)]:
+            assert found.get() == list(range(50))
 
 
 def test_threads_that_ask_at_once_get_the_same_attributes(frantic: None) -> None:
@@ -96,6 +157,57 @@ def test_items_put_and_got_while_a_queue_takes_its_standard_form_are_neither_los
         assert items.mutex is items.not_full._lock
         assert consumer.get() == list(range(40))
         producer.join()
+
+
+def test_callbacks_added_while_a_future_takes_its_standard_form_and_ends_are_each_run_once(
+    frantic: None,
+) -> None:
+    for _ in range(200):
+        future, ran = OXTHREADS.futures.Future(), []
+        barrier = threading.Barrier(4)
+
+        def add(future: Any = future, ran: list[Any] = ran, barrier: Any = barrier) -> None:
+            barrier.wait()
+            for number in range(20):
+                future.add_done_callback(lambda _, number=number: ran.append(number))
+
+        def take(future: Any = future, barrier: Any = barrier) -> list[object]:
+            barrier.wait()
+            return [future._condition, future._waiters]
+
+        def wait(future: Any = future, barrier: Any = barrier) -> int:
+            barrier.wait()
+            result: int = future.result(PATIENCE)
+            return result
+
+        adder, taker, waiter = Result(add), Result(take), Result(wait)
+        barrier.wait()
+        future.set_result(42)
+        adder.get()
+        assert taker.get() == [future._condition, []]
+        assert waiter.get() == 42
+        assert sorted(ran) == [*range(20)]
+
+
+def test_an_event_set_while_it_takes_its_standard_form_wakes_all_who_wait(frantic: None) -> None:
+    for _ in range(200):
+        event, barrier = OXTHREADS.threading.Event(), threading.Barrier(4)
+
+        def wait(event: Any = event, barrier: Any = barrier) -> bool:
+            barrier.wait()
+            woken: bool = event.wait(PATIENCE)
+            return woken
+
+        def take(event: Any = event, barrier: Any = barrier) -> object:
+            barrier.wait()
+            return event._cond
+
+        waits = [Result(wait) for _ in range(2)]
+        taker = Result(take)
+        barrier.wait()
+        event.set()
+        assert taker.get() is event._cond
+        assert all(each.get() for each in waits)
 
 
 def test_a_putter_that_waits_is_let_in_by_a_greater_maxsize_under_the_mutex(library: BackEnd) -> None:
@@ -139,3 +251,35 @@ def test_consumers_of_a_queue_that_is_shut_down_all_end(library: BackEnd, franti
         items.shutdown()
         for consumer in consumers:
             consumer.get()
+
+
+def test_callbacks_put_in_place_of_those_that_were_added_are_run_instead(library: BackEnd) -> None:
+    added: list[Any] = []
+    put: list[Any] = []
+    future = library.futures.Future()
+    future.add_done_callback(added.append)
+    future._done_callbacks = [put.append]
+    future.add_done_callback(put.append)
+    future.set_result(1)
+    assert (added, put) == ([], [future, future])
+
+
+def test_a_condition_put_in_an_events_place_is_the_one_it_uses(library: BackEnd) -> None:
+    event, condition = library.threading.Event(), threading.Condition()
+    event._cond = condition
+    with condition:
+        setter = Result(event.set)
+        until_asleep(setter.thread)
+        assert not event.is_set()
+    setter.get()
+    assert event.is_set()
+
+
+def test_an_attribute_that_was_deleted_is_gone(library: BackEnd) -> None:
+    for thing, name in [(library.threading.Event(), "_cond"), (library.futures.Future(), "_waiters")]:
+        delattr(thing, name)
+        words = f"'{type(thing).__name__}' object has no attribute '{name}'"
+        assert refusal(getattr, thing, name) == (AttributeError, words)
+        assert refusal(delattr, thing, name)[0] is AttributeError
+        thing.other = 1
+        assert thing.other == 1

@@ -10,9 +10,6 @@ objects whose internals nobody touches stay fast.
 
 from __future__ import annotations
 
-import _thread
-import os
-
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +22,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["StandardAttribute"]
-
-# One object at a time, and rarely. Re-entrant, for a signal handler may come back here.
-_taking_form = _thread.RLock()
-# Held over a fork, so that no thread that the child does not have holds it there.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_taking_form.acquire,
-        after_in_parent=_taking_form.release,
-        after_in_child=_taking_form.release,
-    )
 
 
 class StandardAttribute:
@@ -49,7 +36,11 @@ class StandardAttribute:
     def __get__(self, instance: HasStandardForm | None, owner: type) -> Any:
         if instance is None:
             raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
-        with _taking_form:
-            if self._name not in vars(instance):
-                instance._take_standard_form()
-        return vars(instance)[self._name]
+        # Several threads may come here at once: the first gives the object its form, and the others
+        # find that it has it.
+        instance._take_standard_form()
+        try:
+            return vars(instance)[self._name]
+        except KeyError:  # somebody has deleted it since
+            message = f"{type(instance).__name__!r} object has no attribute {self._name!r}"
+            raise AttributeError(message, name=self._name, obj=instance) from None

@@ -1,4 +1,4 @@
-"""What the start-up files in site-packages call while an interpreter starts.
+"""What the start-up file in site-packages calls while an interpreter starts.
 
 ``OXTHREADS=0`` in the environment switches the patch off for one run and ``OXTHREADS=1`` on;
 otherwise it is on if ``oxthreads enable`` left its marker in this environment. Nothing here may
@@ -11,29 +11,27 @@ interpreter of an environment pays for.
 from __future__ import annotations
 
 import os
-import sys
 
 __all__ = ["MARKER", "VARIABLE", "main"]
 
 #: The environment variable: "0" is off, "1" is on, anything else leaves it to the marker.
 VARIABLE = "OXTHREADS"
 
-#: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up files
+#: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up file
 #: and not in the package: the package of an editable install is shared by several environments,
 #: and pip, which does not know the file, would leave a half-removed package behind for its sake.
 #: Here it survives an upgrade, and costs one look at one file.
 MARKER = "oxthreads_startup.enabled"
 
 
-def main(site_packages: str | None = None) -> None:
+def main(site_packages: str) -> None:
     """Install the patch if it is switched on.
 
-    *site_packages* is where to look for the marker; by default, anywhere on ``sys.path``, since a
-    ``.start`` file (PEP 829) cannot tell where it lies. Raises no exception.
+    *site_packages* is where to look for the marker. Raises no exception.
     """
     try:
         choice = os.environ.get(VARIABLE)
-        if choice != "1" and (choice == "0" or not _is_enabled(site_packages)):
+        if choice != "1" and (choice == "0" or not os.path.exists(os.path.join(site_packages, MARKER))):
             return
         from oxthreads import patch  # noqa: PLC0415 - only an enabled interpreter pays for it
 
@@ -42,8 +40,3 @@ def main(site_packages: str | None = None) -> None:
         patch.install(quiet=choice != "1" or patch.is_supported())
     except Exception:
         pass
-
-
-def _is_enabled(site_packages: str | None) -> bool:
-    directories = sys.path if site_packages is None else (site_packages,)
-    return any(os.path.exists(os.path.join(directory, MARKER)) for directory in directories)

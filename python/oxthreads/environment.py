@@ -1,9 +1,12 @@
 """Switches oxthreads on and off for the environment that it is installed in, and tells which it is.
 
-The wheel brings two start-up files for site-packages: ``oxthreads_startup.pth``, and for Python
-3.15 and later ``oxthreads_startup.start`` (PEP 829). Both look for a marker, a file beside them,
-and do nothing without it. :func:`enable` writes the marker, :func:`disable` removes it. The
-environment variable ``OXTHREADS`` (0 or 1) overrides it for one run.
+The wheel brings a start-up file for site-packages, ``oxthreads_startup.pth``. It looks for a marker,
+a file beside it, and does nothing without it. :func:`enable` writes the marker, :func:`disable`
+removes it. The environment variable ``OXTHREADS`` (0 or 1) overrides it for one run.
+
+There is no ``.start`` file (PEP 829), which Python knows since 3.15 and will need from 3.18 on: each
+interpreter of the environment would import oxthreads to hear that it is off, and would print an
+error once the package is gone.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ __all__ = ["EnvironmentStatus", "describe", "disable", "enable", "is_as_asked", 
 # Not `oxthreads.pth`: an editable install keeps its path there. In the order of names, which is the
 # order in which Python reads them, this one comes after it.
 START_UP_FILE = "oxthreads_startup.pth"
-START_FILE = "oxthreads_startup.start"
 
 # As little as will tell that it is off, since every interpreter compiles it; and nothing that could
 # fail: a file that `enable` wrote may outlive the package. `sitedir` is a variable of site.py, where
@@ -88,9 +90,7 @@ def enable() -> str:
         return f"already enabled in {directory}"
     written = _written_by_enable(marker)
     if not start_up_file.exists():
-        # A package that was not installed, only put on the path, brings none. A .start file, which
-        # Python will need from 3.18 on, is not written too: once the package is gone from the path,
-        # each interpreter would print an error for it.
+        # A package that was not installed, only put on the path, brings none.
         start_up_file.write_text(START_UP_LINE, encoding="utf-8")
         written = [START_UP_FILE]
     comment = "# `oxthreads enable` wrote this file and those named here; `oxthreads disable` removes them."

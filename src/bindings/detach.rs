@@ -101,9 +101,3 @@ pub(crate) fn insist<O: Operation>(
         }
     }
 }
-
-/// Lets other threads have the interpreter, if one has asked for it: for loops that may go long
-/// without executing bytecode.
-pub(crate) fn pass(py: Python<'_>) {
-    py.detach(|| ());
-}

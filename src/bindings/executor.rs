@@ -90,29 +90,33 @@ pub(crate) struct WorkQueue {
     pool: Arc<Pool<Job>>,
 }
 
-/// So many calls may run before other threads are let in, should the calls execute no bytecode.
-const CALLS_BETWEEN_PASSES: u32 = 32;
+/// So many calls may run before bytecode is due, should the calls themselves execute none.
+const CALLS_AT_ONCE: u32 = 32;
 
 #[pymethods]
 impl WorkQueue {
-    /// Run pending calls, in this thread, until there are none and the queue is closed.
-    fn work(&self, py: Python<'_>) -> PyResult<()> {
-        for count in 1_u32.. {
+    /// Wait for pending calls and run some, in this thread: False if there are none and the queue
+    /// is closed.
+    ///
+    /// It returns for the caller to execute bytecode, which calls of C functions do not: only
+    /// between bytecodes does an interpreter let other threads in, collect garbage and, where
+    /// there is no GIL, free what this thread has made and another has let go of.
+    fn work(&self, py: Python<'_>) -> PyResult<bool> {
+        for count in 0..CALLS_AT_ONCE {
             let job = match self.pool.try_take() {
                 Some(job) => job,
+                // Before it sleeps, too.
+                None if count > 0 => break,
                 None => match detach::wait(py, &mut self.pool.take(), Deadline::NEVER)? {
                     Some(Some(job)) => job,
-                    _ => break,
+                    _ => return Ok(false),
                 },
             };
             if let Err(error) = job.run(py) {
                 report(py, error)?;
             }
-            if count.is_multiple_of(CALLS_BETWEEN_PASSES) {
-                detach::pass(py);
-            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Take a worker's place; False if it is not wanted any more, and is to end.
@@ -230,11 +234,9 @@ impl ThreadPoolExecutor {
         match slf.get().pool.submit(job) {
             Ok(Staffing::Enough) => Ok(future),
             Ok(Staffing::Start) => {
-                if let Err(error) = user_code::call_method(slf, "_adjust_thread_count", (), None) {
-                    slf.get().pool.give_up_start();
-                    return Err(error);
-                }
-                Ok(future)
+                let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
+                slf.get().pool.end_start(started.is_ok());
+                started.and(Ok(future))
             }
             Err((SubmitError::Closed, _)) => {
                 user_code::call_method(slf, "_refuse_submission", (), None)
@@ -257,9 +259,9 @@ impl ThreadPoolExecutor {
         }
     }
 
-    /// Wait until no worker has a place: all have ended, and none is about to be started.
-    fn _wait_for_workers(&self, py: Python<'_>) -> PyResult<()> {
-        detach::wait(py, &mut self.pool.wait_for_workers(), Deadline::NEVER)?;
+    /// Wait until no worker is being started.
+    fn _wait_for_starts(&self, py: Python<'_>) -> PyResult<()> {
+        detach::wait(py, &mut self.pool.wait_for_starts(), Deadline::NEVER)?;
         Ok(())
     }
 

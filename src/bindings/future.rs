@@ -120,15 +120,29 @@ impl Future {
         match slf.get().inner.finish(outcome) {
             Ok(callbacks) if callbacks.is_empty() => Ok(()),
             Ok(callbacks) => Self::run_callbacks(slf, callbacks),
-            Err((Refused::State(state), _)) => {
+            Err((refused, outcome)) => Self::finish_refused(slf, refused, outcome),
+        }
+    }
+
+    /// Apart, as all that is rare, so that a callback which ends another future takes little of the
+    /// stack: there may be thousands in a row.
+    #[cold]
+    #[inline(never)]
+    fn finish_refused(
+        slf: &Bound<'_, Self>,
+        refused: Refused,
+        outcome: Outcome<Py<PyAny>>,
+    ) -> PyResult<()> {
+        match (refused, outcome) {
+            (Refused::State(state), _) => {
                 let state = name(state);
                 let words = format!("{state}: {}", slf.repr()?);
                 Err(errors::invalid_state(slf.py(), words))
             }
-            Err((Refused::Retired, Outcome::Value(value))) => {
+            (Refused::Retired, Outcome::Value(value)) => {
                 standard_form::call(slf, "set_result", (value,), None).map(drop)
             }
-            Err((Refused::Retired, Outcome::Error(error))) => {
+            (Refused::Retired, Outcome::Error(error)) => {
                 standard_form::call(slf, "set_exception", (error,), None).map(drop)
             }
         }
@@ -141,11 +155,17 @@ impl Future {
     }
 
     fn run_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        let arguments = PyTuple::new(slf.py(), [slf])?;
+        match user_code::call(callback, &arguments, None) {
+            Ok(_) => Ok(()),
+            Err(error) => Self::log_callback_error(slf, error),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn log_callback_error(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
         let py = slf.py();
-        let arguments = PyTuple::new(py, [slf])?;
-        let Err(error) = user_code::call(callback, &arguments, None) else {
-            return Ok(());
-        };
         if !error.is_instance_of::<PyException>(py) {
             return Err(error);
         }
@@ -318,6 +338,18 @@ impl Future {
         standard_form::take(slf.as_any(), attributes, None, retire)
     }
 
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        Self::set_attribute(slf, name, Some(value))
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        Self::set_attribute(slf, name, None)
+    }
+
     #[getter(_state)]
     fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         match self.inner.with(|record| record.state) {
@@ -441,6 +473,18 @@ impl Future {
 }
 
 impl Future {
+    fn set_attribute(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let takes_form = matches!(
+            name.to_str(),
+            Ok("_condition" | "_waiters" | "_done_callbacks")
+        ) && slf.get().inner.with_native(|_| ()).is_ok();
+        standard_form::set_attribute(slf.as_any(), name, value, takes_form)
+    }
+
     /// Writing to the standard internals is for the standard form only: there, whoever writes
     /// holds the condition.
     fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -1,7 +1,10 @@
 //! How an object takes its standard form, and how calls reach the standard class.
 
+use std::ptr;
+
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySuper, PyTuple};
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{PyDict, PyString, PySuper, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
 use super::threading::Lock;
@@ -45,8 +48,9 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
 /// `None` the object has that form already, and nothing happens.
 ///
 /// All of it is one step for everybody else. With the GIL, because no Python code runs in here: not
-/// even a collection, whose finalizers might come to the same object. Without, because `mutex`, or
-/// a lock of the caller's, is held meanwhile, which the standard methods take first.
+/// even a collection, since nothing is made that the collector counts. Without, because the
+/// dictionary is locked meanwhile: whoever finds the primitive retired, and an attribute missing,
+/// comes here too, and waits for what is being done. `mutex` is held as well.
 ///
 /// # Errors
 /// If the instance has no dictionary, as of a subclass that is none of ours.
@@ -60,14 +64,23 @@ where
     I: IntoIterator<Item = Py<PyAny>>,
 {
     let dictionary = object.getattr("__dict__")?.cast_into::<PyDict>()?;
-    let _no_collection = NoCollection::new(object.py());
+    // Whatever is replaced is dropped at the end.
+    let _former = dictionary.copy()?;
     // Nobody else has the mutex: it is new.
     let held = mutex.filter(|mutex| mutex.primitive().try_acquire());
-    let taken = retire().map_or(Ok(()), |(container, items)| {
-        dictionary.update(attributes.as_mapping())?;
-        items
-            .into_iter()
-            .try_for_each(|item| container.call_method1("append", (item,)).map(drop))
+    let taken = with_critical_section(&dictionary, || {
+        let Some((container, items)) = retire() else {
+            return Ok(());
+        };
+        // Filled first, for a reader who does not ask for the mutex.
+        for item in items {
+            container.call_method1("append", (item,))?;
+        }
+        // Not `update`, which locks both dictionaries anew, and lets go of this one for that.
+        for (name, value) in attributes {
+            dictionary.set_item(name, value)?;
+        }
+        Ok(())
     });
     if let Some(mutex) = held {
         let _ = mutex.primitive().release();
@@ -75,24 +88,26 @@ where
     taken
 }
 
-/// While it lives, the collector of garbage does not start by itself.
-struct NoCollection {
-    was_enabled: bool,
-}
-
-impl NoCollection {
-    fn new(_attached: Python<'_>) -> Self {
-        // SAFETY: attached, as the argument shows; it returns whether collection was enabled.
-        let was_enabled = unsafe { ffi::PyGC_Disable() } != 0;
-        Self { was_enabled }
+/// `object.name = value`, or without a value `del object.name`. Where `takes_form`, the name is that
+/// of a `StandardAttribute` and the object has not got its standard form: it takes it first. A value
+/// in the dictionary of an object that runs natively would have no effect.
+///
+/// # Errors
+/// What either raises.
+pub(crate) fn set_attribute(
+    object: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: Option<&Bound<'_, PyAny>>,
+    takes_form: bool,
+) -> PyResult<()> {
+    if takes_form {
+        user_code::call_method(object, "_take_standard_form", (), None)?;
     }
-}
-
-impl Drop for NoCollection {
-    fn drop(&mut self) {
-        if self.was_enabled {
-            // SAFETY: attached, as when this was made: it does not outlive the call it serves.
-            unsafe { ffi::PyGC_Enable() };
-        }
+    let value = value.map_or(ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: attached, as the lifetimes show; all are live objects, the name a string, and for the
+    // value null means to delete.
+    match unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(object.py())),
     }
 }

@@ -35,6 +35,32 @@ impl Drop for SleepOnUnwind {
     }
 }
 
+/// Counts the frames below on the C stack as long as it lives.
+///
+/// A chain of calls may lead from here through C code only back to here (a done callback may be the
+/// `set_result` of another future): ours are large frames, of which C Python's own count allows too
+/// many for a stack of 8 MiB.
+struct Recursion<'py>(Python<'py>);
+
+impl<'py> Recursion<'py> {
+    /// # Errors
+    /// RecursionError.
+    fn enter(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: attached, as `py` shows; the words are a C string.
+        match unsafe { ffi::Py_EnterRecursiveCall(c" while calling a Python object".as_ptr()) } {
+            0 => Ok(Self(py)),
+            _ => Err(PyErr::fetch(py)),
+        }
+    }
+}
+
+impl Drop for Recursion<'_> {
+    fn drop(&mut self) {
+        // SAFETY: attached, as the lifetime shows; it was entered, in this thread.
+        unsafe { ffi::Py_LeaveRecursiveCall() };
+    }
+}
+
 /// `callable(*arguments, **keywords)`.
 ///
 /// # Errors
@@ -51,6 +77,7 @@ pub(crate) fn call<'py>(
         std::mem::transmute::<Call, UnwindingCall>(black_box(ffi::PyObject_Call as Call))
     };
     let keywords = keywords.map_or(ptr::null_mut(), Bound::as_ptr);
+    let _recursion = Recursion::enter(callable.py())?;
     let guard = SleepOnUnwind;
     // SAFETY: attached, as the arguments' lifetime shows; all are live objects of the types that
     // PyObject_Call asks for, and `keywords` may be null.

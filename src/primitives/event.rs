@@ -1,7 +1,7 @@
 //! A flag that threads wait for.
 
 use super::Retired;
-use super::sync::{Arc, Flagged, Ordering};
+use super::sync::{Arc, Flagged, FlaggedGuard, Ordering};
 use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
 const SET: u8 = 1;
@@ -38,9 +38,46 @@ impl Event {
     }
 
     /// Sets the flag and completes every wait that had begun.
+    ///
+    /// # Errors
+    /// [`Retired`], and nothing is changed: those who wait elsewhere have to hear of it too.
     #[inline]
-    pub fn set(&self) {
-        let mut waiters = self.waiters.lock();
+    pub fn set(&self) -> Result<(), Retired> {
+        let waiters = self.waiters.lock();
+        if self.is_retired() {
+            return Err(Retired);
+        }
+        self.set_flag(waiters);
+        Ok(())
+    }
+
+    /// Clears the flag. Waits that were completed stay so.
+    ///
+    /// # Errors
+    /// [`Retired`], and nothing is changed.
+    #[inline]
+    pub fn clear(&self) -> Result<(), Retired> {
+        // Under the leaf lock, so that it falls wholly before or after a `set`.
+        let _waiters = self.waiters.lock();
+        if self.is_retired() {
+            return Err(Retired);
+        }
+        self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        Ok(())
+    }
+
+    /// Sets or clears the flag, retired or not: for the implementation that has taken over.
+    pub fn overwrite(&self, set: bool) {
+        let waiters = self.waiters.lock();
+        if set {
+            self.set_flag(waiters);
+        } else {
+            self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn set_flag(&self, mut waiters: FlaggedGuard<'_, Waiters>) {
         self.waiters.flags().fetch_or(SET, Ordering::Release);
         waiters.sets = waiters.sets.wrapping_add(1);
         if waiters.list.is_empty() {
@@ -52,20 +89,12 @@ impl Event {
         wakes.wake();
     }
 
-    /// Clears the flag. Waits that were completed stay so.
-    #[inline]
-    pub fn clear(&self) {
-        // Under the leaf lock, so that it falls wholly before or after a `set`.
+    /// Gives up waiting here: later operations end as [`Retired`]. The flag remains, and
+    /// overwriting it still completes the waits that had begun: a `set` that is cleared at once
+    /// would be lost on them if they moved elsewhere. `false` if that was done before.
+    pub fn retire(&self) -> bool {
         let _waiters = self.waiters.lock();
-        self.waiters.flags().fetch_and(!SET, Ordering::Release);
-    }
-
-    /// Gives up waiting here: later waits end as [`Retired`]. The flag remains, and setting it
-    /// still completes the waits that had begun: a `set` that is cleared at once would be lost on
-    /// them if they moved elsewhere.
-    pub fn retire(&self) {
-        let _waiters = self.waiters.lock();
-        self.waiters.flags().fetch_or(RETIRED, Ordering::Release);
+        self.waiters.flags().fetch_or(RETIRED, Ordering::Release) & RETIRED == 0
     }
 
     /// Whether [`Event::retire`] was called.

@@ -36,11 +36,13 @@ struct State<J> {
     jobs: (Sender<J>, Receiver<J>),
     /// Workers that have found nothing to do.
     idle: WaiterList,
-    /// Those who wait for the last worker to leave.
-    leavers: WaiterList,
+    /// Those who wait until no worker is being started.
+    awaiting_starts: WaiterList,
     /// Places of workers that run.
     running: usize,
-    /// Places of workers that are about to be started.
+    /// Places of workers that have not arrived yet.
+    expected: usize,
+    /// Calls of `submit` that have to start a worker, and have not said what came of it.
     starting: usize,
     capacity: usize,
     closed: bool,
@@ -56,8 +58,9 @@ impl<J> Pool<J> {
             state: Mutex::new(State {
                 jobs: unbounded(),
                 idle: WaiterList::new(),
-                leavers: WaiterList::new(),
+                awaiting_starts: WaiterList::new(),
                 running: 0,
+                expected: 0,
                 starting: 0,
                 capacity,
                 closed: false,
@@ -96,7 +99,8 @@ impl<J> Pool<J> {
         let mut staffing = Staffing::Enough;
         if let Some((worker, ())) = state.idle.pop() {
             wakes.push(worker);
-        } else if state.running + state.starting < state.capacity {
+        } else if state.running + state.expected < state.capacity {
+            state.expected += 1;
             state.starting += 1;
             staffing = Staffing::Start;
         }
@@ -122,38 +126,39 @@ impl<J> Pool<J> {
     /// A worker takes its place. `false`: it was given up meanwhile, so the worker is to end.
     pub fn arrive(&self) -> bool {
         let mut state = self.state();
-        let expected = state.starting > 0;
+        let expected = state.expected > 0;
         if expected {
-            state.starting -= 1;
+            state.expected -= 1;
             state.running += 1;
         }
         expected
     }
 
-    /// Gives up the place of a worker that was to be started, as far as anybody knows in vain.
-    pub fn give_up_start(&self) {
-        self.free_place(|state| state.starting = state.starting.saturating_sub(1));
-    }
-
     /// A worker that has arrived ends.
     pub fn leave(&self) {
-        self.free_place(|state| state.running = state.running.saturating_sub(1));
+        let mut state = self.state();
+        state.running = state.running.saturating_sub(1);
     }
 
-    fn free_place(&self, free: impl FnOnce(&mut State<J>)) {
+    /// What came of [`Staffing::Start`]: unless the worker was started, as far as anybody knows,
+    /// its place is given up.
+    pub fn end_start(&self, started: bool) {
         let mut wakes = Wakes::new();
         let mut state = self.state();
-        free(&mut state);
-        if state.is_unstaffed() {
-            state.leavers.drain(&mut wakes);
+        state.starting = state.starting.saturating_sub(1);
+        if !started {
+            state.expected = state.expected.saturating_sub(1);
+        }
+        if state.starting == 0 {
+            state.awaiting_starts.drain(&mut wakes);
         }
         drop(state);
         wakes.wake();
     }
 
-    /// The wait until no worker has a place.
-    pub fn wait_for_workers(&self) -> WaitForWorkers<'_, J> {
-        WaitForWorkers {
+    /// The wait until no worker is being started.
+    pub fn wait_for_starts(&self) -> WaitForStarts<'_, J> {
+        WaitForStarts {
             pool: self,
             ticket: Ticket::next(),
         }
@@ -204,16 +209,13 @@ impl<J> Pool<J> {
 }
 
 impl<J> State<J> {
-    fn is_unstaffed(&self) -> bool {
-        self.running + self.starting == 0
-    }
-
     fn begin_anew(&mut self) {
         self.generation = generation();
         self.running = 0;
+        self.expected = 0;
         self.starting = 0;
         self.idle = WaiterList::new();
-        self.leavers = WaiterList::new();
+        self.awaiting_starts = WaiterList::new();
         // The parent runs these jobs. Dropping them here would run destructors under the leaf
         // lock, and in a process that never had them.
         std::mem::forget(std::mem::replace(&mut self.jobs, unbounded()));
@@ -249,26 +251,26 @@ impl<J> Operation for Take<'_, J> {
     }
 }
 
-/// A wait until no worker has a place.
-pub struct WaitForWorkers<'a, J> {
+/// A wait until no worker is being started.
+pub struct WaitForStarts<'a, J> {
     pool: &'a Pool<J>,
     ticket: Ticket,
 }
 
-impl<J> Operation for WaitForWorkers<'_, J> {
+impl<J> Operation for WaitForStarts<'_, J> {
     type Output = ();
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
         let mut state = self.pool.state();
-        if state.is_unstaffed() {
+        if state.starting == 0 {
             return Some(());
         }
-        state.leavers.join(self.ticket, waiter, ());
+        state.awaiting_starts.join(self.ticket, waiter, ());
         None
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<()> {
-        match self.pool.state().leavers.leave(self.ticket) {
+        match self.pool.state().awaiting_starts.leave(self.ticket) {
             Some(()) => None,
             None => Some(()),
         }

@@ -8,8 +8,9 @@ mod platform {
     pub use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
     use parking_lot::RawMutex;
-    use parking_lot::lock_api::RawMutex as _;
+    use parking_lot::lock_api::{GuardNoSend, RawMutex as _};
     use std::cell::UnsafeCell;
+    use std::marker::PhantomData;
     use std::ops::{Deref, DerefMut};
 
     /// A leaf-locked value with eight flag bits beside it.
@@ -48,13 +49,50 @@ mod platform {
         #[inline]
         pub fn lock(&self) -> FlaggedGuard<'_, T> {
             self.raw.lock();
-            FlaggedGuard { owner: self }
+            FlaggedGuard {
+                owner: self,
+                access: PhantomData,
+            }
         }
     }
 
     /// Exclusive access to the value of a [`Flagged`].
+    ///
+    /// As with `parking_lot::MutexGuard`, another thread may look through it if it may look at `T`:
+    ///
+    /// ```
+    /// # use _oxthreads::primitives::sync::Flagged;
+    /// let flagged = Flagged::new(1);
+    /// let guard = flagged.lock();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(*guard, 1));
+    /// });
+    /// ```
+    ///
+    /// not if it may not (nothing else is wrong with this program: see the one above):
+    ///
+    /// ```compile_fail,E0277
+    /// # use _oxthreads::primitives::sync::Flagged;
+    /// let flagged = Flagged::new(std::cell::Cell::new(1));
+    /// let guard = flagged.lock();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(guard.get(), 1));
+    /// });
+    /// ```
+    ///
+    /// and the guard itself stays in the thread that has locked:
+    ///
+    /// ```compile_fail,E0277
+    /// # use _oxthreads::primitives::sync::Flagged;
+    /// let flagged = Flagged::new(1);
+    /// let guard = flagged.lock();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(move || assert_eq!(*guard, 1));
+    /// });
+    /// ```
     pub struct FlaggedGuard<'a, T> {
         owner: &'a Flagged<T>,
+        access: PhantomData<(&'a mut T, GuardNoSend)>,
     }
 
     impl<T> Deref for FlaggedGuard<'_, T> {
@@ -89,6 +127,9 @@ mod platform {
 mod platform {
     pub use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     pub use loom::sync::{Arc, Condvar, MutexGuard};
+
+    /// Exclusive access to the value of a [`Flagged`].
+    pub type FlaggedGuard<'a, T> = MutexGuard<'a, T>;
 
     /// loom's mutex with parking_lot's signature: a poisoned lock is a failed model.
     pub struct Mutex<T>(loom::sync::Mutex<T>);

@@ -68,7 +68,7 @@ fn the_parents_waiters_are_gone_in_the_child() {
             let got = empty.try_get() == Ok(7);
             let first = full.try_get() == Ok(1);
             let nothing = full.try_get() == Err(GetError::Empty);
-            event.set();
+            event.set().unwrap();
             // And a thread of the child is woken.
             let parked = AtomicUsize::new(0);
             let woken = thread::scope(|scope| {
@@ -81,7 +81,7 @@ fn the_parents_waiters_are_gone_in_the_child() {
         });
         // In the parent nothing has changed.
         lock.release().unwrap();
-        event.set();
+        event.set().unwrap();
         empty.try_put(1).unwrap();
         assert_eq!(full.try_get(), Ok(1));
     });

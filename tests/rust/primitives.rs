@@ -147,8 +147,8 @@ fn an_event_completes_those_who_wait_even_if_cleared_at_once() {
             scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
         }
         until_parked(&parked, 4);
-        event.set();
-        event.clear();
+        event.set().unwrap();
+        event.clear().unwrap();
     });
     assert!(!event.is_set());
     assert_eq!(block(event.wait(), soon()), Wait::TimedOut);
@@ -161,11 +161,17 @@ fn a_retired_event_serves_those_who_wait_and_sends_others_elsewhere() {
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
         until_parked(&parked, 1);
-        event.retire();
+        assert!(event.retire());
+        assert!(!event.retire());
         assert_eq!(block_for_ever(event.wait()), Err(Retired));
-        event.set();
-        event.clear();
+        assert_eq!(event.set(), Err(Retired));
+        assert!(!event.is_set());
+        event.overwrite(true);
+        assert_eq!(event.clear(), Err(Retired));
+        assert!(event.is_set());
+        event.overwrite(false);
     });
+    assert!(!event.is_set());
 }
 
 #[test]
@@ -174,8 +180,8 @@ fn an_interrupted_wait_learns_of_a_set_that_was_cleared_meanwhile() {
     let mut waiting = event.wait();
     let interrupted = wait(&mut waiting, Deadline::NEVER, |_, _| Parked::Interrupted);
     assert_eq!(interrupted, Wait::Interrupted);
-    event.set();
-    event.clear();
+    event.set().unwrap();
+    event.clear().unwrap();
     assert_eq!(
         wait(&mut waiting, soon(), Waiter::park),
         Wait::Ready(Ok(()))
@@ -426,7 +432,6 @@ fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
         .collect();
     spin_until(|| done.load(Ordering::SeqCst) == 6);
     pool.close();
-    block_for_ever(pool.wait_for_workers());
     assert_eq!(pool.submit(4), Err((SubmitError::Closed, 4)));
     for worker in workers {
         worker.join().unwrap();
@@ -437,8 +442,28 @@ fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
 fn a_worker_whose_start_was_given_up_is_sent_away() {
     let pool = Pool::new(1);
     assert_eq!(pool.submit(1), Ok(Staffing::Start));
-    pool.give_up_start();
+    pool.end_start(false);
     assert_eq!(pool.submit(2), Ok(Staffing::Start));
     assert!(pool.arrive());
     assert!(!pool.arrive());
+}
+
+#[test]
+fn the_wait_for_starts_ends_with_the_last_and_not_with_the_workers_arrival() {
+    let pool = Pool::new(3);
+    assert_eq!(pool.submit(1), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2), Ok(Staffing::Start));
+    assert!(pool.arrive());
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| block_counting(pool.wait_for_starts(), &parked));
+        spin_until(|| parked.load(Ordering::SeqCst) == 1);
+        pool.end_start(true);
+        assert_eq!(block(pool.wait_for_starts(), soon()), Wait::TimedOut);
+        pool.end_start(true);
+        waiter.join().unwrap();
+    });
+    // One worker has not arrived: it may have died on its way.
+    block_for_ever(pool.wait_for_starts());
+    assert!(pool.arrive());
 }

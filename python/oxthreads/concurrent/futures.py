@@ -74,12 +74,9 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
         cls._overrides_hooks = cls._invoke_callbacks is not hook  # type: ignore[attr-defined]
 
     def _take_standard_form(self) -> None:
-        condition = _StandardCondition()
         callbacks: list[Callable[[Any], object]] = []
-        attributes = {"_condition": condition, "_waiters": [], "_done_callbacks": callbacks}
-        # Whoever finds the future in its standard form has to wait for the callbacks to arrive.
-        with condition:
-            self._retire(attributes, callbacks)
+        attributes = {"_condition": _StandardCondition(), "_waiters": [], "_done_callbacks": callbacks}
+        self._retire(attributes, callbacks)
 
 
 class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor):
@@ -192,8 +189,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             return
         if _threading.current_thread() not in self._threads:
             # A worker that another thread is just starting is not among `_threads` yet.
-            self._wait_for_workers()
-        for worker in tuple(self._threads):
+            self._wait_for_starts()
+        # A list, which copies a set at once, where there is no GIL too.
+        for worker in [*self._threads]:
             worker.join()
 
 
@@ -242,7 +240,8 @@ def _work(
                 if (pool := executor()) is not None:
                     pool._initializer_failed()
                 return
-        queue.work()
+        while queue.work():
+            pass
     except BaseException:
         _base.LOGGER.critical("Exception in worker", exc_info=True)
     finally:

@@ -3,7 +3,7 @@
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::detach::Stay;
 use super::super::timeout::{self, Blocking};
@@ -61,6 +61,16 @@ impl Barrier {
     /// `getter` of the standard class.
     fn standard<'py>(slf: &Bound<'py, Self>, getter: &str) -> PyResult<Bound<'py, PyAny>> {
         pyo3::types::PySuper::new(&slf.py().get_type::<Self>(), slf.as_any())?.getattr(getter)
+    }
+
+    /// Whether to set that attribute is to reach for what only the standard form has.
+    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| {
+            matches!(
+                name,
+                "_cond" | "_action" | "_timeout" | "_parties" | "_state" | "_count"
+            )
+        }) && !slf.get().inner.is_retired()
     }
 }
 
@@ -185,6 +195,20 @@ impl Barrier {
             }
             true => Self::standard(slf, "broken"),
         }
+    }
+
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

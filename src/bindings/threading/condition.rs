@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::detach::Stay;
@@ -191,6 +191,11 @@ impl Condition {
             }
             result => result.map(drop),
         }
+    }
+
+    /// Whether to set that attribute is to reach for what only the standard form has.
+    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| matches!(name, "_waiters")) && !slf.get().inner.is_retired()
     }
 }
 
@@ -430,6 +435,20 @@ impl Condition {
             "<Condition({}, {waiting})>",
             Self::any_lock(slf)?.str()?
         ))
+    }
+
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

@@ -1,6 +1,5 @@
 //! `ConditionWaiter`
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::super::errors;
@@ -9,6 +8,9 @@ use crate::primitives::waiter::Ticket;
 
 /// A thread that waited natively when the condition took its standard form: what stands for it in
 /// `_waiters`, among the locks that the standard class puts there.
+///
+/// The collector need not know of it: whoever waits keeps the condition alive anyway, and takes this
+/// out of the list when it goes. So making one starts no collection.
 #[pyclass(frozen, name = "ConditionWaiter", module = "oxthreads._oxthreads")]
 pub(crate) struct ConditionWaiter {
     condition: Py<Condition>,
@@ -50,9 +52,5 @@ impl ConditionWaiter {
 
     fn __hash__(&self) -> u64 {
         self.ticket.number()
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.condition)
     }
 }

@@ -1,7 +1,7 @@
 //! `Event`
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
@@ -29,11 +29,12 @@ impl Event {
     fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
         let event = &slf.get().inner;
         if event.is_retired() {
-            standard_form::call(slf, "__init__", (), None)?;
+            standard_form::call(slf, "__init__", (), None).map(drop)
         } else if event.is_set() {
-            event.clear(); // initialized again
+            Self::clear(slf) // initialized again
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// Return true if and only if the internal flag is true.
@@ -43,22 +44,18 @@ impl Event {
 
     /// Set the internal flag to true, and wake every thread that waits for it.
     fn set(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().inner.is_retired() {
-            standard_form::call(slf, "set", (), None)?;
-        } else {
-            slf.get().inner.set();
+        match slf.get().inner.set() {
+            Ok(()) => Ok(()),
+            Err(Retired) => standard_form::call(slf, "set", (), None).map(drop),
         }
-        Ok(())
     }
 
     /// Reset the internal flag to false.
     fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().inner.is_retired() {
-            standard_form::call(slf, "clear", (), None)?;
-        } else {
-            slf.get().inner.clear();
+        match slf.get().inner.clear() {
+            Ok(()) => Ok(()),
+            Err(Retired) => standard_form::call(slf, "clear", (), None).map(drop),
         }
-        Ok(())
     }
 
     /// Wait until the internal flag is true; whether it became so.
@@ -93,13 +90,22 @@ impl Event {
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
         let event = &slf.get().inner;
-        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), || {
-            if event.is_retired() {
-                return None;
-            }
-            event.retire();
-            Some((attributes.as_any(), Vec::new()))
-        })
+        let retire = || event.retire().then(|| (attributes.as_any(), Vec::new()));
+        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), retire)
+    }
+
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
     }
 
     #[getter(_flag)]
@@ -109,11 +115,14 @@ impl Event {
 
     #[setter(_flag)]
     fn set_flag(&self, flag: &Bound<'_, PyAny>) -> PyResult<()> {
-        if flag.is_truthy()? {
-            self.inner.set();
-        } else {
-            self.inner.clear();
-        }
+        self.inner.overwrite(flag.is_truthy()?);
         Ok(())
+    }
+}
+
+impl Event {
+    /// Whether to set that attribute is to reach for what only the standard form has.
+    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| matches!(name, "_cond")) && !slf.get().inner.is_retired()
     }
 }

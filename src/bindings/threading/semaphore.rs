@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::timeout::{self, Blocking};
@@ -88,6 +88,11 @@ impl Semaphore {
         dictionary
             .get_item(name)?
             .ok_or_else(|| errors::no_attribute(slf, name))
+    }
+
+    /// Whether to set that attribute is to reach for what only the standard form has.
+    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| matches!(name, "_cond")) && !slf.get().inner.is_retired()
     }
 }
 
@@ -240,6 +245,20 @@ impl Semaphore {
         slf.as_any()
             .getattr("__dict__")?
             .set_item("_initial_value", value)
+    }
+
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

@@ -1,0 +1,41 @@
+"""Calls that lead to calls through C code alone, further than the stack reaches."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import python
+
+CHAIN = """
+import logging, sys, threading
+import concurrent.futures, oxthreads.concurrent.futures
+
+class Counter(logging.Handler):
+    count = 0
+    def emit(self, record):
+        self.count += record.msg == "exception calling callback for %r"
+    def handleError(self, record):
+        pass
+
+counter = Counter()
+logging.getLogger("concurrent.futures").addHandler(counter)
+
+def run():
+    futures = [sys.modules[MODULE].Future() for _ in range(20_000)]
+    for future, following in zip(futures, futures[1:]):
+        future.add_done_callback(following.set_result)
+    counter.count = 0
+    futures[0].set_result(1)
+    print(futures[300].done(), futures[-1].done(), counter.count > 0)
+
+run()
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("library_name", ["concurrent.futures", "oxthreads.concurrent.futures"])
+def test_a_chain_of_callbacks_that_is_too_long_is_cut_and_logged(library_name: str) -> None:
+    done = python(f"MODULE = {library_name!r}\n{CHAIN}", runner=False)
+    assert (done.returncode, done.stdout) == (0, "True False True\n" * 2)
