@@ -19,6 +19,9 @@ condition, plain = threading.Condition(), threading.Condition(threading.Lock())
 rlock.acquire()
 def wait(condition, timeout=None):
     with condition: condition.wait(timeout)
+def meet(timeout=None):
+    try: barrier.wait(timeout)
+    except threading.BrokenBarrierError: barrier.reset()
 def until_asleep(*threads):
     for thread in threads:
         looks = 0
@@ -35,7 +38,7 @@ def daemons(*targets):
 BLOCKED = """
 until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,
     future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000),
-    rlock.acquire, semaphore.acquire, barrier.wait, lambda: wait(condition), lambda: wait(plain),
+    rlock.acquire, semaphore.acquire, meet, lambda: wait(condition), lambda: wait(plain),
     lambda: semaphore.acquire(timeout=1000), lambda: wait(condition, 1000),
     threading.Timer(1000, int).run))
 """
@@ -102,9 +105,7 @@ def busy_rlock():
 def busy_semaphore():
     while True: semaphore.release(); semaphore.acquire(timeout=0.001)
 def busy_barrier():
-    while True:
-        try: barrier.wait(0.01)
-        except threading.BrokenBarrierError: barrier.reset()
+    while True: meet(0.01)
 daemons(busy_lock, busy_event, busy_queue, busy_future, busy_standard_form, busy_rlock,
     busy_semaphore, busy_semaphore, busy_barrier, busy_barrier)
 time.sleep(0.02)  # into the middle of it
