@@ -49,13 +49,56 @@ def wait_when_set(module: Any) -> Callable[[], None]:
     return scenario
 
 
-def with_lock(module: Any) -> Callable[[], None]:
-    lock = module.Lock()
+def with_statement(kind: str) -> Callable[[Any], Callable[[], None]]:
+    """`with` on an object of that type, which is free."""
+
+    def contender(module: Any) -> Callable[[], None]:
+        lock = getattr(module, kind)()
+
+        def scenario() -> None:
+            for _ in range(N):
+                with lock:
+                    pass
+
+        return scenario
+
+    return contender
+
+
+def notify_all_without_waiters(module: Any) -> Callable[[], None]:
+    condition = module.Condition()
 
     def scenario() -> None:
         for _ in range(N):
-            with lock:
-                pass
+            with condition:
+                condition.notify_all()
+
+    return scenario
+
+
+def set_and_clear(module: Any) -> Callable[[], None]:
+    event = module.Event()
+
+    def scenario() -> None:
+        for _ in range(N):
+            event.set()
+            event.clear()
+
+    return scenario
+
+
+def meet(module: Any) -> Callable[[], None]:
+    def scenario() -> None:
+        barrier = module.Barrier(2)
+
+        def pass_all() -> None:
+            for _ in range(N):
+                barrier.wait()
+
+        other = threading.Thread(target=pass_all)
+        other.start()
+        pass_all()
+        other.join()
 
     return scenario
 
@@ -72,7 +115,13 @@ def burst(module: Any) -> Callable[[], None]:
 
 
 SCENARIOS = [
-    ("Lock: `with`", with_lock, threading, oxthreads.threading),
+    ("Lock: `with`", with_statement("Lock"), threading, oxthreads.threading),
+    ("RLock: `with`", with_statement("RLock"), threading, oxthreads.threading),
+    ("Condition: `with`", with_statement("Condition"), threading, oxthreads.threading),
+    ("Condition: `with` + notify_all alone", notify_all_without_waiters, threading, oxthreads.threading),
+    ("Semaphore: `with`", with_statement("Semaphore"), threading, oxthreads.threading),
+    ("Event.set + clear", set_and_clear, threading, oxthreads.threading),
+    ("Barrier.wait, two threads", meet, threading, oxthreads.threading),
     ("Event.wait when set", wait_when_set, threading, oxthreads.threading),
     ("Queue.put + get", put_and_get, queue, oxthreads.queue),
     ("ThreadPoolExecutor: burst of 4,000 submit + result", burst, concurrent.futures,
