@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::super::argument::Argument;
 use super::super::detach::Stay;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -269,19 +270,27 @@ impl Condition {
         }
     }
 
-    #[pyo3(signature = (exc_type=None, exc_value=None, traceback=None),
+    #[pyo3(signature = (exc_type=Argument::Absent, exc_value=Argument::Absent,
+                        traceback=Argument::Absent),
            text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
     fn __exit__<'py>(
         slf: &Bound<'py, Self>,
-        exc_type: Option<&Bound<'py, PyAny>>,
-        exc_value: Option<&Bound<'py, PyAny>>,
-        traceback: Option<&Bound<'py, PyAny>>,
+        exc_type: Argument<'py>,
+        exc_value: Argument<'py>,
+        traceback: Argument<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         match slf.get().native() {
             Some(lock) => lock.release(slf.py()).map(|()| None),
             None => {
-                let arguments = (exc_type, exc_value, traceback);
-                user_code::call_method(&Self::any_lock(slf)?, "__exit__", arguments, None).map(Some)
+                let given = [exc_type, exc_value, traceback]
+                    .into_iter()
+                    .filter_map(|argument| match argument {
+                        Argument::Given(value) => Some(value),
+                        Argument::Absent => None,
+                    });
+                let arguments = PyTuple::new(slf.py(), given.collect::<Vec<_>>())?;
+                let exit = Self::any_lock(slf)?.getattr("__exit__")?;
+                user_code::call(&exit, &arguments, None).map(Some)
             }
         }
     }
@@ -314,25 +323,24 @@ impl Condition {
     /// n: so many of them, if there are as many.
     ///
     /// Raises RuntimeError if the lock is not locked.
-    #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
-    fn notify(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
+    fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let Some(lock) = this.native() else {
             return match n {
-                None => standard_form::call(slf, "notify", (), None).map(drop),
-                Some(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
+                Argument::Absent => standard_form::call(slf, "notify", (), None).map(drop),
+                Argument::Given(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
             };
         };
         if !lock.is_owned(py) {
             return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
         }
-        let Some(n) = n else {
+        let Argument::Given(mut left) = n else {
             this.inner.notify_one();
             return Ok(());
         };
         // As the standard class counts: whatever can be compared with 0 and lessened by 1 will do.
-        let mut left = n.clone();
         while !this.inner.is_empty() && left.gt(0)? {
             this.inner.notify_one();
             left = left.sub(1)?;

@@ -115,7 +115,13 @@ impl Semaphore {
         {
             return Ok(());
         }
-        // A number of another kind, which the standard class counts with or refuses.
+        // A number of another kind, which the standard class counts with or refuses. If it does, it
+        // is as if it had not been asked: the object may have been initialized before.
+        if value.lt(0)? {
+            return Err(PyValueError::new_err(
+                "semaphore initial value must be >= 0",
+            ));
+        }
         semaphore.retire();
         // By name, as BoundedSemaphore of the standard library does: under the patch it names this.
         static STANDARD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -167,17 +173,17 @@ impl Semaphore {
     ///
     /// Raises ValueError if n is below one, or, of a bounded semaphore, if there would be more
     /// permits than at first.
-    #[pyo3(signature = (n=None), text_signature = "($self, n=1)")]
-    fn release(slf: &Bound<'_, Self>, n: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Some(n) = n else {
+    #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
+    fn release(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
+        let Argument::Given(n) = n else {
             return Self::release_permits(slf, 1);
         };
         if n.lt(1)? {
             return Err(PyValueError::new_err("n must be one or more"));
         }
-        match plain(n) {
+        match plain(&n) {
             Some(n) => Self::release_permits(slf, n),
-            None => Self::release_standard(slf, n),
+            None => Self::release_standard(slf, &n),
         }
     }
 
@@ -231,7 +237,10 @@ impl Semaphore {
 
     #[setter(_initial_value)]
     fn set_initial_value(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(bound) = plain(value) {
+        if let Some(bound) = plain(value)
+            && bound < i64::MAX
+        // which means that there is none
+        {
             slf.get().inner.set_bound(bound);
             return Ok(());
         }
