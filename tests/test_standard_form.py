@@ -25,11 +25,13 @@ class Meddler:
 
 @pytest.fixture
 def eager_collection() -> Iterator[None]:
-    """Collections start after a few allocations."""
+    """Collections start after a few allocations, and look only at what is made from here on."""
     thresholds = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(50)
     yield
     gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def test_a_future_asked_for_its_condition_by_garbage_keeps_its_callbacks(eager_collection: None) -> None:
