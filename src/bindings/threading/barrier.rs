@@ -35,7 +35,9 @@ impl Barrier {
         let deadline = match timeout::of_clock(timeout) {
             Ok(Blocking::Until(deadline)) => deadline,
             // Only who has to wait minds a wrong one.
-            Err(error) if barrier.waiting() + 1 < barrier.parties() => return Err(error),
+            Err(error) if !barrier.is_broken() && barrier.waiting() + 1 < barrier.parties() => {
+                return Err(error);
+            }
             Ok(Blocking::No) | Err(_) => Deadline::now(),
         };
         let mut meet = barrier.wait();

@@ -280,19 +280,27 @@ impl Condition {
         }
     }
 
-    #[pyo3(signature = (exc_type=None, exc_value=None, traceback=None),
+    #[pyo3(signature = (exc_type=Argument::Absent, exc_value=Argument::Absent,
+                        traceback=Argument::Absent),
            text_signature = "($self, *args)")]
     fn __exit__<'py>(
         slf: &Bound<'py, Self>,
-        exc_type: Option<&Bound<'py, PyAny>>,
-        exc_value: Option<&Bound<'py, PyAny>>,
-        traceback: Option<&Bound<'py, PyAny>>,
+        exc_type: Argument<'py>,
+        exc_value: Argument<'py>,
+        traceback: Argument<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         match slf.get().native() {
             Some(lock) => lock.release(slf.py()).map(|()| None),
             None => {
-                let arguments = (exc_type, exc_value, traceback);
-                user_code::call_method(&Self::any_lock(slf)?, "__exit__", arguments, None).map(Some)
+                let given = [exc_type, exc_value, traceback]
+                    .into_iter()
+                    .filter_map(|argument| match argument {
+                        Argument::Given(value) => Some(value),
+                        Argument::Absent => None,
+                    });
+                let arguments = PyTuple::new(slf.py(), given.collect::<Vec<_>>())?;
+                let exit = Self::any_lock(slf)?.getattr("__exit__")?;
+                user_code::call(&exit, &arguments, None).map(Some)
             }
         }
     }

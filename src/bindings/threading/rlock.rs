@@ -1,6 +1,6 @@
 //! `RLock`
 
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -39,6 +39,12 @@ pub(crate) fn caller(_attached: Python<'_>) -> Owner {
 }
 
 impl RLock {
+    /// What makes the standard library's.
+    fn standard(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        STANDARD.import(py, "oxthreads.threading", "_StandardRLock")
+    }
+
     fn make(
         class: &Bound<'_, PyType>,
         args: &Bound<'_, PyTuple>,
@@ -48,10 +54,7 @@ impl RLock {
         // A subclass may take arguments of its own.
         if (!args.is_empty() || kwargs.is_some()) && class.is(Self::type_object(py)) {
             // Ignored, warned about or refused: the standard library knows.
-            static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            STANDARD
-                .import(py, "oxthreads.threading", "_StandardRLock")?
-                .call(args, kwargs)?;
+            Self::standard(py)?.call(args, kwargs)?;
         }
         Ok(Self {
             inner: core::RLock::new(),
@@ -188,12 +191,15 @@ impl RLock {
 
     /// Take the lock as often as it was taken before _release_save().
     fn _acquire_restore(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (count, owner) = state.extract::<(usize, Owner)>().map_err(|error| {
-            PyTypeError::new_err(format!(
-                "_acquire_restore() argument 1: {}",
-                error.value(py)
-            ))
-        })?;
+        let (count, owner) = match state.extract() {
+            Ok(state) => state,
+            Err(_) => {
+                // Refused in the words of the running version; some make do with any sequence.
+                let standard = Self::standard(py)?.call0()?;
+                standard.call_method1("_acquire_restore", (state,))?;
+                py.get_type::<PyTuple>().call1((state,))?.extract()?
+            }
+        };
         let mut acquire = self.inner.acquire(Hold { count, owner });
         detach::wait(py, &mut acquire, Deadline::NEVER).map(drop)
     }

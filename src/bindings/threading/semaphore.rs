@@ -120,7 +120,13 @@ impl Semaphore {
         {
             return Ok(());
         }
-        // A number of another kind, which the standard class counts with or refuses.
+        // A number of another kind, which the standard class counts with or refuses. If it does, it
+        // is as if it had not been asked: the object may have been initialized before.
+        if value.lt(0)? {
+            return Err(PyValueError::new_err(
+                "semaphore initial value must be >= 0",
+            ));
+        }
         semaphore.retire();
         // By name, as BoundedSemaphore of the standard library does: under the patch it names this.
         static STANDARD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -236,7 +242,10 @@ impl Semaphore {
 
     #[setter(_initial_value)]
     fn set_initial_value(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(bound) = plain(value) {
+        if let Some(bound) = plain(value)
+            && bound < i64::MAX
+        // which means that there is none
+        {
             slf.get().inner.set_bound(bound);
             return Ok(());
         }
