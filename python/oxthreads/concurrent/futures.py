@@ -17,7 +17,7 @@ from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import WorkQueue, close_executors
 from .._standard_form import StandardAttribute
-from ..threading import Thread, _StandardCondition
+from ..threading import Condition, Thread
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
 
     def _take_standard_form(self) -> None:
         callbacks: list[Callable[[Any], object]] = []
-        attributes = {"_condition": _StandardCondition(), "_waiters": [], "_done_callbacks": callbacks}
+        attributes = {"_condition": Condition(), "_waiters": [], "_done_callbacks": callbacks}
         self._retire(attributes, callbacks)
 
 
