@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
@@ -169,3 +170,23 @@ def test_ctrl_c_while_the_exit_waits_for_a_worker_ends_it_without_a_crash() -> N
     assert done.returncode in (0, 1, -signal.SIGINT), done.stderr
     assert "FATAL" not in done.stderr
     assert "panicked" not in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="no PythonFinalizationError before")
+def test_waits_that_nobody_can_end_any_more_are_refused_while_the_interpreter_ends() -> None:
+    # A module global is finalized when no other thread runs Python code any more.
+    done = python(
+        PREPARE
+        + "waits = dict(lock=lock.acquire, event=event.wait, get=items.get, put=lambda: full.put(2),\n"
+        + "    join=full.join, future=future.result, semaphore=semaphore.acquire, barrier=barrier.wait,\n"
+        + "    condition=lambda: wait(condition), plain=lambda: wait(plain))\n"
+        + "class Late:\n"
+        + "    def __del__(self, waits=waits, condition=condition, write=os.write, error=PythonFinalizationError):\n"
+        + "        for name, each in waits.items():\n"
+        + "            try: each()\n"
+        + "            except error: write(1, name.encode() + b' ')\n"
+        + "        write(1, str(condition._is_owned()).encode())\n"
+        + "sys.keep = Late()\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "lock event get put join future semaphore barrier condition plain False"

@@ -2,15 +2,32 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(Py_3_13)]
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::errors;
 use crate::primitives::deadline::{Deadline, Wait};
-use crate::primitives::waiter::{self, Operation, Parked};
+use crate::primitives::waiter::{self, Operation, Parked, Waiter};
 
 /// How long a lock that must be owned is waited for after a signal handler has raised, before
 /// another exception gives it up.
 const INSISTENCE: Duration = Duration::from_secs(1);
+
+/// Sleeps until the waiter is unparked, with the interpreter released.
+///
+/// # Errors
+/// Where nobody is left who could unpark it: while the interpreter is being finalized no other thread
+/// runs Python code, so a wait without end would be a hang. Python 3.15 ends those with a deadline
+/// too, and those of its own locks in the same way.
+fn sleep(py: Python<'_>, waiter: &Waiter, deadline: Deadline) -> PyResult<Parked> {
+    // SAFETY: attached, as `py` shows; it reads a flag of the runtime.
+    #[cfg(Py_3_13)]
+    if (cfg!(Py_3_15) || deadline == Deadline::NEVER) && unsafe { ffi::Py_IsFinalizing() } != 0 {
+        return Err(errors::finalizing(py));
+    }
+    Ok(py.detach(|| waiter.park(deadline)))
+}
 
 /// Drives `operation` to its end with the interpreter released; `None`: the deadline passed.
 ///
@@ -19,20 +36,25 @@ const INSISTENCE: Duration = Duration::from_secs(1);
 /// deadline.
 ///
 /// # Errors
-/// What a signal handler raised. The operation was not completed.
+/// What a signal handler raised; or that nobody is left who could complete it. It was not completed.
 pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
     operation: &mut O,
     deadline: Deadline,
 ) -> PyResult<Option<O::Output>> {
     loop {
+        let mut hopeless = None;
         let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
-            py.detach(|| waiter.park(deadline))
+            sleep(py, waiter, deadline).unwrap_or_else(|error| {
+                hopeless = Some(error);
+                Parked::Interrupted
+            })
         });
-        match outcome {
-            Wait::Ready(output) => return Ok(Some(output)),
-            Wait::TimedOut => return Ok(None),
-            Wait::Interrupted => py.check_signals()?,
+        match (outcome, hopeless) {
+            (Wait::Ready(output), _) => return Ok(Some(output)),
+            (Wait::TimedOut, _) => return Ok(None),
+            (Wait::Interrupted, Some(error)) => return Err(error),
+            (Wait::Interrupted, None) => py.check_signals()?,
         }
     }
 }
@@ -59,15 +81,15 @@ pub(crate) fn stay<O: Operation>(
     let mut prepare = Some(prepare);
     let mut raised = None;
     let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
-        let mut prepared = prepare.take().map_or(Ok(()), |prepare| prepare());
+        let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
-            if let Err(error) = prepared {
-                raised = Some(error);
-                return Parked::Interrupted;
-            }
-            match py.detach(|| waiter.park(deadline)) {
-                Parked::Interrupted => prepared = py.check_signals(),
-                parked => return parked,
+            match step.and_then(|()| sleep(py, waiter, deadline)) {
+                Ok(Parked::Interrupted) => step = py.check_signals(),
+                Ok(parked) => return parked,
+                Err(error) => {
+                    raised = Some(error);
+                    return Parked::Interrupted;
+                }
             }
         }
     });
@@ -94,9 +116,10 @@ pub(crate) fn insist<O: Operation>(
         let Err(error) = wait(py, &mut operation(), Deadline::NEVER) else {
             return true;
         };
+        let hopeless = errors::is_finalizing(&error, py);
         let first = *first.get_or_insert_with(Instant::now);
         *raised = Some(errors::after(py, error, raised.take()));
-        if first.elapsed() >= INSISTENCE {
+        if hopeless || first.elapsed() >= INSISTENCE {
             return false;
         }
     }

@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use super::argument::Argument;
+
 macro_rules! standard_exception {
     ($(#[$doc:meta])* $name:ident, $module:literal, $class:literal) => {
         $(#[$doc])*
@@ -83,6 +85,54 @@ pub(crate) fn raise(exception: &Bound<'_, PyAny>) -> PyErr {
     // type of an instance of BaseException.
     unsafe { ffi::PyErr_SetObject(exception.get_type().as_ptr(), exception.as_ptr()) };
     PyErr::fetch(py)
+}
+
+/// Found when the module is made, for when it is needed nothing can be imported.
+static FINALIZATION_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// Has the exceptions at hand that are raised when the interpreter ends.
+///
+/// # Errors
+/// What stands in the way of importing them.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    if py.version_info() >= (3, 13) {
+        FINALIZATION_ERROR.import(py, "builtins", "PythonFinalizationError")?;
+    }
+    Ok(())
+}
+
+/// `PythonFinalizationError`, in the words of Python 3.15.
+#[cfg(Py_3_13)]
+pub(crate) fn finalizing(py: Python<'_>) -> PyErr {
+    let words = "cannot acquire lock at interpreter finalization";
+    match FINALIZATION_ERROR.get(py) {
+        Some(class) => PyErr::from_type(class.bind(py).clone(), words),
+        None => PyRuntimeError::new_err(words), // its base
+    }
+}
+
+/// Whether that is the error.
+pub(crate) fn is_finalizing(error: &PyErr, py: Python<'_>) -> bool {
+    FINALIZATION_ERROR
+        .get(py)
+        .is_some_and(|class| error.is_instance(py, class.bind(py)))
+}
+
+/// The refusal of an `__exit__` that wants all its arguments, as that of the standard locks does
+/// since Python 3.15.
+pub(crate) fn check_exit_arguments(arguments: [&Argument<'_>; 3]) -> PyResult<()> {
+    if cfg!(Py_3_15) {
+        let given = arguments
+            .iter()
+            .filter(|each| matches!(each, Argument::Given(_)));
+        let given = given.count();
+        if given < 3 {
+            return Err(PyTypeError::new_err(format!(
+                "__exit__ expected 3 arguments, got {given}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// `later`, raised while `earlier` was on its way: that is its context.

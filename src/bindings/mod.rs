@@ -42,6 +42,7 @@ mod _oxthreads {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::errors::prepare(module.py())?;
         // Under another name than its own, which is the class's here.
         module.add(
             "allocate_lock",

@@ -104,9 +104,23 @@ impl Lock {
     fn release_contended(&self) -> Result<(), NotLocked> {
         let mut waiters = self.waiters.lock();
         let flags = self.waiters.flags();
-        // LOCKED | CONTENDED changes only under the leaf lock: no compare-and-swap is needed.
-        if flags.load(Ordering::Relaxed) & LOCKED == 0 {
-            return Err(NotLocked);
+        loop {
+            let seen = flags.load(Ordering::Relaxed);
+            if seen & LOCKED == 0 {
+                return Err(NotLocked);
+            }
+            if seen & CONTENDED != 0 {
+                // Both together change only under the leaf lock: no compare-and-swap is needed.
+                break;
+            }
+            // The waiter has gone meanwhile. Another thread may release at the same moment, if only
+            // by mistake, and a third one own the lock by the time this one would free it.
+            if flags
+                .compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(());
+            }
         }
         let next = waiters.pop();
         let contended = if waiters.is_empty() { 0 } else { CONTENDED };

@@ -290,7 +290,10 @@ impl Condition {
         traceback: Argument<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         match slf.get().native() {
-            Some(lock) => lock.release(slf.py()).map(|()| None),
+            Some(lock) => {
+                errors::check_exit_arguments([&exc_type, &exc_value, &traceback])?;
+                lock.release(slf.py()).map(|()| None)
+            }
             None => {
                 let given = [exc_type, exc_value, traceback]
                     .into_iter()

@@ -154,16 +154,17 @@ impl RLock {
         self.acquire_with(py, Blocking::Until(Deadline::NEVER))
     }
 
-    #[pyo3(signature = (_exc_type=Argument::Absent, _exc_value=Argument::Absent,
-                        _traceback=Argument::Absent),
+    #[pyo3(signature = (exc_type=Argument::Absent, exc_value=Argument::Absent,
+                        traceback=Argument::Absent),
            text_signature = "($self, exc_type=None, exc_value=None, traceback=None)")]
     fn __exit__(
         &self,
         py: Python<'_>,
-        _exc_type: Argument<'_>,
-        _exc_value: Argument<'_>,
-        _traceback: Argument<'_>,
+        exc_type: Argument<'_>,
+        exc_value: Argument<'_>,
+        traceback: Argument<'_>,
     ) -> PyResult<()> {
+        errors::check_exit_arguments([&exc_type, &exc_value, &traceback])?;
         self.release_held(py)
     }
 
