@@ -35,7 +35,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::future::Future;
     #[pymodule_export]
-    use super::queue::Queue;
+    use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]
     use super::threading::{Event, Lock};
 
