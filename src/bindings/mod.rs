@@ -40,8 +40,9 @@ mod _oxthreads {
     use super::threading::{Event, Lock};
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::primitives::waiter::follow_forks();
+        super::queue::install(module.py())?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What is in a queue, and how a priority queue compares it.
 
 use std::cmp::Ordering;
+use std::mem::ManuallyDrop;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -12,17 +13,30 @@ use super::user_code;
 use crate::primitives::queue::{self as core, ComparisonError};
 
 /// Any object.
-pub(crate) struct Item(Py<PyAny>);
+///
+/// Its reference is counted down at once, where `Py` would first ask whether it may.
+pub(crate) struct Item(ManuallyDrop<Py<PyAny>>);
+
+impl Drop for Item {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it after this.
+        let object = unsafe { ManuallyDrop::take(&mut self.0) };
+        drop(object.into_bound(self.attached()));
+    }
+}
 
 impl Item {
     #[inline]
     pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
-        Self(object.unbind())
+        Self(ManuallyDrop::new(object.unbind()))
     }
 
     #[inline]
     pub(super) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        self.0.into_bound(py)
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, nor used after this.
+        unsafe { ManuallyDrop::take(&mut this.0) }.into_bound(py)
     }
 
     #[inline]
@@ -33,9 +47,9 @@ impl Item {
     /// The interpreter, which whoever handles an item is attached to.
     #[inline]
     fn attached(&self) -> Python<'_> {
-        // SAFETY: the primitives ask about items only inside an operation, and the methods of the
-        // Python classes, attached as all methods are, are the only ones to begin one; while
-        // `detach::wait` lets go of the interpreter it runs nothing but the parker.
+        // SAFETY: the primitives handle items only inside an operation, and the methods of the
+        // Python classes, attached as all methods are, are the only ones to begin one, or to drop
+        // a queue; while `detach::wait` lets go of the interpreter it runs nothing but the parker.
         unsafe { Python::assume_attached() }
     }
 }
@@ -54,7 +68,7 @@ impl core::Item for Item {
         static LESS_THAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = self.attached();
         let less_than = LESS_THAN.import(py, "operator", "lt")?;
-        let pair = PyTuple::new(py, [&self.0, &other.0])?;
+        let pair = PyTuple::new(py, [&*self.0, &*other.0])?;
         let less = user_code::call(less_than, &pair, None)?;
         if less.is_exact_instance_of::<PyBool>() {
             return less.is_truthy();
@@ -65,12 +79,12 @@ impl core::Item for Item {
 
     #[inline]
     fn is_same(&self, other: &Self) -> bool {
-        self.0.is(&other.0)
+        self.0.is(&*other.0)
     }
 
     #[inline]
     fn share(&self) -> Self {
-        Self(self.0.clone_ref(self.attached()))
+        Self(ManuallyDrop::new(self.0.clone_ref(self.attached())))
     }
 }
 

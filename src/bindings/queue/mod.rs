@@ -1,5 +1,6 @@
 //! `Queue`, and with it `LifoQueue` and `PriorityQueue`, which differ in the order of their items.
 //!
+//! * `at_once`: `put` and `get` where there is nothing to wait for.
 //! * `item`: what is in a queue, and how it is compared.
 //! * `batches`: `get_many`, `put_many` and the `for` loop.
 //! * `simple`: `SimpleQueue`.
@@ -20,6 +21,7 @@ use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
 use crate::primitives::sync::Mutex;
 
+mod at_once;
 mod batches;
 mod item;
 mod simple;
@@ -27,6 +29,7 @@ mod simple;
 pub(crate) use batches::QueueIterator;
 pub(crate) use simple::SimpleQueue;
 
+use at_once::AtOnce;
 use batches::{Putting, Refused};
 use item::{Item, comparison_failed};
 
@@ -155,6 +158,23 @@ impl Queue {
             GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
         }
     }
+}
+
+impl AtOnce for Queue {
+    fn primitive(&self) -> &core::Queue<Item> {
+        &self.inner
+    }
+
+    fn whole() -> &'static PyOnceLock<[Py<PyAny>; 2]> {
+        static WHOLE: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+        &WHOLE
+    }
+}
+
+/// To be called once, when the module is made.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    at_once::install::<Queue>(py)?;
+    at_once::install::<SimpleQueue>(py)
 }
 
 /// `None`: a timeout of zero.

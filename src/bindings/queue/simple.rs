@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
+use super::at_once::AtOnce;
 use super::batches::{self, Putting, QueueIterator, Refused};
 use super::item::{Item, comparison_failed};
 use super::{basic_size, detach, errors};
@@ -52,6 +53,17 @@ impl SimpleQueue {
             None => Err(errors::empty(py)),
             Some(Err(error)) => Err(get_refused(py, error)),
         }
+    }
+}
+
+impl AtOnce for SimpleQueue {
+    fn primitive(&self) -> &core::Queue<Item> {
+        &self.inner
+    }
+
+    fn whole() -> &'static PyOnceLock<[Py<PyAny>; 2]> {
+        static WHOLE: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+        &WHOLE
     }
 }
 

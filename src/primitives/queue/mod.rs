@@ -231,6 +231,53 @@ impl<T: Item> Queue<T> {
         })
     }
 
+    /// Takes the item in, if nothing stands against it and no foreign code is needed.
+    ///
+    /// # Errors
+    /// The item.
+    #[inline]
+    pub fn put_at_once(&self, item: T) -> Result<(), T> {
+        let mut answers = Answers::new();
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        if state.admits(false).is_err() {
+            return Err(item);
+        }
+        match state.items.place_for(&item, &mut answers) {
+            Ok(place) => state.accept(item, place, &mut wakes),
+            Err(question) => {
+                drop(state);
+                drop(question); // without the leaf lock
+                return Err(item);
+            }
+        }
+        drop(state);
+        wakes.wake();
+        Ok(())
+    }
+
+    /// Gives out the next item, if one is free and no foreign code is needed.
+    #[inline]
+    pub fn get_at_once(&self) -> Option<T> {
+        let mut answers = Answers::new();
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        if state.offers(false).is_err() {
+            return None;
+        }
+        let item = match state.items.place_after_removal(&mut answers) {
+            Ok(place) => state.give(place, &mut wakes),
+            Err(question) => {
+                drop(state);
+                drop(question);
+                return None;
+            }
+        };
+        drop(state);
+        wakes.wake();
+        item
+    }
+
     /// The wait for room for `item`.
     pub fn put(&self, item: T) -> Put<'_, T> {
         Put::new(self, item)
