@@ -2,6 +2,7 @@
 //!
 //! * [`deadline`]: until when a wait may last, and how it ended.
 //! * [`waiter`]: the wait engine: a waiter, its parker, the ordered list of waiters.
+//! * [`leaf`]: the leaf lock of the queues, which may be the interpreter's lock.
 //! * [`lock`]: mutual exclusion, released by any thread.
 //! * [`event`]: a flag that threads wait for.
 //! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
@@ -23,6 +24,7 @@
 pub mod deadline;
 pub mod event;
 pub mod future;
+pub mod leaf;
 pub mod lock;
 pub mod pool;
 pub mod queue;

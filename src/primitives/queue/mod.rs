@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use super::sync::{Mutex, MutexGuard};
+use super::leaf::{Leaf, LeafGuard};
 use super::waiter::Wakes;
 
 mod batches;
@@ -32,7 +32,7 @@ use state::{Closed, Nothing, State};
 
 /// A queue of `T`.
 pub struct Queue<T> {
-    state: Mutex<State<T>>,
+    state: Leaf<State<T>>,
 }
 
 /// Why an item was not taken in; it comes back.
@@ -73,14 +73,14 @@ pub enum TaskDoneError {
 /// The outcome of [`Queue::enter`] where the item was not taken in.
 enum NotEntered<'a, T: Item> {
     /// There is no room, and the leaf lock is still held.
-    Full(T, MutexGuard<'a, State<T>>),
+    Full(T, LeafGuard<'a, State<T>>),
     Refused(PutError<T, T::Error>),
 }
 
 /// The outcome of [`Queue::take`] where there was no item.
 enum NotTaken<'a, T: Item> {
     /// There is none, and the leaf lock is still held.
-    Empty(MutexGuard<'a, State<T>>),
+    Empty(LeafGuard<'a, State<T>>),
     Refused(GetError<T::Error>),
 }
 
@@ -93,12 +93,12 @@ impl<T: Item> Queue<T> {
     /// An empty queue.
     pub fn ordered(order: Order, capacity: i64) -> Self {
         Self {
-            state: Mutex::new(State::new(order, capacity)),
+            state: Leaf::new(State::new(order, capacity)),
         }
     }
 
     #[inline]
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> LeafGuard<'_, State<T>> {
         let mut state = self.state.lock();
         state.follow_forks();
         state
