@@ -237,45 +237,56 @@ impl<T: Item> Queue<T> {
     /// The item.
     #[inline]
     pub fn put_at_once(&self, item: T) -> Result<(), T> {
-        let mut answers = Answers::new();
-        let mut wakes = Wakes::new();
         let mut state = self.state();
         if state.admits(false).is_err() {
             return Err(item);
         }
-        match state.items.place_for(&item, &mut answers) {
-            Ok(place) => state.accept(item, place, &mut wakes),
-            Err(question) => {
-                drop(state);
-                drop(question); // without the leaf lock
-                return Err(item);
-            }
+        if state.is_simple_to_put() {
+            state.items.insert_in_turn(item);
+            state.unfinished += 1;
+            return Ok(());
         }
+        Self::put_with_care(state, item)
+    }
+
+    #[cold]
+    fn put_with_care(mut state: LeafGuard<'_, State<T>>, item: T) -> Result<(), T> {
+        let mut wakes = Wakes::new();
+        let question = match state.items.place_for(&item, &mut Answers::new()) {
+            Ok(place) => {
+                state.accept(item, place, &mut wakes);
+                Ok(())
+            }
+            Err(question) => Err((item, question)),
+        };
         drop(state);
         wakes.wake();
-        Ok(())
+        question.map_err(|(item, _)| item)
     }
 
     /// Gives out the next item, if one is free and no foreign code is needed.
     #[inline]
     pub fn get_at_once(&self) -> Option<T> {
-        let mut answers = Answers::new();
-        let mut wakes = Wakes::new();
         let mut state = self.state();
         if state.offers(false).is_err() {
             return None;
         }
-        let item = match state.items.place_after_removal(&mut answers) {
-            Ok(place) => state.give(place, &mut wakes),
-            Err(question) => {
-                drop(state);
-                drop(question);
-                return None;
-            }
+        if state.is_simple_to_get() {
+            return state.items.remove_in_turn();
+        }
+        Self::get_with_care(state)
+    }
+
+    #[cold]
+    fn get_with_care(mut state: LeafGuard<'_, State<T>>) -> Option<T> {
+        let mut wakes = Wakes::new();
+        let item = match state.items.place_after_removal(&mut Answers::new()) {
+            Ok(place) => Ok(state.give(place, &mut wakes)),
+            Err(question) => Err(question),
         };
         drop(state);
         wakes.wake();
-        item
+        item.unwrap_or(None)
     }
 
     /// The wait for room for `item`.

@@ -110,16 +110,17 @@ impl<T: Item> Answers<T> {
 
     /// Whether `item` is less than `other`; the question, if that is not known.
     fn is_less(&mut self, item: &T, other: &T) -> Result<bool, Question<T>> {
+        let answers = |known: &Question<T>| known.item.is_same(item) && known.other.is_same(other);
+        if let Some((known, less)) = self.known.get(self.next)
+            && answers(known)
+        {
+            self.next += 1;
+            return Ok(*less);
+        }
         if let Some(less) = item.is_less_at_once(other) {
             return Ok(less);
         }
-        let (before, after) = self.known.split_at(self.next.min(self.known.len()));
-        let found = after
-            .iter()
-            .chain(before)
-            .position(|(known, _)| known.item.is_same(item) && known.other.is_same(other));
-        if let Some(distance) = found {
-            let place = (before.len() + distance) % self.known.len();
+        if let Some(place) = self.known.iter().position(|(known, _)| answers(known)) {
             self.next = place + 1;
             return Ok(self.known[place].1);
         }
@@ -207,6 +208,12 @@ impl<T: Item> Items<T> {
         }
     }
 
+    /// Puts it at the end; not of a heap.
+    #[inline]
+    pub(super) fn insert_in_turn(&mut self, item: T) {
+        self.entries.push_back(item);
+    }
+
     #[inline]
     pub(super) fn insert(&mut self, item: T, Place(place): Place) {
         self.entries.push_back(item);
@@ -235,15 +242,35 @@ impl<T: Item> Items<T> {
     /// Removes the item that comes next.
     #[inline]
     pub(super) fn remove(&mut self, Place(place): Place) -> Option<T> {
+        if self.order != Order::Heap {
+            return self.remove_in_turn();
+        }
+        let item = self.remove_smallest(place);
+        self.release_if_empty();
+        item
+    }
+
+    /// Removes the item that comes next, which is at an end; not of a heap.
+    #[inline(always)]
+    pub(super) fn remove_in_turn(&mut self) -> Option<T> {
         let item = match self.order {
             Order::Fifo => self.entries.pop_front(),
-            Order::Lifo => self.entries.pop_back(),
-            Order::Heap => self.remove_smallest(place),
+            _ => self.entries.pop_back(),
         };
-        if self.entries.is_empty() && self.entries.capacity() > KEPT {
-            self.entries = VecDeque::new();
-        }
+        self.release_if_empty();
         item
+    }
+
+    #[inline(always)]
+    fn release_if_empty(&mut self) {
+        if self.entries.capacity() > KEPT && self.entries.is_empty() {
+            self.release();
+        }
+    }
+
+    #[cold]
+    fn release(&mut self) {
+        self.entries = VecDeque::new();
     }
 
     fn remove_smallest(&mut self, mut place: usize) -> Option<T> {
@@ -268,7 +295,7 @@ impl<T: Item> Items<T> {
             return;
         }
         for _ in 0..most.min(self.entries.len()) {
-            taken.extend(self.remove(Place::IN_TURN));
+            taken.extend(self.remove_in_turn());
         }
     }
 

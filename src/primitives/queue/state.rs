@@ -114,6 +114,18 @@ impl<T: Item> State<T> {
         })
     }
 
+    /// Whether an item that may come in goes to the end, and nobody waits for it.
+    #[inline]
+    pub(super) fn is_simple_to_put(&self) -> bool {
+        self.items.order() != Order::Heap && self.getters.is_empty()
+    }
+
+    /// Whether an item that may go out is at an end, and nobody waits for its room.
+    #[inline]
+    pub(super) fn is_simple_to_get(&self) -> bool {
+        self.items.order() != Order::Heap && self.putters.is_empty()
+    }
+
     /// Takes the item in, at the place found for it.
     #[inline]
     pub(super) fn accept(&mut self, item: T, place: Place, wakes: &mut Wakes) {
