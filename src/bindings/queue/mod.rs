@@ -3,6 +3,7 @@
 //! * `at_once`: `put` and `get` where there is nothing to wait for.
 //! * `item`: what is in a queue, and how it is compared.
 //! * `batches`: `get_many`, `put_many` and the `for` loop.
+//! * `waits`: `put` and `get` as a whole.
 //! * `simple`: `SimpleQueue`.
 
 use std::collections::VecDeque;
@@ -25,13 +26,15 @@ mod at_once;
 mod batches;
 mod item;
 mod simple;
+mod waits;
 
 pub(crate) use batches::QueueIterator;
 pub(crate) use simple::SimpleQueue;
 
 use at_once::AtOnce;
 use batches::{Putting, Refused};
-use item::{Item, comparison_failed};
+use item::Item;
+use waits::remaining;
 
 /// The native half of oxthreads.queue.Queue.
 #[pyclass(subclass, frozen, name = "Queue", module = "oxthreads._oxthreads")]
@@ -65,99 +68,6 @@ impl Queue {
         Ok(!slf.get().inner.is_retired()
             && (Self::is_plain(slf)? || slf.get_type().getattr("_is_direct")?.is_truthy()?))
     }
-
-    fn put_item(
-        slf: &Bound<'_, Self>,
-        item: Bound<'_, PyAny>,
-        block: bool,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let py = slf.py();
-        let queue = &slf.get().inner;
-        if block
-            && let Some(timeout) = timeout
-            && queue.capacity() > 0
-        {
-            timeout::check_of_queue(timeout)?;
-        }
-        let refused = match queue.try_put(Item::new(item)) {
-            Ok(()) => return Ok(()),
-            Err(PutError::Full(refused)) if block => refused,
-            Err(error) => return Self::put_refused(slf, error, block, timeout),
-        };
-        let Some(deadline) = deadline_of(timeout)? else {
-            return Err(errors::full(py));
-        };
-        match detach::wait(py, &mut queue.put(refused), deadline)? {
-            Some(Ok(())) => Ok(()),
-            None => Err(errors::full(py)),
-            Some(Err(error)) => {
-                let left = remaining(py, deadline)?;
-                Self::put_refused(slf, error, block, left.as_ref())
-            }
-        }
-    }
-
-    #[cold]
-    fn put_refused(
-        slf: &Bound<'_, Self>,
-        error: PutError<Item, PyErr>,
-        block: bool,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        match error {
-            PutError::Full(_) => Err(errors::full(slf.py())),
-            PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
-            PutError::Comparison(_, error) => Err(comparison_failed(error)),
-            PutError::Retired(item) => {
-                let item = item.into_bound(slf.py());
-                standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
-            }
-        }
-    }
-
-    fn get_item<'py>(
-        slf: &Bound<'py, Self>,
-        block: bool,
-        timeout: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let queue = &slf.get().inner;
-        if block && let Some(timeout) = timeout {
-            timeout::check_of_queue(timeout)?;
-        }
-        match queue.try_get() {
-            Ok(item) => return Ok(item.into_bound(py)),
-            Err(GetError::Empty) if block => {}
-            Err(error) => return Self::get_refused(slf, error, block, timeout),
-        }
-        let Some(deadline) = deadline_of(timeout)? else {
-            return Err(errors::empty(py));
-        };
-        match detach::wait(py, &mut queue.get(), deadline)? {
-            Some(Ok(item)) => Ok(item.into_bound(py)),
-            None => Err(errors::empty(py)),
-            Some(Err(error)) => {
-                let left = remaining(py, deadline)?;
-                Self::get_refused(slf, error, block, left.as_ref())
-            }
-        }
-    }
-
-    #[cold]
-    fn get_refused<'py>(
-        slf: &Bound<'py, Self>,
-        error: GetError<PyErr>,
-        block: bool,
-        timeout: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match error {
-            GetError::Empty => Err(errors::empty(slf.py())),
-            GetError::ShutDown => Err(errors::shut_down(slf.py())),
-            GetError::Comparison(error) => Err(comparison_failed(error)),
-            GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
-        }
-    }
 }
 
 impl AtOnce for Queue {
@@ -175,22 +85,6 @@ impl AtOnce for Queue {
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     at_once::install::<Queue>(py)?;
     at_once::install::<SimpleQueue>(py)
-}
-
-/// `None`: a timeout of zero.
-fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>> {
-    match timeout {
-        None => Ok(Some(Deadline::NEVER)),
-        Some(timeout) => timeout::positive(timeout),
-    }
-}
-
-/// What is left of a wait, as an argument for the standard class.
-fn remaining(py: Python<'_>, deadline: Deadline) -> PyResult<Option<Bound<'_, PyAny>>> {
-    deadline
-        .remaining()
-        .map(|left| Ok(left.as_secs_f64().into_pyobject(py)?.into_any()))
-        .transpose()
 }
 
 /// What `object.__sizeof__` says.
