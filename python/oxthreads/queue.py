@@ -141,8 +141,8 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
 
     Items are compared by ``<``, which may raise, take its time, or use the queue itself, from any
     thread: meanwhile the queue is as it was before, and if it raises it stays so. ``put`` has then
-    not stored its item, and ``get`` has taken none.
+    not stored its item, and ``get`` has taken none. A ``<`` that puts or gets something whenever it is
+    called loses nothing, but may find items out of order.
 
-    Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said. ``put`` and
-    ``get`` raise RuntimeError if each of 2,000 comparisons has found the queue changed.
+    Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
     """

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyIterator, PyList, PyTuple};
 
-use super::item::{Item, comparison_failed};
+use super::item::Item;
 use super::{detach, errors, timeout, user_code};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{GetError, PutError, Queue};
@@ -166,7 +166,7 @@ impl<'py> Putting<'py> {
         let (item, error) = match error {
             PutError::Full(item) => (item, errors::full(py)),
             PutError::ShutDown(item) => (item, errors::shut_down(py)),
-            PutError::Comparison(item, error) => (item, comparison_failed(error)),
+            PutError::Comparison(item, error) => (item, error),
             retired @ PutError::Retired(_) => return Refused::By(retired),
         };
         self.ahead.push_front(item);

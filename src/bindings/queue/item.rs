@@ -3,14 +3,13 @@
 use std::cmp::Ordering;
 use std::mem::ManuallyDrop;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 
 use super::user_code;
-use crate::primitives::queue::{self as core, ComparisonError};
+use crate::primitives::queue::{self as core};
 
 /// Any object.
 ///
@@ -85,16 +84,6 @@ impl core::Item for Item {
     #[inline]
     fn share(&self) -> Self {
         Self(ManuallyDrop::new(self.0.clone_ref(self.attached())))
-    }
-}
-
-/// The exception for a failed comparison.
-pub(super) fn comparison_failed(error: ComparisonError<PyErr>) -> PyErr {
-    match error {
-        ComparisonError::Failed(error) => error,
-        ComparisonError::Unsettled => {
-            PyRuntimeError::new_err("the queue changes whenever its items are compared")
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
 use super::at_once::AtOnce;
 use super::batches::{self, Putting, QueueIterator, Refused};
-use super::item::{Item, comparison_failed};
+use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
 use crate::primitives::deadline::Deadline;
@@ -86,7 +86,7 @@ fn put_refused(py: Python<'_>, error: PutError<Item, PyErr>) -> PyErr {
     match error {
         PutError::Full(_) => errors::full(py),
         PutError::ShutDown(_) | PutError::Retired(_) => errors::shut_down(py),
-        PutError::Comparison(_, error) => comparison_failed(error),
+        PutError::Comparison(_, error) => error,
     }
 }
 
@@ -95,7 +95,7 @@ fn get_refused(py: Python<'_>, error: GetError<PyErr>) -> PyErr {
     match error {
         GetError::Empty => errors::empty(py),
         GetError::ShutDown | GetError::Retired => errors::shut_down(py),
-        GetError::Comparison(error) => comparison_failed(error),
+        GetError::Comparison(error) => error,
     }
 }
 

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::Queue;
-use super::item::{Item, comparison_failed};
+use super::item::Item;
 use super::{detach, errors, standard_form, timeout};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
@@ -71,7 +71,7 @@ impl Queue {
         match error {
             PutError::Full(_) => Err(errors::full(slf.py())),
             PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
-            PutError::Comparison(_, error) => Err(comparison_failed(error)),
+            PutError::Comparison(_, error) => Err(error),
             PutError::Retired(item) => {
                 let item = item.into_bound(slf.py());
                 standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
@@ -118,7 +118,7 @@ impl Queue {
         match error {
             GetError::Empty => Err(errors::empty(slf.py())),
             GetError::ShutDown => Err(errors::shut_down(slf.py())),
-            GetError::Comparison(error) => Err(comparison_failed(error)),
+            GetError::Comparison(error) => Err(error),
             GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
         }
     }

@@ -4,6 +4,7 @@
 //! * [`order`]: the items: first in first out, last in first out, or the smallest first.
 //! * `state`: what the leaf lock guards, and how it changes.
 //! * [`operations`]: the three waits: for an item, for room, for the last task.
+//! * `unsettled`: a heap whose comparisons change it.
 //! * `batches`: many items in one leaf section.
 //!
 //! A `put` *grants* an item to the getter that waits longest, and leaves the item in place: the
@@ -23,11 +24,12 @@ mod batches;
 pub mod operations;
 pub mod order;
 mod state;
+mod unsettled;
 
 pub use operations::{Get, Join, Put};
-pub use order::{ComparisonError, Item, Order};
+pub use order::{Item, Order};
 
-use order::Answers;
+use order::{Answers, Settled};
 use state::{Closed, Nothing, State};
 
 /// A queue of `T`.
@@ -45,7 +47,7 @@ pub enum PutError<T, E = Infallible> {
     /// See [`super::Retired`].
     Retired(T),
     /// It could not be compared with those that are there.
-    Comparison(T, ComparisonError<E>),
+    Comparison(T, E),
 }
 
 /// Why no item was given out.
@@ -58,7 +60,7 @@ pub enum GetError<E = Infallible> {
     /// See [`super::Retired`].
     Retired,
     /// Those that are there could not be compared. They stay.
-    Comparison(ComparisonError<E>),
+    Comparison(E),
 }
 
 /// Why a task could not be marked as done.
@@ -140,24 +142,35 @@ impl<T: Item> Queue<T> {
                     answers = Answers::new();
                     continue;
                 }
-                Err(closed) => {
-                    // With no room, or with a queue that is given up, nobody else is waiting
-                    // for what was reserved here.
-                    state.reserved = state.reserved.saturating_sub(usize::from(holds));
-                    return Err(match closed {
-                        Closed::Full => NotEntered::Full(item, state),
-                        Closed::ShutDown => NotEntered::Refused(PutError::ShutDown(item)),
-                        Closed::Retired => NotEntered::Refused(PutError::Retired(item)),
-                    });
-                }
+                Err(closed) => return Err(Self::refuse_entry(state, item, closed, holds)),
             };
             drop(state);
-            if let Err(error) = answers.ask(question) {
-                if holds {
-                    self.change(State::renounce_room);
+            match answers.ask(question) {
+                Ok(Settled::Yes) => {}
+                Ok(Settled::No) => return self.enter_unsettled(item, holds),
+                Err(error) => {
+                    if holds {
+                        self.change(State::renounce_room);
+                    }
+                    return Err(NotEntered::Refused(PutError::Comparison(item, error)));
                 }
-                return Err(NotEntered::Refused(PutError::Comparison(item, error)));
             }
+        }
+    }
+
+    fn refuse_entry(
+        mut state: LeafGuard<'_, State<T>>,
+        item: T,
+        closed: Closed,
+        holds: bool,
+    ) -> NotEntered<'_, T> {
+        // With no room, or with a queue that is given up, nobody else is waiting for what was
+        // reserved here.
+        state.reserved = state.reserved.saturating_sub(usize::from(holds));
+        match closed {
+            Closed::Full => NotEntered::Full(item, state),
+            Closed::ShutDown => NotEntered::Refused(PutError::ShutDown(item)),
+            Closed::Retired => NotEntered::Refused(PutError::Retired(item)),
         }
     }
 
@@ -186,24 +199,34 @@ impl<T: Item> Queue<T> {
                     answers = Answers::new();
                     continue;
                 }
-                Err(nothing) => {
-                    // Should the items be gone (taken out at a shutdown, by the collector, with
-                    // a retired queue), the grant is void.
-                    state.granted = state.granted.saturating_sub(usize::from(holds));
-                    return Err(match nothing {
-                        Nothing::Empty => NotTaken::Empty(state),
-                        Nothing::ShutDown => NotTaken::Refused(GetError::ShutDown),
-                        Nothing::Retired => NotTaken::Refused(GetError::Retired),
-                    });
-                }
+                Err(nothing) => return Err(Self::refuse_taking(state, nothing, holds)),
             };
             drop(state);
-            if let Err(error) = answers.ask(question) {
-                if holds {
-                    self.change(State::renounce_grant);
+            match answers.ask(question) {
+                Ok(Settled::Yes) => {}
+                Ok(Settled::No) => return self.take_unsettled(holds),
+                Err(error) => {
+                    if holds {
+                        self.change(State::renounce_grant);
+                    }
+                    return Err(NotTaken::Refused(GetError::Comparison(error)));
                 }
-                return Err(NotTaken::Refused(GetError::Comparison(error)));
             }
+        }
+    }
+
+    fn refuse_taking(
+        mut state: LeafGuard<'_, State<T>>,
+        nothing: Nothing,
+        holds: bool,
+    ) -> NotTaken<'_, T> {
+        // Should the items be gone (taken out at a shutdown, by the collector, with a retired
+        // queue), the grant is void.
+        state.granted = state.granted.saturating_sub(usize::from(holds));
+        match nothing {
+            Nothing::Empty => NotTaken::Empty(state),
+            Nothing::ShutDown => NotTaken::Refused(GetError::ShutDown),
+            Nothing::Retired => NotTaken::Refused(GetError::Retired),
         }
     }
 

@@ -9,10 +9,13 @@
 //! answer, and plans anew. The queue is at any moment a heap of which nothing is missing,
 //! whatever a comparison does, and one that fails has changed nothing.
 //!
+//! (What if the comparisons themselves change the queue, time and again: see `unsettled`.)
+//!
 //! Each answer is asked for once, so an operation that others overtake asks only about what is
 //! new to it. The plan follows CPython's `heapq` step by step: equal items come out in the same order,
 //! and the list is the same list.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// Which item comes out next.
@@ -68,18 +71,25 @@ impl<T: PartialOrd + Clone> Item for T {
     }
 }
 
-/// Why an item could not be put in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ComparisonError<E> {
-    /// The comparison failed.
-    Failed(E),
-    /// The queue changed in each of [`PATIENCE`] comparisons, so the comparisons change it.
-    Unsettled,
+/// So many comparisons that have changed a heap an operation puts up with.
+const OWN_CHANGES: usize = 16;
+
+/// So many comparisons an operation makes before it gives up planning. A heap of any size needs
+/// fewer than 130; what is beyond is for other threads that change it meanwhile.
+const PATIENCE: usize = 2_000;
+
+thread_local! {
+    /// How often this thread has changed a heap: whether a comparison did so is what matters.
+    static CHANGES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// So many comparisons and no more are made for one operation. A heap of any size needs fewer
-/// than 130; what is beyond is for other threads that change it meanwhile.
-pub const PATIENCE: usize = 2_000;
+/// Whether it is worth while to plan once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Yes,
+    /// See `unsettled`.
+    No,
+}
 
 /// Two items whose order must be known.
 pub(super) struct Question<T> {
@@ -92,6 +102,8 @@ pub(super) struct Answers<T> {
     known: Vec<(Question<T>, bool)>,
     /// The answer that a repeated plan will need next, if nothing has changed.
     next: usize,
+    /// How many of the comparisons have changed a heap.
+    own_changes: usize,
 }
 
 impl<T: Item> Answers<T> {
@@ -100,6 +112,7 @@ impl<T: Item> Answers<T> {
         Self {
             known: Vec::new(),
             next: 0,
+            own_changes: 0,
         }
     }
 
@@ -131,17 +144,14 @@ impl<T: Item> Answers<T> {
     }
 
     /// Finds an answer out. Foreign code runs in here: not under the leaf lock.
-    pub(super) fn ask(&mut self, question: Question<T>) -> Result<(), ComparisonError<T::Error>> {
-        if self.known.len() >= PATIENCE {
-            return Err(ComparisonError::Unsettled);
-        }
-        let less = question
-            .item
-            .is_less(&question.other)
-            .map_err(ComparisonError::Failed)?;
+    pub(super) fn ask(&mut self, question: Question<T>) -> Result<Settled, T::Error> {
+        let before = CHANGES.get();
+        let less = question.item.is_less(&question.other)?;
+        self.own_changes += usize::from(CHANGES.get() != before);
         self.known.push((question, less));
         self.next = 0;
-        Ok(())
+        let settled = self.own_changes < OWN_CHANGES && self.known.len() < PATIENCE;
+        Ok(if settled { Settled::Yes } else { Settled::No })
     }
 }
 
@@ -158,6 +168,11 @@ pub(super) struct Place(usize);
 impl Place {
     /// At the end: where an item goes that need not be compared.
     pub(super) const IN_TURN: Self = Self(0);
+
+    /// In a heap, whether or not it is right there.
+    pub(super) const fn at(place: usize) -> Self {
+        Self(place)
+    }
 }
 
 /// The most entries for which room is kept when the last item has been taken.
@@ -218,6 +233,7 @@ impl<T: Item> Items<T> {
     pub(super) fn insert(&mut self, item: T, Place(place): Place) {
         self.entries.push_back(item);
         if self.order == Order::Heap {
+            CHANGES.set(CHANGES.get().wrapping_add(1));
             let heap = self.entries.make_contiguous();
             let mut here = heap.len() - 1;
             while here > place {
@@ -275,6 +291,7 @@ impl<T: Item> Items<T> {
 
     fn remove_smallest(&mut self, mut place: usize) -> Option<T> {
         let mut carried = self.entries.pop_back()?;
+        CHANGES.set(CHANGES.get().wrapping_add(1));
         let heap = self.entries.make_contiguous();
         if !heap.is_empty() {
             loop {
@@ -286,6 +303,35 @@ impl<T: Item> Items<T> {
             }
         }
         Some(carried)
+    }
+
+    fn find(&self, item: &T) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.is_same(item))
+    }
+
+    /// What is above the item in a heap.
+    pub(super) fn parent_of(&self, item: &T) -> Option<T> {
+        let place = self.find(item)?.checked_sub(1)?;
+        self.entries.get(place / 2).map(T::share)
+    }
+
+    /// What is below the item in a heap.
+    pub(super) fn children_of(&self, item: &T) -> (Option<T>, Option<T>) {
+        let child = |which| {
+            let place = 2 * self.find(item)? + which;
+            self.entries.get(place).map(T::share)
+        };
+        (child(1), child(2))
+    }
+
+    /// Has `lower` and what is above it change places, if that is `upper`.
+    pub(super) fn exchange(&mut self, upper: &T, lower: &T) {
+        if let Some(place) = self.find(lower)
+            && place > 0
+            && self.entries[parent(place)].is_same(upper)
+        {
+            self.entries.swap(place, parent(place));
+        }
     }
 
     /// Moves up to `most` items that come next to `taken`; not of a heap.
