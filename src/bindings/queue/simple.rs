@@ -67,9 +67,16 @@ impl AtOnce for SimpleQueue {
     }
 }
 
+/// Every platform can wait for so many seconds.
+const ORDINARY: f64 = 4_000_000.0;
+
 /// The deadline of a `get`. It is checked even if there is no need to wait.
 fn deadline_of(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
-    if !timeout.is_exact_instance_of::<PyFloat>() || !timeout.ge(0)? {
+    let is_ordinary = |number: f64| (0.0..ORDINARY).contains(&number);
+    if !timeout
+        .cast_exact::<PyFloat>()
+        .is_ok_and(|number| is_ordinary(number.value()))
+    {
         // A standard one that need not wait says whether it will do.
         static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = timeout.py();
