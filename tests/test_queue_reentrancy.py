@@ -78,12 +78,9 @@ def test_put_from_a_weakref_callback(kind: str) -> None:
             # The last reference is the queue's: it goes when the item is taken, or dropped.
             items.get()
             assert drain(items) == [number]
-        for number in range(10):
+        for _ in range(10):
             thing = Thing()
             weakref.finalize(thing, items.qsize).atexit = False
-            weakref.finalize(
-                thing, items.unfinished_tasks.__index__ if kind != "SimpleQueue" else items.empty
-            )
             items.put(thing)
             del thing
         items.shutdown(immediate=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import pickle
@@ -24,13 +25,13 @@ def test_all_ways_to_put_and_get(library: BackEnd) -> None:
     items = library.queue.SimpleQueue()
     assert items.empty() and items.qsize() == 0
     for put in (
-        lambda item: items.put(item),
+        items.put,
         lambda item: items.put(item=item),
         lambda item: items.put(item, False),
         lambda item: items.put(item, True, "ignored"),
         lambda item: items.put(item, block=0, timeout=-1),
-        lambda item: items.put_nowait(item),
-        lambda item: items.put_nowait(item=item) if library.name == "standard" else items.put_nowait(item),
+        items.put_nowait,
+        lambda item: items.put_nowait(item=item),
     ):
         assert put(put) is None
         assert not items.empty() and items.qsize() == 1
@@ -43,7 +44,7 @@ def test_all_ways_to_put_and_get(library: BackEnd) -> None:
         lambda: items.get(timeout=5),
         lambda: items.get(True, 0),
         lambda: items.get(block=[], timeout="ignored"),
-        lambda: items.get_nowait(),
+        items.get_nowait,
     ):
         items.put(None)
         assert get() is None
@@ -194,10 +195,8 @@ def test_a_get_that_times_out_has_taken_nothing(frantic: None) -> None:
 
     def hasty() -> None:
         while not stop.is_set() or items.qsize():
-            try:
+            with contextlib.suppress(queue.Empty):
                 taken.append(items.get(timeout=0.0001))
-            except queue.Empty:
-                pass
 
     threads = [start(hasty) for _ in range(3)]
     for number in range(500):

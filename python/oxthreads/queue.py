@@ -11,7 +11,7 @@ from queue import Queue as _StandardQueue
 from time import monotonic
 
 from ._oxthreads import Queue as _NativeQueue
-from ._oxthreads import SimpleQueue as SimpleQueue
+from ._oxthreads import SimpleQueue
 from ._standard_form import StandardAttribute
 from .threading import Lock, _StandardCondition
 

@@ -100,7 +100,7 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
 impl Queue {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(
         cls: &Bound<'_, PyType>,
         _args: &Bound<'_, PyTuple>,

@@ -110,7 +110,7 @@ fn get_refused(py: Python<'_>, error: GetError<PyErr>) -> PyErr {
 impl SimpleQueue {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (*args, **keywords))]
+    #[pyo3(signature = (*args, **keywords), text_signature = "()")]
     fn new(
         cls: &Bound<'_, PyType>,
         args: &Bound<'_, PyTuple>,
