@@ -157,8 +157,8 @@ def test_the_modules_offer_every_public_name_of_the_standard_ones() -> None:
         (OXTHREADS.queue, queue),
         (OXTHREADS.futures, concurrent.futures),
     ]
-    ours = {"Lock", "Event", "Thread", "Queue", "LifoQueue", "PriorityQueue", "ShutDown"}
-    ours |= {"Future", "ThreadPoolExecutor"}
+    ours = {"Lock", "Event", "Thread", "Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"}
+    ours |= {"ShutDown", "Future", "ThreadPoolExecutor"}
     for mirror, standard in pairs:
         added = set(mirror.__all__) - set(standard.__all__)
         assert not set(standard.__all__) - set(mirror.__all__)

@@ -187,7 +187,8 @@ impl<'py> Putting<'py> {
             .call1((&self.iterator, count))?;
         let items = PyList::empty(py);
         let result = user_code::call_method(&items, "extend", (some,), None);
-        self.ahead.extend(items.iter().map(Item::new));
+        // A tuple, because free-threaded Python locks a list for each item that is looked at.
+        self.ahead.extend(items.to_tuple().iter().map(Item::new));
         result.map(drop)
     }
 
