@@ -1,4 +1,5 @@
-//! Has the bindings know which Python they are built for: `cfg(Py_3_15)` and the like.
+//! Has the crate know which Python it is built for: `cfg(Py_3_15)` and the like, and whether that one
+//! has a global lock (`src/primitives/leaf.rs`).
 
 fn main() {
     #[cfg(feature = "python")]

@@ -17,7 +17,7 @@ test *arguments:
 # The Rust tests, and every interleaving of small programs.
 test-rust:
     cargo test --no-default-features
-    RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --target-dir target/loom
+    RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --target-dir target/loom
 
 # Formats both languages.
 format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import os
 import queue
 import subprocess
@@ -56,6 +57,12 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
     """Each of the two back ends: what holds for ours holds for the standard library."""
     back_end: BackEnd = request.param
     return back_end
+
+
+def pytest_collection_finish() -> None:
+    """Take what exists by now out of the sight of the collector, which many tests have run all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,18 @@ class LifoQueueTest(test_queue.PyLifoQueueTest):  # type: ignore[name-defined, m
 
 class PriorityQueueTest(test_queue.PyPriorityQueueTest):  # type: ignore[name-defined, misc]
     queue = oxthreads.queue
+
+
+class SimpleQueueTest(test_queue.CSimpleQueueTest):  # type: ignore[name-defined, misc]
+    queue = oxthreads.queue
+
+    def test_simplequeue_sizeof(self) -> None:
+        """From 3.15 on: the number of bytes that the structure of the C class has. Ours has another."""
+        items = self.type2test()
+        before = sys.getsizeof(items)
+        for _ in range(1000):
+            items.put(object())
+        self.assertGreaterEqual(sys.getsizeof(items), before + 1000 * struct.calcsize("P"))
 
 
 class FailingQueueTest(test_queue.PyFailingQueueTest):  # type: ignore[name-defined, misc]

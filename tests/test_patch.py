@@ -197,7 +197,8 @@ def test_status_tells_pending_from_standard() -> None:
         import queue
         assert set(states().values()) == {"active"}
         queue.Queue = int
-        assert states() == {"Queue": "standard", "LifoQueue": "active", "PriorityQueue": "active"}
+        others = {"LifoQueue": "active", "PriorityQueue": "active", "SimpleQueue": "active"}
+        assert states() == {"Queue": "standard", **others}
         """)
 
 
@@ -229,6 +230,60 @@ def test_reload() -> None:
         import oxthreads.queue, oxthreads.threading
         assert queue.Queue is not oxthreads.queue.Queue
         assert threading.Thread is not oxthreads.threading.Thread
+        """)
+
+
+def test_a_reloaded_module_catches_what_our_queues_raise() -> None:
+    check("""
+        import importlib, queue
+        from queue import Full as first
+        patch.install()
+        importlib.reload(queue)
+        assert queue.Full is first
+        for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue, queue.SimpleQueue):
+            items = kind()
+            assert type(items).__module__ == "oxthreads.queue"
+            try:
+                items.get(timeout=0.001)
+            except queue.Empty:
+                pass
+            items.shutdown()
+            try:
+                items.put(1)
+            except queue.ShutDown:
+                pass
+        items = queue.Queue(1)
+        items.put(1)
+        try:
+            items.put_nowait(1)
+        except queue.Full:
+            pass
+        patch.uninstall()
+        assert queue.Queue.__module__ == "queue" and queue.Full is not first
+        items = queue.Queue(1)
+        items.put(1)
+        try:
+            items.put_nowait(1)
+        except queue.Full:
+            pass
+        """)
+
+
+def test_a_copy_with_exceptions_of_its_own_stays_standard() -> None:
+    check("""
+        import sys
+        import oxthreads.queue
+        del sys.modules["queue"]
+        sys.modules["_queue"] = None
+        patch.install()
+        import queue
+        assert queue.Empty is not oxthreads.queue.Empty and queue.Queue.__module__ == "queue"
+        for items in (queue.Queue(), oxthreads.queue.Queue(), oxthreads.queue.SimpleQueue()):
+            copy = queue if type(items).__module__ == "queue" else oxthreads.queue
+            try:
+                items.get_nowait()
+            except copy.Empty:
+                pass
         """)
 
 

@@ -293,7 +293,6 @@ def test_ours_are_standard_queues() -> None:
         assert ours[int].__origin__ is ours
     assert OXTHREADS.queue.Empty is queue.Empty
     assert OXTHREADS.queue.Full is queue.Full
-    assert OXTHREADS.queue.SimpleQueue is queue.SimpleQueue
     assert set(queue.__all__) <= set(OXTHREADS.queue.__all__)
     for name in OXTHREADS.queue.__all__:
         assert hasattr(OXTHREADS.queue, name)

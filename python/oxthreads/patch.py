@@ -69,7 +69,7 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
             "Timer",
         ),
     ),
-    "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue")),
+    "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")),
     "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future",)),
     "concurrent.futures.thread": ("oxthreads.concurrent.futures", ("ThreadPoolExecutor",)),
     "concurrent.futures": ("oxthreads.concurrent.futures", ("Future", "ThreadPoolExecutor")),
@@ -77,6 +77,11 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 #: Names that a standard module gets where it has none yet, if ours has one.
 ADDED: dict[str, tuple[str, ...]] = {"queue": ("ShutDown",)}
+
+#: Names of exceptions, made anew by a module that is executed once more, of which ours raises those it
+#: has known first. A module that is reloaded gets these back, so that its ``except queue.Full``
+#: catches what our ``Queue`` raises; any other copy of the module is left alone.
+SHARED: dict[str, tuple[str, ...]] = {"queue": ("Empty", "Full", "ShutDown")}
 
 #: Replaced classes whose existing subclasses get ours as their base, so that
 #: ``isinstance(threading.main_thread(), threading.Thread)`` stays true, and a class that calls
@@ -121,6 +126,7 @@ _guarded: set[str] = set()
 # What has been patched, and what stood there: _MISSING for a name that was added.
 _patched: dict[str, ModuleType] = {}
 _originals: dict[tuple[str, str], object] = {}
+_reloaded: set[str] = set()
 _rebased: list[tuple[type, type, type]] = []  # class, its base now, its base before
 _renamed: list[tuple[Any, str]] = []  # ours, the module that it said it is from
 _failures: dict[str, str] = {}
@@ -174,14 +180,15 @@ def uninstall() -> None:
             _swap_base(cls, new, old)
         for target, module in _patched.items():
             source, names = REPLACED[target]
-            added = tuple(name for name in ADDED.get(target, ()) if (target, name) in _originals)
-            for name in names + added:
+            more = ADDED.get(target, ()) + SHARED.get(target, ())
+            recorded = tuple(name for name in dict.fromkeys(more) if (target, name) in _originals)
+            for name in names + recorded:
                 ours = getattr(sys.modules.get(source), name, _MISSING)
                 if vars(module).get(name, _MISSING) is ours is not _MISSING:
                     _restore(module, name, _originals.get((target, name), _MISSING))
         for ours, module_name in _renamed:
             ours.__module__ = module_name
-        for record in (_patched, _originals, _rebased, _renamed, _failures):
+        for record in (_patched, _originals, _reloaded, _rebased, _renamed, _failures):
             record.clear()
 
 
@@ -273,6 +280,8 @@ def _is_ready(target: str) -> bool:
     if target in _patched or target in _failures or not _is_standard(target, sys.modules.get(target)):
         return False
     source = REPLACED[target][0]
+    if target not in _reloaded and _foreign(target):
+        return False
     # Ours would find these half executed; and the executor's heir must find it unpatched.
     unfinished = [module for module in REPLACED if REPLACED[module][0] == source and module in _executing]
     if unfinished or any(
@@ -286,6 +295,17 @@ def _is_ready(target: str) -> bool:
     return executing is None or (executing != get_ident() and source in _guarded)
 
 
+def _foreign(target: str) -> dict[str, object]:
+    """Ours of the exceptions that the module and ours would not agree about."""
+    module, ours = sys.modules[target], sys.modules.get(REPLACED[target][0])
+    return {
+        name: vars(ours)[name]
+        for name in SHARED.get(target, ())
+        if ours is not None and name in vars(module) and name in vars(ours)
+        if vars(module)[name] is not vars(ours)[name]
+    }
+
+
 def _patch(target: str) -> None:
     source, names = REPLACED[target]
     module, ours = sys.modules[target], sys.modules[source]
@@ -294,6 +314,7 @@ def _patch(target: str) -> None:
     for name in ADDED.get(target, ()):
         if not hasattr(module, name) and hasattr(ours, name):
             replacements[name] = getattr(ours, name)
+    replacements.update(_foreign(target))
     for name, replacement in replacements.items():
         original: Any = vars(module).get(name, _MISSING)
         if original is replacement or (original is _MISSING and name in names):
@@ -413,6 +434,7 @@ class _Loader:
                 _guarded.add(module.__name__)
             if _patched.get(module.__name__) is module:
                 del _patched[module.__name__]  # a reload: its names are about to be new ones
+                _reloaded.add(module.__name__)
         self._show(module.__name__, original=True)
 
     def _after(self, module: ModuleType, executed: bool) -> None:

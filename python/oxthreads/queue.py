@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from queue import Empty, Full, SimpleQueue
+from queue import Empty, Full
 from queue import LifoQueue as _StandardLifoQueue
 from queue import PriorityQueue as _StandardPriorityQueue
 from queue import Queue as _StandardQueue
+from time import monotonic
 
 from ._oxthreads import Queue as _NativeQueue
+from ._oxthreads import SimpleQueue
 from ._standard_form import StandardAttribute
-from .threading import Lock, _StandardCondition
+from .threading import Condition, Lock
 
 if sys.version_info >= (3, 13):
     from queue import Queue as _StandardForm
@@ -23,6 +25,7 @@ else:
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -30,6 +33,18 @@ else:
     T = object
 
 _HOOKS = ("_init", "_qsize", "_put", "_get")
+
+
+def _hooks(cls: type) -> tuple[Any, ...]:
+    return tuple(getattr(cls, hook) for hook in _HOOKS)
+
+
+# Which item comes out next, by the hooks that see to it in the standard form.
+_ORDERS = {
+    _hooks(_StandardQueue): "first",
+    _hooks(_StandardLifoQueue): "last",
+    _hooks(_StandardPriorityQueue): "smallest",
+}
 
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
@@ -42,11 +57,15 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
     Thread-safe, and re-entrant: ``put`` may be called from ``__del__``, a weakref callback or a
     signal handler. Waiters are served in the order they came.
 
-    Differences from queue.Queue: ``mutex``, ``not_empty``, ``not_full``, ``all_tasks_done`` and
-    ``queue`` are made when one is first used, and the queue is then a standard one (see the
-    README, "Standard form"); so is, from the beginning, one of a subclass that overrides
-    ``_init``, ``_qsize``, ``_put`` or ``_get``. A NaN timeout raises ValueError instead of
-    spinning.
+    Additions: ``put_many``, ``get_many``, and ``for item in queue``, which ends when the queue is shut
+    down and empty; ``shutdown`` before Python 3.13.
+
+    Differences from queue.Queue: an item put while a consumer waits is that consumer's, so until it
+    runs ``qsize`` counts the item, but ``get_nowait`` elsewhere may raise Empty. ``mutex``,
+    ``not_empty``, ``not_full``, ``all_tasks_done`` and ``queue`` are made when one is first used, and
+    the queue is then a standard one (see the README, "Standard form"); so is, from the beginning, one
+    of a subclass that overrides ``_init``, ``_qsize``, ``_put`` or ``_get``. A NaN timeout raises
+    ValueError instead of spinning.
     """
 
     mutex = StandardAttribute()
@@ -55,28 +74,75 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
     all_tasks_done = StandardAttribute()
     queue = StandardAttribute()
 
-    _overrides_hooks = False
+    # Which item comes out next; None: that is up to the hooks, which are not the standard ones.
+    _order: str | None = "first"
+    # Whether put() and get() are ours.
+    _is_direct = True
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._overrides_hooks = any(getattr(cls, hook) is not getattr(_StandardQueue, hook) for hook in _HOOKS)
+        cls._order = _ORDERS.get(_hooks(cls))
+        cls._is_direct = all(
+            getattr(cls, name) is getattr(Queue, name) for name in ("put", "get", "put_nowait", "get_nowait")
+        )
 
     def _take_standard_form(self) -> None:
         mutex = Lock()
-        items: deque[Any] = deque()
+        items: deque[Any] | list[Any] = deque() if self._order == "first" else []
         attributes = {
             "mutex": mutex,
-            "not_empty": _StandardCondition(mutex),
-            "not_full": _StandardCondition(mutex),
-            "all_tasks_done": _StandardCondition(mutex),
+            "not_empty": Condition(mutex),
+            "not_full": Condition(mutex),
+            "all_tasks_done": Condition(mutex),
             "queue": items,
         }
         self._retire(attributes, items, mutex)
 
+    # The batches of a queue in its standard form, and of one whose put() or get() is overridden.
+
+    def _put_one_by_one(self, items: Iterable[T], block: bool, timeout: float | None, put: int) -> None:
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        end = None if timeout is None else monotonic() + timeout
+        not_put: list[T] = []
+        try:
+            for item in items:
+                not_put = [item]
+                self.put(item, block, None if end is None else max(0, end - monotonic()))
+                not_put = []
+                put += 1
+        except BaseException as error:
+            if hasattr(error, "__dict__"):
+                vars(error).update(items_put=put, not_put=not_put)
+            raise
+
+    def _get_one_by_one(self, most: int, block: bool, timeout: float | None) -> list[T]:
+        if most == 0:
+            return []
+        items = [self.get(block, timeout)]
+        try:
+            while len(items) < most:
+                items.append(self.get_nowait())
+        except Exception:
+            # Most likely Empty or ShutDown. If not: what has been taken must not be lost.
+            return items
+        return items
+
 
 class LifoQueue(Queue[T], _StandardLifoQueue[T]):
-    """A queue from which the item put in last comes out first."""
+    """A queue from which the item put in last comes out first.
+
+    Differences from queue.LifoQueue: as of :class:`Queue`.
+    """
 
 
 class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-var]
-    """A queue from which the smallest item comes out first."""
+    """A queue from which the smallest item comes out first.
+
+    Items are compared by ``<``, which may raise, take its time, or use the queue itself, from any
+    thread: meanwhile the queue is as it was before, and if it raises it stays so. ``put`` has then
+    not stored its item, and ``get`` has taken none. A ``<`` that puts or gets something whenever it is
+    called loses nothing, but may find items out of order.
+
+    Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
+    """

@@ -22,11 +22,11 @@ macro_rules! standard_exception {
 }
 
 standard_exception!(
-    /// `queue.Empty`
-    empty, "queue", "Empty");
+    /// The `queue.Empty` that `oxthreads.queue` has; a reloaded `queue` may have another.
+    empty, "oxthreads.queue", "Empty");
 standard_exception!(
-    /// `queue.Full`
-    full, "queue", "Full");
+    /// `queue.Full`, likewise.
+    full, "oxthreads.queue", "Full");
 standard_exception!(
     /// `queue.ShutDown`, or ours where the standard library has none.
     shut_down, "oxthreads.queue", "ShutDown");
@@ -37,6 +37,11 @@ standard_exception!(
 standard_exception!(
     /// `threading.BrokenBarrierError`
     broken_barrier, "threading", "BrokenBarrierError");
+
+/// Whether the error is a `queue.ShutDown`.
+pub(crate) fn is_shut_down(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance(py, &shut_down(py).get_type(py))
+}
 
 /// `concurrent.futures.InvalidStateError(message)`
 pub(crate) fn invalid_state(py: Python<'_>, message: String) -> PyErr {

@@ -5,8 +5,8 @@
 //! * Only [`detach`] lets go of the interpreter to block, and only it looks at signals.
 //! * Python code that users wrote is called through [`user_code`], because a daemon thread may
 //!   be ended inside it when the interpreter exits.
-//! * Nothing of Python happens inside a leaf lock but counting references up: what is to be
-//!   dropped is taken out first.
+//! * Nothing of Python happens inside a leaf lock but counting references up, and comparing plain
+//!   numbers and strings (`queue/item.rs`): what is to be dropped is taken out first.
 //! * A class here is the native half of a Python class that also derives from the standard one.
 //!   Where the standard internals are reached for, the object takes its *standard form*: the
 //!   primitive is retired, and the methods of the standard class serve from then on.
@@ -36,7 +36,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::future::Future;
     #[pymodule_export]
-    use super::queue::Queue;
+    use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]
     use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
 
@@ -49,6 +49,7 @@ mod _oxthreads {
             wrap_pyfunction!(super::threading::allocate_lock, module)?,
         )?;
         crate::primitives::waiter::follow_forks();
+        super::queue::install(module.py())?;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`deadline`]: until when a wait may last, and how it ended.
 //! * [`waiter`]: the wait engine: a waiter, its parker, the ordered list of waiters.
+//! * [`leaf`]: the leaf lock of the queues, which may be the interpreter's lock.
 //! * [`lock`]: mutual exclusion, released by any thread.
 //! * [`rlock`]: mutual exclusion that its owner may take again.
 //! * [`turn`]: who comes next where others may pass by.
@@ -30,6 +31,7 @@ pub mod condition;
 pub mod deadline;
 pub mod event;
 pub mod future;
+pub mod leaf;
 pub mod lock;
 pub mod pool;
 pub mod queue;

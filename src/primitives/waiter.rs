@@ -219,6 +219,13 @@ impl<P> WaiterList<P> {
             .map(|entry| &entry.payload)
     }
 
+    /// How many bytes the list takes, beside the list itself.
+    pub fn allocated(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| {
+            size_of::<VecDeque<Entry<P>>>() + entries.capacity() * size_of::<Entry<P>>()
+        })
+    }
+
     fn release_if_empty(&mut self) {
         if self
             .entries

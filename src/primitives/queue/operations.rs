@@ -1,10 +1,10 @@
-//! The waits of a queue. In each, being taken out of the list by another thread is completion;
-//! being woken inside it means to look again.
+//! The waits of a queue. In each, being taken out of the list by another thread is completion, or
+//! in a heap, the promise of it; being woken inside it means to look again.
 
 use super::super::Retired;
 use super::super::sync::Arc;
-use super::super::waiter::{Operation, Parked, Ticket, Waiter, Wakes};
-use super::{GetError, PutError, Queue};
+use super::super::waiter::{Operation, Parked, Ticket, Waiter};
+use super::{GetError, Item, NotEntered, NotTaken, Order, PutError, Queue};
 
 /// A thread's wait for an item.
 pub struct Get<'a, T> {
@@ -21,36 +21,31 @@ impl<'a, T> Get<'a, T> {
     }
 }
 
-impl<T> Operation for Get<'_, T> {
+impl<T: Item> Operation for Get<'_, T> {
     /// The error is never `Empty`.
-    type Output = Result<T, GetError>;
+    type Output = Result<T, GetError<T::Error>>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        let mut wakes = Wakes::new();
-        let mut state = self.queue.state();
-        let result = state.get(&mut wakes);
-        if matches!(result, Err(GetError::Empty)) {
-            state.getters.join(self.ticket, waiter, ());
-            return None;
+        match self.queue.take(false) {
+            Ok(item) => Some(Ok(item)),
+            Err(NotTaken::Refused(error)) => Some(Err(error)),
+            Err(NotTaken::Empty(mut state)) => {
+                state.getters.join(self.ticket, waiter, ());
+                None
+            }
         }
-        drop(state);
-        wakes.wake();
-        Some(result)
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
-        let mut wakes = Wakes::new();
-        let mut state = self.queue.state();
-        if state.getters.leave(self.ticket).is_some() {
+        if self.queue.state().getters.leave(self.ticket).is_some() {
             return None;
         }
-        // Granted. Should the items be gone (taken out at a shutdown, by the collector, with a
-        // retired queue), the grant is void and the next attempt tells why.
-        state.granted = state.granted.saturating_sub(1);
-        let result = state.get(&mut wakes);
-        drop(state);
-        wakes.wake();
-        (!matches!(result, Err(GetError::Empty))).then_some(result)
+        // Granted. If the grant turns out to be void, the next attempt tells why.
+        match self.queue.take(true) {
+            Ok(item) => Some(Ok(item)),
+            Err(NotTaken::Refused(error)) => Some(Err(error)),
+            Err(NotTaken::Empty(_)) => None,
+        }
     }
 }
 
@@ -58,7 +53,7 @@ impl<T> Operation for Get<'_, T> {
 pub struct Put<'a, T> {
     queue: &'a Queue<T>,
     ticket: Ticket,
-    /// Here while it is not in the queue's list.
+    /// Here while it is not in the queue's list; all the time, if the queue is a heap.
     item: Option<T>,
 }
 
@@ -77,29 +72,44 @@ impl<'a, T> Put<'a, T> {
     }
 }
 
-impl<T> Operation for Put<'_, T> {
+impl<T: Item> Operation for Put<'_, T> {
     /// The error is never `Full`.
-    type Output = Result<(), PutError<T>>;
+    type Output = Result<(), PutError<T, T::Error>>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        let item = self.item.take()?;
-        let mut wakes = Wakes::new();
-        let mut state = self.queue.state();
-        let result = state.put(item, &mut wakes);
-        if let Err(PutError::Full(item)) = result {
-            state.putters.join(self.ticket, waiter, item);
-            return None;
+        match self.queue.enter(self.item.take()?, false) {
+            Ok(()) => Some(Ok(())),
+            Err(NotEntered::Refused(error)) => Some(Err(error)),
+            Err(NotEntered::Full(item, mut state)) => {
+                let brought = if state.items.order() == Order::Heap {
+                    self.item = Some(item);
+                    None
+                } else {
+                    Some(item)
+                };
+                state.putters.join(self.ticket, waiter, brought);
+                None
+            }
         }
-        drop(state);
-        wakes.wake();
-        Some(result)
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
-        self.item = self.queue.state().putters.leave(self.ticket);
-        match self.item {
-            Some(_) => None,
-            None => Some(Ok(())),
+        let left = self.queue.state().putters.leave(self.ticket);
+        if let Some(brought) = left {
+            self.item = self.item.take().or(brought);
+            return None;
+        }
+        // The item has been moved in, or there is room for it, at least if nothing happened since.
+        let Some(item) = self.item.take() else {
+            return Some(Ok(()));
+        };
+        match self.queue.enter(item, true) {
+            Ok(()) => Some(Ok(())),
+            Err(NotEntered::Refused(error)) => Some(Err(error)),
+            Err(NotEntered::Full(item, _)) => {
+                self.item = Some(item);
+                None
+            }
         }
     }
 }
@@ -119,7 +129,7 @@ impl<'a, T> Join<'a, T> {
     }
 }
 
-impl<T> Operation for Join<'_, T> {
+impl<T: Item> Operation for Join<'_, T> {
     type Output = Result<(), Retired>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {

@@ -1,9 +1,17 @@
-//! `Queue`
+//! `Queue`, and with it `LifoQueue` and `PriorityQueue`, which differ in the order of their items.
+//!
+//! * `at_once`: `put` and `get` where there is nothing to wait for.
+//! * `item`: what is in a queue, and how it is compared.
+//! * `batches`: `get_many`, `put_many` and the `for` loop.
+//! * `waits`: `put` and `get` as a whole.
+//! * `simple`: `SimpleQueue`.
+
+use std::collections::VecDeque;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
 use super::threading::Lock;
@@ -11,151 +19,122 @@ use super::timeout;
 use super::{detach, errors, standard_form, user_code};
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
-use crate::primitives::queue::{self as core, GetError, PutError, TaskDoneError};
+use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
 use crate::primitives::sync::Mutex;
+
+mod at_once;
+mod batches;
+mod item;
+mod simple;
+mod waits;
+
+pub(crate) use batches::QueueIterator;
+pub(crate) use simple::SimpleQueue;
+
+use at_once::AtOnce;
+use batches::{Putting, Refused};
+use item::Item;
+use waits::remaining;
 
 /// The native half of oxthreads.queue.Queue.
 #[pyclass(subclass, frozen, name = "Queue", module = "oxthreads._oxthreads")]
 pub(crate) struct Queue {
-    inner: core::Queue<Py<PyAny>>,
+    inner: core::Queue<Item>,
     /// A maximum size that is no plain int of 64 bits, as it was given.
     unusual_maxsize: Mutex<Option<Py<PyAny>>>,
 }
 
 impl Queue {
+    /// Whether to set that attribute is to reach for what only the standard form has.
+    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| {
+            matches!(
+                name,
+                "mutex" | "not_empty" | "not_full" | "all_tasks_done" | "queue"
+            )
+        }) && !slf.get().inner.is_retired()
+    }
+
     /// Whether no subclass can have changed what a method calls on itself.
+    #[inline]
     fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let plain = CLASS.import(slf.py(), "oxthreads.queue", "Queue")?;
-        Ok(slf.get_type().is(plain))
-    }
-
-    fn put_item(
-        slf: &Bound<'_, Self>,
-        item: Bound<'_, PyAny>,
-        block: bool,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+        static CLASSES: PyOnceLock<[Py<PyAny>; 3]> = PyOnceLock::new();
         let py = slf.py();
-        let queue = &slf.get().inner;
-        if block
-            && let Some(timeout) = timeout
-            && queue.capacity() > 0
-        {
-            timeout::check_of_queue(timeout)?;
-        }
-        let refused = match queue.try_put(item.clone().unbind()) {
-            Ok(()) => return Ok(()),
-            Err(PutError::Full(refused)) if block => refused,
-            Err(error) => return Self::put_refused(slf, error, block, timeout),
-        };
-        let Some(deadline) = deadline_of(timeout)? else {
-            return Err(errors::full(py));
-        };
-        match detach::wait(py, &mut queue.put(refused), deadline)? {
-            Some(Ok(())) => Ok(()),
-            None => Err(errors::full(py)),
-            Some(Err(error)) => {
-                let left = remaining(py, deadline)?;
-                Self::put_refused(slf, error, block, left.as_ref())
-            }
-        }
+        let classes = CLASSES.get_or_try_init(py, || {
+            let module = py.import("oxthreads.queue")?;
+            let class = |name| PyResult::Ok(module.getattr(name)?.unbind());
+            PyResult::Ok([
+                class("Queue")?,
+                class("LifoQueue")?,
+                class("PriorityQueue")?,
+            ])
+        })?;
+        let class = slf.get_type();
+        Ok(classes.iter().any(|plain| class.is(plain)))
     }
 
-    #[cold]
-    fn put_refused(
-        slf: &Bound<'_, Self>,
-        error: PutError<Py<PyAny>>,
-        block: bool,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        match error {
-            PutError::Full(_) => Err(errors::full(slf.py())),
-            PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
-            PutError::Retired(item) => {
-                standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
-            }
-        }
-    }
-
-    fn get_item<'py>(
-        slf: &Bound<'py, Self>,
-        block: bool,
-        timeout: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let queue = &slf.get().inner;
-        if block && let Some(timeout) = timeout {
-            timeout::check_of_queue(timeout)?;
-        }
-        match queue.try_get() {
-            Ok(item) => return Ok(item.into_bound(py)),
-            Err(GetError::Empty) if block => {}
-            Err(error) => return Self::get_refused(slf, error, block, timeout),
-        }
-        let Some(deadline) = deadline_of(timeout)? else {
-            return Err(errors::empty(py));
-        };
-        match detach::wait(py, &mut queue.get(), deadline)? {
-            Some(Ok(item)) => Ok(item.into_bound(py)),
-            None => Err(errors::empty(py)),
-            Some(Err(error)) => {
-                let left = remaining(py, deadline)?;
-                Self::get_refused(slf, error, block, left.as_ref())
-            }
-        }
-    }
-
-    #[cold]
-    fn get_refused<'py>(
-        slf: &Bound<'py, Self>,
-        error: GetError,
-        block: bool,
-        timeout: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match error {
-            GetError::Empty => Err(errors::empty(slf.py())),
-            GetError::ShutDown => Err(errors::shut_down(slf.py())),
-            GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
-        }
+    /// Whether the methods `put` and `get` are ours, so that batches may do without them.
+    fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(!slf.get().inner.is_retired()
+            && (Self::is_plain(slf)? || slf.get_type().getattr("_is_direct")?.is_truthy()?))
     }
 }
 
-/// `None`: a timeout of zero.
-fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>> {
-    match timeout {
-        None => Ok(Some(Deadline::NEVER)),
-        Some(timeout) => timeout::positive(timeout),
+impl AtOnce for Queue {
+    fn primitive(&self) -> &core::Queue<Item> {
+        &self.inner
+    }
+
+    fn whole() -> &'static PyOnceLock<[Py<PyAny>; 2]> {
+        static WHOLE: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+        &WHOLE
     }
 }
 
-/// What is left of a wait, as an argument for the standard class.
-fn remaining(py: Python<'_>, deadline: Deadline) -> PyResult<Option<Bound<'_, PyAny>>> {
-    deadline
-        .remaining()
-        .map(|left| Ok(left.as_secs_f64().into_pyobject(py)?.into_any()))
-        .transpose()
+/// To be called once, when the module is made.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    at_once::install::<Queue>(py)?;
+    at_once::install::<SimpleQueue>(py)
+}
+
+/// What `object.__sizeof__` says.
+fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
+    queue
+        .py()
+        .get_type::<PyAny>()
+        .call_method1("__sizeof__", (queue,))?
+        .extract()
 }
 
 #[pymethods]
 impl Queue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+    #[classmethod]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
+    fn new(
+        cls: &Bound<'_, PyType>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
-        Self {
-            inner: core::Queue::new(0),
+        let order = match cls.getattr("_order")?.extract::<Option<&str>>()? {
+            Some("last") => Order::Lifo,
+            Some("smallest") => Order::Heap,
+            _ => Order::Fifo,
+        };
+        Ok(Self {
+            inner: core::Queue::ordered(order, 0),
             unusual_maxsize: Mutex::new(None),
-        }
+        })
     }
 
     #[pyo3(signature = (maxsize=Argument::Absent))]
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
         let queue = &slf.get().inner;
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+        if !Self::is_plain(slf)? && slf.get_type().getattr("_order")?.is_none() {
             queue.retire();
         }
-        match queue.reset() {
+        match queue.reset(0) {
             Ok(items) => drop(items), // there are some if it is initialized again
             Err(Retired) => {
                 let maxsize = match maxsize {
@@ -189,7 +168,7 @@ impl Queue {
         Self::put_item(slf, item, block.is_true_or(true)?, timeout)
     }
 
-    /// Remove and return the item that was put first, waiting for one if need be.
+    /// Remove and return the item that is next in order, waiting for one if need be.
     ///
     /// block: if false, do not wait.
     /// timeout: wait at most so many seconds; None means without end.
@@ -220,6 +199,93 @@ impl Queue {
             return Self::get_item(slf, false, None);
         }
         user_code::call_method(slf, "get", (false,), None)
+    }
+
+    /// Put all items of an iterable into the queue, in their order, waiting for room if need be.
+    /// Not in queue.Queue.
+    ///
+    /// block: if false, do not wait.
+    /// timeout: wait at most so many seconds for all of it; None means without end.
+    ///
+    /// Up to 1,024 items, and no more than maxsize, are taken from the iterable at a time, and
+    /// put in one step as far as there is room. Raises what put() raises, and what the iterable
+    /// raises. The items put before that stay; the exception has their number as items_put, and
+    /// a list of those taken from the iterable and not put as not_put.
+    #[pyo3(signature = (iterable, block=Argument::Absent, timeout=None),
+           text_signature = "($self, iterable, block=True, timeout=None)")]
+    fn put_many(
+        slf: &Bound<'_, Self>,
+        iterable: &Bound<'_, PyAny>,
+        block: Argument<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let block = block.is_true_or(true)?;
+        if !Self::is_direct(slf)? {
+            return user_code::call_method(
+                slf,
+                "_put_one_by_one",
+                (iterable, block, timeout, 0),
+                None,
+            )
+            .map(drop);
+        }
+        let deadline = batches::deadline(block, timeout)?;
+        let mut putting = Putting::new(iterable)?;
+        match putting.run(&slf.get().inner, deadline) {
+            Ok(()) => Ok(()),
+            Err(Refused::By(PutError::Retired(item))) => {
+                let left = deadline.map_or(Ok(None), |deadline| remaining(slf.py(), deadline))?;
+                let (rest, put) = putting.rest(item)?;
+                user_code::call_method(slf, "_put_one_by_one", (rest, block, left, put), None)
+                    .map(drop)
+            }
+            Err(Refused::By(error)) => {
+                let error = Self::put_refused(slf, error, false, None).err();
+                error.map_or(Ok(()), |error| Err(putting.describe(error)))
+            }
+            Err(Refused::Raised(error)) => Err(putting.describe(error)),
+        }
+    }
+
+    /// Wait for an item, and remove and return a list of it and those that follow it, in order.
+    /// Not in queue.Queue.
+    ///
+    /// max_items: at most this many; None means all that are there. With zero it is an empty list.
+    /// block: if false, do not wait.
+    /// timeout: wait at most so many seconds for the first; None means without end.
+    ///
+    /// Raises what get() raises, if there is no item.
+    #[pyo3(signature = (max_items=None, block=Argument::Absent, timeout=None),
+           text_signature = "($self, max_items=None, block=True, timeout=None)")]
+    fn get_many<'py>(
+        slf: &Bound<'py, Self>,
+        max_items: Option<isize>,
+        block: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let block = block.is_true_or(true)?;
+        let most = batches::most(max_items)?;
+        if !Self::is_direct(slf)? {
+            return user_code::call_method(slf, "_get_one_by_one", (most, block, timeout), None);
+        }
+        let deadline = batches::deadline(block, timeout)?;
+        let mut taken = VecDeque::new();
+        match batches::get_many(py, &slf.get().inner, most, &mut taken, deadline) {
+            Ok(()) => Ok(batches::list(py, taken)?.into_any()),
+            Err(Refused::By(GetError::Retired)) => {
+                let left = deadline.map_or(Ok(None), |deadline| remaining(py, deadline))?;
+                user_code::call_method(slf, "_get_one_by_one", (most, block, left), None)
+            }
+            Err(Refused::By(error)) => Self::get_refused(slf, error, false, None),
+            Err(Refused::Raised(error)) => Err(error),
+        }
+    }
+
+    /// Iterate over the items as they come, each removed from the queue, until that is shut down
+    /// and empty. Not in queue.Queue.
+    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
+        QueueIterator::new(slf.as_any())
     }
 
     /// The number of items. It may have changed by the time it is looked at.
@@ -286,6 +352,20 @@ impl Queue {
         }
     }
 
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        let takes_form = Self::takes_form(slf, name);
+        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+    }
+
     /// Leave the items and the waiting to the standard class: see `standard_form::take`. The items go
     /// into `container`.
     fn _retire(
@@ -295,7 +375,14 @@ impl Queue {
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
         let queue = &slf.get().inner;
-        let retire = || Some((container, queue.retire()?));
+        let py = slf.py();
+        let retire = || {
+            let items = queue.retire()?.into_iter();
+            Some((
+                container,
+                items.map(move |item| item.into_bound(py).unbind()),
+            ))
+        };
         standard_form::take(slf.as_any(), attributes, Some(mutex.get()), retire)
     }
 
@@ -361,9 +448,14 @@ impl Queue {
         PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
+    /// The size in bytes, that of the list of items and of those who wait included.
+    fn __sizeof__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(basic_size(slf.as_any())? + slf.get().inner.allocated())
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&*self.unusual_maxsize.lock())?;
-        self.inner.try_for_each(|item| visit.call(item))
+        self.inner.try_for_each(|item| visit.call(item.object()))
     }
 
     fn __clear__(&self) {

@@ -1,0 +1,250 @@
+//! Many items at once, and one after the other in a `for` loop.
+
+use std::collections::VecDeque;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyIterator, PyList, PyTuple};
+
+use super::item::Item;
+use super::{detach, errors, timeout, user_code};
+use crate::primitives::deadline::Deadline;
+use crate::primitives::queue::{GetError, PutError, Queue};
+
+/// At most so many items are taken from an iterable before they are put.
+const AHEAD: i64 = 1_024;
+
+/// `max_items`: none means without bound.
+pub(super) fn most(max_items: Option<isize>) -> PyResult<usize> {
+    match max_items.map(usize::try_from) {
+        None => Ok(usize::MAX),
+        Some(Ok(most)) => Ok(most),
+        Some(Err(_)) => Err(PyValueError::new_err(
+            "'max_items' must be a non-negative number",
+        )),
+    }
+}
+
+/// Until when to wait, `None` for not at all; both arguments are checked.
+pub(super) fn deadline(
+    block: bool,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Deadline>> {
+    match timeout {
+        _ if !block => Ok(None),
+        None => Ok(Some(Deadline::NEVER)),
+        Some(timeout) => {
+            timeout::check_of_queue(timeout)?;
+            timeout::positive(timeout)
+        }
+    }
+}
+
+/// Waits until the deadline for an item, none at all if there is no deadline, and adds it to
+/// `taken` with those that follow it, at most `most`.
+pub(super) fn get_many(
+    py: Python<'_>,
+    queue: &Queue<Item>,
+    most: usize,
+    taken: &mut VecDeque<Item>,
+    deadline: Option<Deadline>,
+) -> Result<(), Refused<GetError<PyErr>>> {
+    match queue.try_get_many(most, taken) {
+        Err(GetError::Empty) => {}
+        result => return result.map_err(Refused::By),
+    }
+    let Some(deadline) = deadline else {
+        return Err(Refused::By(GetError::Empty));
+    };
+    match detach::wait(py, &mut queue.get(), deadline)? {
+        None => Err(Refused::By(GetError::Empty)),
+        Some(Err(error)) => Err(Refused::By(error)),
+        Some(Ok(item)) => {
+            taken.push_back(item);
+            // Whatever the reason that there are no more, there is one.
+            let _ = queue.try_get_many(most - 1, taken);
+            Ok(())
+        }
+    }
+}
+
+/// Why a batch came to nothing, or not to its end.
+pub(super) enum Refused<E> {
+    /// The queue's word.
+    By(E),
+    /// An exception.
+    Raised(PyErr),
+}
+
+impl<E> From<PyErr> for Refused<E> {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+/// The items as a list.
+pub(super) fn list(py: Python<'_>, items: VecDeque<Item>) -> PyResult<Bound<'_, PyList>> {
+    PyList::new(py, items.into_iter().map(|item| item.into_bound(py)))
+}
+
+/// The state of a `put_many`.
+pub(super) struct Putting<'py> {
+    iterator: Bound<'py, PyIterator>,
+    /// Taken from the iterator, and not put yet.
+    ahead: VecDeque<Item>,
+    /// How many have been put.
+    put: usize,
+}
+
+impl<'py> Putting<'py> {
+    pub(super) fn new(iterable: &Bound<'py, PyAny>) -> PyResult<Self> {
+        // Its __iter__ may be a program's own.
+        static ITER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let iter = ITER.import(iterable.py(), "builtins", "iter")?;
+        let iterator = user_code::call(iter, &PyTuple::new(iterable.py(), [iterable])?, None)?;
+        Ok(Self {
+            iterator: iterator.cast_into()?,
+            ahead: VecDeque::new(),
+            put: 0,
+        })
+    }
+
+    /// Puts them all. The deadline is for the whole; `None` inside means not to wait.
+    pub(super) fn run(
+        &mut self,
+        queue: &Queue<Item>,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Refused<PutError<Item, PyErr>>> {
+        loop {
+            let ended = self.fetch(queue.capacity());
+            let count = self.ahead.len();
+            self.put_ahead(queue, deadline)?;
+            match ended {
+                Err(error) => return Err(error.into()),
+                Ok(()) if count == 0 => return Ok(()),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn put_ahead(
+        &mut self,
+        queue: &Queue<Item>,
+        deadline: Option<Deadline>,
+    ) -> Result<(), Refused<PutError<Item, PyErr>>> {
+        let py = self.iterator.py();
+        while !self.ahead.is_empty() {
+            let before = self.ahead.len();
+            let result = queue.try_put_many(&mut self.ahead);
+            self.put += before - self.ahead.len() - usize::from(result.is_err());
+            let result = match (result, deadline) {
+                (Err(PutError::Full(item)), Some(deadline)) => {
+                    let mut put = queue.put(item);
+                    let outcome = detach::wait(py, &mut put, deadline);
+                    if let Some(item) = put.into_item() {
+                        self.ahead.push_front(item);
+                    }
+                    match outcome? {
+                        Some(result) => result.inspect(|()| self.put += 1),
+                        None => return Err(errors::full(py).into()),
+                    }
+                }
+                (result, _) => result,
+            };
+            if let Err(error) = result {
+                return Err(self.refused(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The item that was refused goes back to the others.
+    fn refused(&mut self, error: PutError<Item, PyErr>) -> Refused<PutError<Item, PyErr>> {
+        let py = self.iterator.py();
+        let (item, error) = match error {
+            PutError::Full(item) => (item, errors::full(py)),
+            PutError::ShutDown(item) => (item, errors::shut_down(py)),
+            PutError::Comparison(item, error) => (item, error),
+            retired @ PutError::Retired(_) => return Refused::By(retired),
+        };
+        self.ahead.push_front(item);
+        Refused::Raised(error)
+    }
+
+    /// Takes some items from the iterator; those before an exception are kept.
+    fn fetch(&mut self, capacity: i64) -> PyResult<()> {
+        static ISLICE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = self.iterator.py();
+        let count = if capacity > 0 {
+            capacity.min(AHEAD)
+        } else {
+            AHEAD
+        };
+        let some = ISLICE
+            .import(py, "itertools", "islice")?
+            .call1((&self.iterator, count))?;
+        let items = PyList::empty(py);
+        let result = user_code::call_method(&items, "extend", (some,), None);
+        // A tuple, because free-threaded Python locks a list for each item that is looked at.
+        self.ahead.extend(items.to_tuple().iter().map(Item::new));
+        result.map(drop)
+    }
+
+    /// What is still to be put, by the standard algorithm.
+    pub(super) fn rest(mut self, next: Item) -> PyResult<(Bound<'py, PyAny>, usize)> {
+        static CHAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = self.iterator.py();
+        self.ahead.push_front(next);
+        let rest = CHAIN
+            .import(py, "itertools", "chain")?
+            .call1((list(py, self.ahead)?, self.iterator))?;
+        Ok((rest, self.put))
+    }
+
+    /// Notes in the exception how far it went.
+    pub(super) fn describe(self, error: PyErr) -> PyErr {
+        let py = self.iterator.py();
+        let exception = error.value(py);
+        if let Ok(not_put) = list(py, self.ahead) {
+            // An exception without a dictionary cannot tell.
+            let _ = exception.setattr("items_put", self.put);
+            let _ = exception.setattr("not_put", not_put);
+        }
+        error
+    }
+}
+
+/// Iterates over what comes out of a queue, until that is shut down and empty.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+pub(crate) struct QueueIterator {
+    /// The queue's `get`.
+    get: Py<PyAny>,
+}
+
+impl QueueIterator {
+    pub(super) fn new(queue: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let get = queue.getattr("get")?.unbind();
+        Ok(Self { get })
+    }
+}
+
+#[pymethods]
+impl QueueIterator {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match user_code::call(self.get.bind(py), &PyTuple::empty(py), None) {
+            Ok(item) => Ok(Some(item)),
+            Err(error) if errors::is_shut_down(py, &error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.get)
+    }
+}

@@ -1,0 +1,141 @@
+//! `put` and `get` as a whole: try, wait, and turn to the standard class where that serves.
+
+use pyo3::prelude::*;
+
+use super::Queue;
+use super::item::Item;
+use super::{detach, errors, standard_form, timeout};
+use crate::primitives::deadline::Deadline;
+use crate::primitives::queue::{self as core, GetError, PutError};
+
+impl Queue {
+    /// A timeout is refused before anything is tried, unless the queue `is_over`. In the standard
+    /// form that is up to the standard class.
+    fn check_timeout(
+        slf: &Bound<'_, Self>,
+        timeout: &Bound<'_, PyAny>,
+        is_over: impl FnOnce(&core::Queue<Item>) -> bool,
+    ) -> PyResult<()> {
+        let queue = &slf.get().inner;
+        if queue.is_retired() {
+            return Ok(());
+        }
+        timeout::check_of_queue(timeout).map_err(|refusal| {
+            if is_over(queue) {
+                errors::shut_down(slf.py())
+            } else {
+                refusal
+            }
+        })
+    }
+
+    pub(super) fn put_item(
+        slf: &Bound<'_, Self>,
+        item: Bound<'_, PyAny>,
+        block: bool,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        if block
+            && let Some(timeout) = timeout
+            && queue.capacity() > 0
+        {
+            Self::check_timeout(slf, timeout, |queue| queue.is_shut_down())?;
+        }
+        let refused = match queue.try_put(Item::new(item)) {
+            Ok(()) => return Ok(()),
+            Err(PutError::Full(refused)) if block => refused,
+            Err(error) => return Self::put_refused(slf, error, block, timeout),
+        };
+        let Some(deadline) = deadline_of(timeout)? else {
+            return Err(errors::full(py));
+        };
+        match detach::wait(py, &mut queue.put(refused), deadline)? {
+            Some(Ok(())) => Ok(()),
+            None => Err(errors::full(py)),
+            Some(Err(error)) => {
+                let left = remaining(py, deadline)?;
+                Self::put_refused(slf, error, block, left.as_ref())
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn put_refused(
+        slf: &Bound<'_, Self>,
+        error: PutError<Item, PyErr>,
+        block: bool,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        match error {
+            PutError::Full(_) => Err(errors::full(slf.py())),
+            PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
+            PutError::Comparison(_, error) => Err(error),
+            PutError::Retired(item) => {
+                let item = item.into_bound(slf.py());
+                standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
+            }
+        }
+    }
+
+    pub(super) fn get_item<'py>(
+        slf: &Bound<'py, Self>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        if block && let Some(timeout) = timeout {
+            let is_over = |queue: &core::Queue<Item>| queue.is_shut_down() && queue.is_empty();
+            Self::check_timeout(slf, timeout, is_over)?;
+        }
+        match queue.try_get() {
+            Ok(item) => return Ok(item.into_bound(py)),
+            Err(GetError::Empty) if block => {}
+            Err(error) => return Self::get_refused(slf, error, block, timeout),
+        }
+        let Some(deadline) = deadline_of(timeout)? else {
+            return Err(errors::empty(py));
+        };
+        match detach::wait(py, &mut queue.get(), deadline)? {
+            Some(Ok(item)) => Ok(item.into_bound(py)),
+            None => Err(errors::empty(py)),
+            Some(Err(error)) => {
+                let left = remaining(py, deadline)?;
+                Self::get_refused(slf, error, block, left.as_ref())
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn get_refused<'py>(
+        slf: &Bound<'py, Self>,
+        error: GetError<PyErr>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match error {
+            GetError::Empty => Err(errors::empty(slf.py())),
+            GetError::ShutDown => Err(errors::shut_down(slf.py())),
+            GetError::Comparison(error) => Err(error),
+            GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
+        }
+    }
+}
+
+/// `None`: a timeout of zero.
+fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>> {
+    match timeout {
+        None => Ok(Some(Deadline::NEVER)),
+        Some(timeout) => timeout::positive(timeout),
+    }
+}
+
+/// What is left of a wait, as an argument for the standard class.
+pub(super) fn remaining(py: Python<'_>, deadline: Deadline) -> PyResult<Option<Bound<'_, PyAny>>> {
+    deadline
+        .remaining()
+        .map(|left| Ok(left.as_secs_f64().into_pyobject(py)?.into_any()))
+        .transpose()
+}

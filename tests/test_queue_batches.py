@@ -1,0 +1,317 @@
+"""put_many, get_many and `for item in queue`: what the standard queues do not have."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from conftest import OXTHREADS, Result, refusal, spin_until, start, until_asleep
+
+KINDS = ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"]
+ShutDown = OXTHREADS.queue.ShutDown
+
+
+def make(kind: str, form: str = "native", maxsize: int = 0) -> Any:
+    """A queue in one of its forms; all of them must do the same."""
+    cls = getattr(OXTHREADS.queue, kind)
+    if kind == "SimpleQueue":
+        return cls()
+    if form == "overridden":
+
+        class Overridden(cls):  # type: ignore[misc, valid-type]
+            def put(self, *args: Any, **keywords: Any) -> None:
+                super().put(*args, **keywords)
+
+        cls = Overridden
+    items = cls(maxsize)
+    if form == "standard":
+        assert not items.queue
+    return items
+
+
+FORMS = ["native", "standard", "overridden"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_keep_the_order_of_the_queue(kind: str, form: str) -> None:
+    items = make(kind, form)
+    items.put_many([3, 1])
+    items.put_many(iter((5, 4, 2)))
+    items.put_many([])
+    order = {"LifoQueue": [2, 4, 5, 1, 3], "PriorityQueue": [1, 2, 3, 4, 5]}.get(kind, [3, 1, 5, 4, 2])
+    assert items.qsize() == 5
+    assert items.get_many(2) == order[:2]
+    assert items.get_many(0) == []
+    assert items.get_many() == order[2:]
+    assert refusal(items.get_many, 5, False) == (queue.Empty, "")
+    assert refusal(items.get_many, timeout=0.001) == (queue.Empty, "")
+    assert items.get_many(0) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_items_than_are_taken_at_a_time(kind: str) -> None:
+    items = make(kind)
+    items.put_many(range(5000))
+    assert items.qsize() == 5000
+    taken = items.get_many(1500) + items.get_many()
+    assert taken == sorted(taken, reverse=kind == "LifoQueue")
+    assert len(taken) == 5000
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tasks_are_counted(form: str) -> None:
+    items = make("Queue", form)
+    items.put_many("abc")
+    items.get_many()
+    assert items.unfinished_tasks == 3
+    joiner = Result(items.join)
+    until_asleep(joiner.thread)
+    for _ in range(3):
+        items.task_done()
+    joiner.get()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_maxsize_is_honoured(kind: str, form: str) -> None:
+    items = make(kind, form, 3)
+    putter = Result(items.put_many, range(10))
+    until_asleep(putter.thread)
+    assert items.qsize() == 3
+    taken: list[int] = []
+    while len(taken) < 10:
+        assert items.qsize() <= 3
+        taken += items.get_many(timeout=30)
+    putter.get()
+    assert sorted(taken) == list(range(10))
+    if kind == "Queue":
+        assert taken == list(range(10))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize("arguments", [{"block": False}, {"timeout": 0}, {"timeout": 0.01}])
+def test_an_exception_tells_how_far_it_went(kind: str, form: str, arguments: dict[str, Any]) -> None:
+    items = make(kind, form, 3)
+    numbers = iter(range(10))
+    with pytest.raises(queue.Full) as caught:
+        items.put_many(numbers, **arguments)
+    assert caught.value.items_put == 3
+    assert [*caught.value.not_put, *numbers] == list(range(3, 10))
+    assert sorted(items.get_many()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_items_before_an_exception_of_the_iterable_are_put(kind: str, form: str) -> None:
+    def fail() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise LookupError("no more")
+
+    items = make(kind, form)
+    with pytest.raises(LookupError) as caught:
+        items.put_many(fail())
+    assert caught.value.items_put == 2  # type: ignore[attr-defined]
+    assert sorted(items.get_many()) == [1, 2]
+    assert refusal(items.put_many, 5)[0] is TypeError
+
+
+def test_an_item_that_cannot_be_compared_is_given_back() -> None:
+    items = make("PriorityQueue")
+    with pytest.raises(TypeError) as caught:
+        items.put_many([2, 1, "x", 3])
+    assert caught.value.items_put == 2  # type: ignore[attr-defined]
+    assert caught.value.not_put == ["x", 3]  # type: ignore[attr-defined]
+    assert items.get_many() == [1, 2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_wrong_arguments(form: str) -> None:
+    items = make("Queue", form, 1)
+    assert refusal(items.get_many, -1)[0] is ValueError
+    assert refusal(items.get_many, "x")[0] is TypeError
+    assert refusal(items.get_many, 1, True, -1)[0] is ValueError
+    assert refusal(items.put_many, [1], True, -1)[0] is ValueError
+    assert refusal(items.put_many)[0] is TypeError
+    assert items.qsize() == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_get_many_waits_for_the_first_item_only(kind: str, form: str) -> None:
+    items = make(kind, form)
+    getter = Result(items.get_many, 100)
+    until_asleep(getter.thread)
+    items.put("a")
+    assert getter.get() == ["a"]
+    getter = Result(items.get_many, timeout=30)
+    until_asleep(getter.thread)
+    items.put("b")
+    assert getter.get() == ["b"]
+
+
+def test_put_many_serves_all_who_wait() -> None:
+    items = make("Queue")
+    getters = []
+    for _ in range(3):
+        getters.append(Result(items.get))
+        until_asleep(getters[-1].thread)
+    items.put_many(range(5))
+    assert sorted(getter.get() for getter in getters) == [0, 1, 2]
+    assert items.get_many() == [3, 4]
+
+
+def test_get_many_lets_in_all_for_whom_there_is_room() -> None:
+    items = make("Queue", maxsize=2)
+    items.put_many([0, 1])
+    putters = []
+    for number in (2, 3, 4):
+        putters.append(Result(items.put, number))
+        until_asleep(putters[-1].thread)
+    assert items.get_many() == [0, 1]
+    putters[0].get()
+    putters[1].get()
+    assert items.get_many() == [2, 3]
+    putters[2].get()
+    assert items.get_many() == [4]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_shutdown_ends_batches_and_loops(kind: str, form: str) -> None:
+    items = make(kind, form)
+    waiting = [Result(items.get_many), Result(list, items)]
+    until_asleep(*(result.thread for result in waiting))
+    items.shutdown()
+    assert refusal(waiting[0].get)[0] is ShutDown
+    assert waiting[1].get() == []
+    with pytest.raises(ShutDown) as caught:
+        items.put_many([1, 2])
+    assert (caught.value.items_put, caught.value.not_put[:1]) == (0, [1])  # type: ignore[attr-defined]
+    assert list(items) == []
+    if kind != "SimpleQueue":
+        full = make(kind, form, 1)
+        putter = Result(full.put_many, [1, 2, 3])
+        until_asleep(putter.thread)
+        full.shutdown()
+        with pytest.raises(ShutDown) as caught:
+            putter.get()
+        assert caught.value.items_put == 1  # type: ignore[attr-defined]
+        assert list(full) == [1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loop_ends_when_the_queue_is_shut_down_and_empty(kind: str, form: str) -> None:
+    items = make(kind, form)
+    loops = [Result(lambda: [item for item in items]) for _ in range(3)]  # noqa: C416
+    until_asleep(*(loop.thread for loop in loops))
+    for number in range(300):
+        items.put(number)
+    items.shutdown()
+    assert sorted(itertools.chain(*(loop.get() for loop in loops))) == list(range(300))
+    iterator = iter(items)
+    assert iter(iterator) is iterator
+    assert next(iterator, "over") == "over"
+
+
+def test_a_loop_goes_through_an_overridden_get() -> None:
+    class Doubling(OXTHREADS.queue.Queue):  # type: ignore[misc, name-defined]
+        def get(self, *args: Any, **keywords: Any) -> Any:
+            return 2 * super().get(*args, **keywords)
+
+    items = Doubling()
+    items.put_many([1, 2, 3])
+    assert items.get_many(2) == [2, 4]
+    items.shutdown()
+    assert list(items) == [6]
+
+
+def test_a_queue_that_takes_its_standard_form_meanwhile_goes_on() -> None:
+    items = make("Queue", maxsize=2)
+    putter = Result(items.put_many, iter(range(20)), timeout=30)
+    getter_of = make("Queue")
+    getter = Result(getter_of.get_many, 5, timeout=30)
+    until_asleep(putter.thread, getter.thread)
+    assert list(items.queue) == [0, 1]
+    assert not getter_of.queue
+    until_asleep(putter.thread, getter.thread)
+    taken: list[int] = []
+    while len(taken) < 20:
+        taken += items.get_many(3)
+    putter.get()
+    assert taken == list(range(20))
+    getter_of.put("a")
+    assert getter.get() == ["a"]
+
+
+def test_an_interrupted_batch_has_lost_nothing() -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    items = make("Queue", maxsize=2)
+    before = signal.signal(signal.SIGUSR1, stop)
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        spin_until(lambda: items.qsize() == 2)
+        time.sleep(0.05)  # so that it sleeps, most of the time; it holds in any case
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    try:
+        thread = start(interrupt)
+        with pytest.raises(Stop) as caught:
+            items.put_many(range(10))
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value.items_put == 2  # type: ignore[attr-defined]
+    assert sorted([*items.get_many(), *caught.value.not_put])[:4] == [0, 1, 2, 3]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_producers_and_consumers_in_batches_lose_and_reorder_nothing(kind: str, frantic: None) -> None:
+    items = make(kind, maxsize=7)
+    barrier = threading.Barrier(16)
+
+    def produce(producer: int) -> None:
+        barrier.wait()
+        numbers = iter([(producer, number) for number in range(200)])
+        while some := list(itertools.islice(numbers, 1 + producer)):
+            items.put_many(some)
+
+    def consume() -> list[tuple[int, int]]:
+        barrier.wait()
+        return list(itertools.chain.from_iterable(iter(lambda: take(items), [])))
+
+    def take(items: Any) -> list[tuple[int, int]]:
+        try:
+            taken: list[tuple[int, int]] = items.get_many(5)
+        except ShutDown:
+            return []
+        return taken
+
+    producers = [Result(produce, producer) for producer in range(8)]
+    consumers = [Result(consume) for _ in range(8)]
+    for producer in producers:
+        producer.get()
+    items.shutdown()
+    received = [consumer.get() for consumer in consumers]
+    if kind in ("Queue", "SimpleQueue"):
+        for mine in received:
+            for producer in range(8):
+                numbers = [number for who, number in mine if who == producer]
+                assert numbers == sorted(numbers)
+    assert sorted(itertools.chain(*received)) == [(p, i) for p in range(8) for i in range(200)]
