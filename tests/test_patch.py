@@ -242,7 +242,8 @@ def test_a_reloaded_module_catches_what_our_queues_raise() -> None:
         assert queue.Full is first
         for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue, queue.SimpleQueue):
             items = kind()
-            assert type(items).__module__ == "oxthreads.queue"
+            import oxthreads.queue
+            assert kind is getattr(oxthreads.queue, kind.__name__)
             try:
                 items.get(timeout=0.001)
             except queue.Empty:
@@ -259,7 +260,7 @@ def test_a_reloaded_module_catches_what_our_queues_raise() -> None:
         except queue.Full:
             pass
         patch.uninstall()
-        assert queue.Queue.__module__ == "queue" and queue.Full is not first
+        assert queue.Queue.__mro__ == (queue.Queue, object) and queue.Full is not first
         items = queue.Queue(1)
         items.put(1)
         try:
@@ -277,9 +278,9 @@ def test_a_copy_with_exceptions_of_its_own_stays_standard() -> None:
         sys.modules["_queue"] = None
         patch.install()
         import queue
-        assert queue.Empty is not oxthreads.queue.Empty and queue.Queue.__module__ == "queue"
+        assert queue.Empty is not oxthreads.queue.Empty and queue.Queue.__mro__ == (queue.Queue, object)
         for items in (queue.Queue(), oxthreads.queue.Queue(), oxthreads.queue.SimpleQueue()):
-            copy = queue if type(items).__module__ == "queue" else oxthreads.queue
+            copy = queue if type(items) is queue.Queue else oxthreads.queue
             try:
                 items.get_nowait()
             except copy.Empty:

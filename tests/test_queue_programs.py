@@ -10,7 +10,8 @@ from conftest import python
 
 PRELUDE = """
 import queue
-assert queue.Queue.__module__ == queue.SimpleQueue.__module__ == "oxthreads.queue"
+import oxthreads.queue
+assert queue.Queue is oxthreads.queue.Queue and queue.SimpleQueue is oxthreads.queue.SimpleQueue
 """
 
 
@@ -51,7 +52,7 @@ def test_multiprocessing(method: str, tmp_path: object) -> None:
             outbox.join()
             process.join()
             with context.Pool(2) as pool:
-                assert type(pool._taskqueue).__module__ == "oxthreads.queue", type(pool._taskqueue)
+                assert type(pool._taskqueue) is oxthreads.queue.SimpleQueue, type(pool._taskqueue)
                 assert pool.map(square, range(50)) == [n * n for n in range(50)]
             with multiprocessing.pool.ThreadPool(2) as pool:
                 assert list(pool.imap(square, range(50))) == [n * n for n in range(50)]
@@ -131,8 +132,8 @@ def test_the_pools_of_the_standard_library_itself() -> None:
         run("""
         import concurrent.futures.thread as thread
         # The standard executor's own queue is a SimpleQueue of ours now; a weakref callback puts there.
-        standard = thread.ThreadPoolExecutor.__mro__
-        executor = next(cls for cls in standard if cls.__module__ == "concurrent.futures.thread")(2)
+        import oxthreads.concurrent.futures as ours
+        executor = ours._StandardThreadPoolExecutor(2)
         assert type(executor._work_queue) is queue.SimpleQueue
         assert list(executor.map(abs, range(-20, 0))) == list(range(20, 0, -1))
         threads = list(executor._threads)
