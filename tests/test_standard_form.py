@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -283,3 +284,18 @@ def test_an_attribute_that_was_deleted_is_gone(library: BackEnd) -> None:
         assert refusal(delattr, thing, name)[0] is AttributeError
         thing.other = 1
         assert thing.other == 1
+
+
+def test_what_is_set_before_it_was_read_is_heeded(library: BackEnd) -> None:
+    called: list[object] = []
+    barrier = library.threading.Barrier(1)
+    barrier._action = lambda: called.append("action")
+    assert (barrier.wait(), called) == (0, ["action"])
+    items = library.queue.Queue()
+    items.queue = deque("ab")
+    assert (items.get(), items.qsize()) == ("a", 1)
+    semaphore = library.threading.Semaphore(0)
+    condition = semaphore._cond = library.threading.Condition()
+    with condition:
+        semaphore.release()  # its lock is an RLock
+    assert semaphore._value == 1

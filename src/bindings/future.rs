@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
+use super::standard_form::HasStandardForm;
 use super::timeout::{self, Blocking};
 use super::{detach, errors, standard_form, user_code};
 use crate::primitives::Retired;
@@ -181,6 +182,14 @@ impl Future {
     }
 }
 
+impl HasStandardForm for Future {
+    const ATTRIBUTES: &[&str] = &["_condition", "_waiters", "_done_callbacks"];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.with_native(|_| ()).is_err()
+    }
+}
+
 #[pymethods]
 impl Future {
     #[new]
@@ -343,11 +352,11 @@ impl Future {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        Self::set_attribute(slf, name, Some(value))
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        Self::set_attribute(slf, name, None)
+        standard_form::set_attribute(slf, name, None)
     }
 
     #[getter(_state)]
@@ -473,18 +482,6 @@ impl Future {
 }
 
 impl Future {
-    fn set_attribute(
-        slf: &Bound<'_, Self>,
-        name: &Bound<'_, PyString>,
-        value: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let takes_form = matches!(
-            name.to_str(),
-            Ok("_condition" | "_waiters" | "_done_callbacks")
-        ) && slf.get().inner.with_native(|_| ()).is_ok();
-        standard_form::set_attribute(slf.as_any(), name, value, takes_form)
-    }
-
     /// Writing to the standard internals is for the standard form only: there, whoever writes
     /// holds the condition.
     fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -3,9 +3,10 @@
 use std::ptr;
 
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyString, PySuper, PyTuple};
-use pyo3::{PyTypeInfo, ffi};
+use pyo3::{PyClass, PyTypeInfo, ffi};
 
 use super::threading::Lock;
 use super::user_code;
@@ -88,20 +89,32 @@ where
     taken
 }
 
-/// `object.name = value`, or without a value `del object.name`. Where `takes_form`, the name is that
-/// of a `StandardAttribute` and the object has not got its standard form: it takes it first. A value
-/// in the dictionary of an object that runs natively would have no effect.
+/// A native half whose objects can take the standard form.
+pub(crate) trait HasStandardForm: PyClass<Frozen = True> + Sync {
+    /// The `StandardAttribute`s of its Python class.
+    const ATTRIBUTES: &[&str];
+
+    /// Whether the object has taken it.
+    fn has_taken_it(&self) -> bool;
+}
+
+/// `object.name = value`, or without a value `del object.name`. An object that has not got its
+/// standard form takes it first, if the name is that of an attribute which only that form has: a
+/// value in the dictionary of an object that runs natively would have no effect.
 ///
 /// # Errors
 /// What either raises.
-pub(crate) fn set_attribute(
-    object: &Bound<'_, PyAny>,
+pub(crate) fn set_attribute<T: HasStandardForm>(
+    object: &Bound<'_, T>,
     name: &Bound<'_, PyString>,
     value: Option<&Bound<'_, PyAny>>,
-    takes_form: bool,
 ) -> PyResult<()> {
-    if takes_form {
-        user_code::call_method(object, "_take_standard_form", (), None)?;
+    if name
+        .to_str()
+        .is_ok_and(|name| T::ATTRIBUTES.contains(&name))
+        && !object.get().has_taken_it()
+    {
+        user_code::call_method(object.as_any(), "_take_standard_form", (), None)?;
     }
     let value = value.map_or(ptr::null_mut(), Bound::as_ptr);
     // SAFETY: attached, as the lifetimes show; all are live objects, the name a string, and for the

@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
+use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
 use super::{detach, errors, standard_form, user_code};
@@ -45,16 +46,6 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Whether to set that attribute is to reach for what only the standard form has.
-    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
-        name.to_str().is_ok_and(|name| {
-            matches!(
-                name,
-                "mutex" | "not_empty" | "not_full" | "all_tasks_done" | "queue"
-            )
-        }) && !slf.get().inner.is_retired()
-    }
-
     /// Whether no subclass can have changed what a method calls on itself.
     #[inline]
     fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
@@ -104,6 +95,14 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
         .get_type::<PyAny>()
         .call_method1("__sizeof__", (queue,))?
         .extract()
+}
+
+impl HasStandardForm for Queue {
+    const ATTRIBUTES: &[&str] = &["mutex", "not_empty", "not_full", "all_tasks_done", "queue"];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.is_retired()
+    }
 }
 
 #[pymethods]
@@ -357,13 +356,11 @@ impl Queue {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+        standard_form::set_attribute(slf, name, None)
     }
 
     /// Leave the items and the waiting to the standard class: see `standard_form::take`. The items go

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::detach::Stay;
+use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::Lock;
@@ -64,15 +65,15 @@ impl Barrier {
     fn standard<'py>(slf: &Bound<'py, Self>, getter: &str) -> PyResult<Bound<'py, PyAny>> {
         pyo3::types::PySuper::new(&slf.py().get_type::<Self>(), slf.as_any())?.getattr(getter)
     }
+}
 
-    /// Whether to set that attribute is to reach for what only the standard form has.
-    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
-        name.to_str().is_ok_and(|name| {
-            matches!(
-                name,
-                "_cond" | "_action" | "_timeout" | "_parties" | "_state" | "_count"
-            )
-        }) && !slf.get().inner.is_retired()
+impl HasStandardForm for Barrier {
+    const ATTRIBUTES: &[&str] = &[
+        "_cond", "_action", "_timeout", "_parties", "_state", "_count",
+    ];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.is_retired()
     }
 }
 
@@ -204,13 +205,11 @@ impl Barrier {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+        standard_form::set_attribute(slf, name, None)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

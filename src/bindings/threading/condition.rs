@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::detach::Stay;
+use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::condition_waiter::ConditionWaiter;
@@ -192,10 +193,13 @@ impl Condition {
             result => result.map(drop),
         }
     }
+}
 
-    /// Whether to set that attribute is to reach for what only the standard form has.
-    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
-        name.to_str().is_ok_and(|name| matches!(name, "_waiters")) && !slf.get().inner.is_retired()
+impl HasStandardForm for Condition {
+    const ATTRIBUTES: &[&str] = &["_waiters"];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.is_retired()
     }
 }
 
@@ -453,13 +457,11 @@ impl Condition {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+        standard_form::set_attribute(slf, name, None)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
 use super::lock::Lock;
@@ -13,6 +14,14 @@ use crate::primitives::event as core;
 #[pyclass(subclass, frozen, name = "Event", module = "oxthreads._oxthreads")]
 pub(crate) struct Event {
     inner: core::Event,
+}
+
+impl HasStandardForm for Event {
+    const ATTRIBUTES: &[&str] = &["_cond"];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.is_retired()
+    }
 }
 
 #[pymethods]
@@ -99,13 +108,11 @@ impl Event {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+        standard_form::set_attribute(slf, name, None)
     }
 
     #[getter(_flag)]
@@ -117,12 +124,5 @@ impl Event {
     fn set_flag(&self, flag: &Bound<'_, PyAny>) -> PyResult<()> {
         self.inner.overwrite(flag.is_truthy()?);
         Ok(())
-    }
-}
-
-impl Event {
-    /// Whether to set that attribute is to reach for what only the standard form has.
-    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
-        name.to_str().is_ok_and(|name| matches!(name, "_cond")) && !slf.get().inner.is_retired()
     }
 }

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
+use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::Lock;
@@ -89,10 +90,13 @@ impl Semaphore {
             .get_item(name)?
             .ok_or_else(|| errors::no_attribute(slf, name))
     }
+}
 
-    /// Whether to set that attribute is to reach for what only the standard form has.
-    fn takes_form(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> bool {
-        name.to_str().is_ok_and(|name| matches!(name, "_cond")) && !slf.get().inner.is_retired()
+impl HasStandardForm for Semaphore {
+    const ATTRIBUTES: &[&str] = &["_cond"];
+
+    fn has_taken_it(&self) -> bool {
+        self.inner.is_retired()
     }
 }
 
@@ -261,13 +265,11 @@ impl Semaphore {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, Some(value), takes_form)
+        standard_form::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        let takes_form = Self::takes_form(slf, name);
-        standard_form::set_attribute(slf.as_any(), name, None, takes_form)
+        standard_form::set_attribute(slf, name, None)
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.
