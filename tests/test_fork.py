@@ -240,6 +240,68 @@ def test_a_fork_inside_a_signal_handler_leaves_the_interrupted_wait_intact_on_bo
     assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
 
 
+def fork_in_a_handler(wait: Callable[[], object], act: Callable[[bool], object]) -> tuple[bool, object]:
+    """Fork in a signal handler that interrupts the wait, and act on both sides, in a thread. Whether
+    this is the child, and what the wait came to.
+    """
+    pids: list[int] = []
+
+    def fork(*_: object) -> None:
+        pids.append(os.fork())
+        if pids == [0]:
+            signal.alarm(20)
+        start(act, pids == [0])
+
+    def send() -> None:
+        until_asleep(threading.main_thread())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, fork)
+    try:
+        start(send)
+        outcome = wait()
+    except threading.BrokenBarrierError:
+        outcome = "broken"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    if pids != [0]:
+        assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
+    return pids == [0], outcome
+
+
+@pytest.mark.parametrize("notified", [True, False])
+def test_a_condition_serves_a_wait_that_forked_on_both_sides(notified: bool) -> None:
+    condition = ThreadsModule.Condition()
+
+    def wait() -> bool:
+        with condition:
+            return bool(condition.wait(30 if notified else 0.5))
+
+    def notify(in_child: bool) -> None:
+        if notified:
+            with condition:
+                condition.notify_all()
+
+    in_child, outcome = fork_in_a_handler(wait, notify)
+    if in_child:
+        os._exit(0 if outcome is notified else 1)
+    assert outcome is notified
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_a_barrier_serves_a_wait_that_forked_on_both_sides(met: bool) -> None:
+    barrier = ThreadsModule.Barrier(2)
+
+    def meet(in_child: bool) -> None:
+        if met:
+            barrier.wait()
+
+    in_child, outcome = fork_in_a_handler(lambda: barrier.wait(30 if met else 0.5), meet)
+    if in_child:
+        os._exit(0 if outcome == (0 if met else "broken") else 1)
+    assert outcome == (0 if met else "broken")
+
+
 def test_a_fork_while_threads_take_standard_forms_leaves_the_child_able_to(frantic: None) -> None:
     stop = threading.Event()
 

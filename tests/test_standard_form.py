@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -284,6 +285,63 @@ def test_an_attribute_that_was_deleted_is_gone(library: BackEnd) -> None:
         assert refusal(delattr, thing, name)[0] is AttributeError
         thing.other = 1
         assert thing.other == 1
+
+
+def test_hooks_that_are_put_on_an_object_are_called(library: BackEnd) -> None:
+    semaphore, condition = library.threading.Semaphore(1), library.threading.Condition()
+    with mock.patch.object(semaphore, "release") as release, semaphore:
+        pass
+    release.assert_called_once_with()
+    assert semaphore._value == 0
+    with mock.patch.object(condition, "notify") as notify:
+        condition.notify_all()
+    notify.assert_called_once_with(0)
+    condition._is_owned = lambda: True
+    condition.notify()
+    barrier, called = library.threading.Barrier(2), []
+    barrier._break = lambda: called.append("break")
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait(0)
+    assert called == ["break"]
+    items = library.queue.Queue()
+    items._put = lambda item: items.queue.append([item])
+    items.put(1)
+    assert items.get() == [1]
+
+
+def test_a_condition_is_whole_while_it_takes_its_standard_form(frantic: None) -> None:
+    for _ in range(20):
+        condition = OXTHREADS.threading.Condition()
+        for number in range(40):  # a dictionary that is not shared with the class
+            setattr(condition, f"attribute_{number}", number)
+        stop = threading.Event()
+
+        def use(condition: Any = condition, stop: threading.Event = stop) -> None:
+            while not stop.is_set():
+                with condition, condition:
+                    condition.wait(0.0002)
+                    assert condition._is_owned()
+                    condition.notify()
+                    assert condition._lock._recursion_count() == 2
+
+        users = [Result(use) for _ in range(6)]
+        takers = [Result(lambda condition=condition: len(condition._waiters)) for _ in range(2)]
+        for taker in takers:
+            taker.get()
+        stop.set()
+        for user in users:
+            user.get()
+        assert not condition._is_owned()
+        assert condition._lock.acquire(blocking=False), "a thread has left it locked"
+
+
+def test_a_semaphore_is_whole_while_it_takes_its_standard_form(frantic: None) -> None:
+    for _ in range(100):
+        semaphore = OXTHREADS.threading.BoundedSemaphore(3)
+        lookers = [Result(lambda semaphore=semaphore: [repr(semaphore) for _ in range(30)]) for _ in range(2)]
+        assert semaphore._cond
+        for looker in lookers:
+            assert all(look.endswith(": value=3/3>") for look in looker.get())
 
 
 def test_what_is_set_before_it_was_read_is_heeded(library: BackEnd) -> None:

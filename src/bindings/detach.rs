@@ -80,11 +80,13 @@ pub(crate) fn stay<O: Operation>(
 ) -> Stay<O::Output> {
     let mut prepare = Some(prepare);
     let mut raised = None;
-    let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
+    let outcome = waiter::wait(operation, deadline, |parking, deadline| {
         let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
-            match step.and_then(|()| sleep(py, waiter, deadline)) {
-                Ok(Parked::Interrupted) => step = py.check_signals(),
+            match step.and_then(|()| sleep(py, parking, deadline)) {
+                Ok(Parked::Interrupted) => {
+                    step = waiter::staying(parking, || py.check_signals());
+                }
                 Ok(parked) => return parked,
                 Err(error) => {
                     raised = Some(error);

@@ -183,7 +183,12 @@ impl Future {
 }
 
 impl HasStandardForm for Future {
-    const ATTRIBUTES: &[&str] = &["_condition", "_waiters", "_done_callbacks"];
+    const ATTRIBUTES: &[&str] = &[
+        "_condition",
+        "_waiters",
+        "_done_callbacks",
+        "_invoke_callbacks",
+    ];
 
     fn has_taken_it(&self) -> bool {
         self.inner.with_native(|_| ()).is_err()

@@ -44,6 +44,17 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
     user_code::call(&method, arguments, keywords)
 }
 
+/// Whether the instance's dictionary has the attribute.
+///
+/// # Errors
+/// If it has no dictionary.
+pub(crate) fn has(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+    object
+        .getattr("__dict__")?
+        .cast_into::<PyDict>()?
+        .contains(name)
+}
+
 /// Gives the instance its standard form: the attributes that the standard class would have made,
 /// among them a container, into which go what `retire` takes out of the primitive. Where it returns
 /// `None` the object has that form already, and nothing happens.
@@ -91,7 +102,8 @@ where
 
 /// A native half whose objects can take the standard form.
 pub(crate) trait HasStandardForm: PyClass<Frozen = True> + Sync {
-    /// The `StandardAttribute`s of its Python class.
+    /// The `StandardAttribute`s of its Python class, and the methods that only the standard class
+    /// looks up when it calls them.
     const ATTRIBUTES: &[&str];
 
     /// Whether the object has taken it.

@@ -69,8 +69,8 @@ impl Barrier {
         if state.generation != generation() {
             // Those that had come stayed in the parent.
             state.generation = generation();
-            state.arrived = 0;
-            while state.waiters.pop().is_some() {}
+            state.waiters.forget_other_processes();
+            state.arrived = u32::try_from(state.waiters.len()).unwrap_or(u32::MAX);
         }
         state
     }
@@ -111,7 +111,8 @@ impl Barrier {
             barrier: self,
             ticket: Ticket::next(),
             index: 0,
-            verdict: Arc::new(AtomicU8::new(PASSED)),
+            // Nobody passes without having been let through.
+            verdict: Arc::new(AtomicU8::new(BROKEN)),
         }
     }
 

@@ -4,7 +4,9 @@
 //! That sequence is [`wait`]; what "try" and "complete" mean is the [`Operation`]'s.
 //! The protocol is told in `README.md` beside this file.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ptr;
 use std::sync::atomic::{AtomicU32 as StdAtomicU32, AtomicU64 as StdAtomicU64, Ordering as Order};
 
 use super::deadline::{Deadline, Wait};
@@ -24,15 +26,54 @@ pub fn generation() -> u32 {
 #[cfg(unix)]
 pub fn follow_forks() {
     extern "C" fn begin_generation() {
-        GENERATION.fetch_add(1, Order::Relaxed);
+        let generation = GENERATION.fetch_add(1, Order::Relaxed).wrapping_add(1);
+        // The thread that forks is the one that exists here: its waiters are of this process.
+        let mut frame = STAYING.get();
+        // SAFETY: each frame is on the stack of this thread, below this call, and is taken out of
+        // the chain before it goes (`Staying::drop`).
+        while let Some(staying) = unsafe { frame.as_ref() } {
+            // SAFETY: `staying` borrows the waiter for as long as its frame is in the chain.
+            let waiter = unsafe { &*staying.waiter };
+            waiter.generation.store(generation, Order::Relaxed);
+            frame = staying.outer;
+        }
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler does one atomic addition, which is async-signal-safe, and lives
-        // as long as the program, from which an extension module is never unloaded.
+        // SAFETY: the handler uses atomics and a thread-local cell without a destructor, which is
+        // async-signal-safe, and lives as long as the program, from which an extension module is
+        // never unloaded.
         let status = unsafe { libc::pthread_atfork(None, None, Some(begin_generation)) };
         assert_eq!(status, 0, "pthread_atfork: out of memory");
     });
+}
+
+thread_local! {
+    /// The innermost wait of this thread that stays in its list while foreign code runs.
+    static STAYING: Cell<*const Staying> = const { Cell::new(ptr::null()) };
+}
+
+/// A waiter that is in a list while its own thread does something else.
+struct Staying {
+    waiter: *const Waiter,
+    outer: *const Staying,
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        STAYING.set(self.outer);
+    }
+}
+
+/// Runs foreign code (signal handlers) while the waiter of this thread stays in its list. If the code
+/// forks, the waiter is one of the child's as well as of the parent's.
+pub fn staying<R>(waiter: &Waiter, code: impl FnOnce() -> R) -> R {
+    let staying = Staying {
+        waiter: ptr::from_ref(waiter),
+        outer: STAYING.get(),
+    };
+    STAYING.set(&raw const staying);
+    code()
 }
 
 /// There is no `fork()` here.
@@ -50,9 +91,7 @@ impl Ticket {
         static NEXT: StdAtomicU64 = StdAtomicU64::new(0);
         Self(NEXT.fetch_add(1, Order::Relaxed))
     }
-}
 
-impl Ticket {
     /// The place as a number, unique in the process.
     pub fn number(self) -> u64 {
         self.0
@@ -73,7 +112,8 @@ pub enum Parked {
 /// One thread's wait: what a waker needs to know of it.
 pub struct Waiter {
     parker: Parker,
-    generation: u32,
+    /// Of which process it is: that of its thread.
+    generation: StdAtomicU32,
 }
 
 impl Waiter {
@@ -81,7 +121,7 @@ impl Waiter {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             parker: Parker::new(),
-            generation: generation(),
+            generation: StdAtomicU32::new(generation()),
         })
     }
 
@@ -96,7 +136,7 @@ impl Waiter {
     }
 
     fn is_of_this_process(&self) -> bool {
-        self.generation == generation()
+        self.generation.load(Order::Relaxed) == generation()
     }
 }
 
@@ -173,6 +213,23 @@ impl<P> WaiterList<P> {
             // to drop the payload would be to run a destructor under a leaf lock.
             std::mem::forget(entry.payload);
         }
+    }
+
+    /// Drops the waiters that a fork has left behind; what they brought along stays in the parent.
+    pub fn forget_other_processes(&mut self) {
+        let Some(entries) = self.entries.as_mut() else {
+            return;
+        };
+        for _ in 0..entries.len() {
+            if let Some(entry) = entries.pop_front() {
+                if entry.waiter.is_of_this_process() {
+                    entries.push_back(entry);
+                } else {
+                    std::mem::forget(entry.payload); // as in `pop`
+                }
+            }
+        }
+        self.release_if_empty();
     }
 
     /// Takes out all waiters.

@@ -84,8 +84,15 @@ impl AtOnce for Queue {
 
 /// To be called once, when the module is made.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
-    at_once::install::<Queue>(py)?;
-    at_once::install::<SimpleQueue>(py)
+    // The classes are the process's, and the methods must be so too: another interpreter in it that
+    // imports this may end long before.
+    static INSTALLED: PyOnceLock<()> = PyOnceLock::new();
+    INSTALLED
+        .get_or_try_init(py, || {
+            at_once::install::<Queue>(py)?;
+            at_once::install::<SimpleQueue>(py)
+        })
+        .copied()
 }
 
 /// What `object.__sizeof__` says.
@@ -98,7 +105,17 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
 }
 
 impl HasStandardForm for Queue {
-    const ATTRIBUTES: &[&str] = &["mutex", "not_empty", "not_full", "all_tasks_done", "queue"];
+    const ATTRIBUTES: &[&str] = &[
+        "mutex",
+        "not_empty",
+        "not_full",
+        "all_tasks_done",
+        "queue",
+        "_init",
+        "_qsize",
+        "_put",
+        "_get",
+    ];
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()

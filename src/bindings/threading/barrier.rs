@@ -45,8 +45,10 @@ impl Barrier {
         let Stay { outcome, raised } = detach::stay(py, &mut meet, deadline, || Ok(()));
         match (outcome, raised) {
             (Some(Passage::Retired(Some(_))), Some(error)) => {
-                user_code::call_method(slf, "_withdraw", (), None)?;
-                Err(error)
+                match user_code::call_method(slf, "_withdraw", (), None) {
+                    Ok(_) => Err(error),
+                    Err(later) => Err(errors::after(py, later, Some(error))),
+                }
             }
             (_, Some(error)) => Err(error),
             (Some(Passage::Passed(index)), None) => Ok(index.into_pyobject(py)?.into_any()),
@@ -69,7 +71,8 @@ impl Barrier {
 
 impl HasStandardForm for Barrier {
     const ATTRIBUTES: &[&str] = &[
-        "_cond", "_action", "_timeout", "_parties", "_state", "_count",
+        "_cond", "_action", "_timeout", "_parties", "_state", "_count", "_enter", "_release",
+        "_wait", "_exit", "_break",
     ];
 
     fn has_taken_it(&self) -> bool {

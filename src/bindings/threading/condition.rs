@@ -13,12 +13,11 @@ use super::super::detach::Stay;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
+use super::any_lock::AnyLock;
 use super::condition_waiter::ConditionWaiter;
-use super::{Lock, RLock, rlock};
 use crate::primitives::Retired;
 use crate::primitives::condition as core;
 use crate::primitives::deadline::Deadline;
-use crate::primitives::rlock::{Hold, NotOwned};
 use crate::primitives::waiter::Ticket;
 
 /// The native half of oxthreads.threading.Condition.
@@ -29,100 +28,42 @@ pub(crate) struct Condition {
     lock: OnceLock<AnyLock>,
 }
 
-/// A lock whose waits are native.
-enum AnyLock {
-    Lock(Py<Lock>),
-    RLock(Py<RLock>),
-}
-
-impl AnyLock {
-    fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
-        if let Ok(lock) = object.cast_exact::<Lock>() {
-            Some(Self::Lock(lock.clone().unbind()))
-        } else if let Ok(rlock) = object.cast_exact::<RLock>() {
-            Some(Self::RLock(rlock.clone().unbind()))
-        } else {
-            None
-        }
-    }
-
-    fn object(&self) -> &Py<PyAny> {
-        match self {
-            Self::Lock(lock) => lock.as_any(),
-            Self::RLock(rlock) => rlock.as_any(),
-        }
-    }
-
-    #[inline]
-    fn acquire(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
-        match self {
-            Self::Lock(lock) => lock.get().acquire_with(py, blocking),
-            Self::RLock(rlock) => rlock.get().acquire_with(py, blocking),
-        }
-    }
-
-    #[inline]
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
-        match self {
-            Self::Lock(lock) => lock.get().release_held(),
-            Self::RLock(rlock) => rlock.get().release_held(py),
-        }
-    }
-
-    /// Whether the caller owns it; or, of a plain lock, whether anybody does.
-    #[inline]
-    fn is_owned(&self, py: Python<'_>) -> bool {
-        match self {
-            Self::Lock(lock) => lock.get().primitive().is_locked(),
-            Self::RLock(rlock) => rlock.get().primitive().is_owned_by(rlock::caller(py)),
-        }
-    }
-
-    /// Frees it; how it was held.
-    fn release_all(&self, py: Python<'_>) -> PyResult<Hold> {
-        let caller = rlock::caller(py);
-        match self {
-            Self::Lock(lock) => lock.get().release_held().map(|()| Hold::once(caller)),
-            Self::RLock(rlock) => rlock
-                .get()
-                .primitive()
-                .release_all(caller)
-                .map_err(|NotOwned| errors::release_unacquired_lock()),
-        }
-    }
-
-    /// Takes it as it was held; whether it could.
-    fn insist(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
-        match self {
-            Self::Lock(lock) => detach::insist(py, || lock.get().primitive().acquire(), raised),
-            Self::RLock(rlock) => {
-                detach::insist(py, || rlock.get().primitive().acquire(hold), raised)
-            }
-        }
-    }
-}
-
 impl Condition {
-    /// The lock, while waiting is native.
+    /// The lock, while waiting is native. `None`: the object has its standard form, complete.
     #[inline]
-    fn native(&self) -> Option<&AnyLock> {
-        if self.inner.is_retired() {
-            None
+    fn native<'a>(slf: &'a Bound<'_, Self>) -> PyResult<Option<&'a AnyLock>> {
+        let this = slf.get();
+        if this.inner.is_retired() {
+            Self::complete(slf).map(|()| None)
         } else {
-            self.lock.get()
+            Ok(this.lock.get())
         }
+    }
+
+    /// Without the GIL another thread may be in the middle of taking the standard form: then this
+    /// waits for it.
+    #[cold]
+    fn complete(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let was_native = slf.get().lock.get().is_some();
+        if was_native && !standard_form::has(slf.as_any(), "_waiters")? {
+            user_code::call_method(slf.as_any(), "_take_standard_form", (), None)?;
+        }
+        Ok(())
     }
 
     /// The lock, whatever it is.
     fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
-        if let Some(lock) = this.native() {
-            return Ok(lock.object().bind(slf.py()).clone());
+        if this.inner.is_retired() {
+            let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+            if let Some(lock) = dictionary.get_item("_lock")? {
+                return Ok(lock);
+            }
         }
-        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
-        dictionary
-            .get_item("_lock")?
-            .ok_or_else(|| errors::no_attribute(slf, "_lock"))
+        match this.lock.get() {
+            Some(lock) => Ok(lock.object().bind(slf.py()).clone()),
+            None => Err(errors::no_attribute(slf, "_lock")),
+        }
     }
 
     /// Waiting is the standard class's business from now on, which has no waiters yet.
@@ -161,8 +102,11 @@ impl Condition {
         }
         let owned = hold.is_none_or(|hold| lock.insist(py, hold, &mut raised));
         let notified = outcome.is_some();
-        if !notified && inner.is_retired() {
-            Self::forget(slf, ticket)?;
+        if !notified
+            && inner.is_retired()
+            && let Err(later) = Self::forget(slf, ticket)
+        {
+            raised = Some(errors::after(py, later, raised));
         }
         match raised {
             None => Ok(notified),
@@ -181,6 +125,26 @@ impl Condition {
         }
     }
 
+    /// What the standard methods call on themselves: the lock's own, which stands in the dictionary,
+    /// or else the class's.
+    fn standard_hook<'py, A>(
+        slf: &Bound<'py, Self>,
+        name: &str,
+        arguments: A,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
+    {
+        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        match dictionary.get_item(name)? {
+            Some(hook) => {
+                let arguments = arguments.into_pyobject(slf.py()).map_err(Into::into)?;
+                user_code::call(&hook, &arguments, None)
+            }
+            None => standard_form::call(slf, name, arguments, None),
+        }
+    }
+
     /// Takes a waiter that has gone out of the standard form's list.
     #[cold]
     fn forget(slf: &Bound<'_, Self>, ticket: Ticket) -> PyResult<()> {
@@ -196,7 +160,13 @@ impl Condition {
 }
 
 impl HasStandardForm for Condition {
-    const ATTRIBUTES: &[&str] = &["_waiters"];
+    const ATTRIBUTES: &[&str] = &[
+        "_waiters",
+        "notify",
+        "_is_owned",
+        "_release_save",
+        "_acquire_restore",
+    ];
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()
@@ -251,7 +221,7 @@ impl Condition {
         let py = slf.py();
         if args.is_empty()
             && keywords.is_none()
-            && let Some(lock) = slf.get().native()
+            && let Some(lock) = Self::native(slf)?
         {
             let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
             return Ok(acquired.into_pyobject(py)?.to_owned().into_any());
@@ -262,7 +232,7 @@ impl Condition {
 
     /// Release the lock underneath: its own release().
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(lock) => lock.release(slf.py()),
             None => user_code::call_method(&Self::any_lock(slf)?, "release", (), None).map(drop),
         }
@@ -275,7 +245,7 @@ impl Condition {
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(lock) => {
                 let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
                 Ok(acquired.into_pyobject(py)?.to_owned().into_any())
@@ -293,7 +263,7 @@ impl Condition {
         exc_value: Argument<'py>,
         traceback: Argument<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(lock) => {
                 errors::check_exit_arguments([&exc_type, &exc_value, &traceback])?;
                 lock.release(slf.py()).map(|()| None)
@@ -326,7 +296,7 @@ impl Condition {
         slf: &Bound<'py, Self>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(lock) => {
                 let notified = Self::wait_with(slf, lock, timeout)?;
                 Ok(notified.into_pyobject(slf.py())?.to_owned().into_any())
@@ -344,7 +314,7 @@ impl Condition {
     fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let Some(lock) = this.native() else {
+        let Some(lock) = Self::native(slf)? else {
             return match n {
                 Argument::Absent => standard_form::call(slf, "notify", (), None).map(drop),
                 Argument::Given(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
@@ -369,7 +339,7 @@ impl Condition {
     ///
     /// Raises RuntimeError if the lock is not locked.
     fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let Some(lock) = slf.get().native() else {
+        let Some(lock) = Self::native(slf)? else {
             return standard_form::call(slf, "notify_all", (), None).map(drop);
         };
         if !lock.is_owned(slf.py()) {
@@ -380,29 +350,29 @@ impl Condition {
     }
 
     fn _is_owned<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(lock) => {
                 let owned = lock.is_owned(slf.py());
                 Ok(owned.into_pyobject(slf.py())?.to_owned().into_any())
             }
-            None => standard_form::call(slf, "_is_owned", (), None),
+            None => Self::standard_hook(slf, "_is_owned", ()),
         }
     }
 
     fn _release_save<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(AnyLock::RLock(rlock)) => rlock.bind(py).call_method0("_release_save"),
             Some(AnyLock::Lock(lock)) => {
                 lock.get().release_held()?;
                 Ok(py.None().into_bound(py))
             }
-            None => standard_form::call(slf, "_release_save", (), None),
+            None => Self::standard_hook(slf, "_release_save", ()),
         }
     }
 
     fn _acquire_restore<'py>(slf: &Bound<'py, Self>, x: Bound<'py, PyAny>) -> PyResult<()> {
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(AnyLock::Lock(lock)) => {
                 let forever = Blocking::Until(Deadline::NEVER);
                 lock.get().acquire_with(slf.py(), forever).map(drop)
@@ -411,14 +381,14 @@ impl Condition {
                 .bind(slf.py())
                 .call_method1("_acquire_restore", (x,))
                 .map(drop),
-            None => standard_form::call(slf, "_acquire_restore", (x,), None).map(drop),
+            None => Self::standard_hook(slf, "_acquire_restore", (x,)).map(drop),
         }
     }
 
     /// Unlock the lock and forget the waiters, in a forked child.
     fn _at_fork_reinit(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().inner.reset();
-        match slf.get().native() {
+        match Self::native(slf)? {
             Some(AnyLock::Lock(lock)) => lock.get().primitive().reset(),
             Some(AnyLock::RLock(rlock)) => rlock.get().primitive().reset(),
             None => {
@@ -435,14 +405,14 @@ impl Condition {
 
     #[setter(_lock)]
     fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
-        if slf.get().native().is_some() {
+        if Self::native(slf)?.is_some() {
             slf.call_method0("_take_standard_form")?;
         }
         slf.as_any().getattr("__dict__")?.set_item("_lock", lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let waiting = match slf.get().native() {
+        let waiting = match Self::native(slf)? {
             Some(_) => slf.get().inner.len(),
             None => slf.as_any().getattr("_waiters")?.len()?,
         };

@@ -1,5 +1,6 @@
 //! The native halves of `oxthreads.threading`.
 
+mod any_lock;
 mod barrier;
 mod condition;
 mod condition_waiter;

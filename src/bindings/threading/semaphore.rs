@@ -57,10 +57,14 @@ impl Semaphore {
     }
 
     fn release_permits(slf: &Bound<'_, Self>, n: i64) -> PyResult<()> {
-        let semaphore = &slf.get().inner;
-        match semaphore.release(n) {
+        Self::judge(slf, slf.get().inner.release(n), n)
+    }
+
+    #[inline]
+    fn judge(slf: &Bound<'_, Self>, released: Result<(), ReleaseError>, n: i64) -> PyResult<()> {
+        match released {
             Ok(()) => Ok(()),
-            Err(ReleaseError::AboveBound) if semaphore.bound() < i64::MAX => {
+            Err(ReleaseError::AboveBound) if slf.get().inner.bound() < i64::MAX => {
                 Err(PyValueError::new_err("Semaphore released too many times"))
             }
             // More than can be counted here, or it was given up before.
@@ -76,9 +80,10 @@ impl Semaphore {
         standard_form::call(slf, "release", (n,), None).map(drop)
     }
 
+    /// Takes the standard form, or waits until another thread has done so.
     fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !slf.get().inner.is_retired() {
-            slf.call_method0("_take_standard_form")?;
+        if !slf.get().inner.is_retired() || !standard_form::has(slf.as_any(), "_value")? {
+            user_code::call_method(slf.as_any(), "_take_standard_form", (), None)?;
         }
         Ok(())
     }
@@ -86,6 +91,11 @@ impl Semaphore {
     /// An attribute that is native in one form, and an entry of the dictionary in the other.
     fn entry<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        if let Some(value) = dictionary.get_item(name)? {
+            return Ok(value);
+        }
+        // Another thread may be about to make it.
+        Self::take_standard_form(slf)?;
         dictionary
             .get_item(name)?
             .ok_or_else(|| errors::no_attribute(slf, name))
@@ -93,7 +103,7 @@ impl Semaphore {
 }
 
 impl HasStandardForm for Semaphore {
-    const ATTRIBUTES: &[&str] = &["_cond"];
+    const ATTRIBUTES: &[&str] = &["_cond", "release"];
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()
@@ -208,7 +218,14 @@ impl Semaphore {
         _v: Argument<'_>,
         _tb: Argument<'_>,
     ) -> PyResult<()> {
-        Self::release_permits(slf, 1)
+        match slf.get().inner.release(1) {
+            // There, somebody may have put another release() in the place of this one.
+            Err(ReleaseError::Retired) => {
+                let none = slf.py().None();
+                standard_form::call(slf, "__exit__", (&none, &none, &none), None).map(drop)
+            }
+            released => Self::judge(slf, released, 1),
+        }
     }
 
     #[getter(_value)]

@@ -1,0 +1,81 @@
+//! The locks whose waits are native, as a condition uses them.
+
+use pyo3::prelude::*;
+
+use super::super::timeout::Blocking;
+use super::super::{detach, errors};
+use super::{Lock, RLock, rlock};
+use crate::primitives::rlock::{Hold, NotOwned};
+
+/// A lock whose waits are native.
+pub(super) enum AnyLock {
+    Lock(Py<Lock>),
+    RLock(Py<RLock>),
+}
+
+impl AnyLock {
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
+        if let Ok(lock) = object.cast_exact::<Lock>() {
+            Some(Self::Lock(lock.clone().unbind()))
+        } else if let Ok(rlock) = object.cast_exact::<RLock>() {
+            Some(Self::RLock(rlock.clone().unbind()))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn object(&self) -> &Py<PyAny> {
+        match self {
+            Self::Lock(lock) => lock.as_any(),
+            Self::RLock(rlock) => rlock.as_any(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn acquire(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+        match self {
+            Self::Lock(lock) => lock.get().acquire_with(py, blocking),
+            Self::RLock(rlock) => rlock.get().acquire_with(py, blocking),
+        }
+    }
+
+    #[inline]
+    pub(super) fn release(&self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Lock(lock) => lock.get().release_held(),
+            Self::RLock(rlock) => rlock.get().release_held(py),
+        }
+    }
+
+    /// Whether the caller owns it; or, of a plain lock, whether anybody does.
+    #[inline]
+    pub(super) fn is_owned(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Lock(lock) => lock.get().primitive().is_locked(),
+            Self::RLock(rlock) => rlock.get().primitive().is_owned_by(rlock::caller(py)),
+        }
+    }
+
+    /// Frees it; how it was held.
+    pub(super) fn release_all(&self, py: Python<'_>) -> PyResult<Hold> {
+        let caller = rlock::caller(py);
+        match self {
+            Self::Lock(lock) => lock.get().release_held().map(|()| Hold::once(caller)),
+            Self::RLock(rlock) => rlock
+                .get()
+                .primitive()
+                .release_all(caller)
+                .map_err(|NotOwned| errors::release_unacquired_lock()),
+        }
+    }
+
+    /// Takes it as it was held; whether it could.
+    pub(super) fn insist(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
+        match self {
+            Self::Lock(lock) => detach::insist(py, || lock.get().primitive().acquire(), raised),
+            Self::RLock(rlock) => {
+                detach::insist(py, || rlock.get().primitive().acquire(hold), raised)
+            }
+        }
+    }
+}
