@@ -74,7 +74,7 @@ impl Lock {
 
     #[cfg(not(Py_3_13))]
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         Err(PyTypeError::new_err(
             "cannot create 'oxthreads.threading.Lock' instances",
