@@ -6,7 +6,6 @@ import itertools
 import queue
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -267,7 +266,7 @@ def test_an_interrupted_batch_has_lost_nothing() -> None:
 
     def interrupt() -> None:
         spin_until(lambda: items.qsize() == 2)
-        time.sleep(0.05)  # so that it sleeps, most of the time; it holds in any case
+        until_asleep(threading.main_thread())
         signal.pthread_kill(main, signal.SIGUSR1)
 
     try:

@@ -126,6 +126,10 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
         except Exception:
             # Most likely Empty or ShutDown. If not: what has been taken must not be lost.
             return items
+        except BaseException as error:
+            if hasattr(error, "__dict__"):
+                vars(error).update(taken=items)
+            raise
         return items
 
 

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use pyo3::prelude::*;
 use pyo3::{Borrowed, types::PyAny};
 
+use super::user_code;
+
 /// What the caller passed, if anything.
 pub(crate) enum Argument<'py> {
     Absent,
@@ -17,7 +19,7 @@ impl Argument<'_> {
     pub(crate) fn is_true_or(&self, default: bool) -> PyResult<bool> {
         match self {
             Self::Absent => Ok(default),
-            Self::Given(value) => value.is_truthy(),
+            Self::Given(value) => user_code::truth(value),
         }
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyFloat;
+use pyo3::types::{PyFloat, PyInt};
 
 use super::argument::Argument;
+use super::user_code;
 use crate::primitives::deadline::Deadline;
 
 /// Whether to wait, and until when.
@@ -68,7 +69,7 @@ pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Block
     let Some(timeout) = timeout else {
         return Ok(Blocking::Until(Deadline::NEVER));
     };
-    if !timeout.gt(0)? {
+    if !compares(timeout, "gt")? {
         return Ok(Blocking::No);
     }
     Ok(until(seconds(timeout, f64::MIN_POSITIVE)?))
@@ -79,7 +80,7 @@ pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Block
 pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking> {
     if let Some(timeout) = timeout {
         // What cannot be added is refused in these words.
-        let sum = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
+        let sum = sum(timeout)?;
         if sum.extract::<f64>().is_ok_and(f64::is_nan) {
             // The standard library would spin: no comparison with the clock ever ends the wait.
             seconds(&sum, 0.0)?;
@@ -90,7 +91,7 @@ pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking>
 
 /// The `timeout` of a queue's `put` and `get`, checked before anything is tried.
 pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
-    if timeout.lt(0)? {
+    if compares(timeout, "lt")? {
         return Err(PyValueError::new_err(
             "'timeout' must be a non-negative number",
         ));
@@ -101,11 +102,37 @@ pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
 /// The deadline of a queue's `timeout`, which was checked; `None` if there is nothing to wait.
 pub(crate) fn positive(timeout: &Bound<'_, PyAny>) -> PyResult<Option<Deadline>> {
     // The standard queue adds it to the clock's float, and so decides what will do for a timeout.
-    let timeout = PyFloat::new(timeout.py(), 0.0).add(timeout)?;
+    let timeout = sum(timeout)?;
     match seconds(&timeout, 0.0)? {
         0.0 => Ok(None),
         seconds => Ok(Some(deadline(seconds))),
     }
+}
+
+/// Whether the timeout is above zero ("gt") or below ("lt").
+fn compares(timeout: &Bound<'_, PyAny>, operator: &str) -> PyResult<bool> {
+    if is_plain(timeout) {
+        return if operator == "gt" {
+            timeout.gt(0)
+        } else {
+            timeout.lt(0)
+        };
+    }
+    user_code::holds(operator, timeout, 0)
+}
+
+/// The timeout, added to a float.
+fn sum<'py>(timeout: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let zero = PyFloat::new(timeout.py(), 0.0);
+    if is_plain(timeout) {
+        return zero.add(timeout);
+    }
+    user_code::operate("add", &zero, timeout)
+}
+
+/// Whether it is a number that no program has made itself.
+fn is_plain(timeout: &Bound<'_, PyAny>) -> bool {
+    timeout.is_exact_instance_of::<PyFloat>() || timeout.is_exact_instance_of::<PyInt>()
 }
 
 /// The number of seconds, if it is at least `least`, or else what the standard lock makes of it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
 type Call = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -85,6 +85,68 @@ pub(crate) fn call<'py>(
     std::mem::forget(guard);
     // SAFETY: attached; PyObject_Call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
+}
+
+type Release = unsafe extern "C" fn(*mut ffi::PyObject);
+type UnwindingRelease = unsafe extern "C-unwind" fn(*mut ffi::PyObject);
+
+/// Drops a reference, which may be the last one, and then calls the object's `__del__`.
+#[inline]
+pub(crate) fn release(object: Bound<'_, PyAny>) {
+    // SAFETY: attached, as the lifetime shows; the object is alive.
+    if unsafe { ffi::Py_REFCNT(object.as_ptr()) } > 1 {
+        drop(object);
+    } else {
+        release_last(object);
+    }
+}
+
+#[cold]
+fn release_last(object: Bound<'_, PyAny>) {
+    // SAFETY: as in `call`.
+    let unwinding: UnwindingRelease = unsafe {
+        std::mem::transmute::<Release, UnwindingRelease>(black_box(ffi::Py_DecRef as Release))
+    };
+    let guard = SleepOnUnwind;
+    // SAFETY: attached; the reference is given up here, and nowhere else.
+    unsafe { unwinding(object.into_ptr()) };
+    std::mem::forget(guard);
+}
+
+/// `operator.name(left, right)`, for operands that a program may have made itself.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn operate<'py>(
+    name: &str,
+    left: &Bound<'py, PyAny>,
+    right: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = left.py();
+    let operator = py.import("operator")?.getattr(name)?;
+    call(&operator, &PyTuple::new(py, [left, right])?, None)
+}
+
+/// As [`operate`], with an int on the right, and whether it is so.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn holds(name: &str, left: &Bound<'_, PyAny>, right: i64) -> PyResult<bool> {
+    let right = right.into_pyobject(left.py())?;
+    truth(&operate(name, left, &right)?)
+}
+
+/// The truth value of an object that a program may have made itself.
+///
+/// # Errors
+/// What its `__bool__` raised.
+pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_exact_instance_of::<PyBool>() || object.is_exact_instance_of::<PyInt>() {
+        return object.is_truthy();
+    }
+    let py = object.py();
+    let boolean = py.get_type::<PyBool>();
+    call(&boolean, &PyTuple::new(py, [object])?, None)?.is_truthy()
 }
 
 /// `object.method(*arguments, **keywords)`.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -53,6 +53,7 @@ pub(super) fn get_many(
 ) -> Result<(), Refused<GetError<PyErr>>> {
     match queue.try_get_many(most, taken) {
         Err(GetError::Empty) => {}
+        Err(error) if !taken.is_empty() => return stopped(py, error, taken),
         result => return result.map_err(Refused::By),
     }
     let Some(deadline) = deadline else {
@@ -63,10 +64,30 @@ pub(super) fn get_many(
         Some(Err(error)) => Err(Refused::By(error)),
         Some(Ok(item)) => {
             taken.push_back(item);
-            // Whatever the reason that there are no more, there is one.
-            let _ = queue.try_get_many(most - 1, taken);
-            Ok(())
+            match queue.try_get_many(most - 1, taken) {
+                Ok(()) => Ok(()),
+                Err(error) => stopped(py, error, taken),
+            }
         }
+    }
+}
+
+/// Some items have been taken when the queue refused another. That is the end of the batch, also
+/// where a comparison failed: it will fail again at the next get. But what ends more than a
+/// comparison, Ctrl-C say, goes on, and has the items with it.
+fn stopped(
+    py: Python<'_>,
+    error: GetError<PyErr>,
+    taken: &mut VecDeque<Item>,
+) -> Result<(), Refused<GetError<PyErr>>> {
+    match error {
+        GetError::Comparison(error) if !error.is_instance_of::<PyException>(py) => {
+            let items = list(py, std::mem::take(taken))?;
+            // An exception without a dictionary cannot tell.
+            let _ = error.value(py).setattr("taken", items);
+            Err(Refused::Raised(error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -118,6 +139,8 @@ impl<'py> Putting<'py> {
         deadline: Option<Deadline>,
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         loop {
+            // Where nothing here runs bytecode, nobody else looks.
+            self.iterator.py().check_signals()?;
             let ended = self.fetch(queue.capacity());
             let count = self.ahead.len();
             self.put_ahead(queue, deadline)?;
@@ -136,6 +159,7 @@ impl<'py> Putting<'py> {
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         let py = self.iterator.py();
         while !self.ahead.is_empty() {
+            py.check_signals()?;
             let before = self.ahead.len();
             let result = queue.try_put_many(&mut self.ahead);
             self.put += before - self.ahead.len() - usize::from(result.is_err());
@@ -182,9 +206,9 @@ impl<'py> Putting<'py> {
         } else {
             AHEAD
         };
-        let some = ISLICE
-            .import(py, "itertools", "islice")?
-            .call1((&self.iterator, count))?;
+        let islice = ISLICE.import(py, "itertools", "islice")?;
+        // It asks the iterator for an iterator once more.
+        let some = user_code::call(islice, &(&self.iterator, count).into_pyobject(py)?, None)?;
         let items = PyList::empty(py);
         let result = user_code::call_method(&items, "extend", (some,), None);
         // A tuple, because free-threaded Python locks a list for each item that is looked at.
@@ -237,6 +261,8 @@ impl QueueIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // Whoever runs through this in C runs no bytecode, and nothing has been taken yet.
+        py.check_signals()?;
         match user_code::call(self.get.bind(py), &PyTuple::empty(py), None) {
             Ok(item) => Ok(Some(item)),
             Err(error) if errors::is_shut_down(py, &error) => Ok(None),

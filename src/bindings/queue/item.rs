@@ -21,7 +21,7 @@ impl Drop for Item {
     fn drop(&mut self) {
         // SAFETY: nobody uses it after this.
         let object = unsafe { ManuallyDrop::take(&mut self.0) };
-        drop(object.into_bound(self.attached()));
+        user_code::release(object.into_bound(self.attached()));
     }
 }
 
@@ -69,11 +69,7 @@ impl core::Item for Item {
         let less_than = LESS_THAN.import(py, "operator", "lt")?;
         let pair = PyTuple::new(py, [&*self.0, &*other.0])?;
         let less = user_code::call(less_than, &pair, None)?;
-        if less.is_exact_instance_of::<PyBool>() {
-            return less.is_truthy();
-        }
-        let boolean = py.get_type::<PyBool>();
-        user_code::call(&boolean, &PyTuple::new(py, [less])?, None)?.is_truthy()
+        user_code::truth(&less)
     }
 
     #[inline]

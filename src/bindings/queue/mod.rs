@@ -104,6 +104,11 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
         .extract()
 }
 
+/// A maximum size that the primitive can count with: a plain int of 64 bits.
+fn usual_maxsize(maxsize: &Bound<'_, PyAny>) -> Option<i64> {
+    maxsize.cast_exact::<PyInt>().ok()?.extract().ok()
+}
+
 impl HasStandardForm for Queue {
     const ATTRIBUTES: &[&str] = &[
         "mutex",
@@ -150,7 +155,12 @@ impl Queue {
         if !Self::is_plain(slf)? && slf.get_type().getattr("_order")?.is_none() {
             queue.retire();
         }
-        match queue.reset(0) {
+        // At once what it is to be: those who wait must not be let in by another.
+        let capacity = match &maxsize {
+            Argument::Given(maxsize) => usual_maxsize(maxsize).unwrap_or(0),
+            Argument::Absent => 0,
+        };
+        match queue.reset(capacity) {
             Ok(items) => drop(items), // there are some if it is initialized again
             Err(Retired) => {
                 let maxsize = match maxsize {
@@ -306,26 +316,30 @@ impl Queue {
 
     /// The number of items. It may have changed by the time it is looked at.
     fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        // Looked at first: a queue that is not retired afterwards was not so before.
+        let length = slf.get().inner.len();
         if slf.get().inner.is_retired() {
             return standard_form::call(slf, "qsize", (), None);
         }
-        Ok(slf.get().inner.len().into_pyobject(slf.py())?.into_any())
+        Ok(length.into_pyobject(slf.py())?.into_any())
     }
 
     /// Whether there are no items. It may have changed by the time it is looked at.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let empty = slf.get().inner.is_empty();
         if slf.get().inner.is_retired() {
             return standard_form::call(slf, "empty", (), None)?.extract();
         }
-        Ok(slf.get().inner.is_empty())
+        Ok(empty)
     }
 
     /// Whether maxsize items are there. It may have changed by the time it is looked at.
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let full = slf.get().inner.is_full();
         if slf.get().inner.is_retired() {
             return standard_form::call(slf, "full", (), None)?.extract();
         }
-        Ok(slf.get().inner.is_full())
+        Ok(full)
     }
 
     /// Say that the task of an item that was got is done.
@@ -413,11 +427,7 @@ impl Queue {
     #[setter]
     fn set_maxsize(slf: &Bound<'_, Self>, maxsize: Bound<'_, PyAny>) -> PyResult<()> {
         let queue = slf.get();
-        let usual = maxsize
-            .cast_exact::<PyInt>()
-            .ok()
-            .and_then(|maxsize| maxsize.extract::<i64>().ok());
-        let unusual = match usual {
+        let unusual = match usual_maxsize(&maxsize) {
             Some(capacity) => {
                 queue.inner.set_capacity(capacity);
                 None

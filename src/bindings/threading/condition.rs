@@ -328,9 +328,10 @@ impl Condition {
             return Ok(());
         };
         // As the standard class counts: whatever can be compared with 0 and lessened by 1 will do.
-        while !this.inner.is_empty() && left.gt(0)? {
+        let one = 1_i64.into_pyobject(py)?;
+        while !this.inner.is_empty() && user_code::holds("gt", &left, 0)? {
             this.inner.notify_one();
-            left = left.sub(1)?;
+            left = user_code::operate("sub", &left, &one)?;
         }
         Ok(())
     }

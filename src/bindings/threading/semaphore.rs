@@ -136,7 +136,7 @@ impl Semaphore {
         }
         // A number of another kind, which the standard class counts with or refuses. If it does, it
         // is as if it had not been asked: the object may have been initialized before.
-        if value.lt(0)? {
+        if user_code::holds("lt", &value, 0)? {
             return Err(PyValueError::new_err(
                 "semaphore initial value must be >= 0",
             ));
@@ -197,10 +197,11 @@ impl Semaphore {
         let Argument::Given(n) = n else {
             return Self::release_permits(slf, 1);
         };
-        if n.lt(1)? {
+        let plain = plain(&n);
+        if plain.map_or_else(|| user_code::holds("lt", &n, 1), |n| Ok(n < 1))? {
             return Err(PyValueError::new_err("n must be one or more"));
         }
-        match plain(&n) {
+        match plain {
             Some(n) => Self::release_permits(slf, n),
             None => Self::release_standard(slf, &n),
         }

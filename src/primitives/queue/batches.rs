@@ -43,7 +43,8 @@ impl<T: Item> Queue<T> {
     /// and `most` is not zero.
     ///
     /// # Errors
-    /// The [`GetError`] that applies, if there is none.
+    /// The [`GetError`] that applies, if there is none; or a comparison's, which may come after some
+    /// items have been taken.
     pub fn try_get_many(
         &self,
         most: usize,
@@ -54,8 +55,13 @@ impl<T: Item> Queue<T> {
         }
         if self.order() == Order::Heap {
             taken.push_back(self.try_get()?);
-            // Whatever ends this, the items that have been taken must not be lost.
-            taken.extend((1..most).map_while(|_| self.try_get().ok()));
+            for _ in 1..most {
+                match self.try_get() {
+                    Ok(item) => taken.push_back(item),
+                    Err(error @ GetError::Comparison(_)) => return Err(error),
+                    Err(_) => break,
+                }
+            }
             return Ok(());
         }
         self.change(|state, wakes| match state.offers(false) {

@@ -394,7 +394,15 @@ impl<T: Item> Queue<T> {
 
     /// Records the shutdown of an implementation that took over from a retired queue.
     pub fn set_shut_down(&self, shut_down: bool) {
-        self.state().shut_down = shut_down;
+        self.change(|state, wakes| {
+            state.shut_down = shut_down;
+            if shut_down {
+                state.getters.poke(wakes);
+                state.putters.poke(wakes);
+            } else {
+                state.admit(wakes);
+            }
+        });
     }
 
     /// Ends puts at once and gets once the queue is empty; every waiter hears of it.
