@@ -100,7 +100,10 @@ json.dump([repr(threading.Lock()), result.passed, failed], open(sys.argv[2], "w"
 """
 
 
-@pytest.mark.parametrize("module", ["test.test_threading", "test.test_threading_local", "test.test_thread"])
+MODULES = ["test.test_threading", "test.test_threading_local", "test.test_thread", "test.test_queue"]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
     """A module of CPython's tests as it stands, under the standard library and under the runner."""
     runs = {}

@@ -280,7 +280,9 @@ impl Queue {
     /// block: if false, do not wait.
     /// timeout: wait at most so many seconds for the first; None means without end.
     ///
-    /// Raises what get() raises, if there is no item.
+    /// Raises what get() raises, if there is no item. If the comparison of items fails later on, the
+    /// list ends there; but what is no Exception, like KeyboardInterrupt, is raised all the same, and
+    /// has the items that had been taken as `taken`.
     #[pyo3(signature = (max_items=None, block=Argument::Absent, timeout=None),
            text_signature = "($self, max_items=None, block=True, timeout=None)")]
     fn get_many<'py>(
