@@ -246,6 +246,17 @@ def test_initialized_again_it_has_the_other_lock(library: BackEnd) -> None:
         assert condition.wait(0.001) is False
 
 
+def test_initialized_again_those_who_wait_come_back_to_the_other_lock(library: BackEnd) -> None:
+    condition = library.threading.Condition()
+    waiters = [Result(waiting(condition, 1)) for _ in range(2)]
+    until_asleep(*(waiter.thread for waiter in waiters))
+    condition.__init__()
+    assert [waiter.get() for waiter in waiters] == [False, False]
+    assert not condition._lock._recursion_count()
+    with condition:
+        condition.notify_all()
+
+
 def test_a_subclass_that_overrides_what_waiting_is_made_of_is_heeded(library: BackEnd) -> None:
     calls: list[str] = []
 

@@ -100,7 +100,23 @@ impl Condition {
         if let Some(Err(Retired)) = outcome {
             return standard_form::call(slf, "wait", (timeout,), None)?.extract();
         }
-        let owned = hold.is_none_or(|hold| lock.insist(py, hold, &mut raised));
+        let owned = match hold {
+            None => true,
+            Some(hold) if Self::any_lock(slf)?.is(lock.object()) => {
+                lock.insist(py, hold, &mut raised)
+            }
+            // It was initialized again meanwhile: another lock is what the caller will release.
+            Some(hold) => {
+                let state = (hold.count, hold.owner);
+                match Self::standard_hook(slf, "_acquire_restore", (state,)) {
+                    Ok(_) => true,
+                    Err(later) => {
+                        raised = Some(errors::after(py, later, raised));
+                        false
+                    }
+                }
+            }
+        };
         let notified = outcome.is_some();
         if !notified
             && inner.is_retired()
