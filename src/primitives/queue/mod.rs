@@ -392,16 +392,13 @@ impl<T: Item> Queue<T> {
         self.state().shut_down
     }
 
-    /// Records the shutdown of an implementation that took over from a retired queue.
+    /// Overrides whether it was shut down; whoever waits looks again.
     pub fn set_shut_down(&self, shut_down: bool) {
         self.change(|state, wakes| {
             state.shut_down = shut_down;
-            if shut_down {
-                state.getters.poke(wakes);
-                state.putters.poke(wakes);
-            } else {
-                state.admit(wakes);
-            }
+            state.getters.poke(wakes);
+            state.putters.poke(wakes);
+            state.admit(wakes);
         });
     }
 
