@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 
 import oxthreads.concurrent.futures
@@ -59,8 +60,15 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
     return back_end
 
 
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def _run_hypothesis_once(_: None) -> None:
+    """What hypothesis makes in its first run, and looks for with the collector, it has from now on."""
+
+
 def pytest_collection_finish() -> None:
     """Take what exists by now out of the sight of the collector, which many tests have run all the time."""
+    _run_hypothesis_once()
     gc.collect()
     gc.freeze()
 
