@@ -7,16 +7,21 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
+mod work;
+
+pub(crate) use work::Started;
+
+use super::executor::{self, Call};
 use super::standard_form::HasStandardForm;
 use super::timeout::{self, Blocking};
-use super::{detach, errors, standard_form, user_code};
+use super::{errors, standard_form, user_code};
 use crate::primitives::Retired;
 use crate::primitives::future::{self as core, Outcome, Record, Refused, State};
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
 pub(crate) struct Future {
-    inner: core::Future<Py<PyAny>, Py<PyAny>>,
+    inner: core::Future<Py<PyAny>, Py<PyAny>, Call>,
 }
 
 /// What a reader finds.
@@ -27,7 +32,7 @@ enum Seen {
     Error(Py<PyAny>),
 }
 
-fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>>) -> Seen {
+fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>, Call>) -> Seen {
     match record.state {
         State::Pending | State::Running => Seen::NotDone,
         State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
@@ -80,7 +85,8 @@ impl Future {
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Result<Seen, Option<f64>>> {
         let py = slf.py();
-        let future = &slf.get().inner;
+        let this = slf.get();
+        let future = &this.inner;
         match future.with_native(|record| look(py, record)) {
             Ok(Seen::NotDone) => {}
             Ok(seen) => return Ok(Ok(seen)),
@@ -89,7 +95,8 @@ impl Future {
         let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
             return Ok(Ok(future.with(|record| look(py, record))));
         };
-        match detach::wait(py, &mut future.wait(), deadline)? {
+        let pending = |pool| this.is_pending_in(pool).then(|| slf.clone());
+        match executor::wait(py, &mut future.wait(), deadline, pending)? {
             None => Ok(Ok(Seen::NotDone)),
             Some(Ok(())) => Ok(Ok(future.with(|record| look(py, record)))),
             Some(Err(Retired)) => Ok(Err(deadline.remaining().map(|left| left.as_secs_f64()))),
@@ -98,12 +105,20 @@ impl Future {
 
     /// Begins the work: `false` if it was cancelled.
     pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        match slf.get().inner.begin() {
-            Ok(begun) => Ok(begun),
-            Err(Refused::Retired) => {
+        slf.get()
+            .inner
+            .begin()
+            .or_else(|refused| Self::begin_refused(slf, refused))
+    }
+
+    /// What the standard class does where the primitive has refused to begin.
+    #[cold]
+    fn begin_refused(slf: &Bound<'_, Self>, refused: Refused) -> PyResult<bool> {
+        match refused {
+            Refused::Retired => {
                 standard_form::call(slf, "set_running_or_notify_cancel", (), None)?.extract()
             }
-            Err(Refused::State(state)) => {
+            Refused::State(state) => {
                 let address = slf.as_ptr().addr();
                 user_code::call_method(
                     &logger(slf.py())?,
@@ -467,6 +482,9 @@ impl Future {
         self.inner.with(|record| {
             visit.call(&record.value)?;
             visit.call(&record.error)?;
+            if let Some(call) = &record.work {
+                call.traverse(&visit)?;
+            }
             record
                 .callbacks
                 .iter()
@@ -479,6 +497,7 @@ impl Future {
             (
                 record.value.take(),
                 record.error.take(),
+                record.work.take(),
                 std::mem::take(&mut record.callbacks),
             )
         });

@@ -32,7 +32,7 @@ mod _oxthreads {
     use pyo3::types::PyModuleMethods;
 
     #[pymodule_export]
-    use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, close_executors};
+    use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, Worker, close_executors};
     #[pymodule_export]
     use super::future::Future;
     #[pymodule_export]

@@ -1,7 +1,8 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
 use super::Retired;
-use super::sync::{Arc, Mutex};
+use super::leaf::Leaf;
+use super::sync::Arc;
 use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
 /// Where the work stands.
@@ -55,13 +56,26 @@ impl From<Retired> for Refused {
     }
 }
 
-/// A result of type `V` to come, with callbacks of type `C`.
-pub struct Future<V, C> {
-    record: Mutex<Record<V, C>>,
+/// What came of an attempt to begin the work of a future that carries it along.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Start<J> {
+    /// It is begun, and this is to be done.
+    Begun(J),
+    /// Somebody else has taken it.
+    TakenBefore,
+    /// It was cancelled, which is hereby seen.
+    Cancelled(J),
+    /// It could not be begun, for this reason.
+    Refused(Refused, J),
+}
+
+/// A result of type `V` to come, with callbacks of type `C`; the work may come with it, as a `J`.
+pub struct Future<V, C, J = ()> {
+    record: Leaf<Record<V, C, J>>,
 }
 
 /// What is known of the work; read it under [`Future::with`].
-pub struct Record<V, C> {
+pub struct Record<V, C, J = ()> {
     /// Where the work stands.
     pub state: State,
     /// What it returned.
@@ -70,25 +84,28 @@ pub struct Record<V, C> {
     pub error: Option<V>,
     /// To be run once it is done, in this order.
     pub callbacks: Vec<C>,
+    /// The work, until somebody takes it.
+    pub work: Option<J>,
     retired: bool,
     waiters: WaiterList,
 }
 
-impl<V, C> Record<V, C> {
+impl<V, C, J> Record<V, C, J> {
     fn check(&self) -> Result<(), Retired> {
         if self.retired { Err(Retired) } else { Ok(()) }
     }
 }
 
-impl<V, C> Future<V, C> {
+impl<V, C, J> Future<V, C, J> {
     /// Pending.
     pub fn new() -> Self {
         Self {
-            record: Mutex::new(Record {
+            record: Leaf::new(Record {
                 state: State::Pending,
                 value: None,
                 error: None,
                 callbacks: Vec::new(),
+                work: None,
                 retired: false,
                 waiters: WaiterList::new(),
             }),
@@ -97,7 +114,7 @@ impl<V, C> Future<V, C> {
 
     /// Shows the record to `look`, which runs under the leaf lock and must drop nothing.
     #[inline]
-    pub fn with<R>(&self, look: impl FnOnce(&mut Record<V, C>) -> R) -> R {
+    pub fn with<R>(&self, look: impl FnOnce(&mut Record<V, C, J>) -> R) -> R {
         look(&mut self.record.lock())
     }
 
@@ -106,7 +123,10 @@ impl<V, C> Future<V, C> {
     /// # Errors
     /// [`Retired`].
     #[inline]
-    pub fn with_native<R>(&self, look: impl FnOnce(&mut Record<V, C>) -> R) -> Result<R, Retired> {
+    pub fn with_native<R>(
+        &self,
+        look: impl FnOnce(&mut Record<V, C, J>) -> R,
+    ) -> Result<R, Retired> {
         let mut record = self.record.lock();
         record.check()?;
         Ok(look(&mut record))
@@ -129,6 +149,29 @@ impl<V, C> Future<V, C> {
                 Ok(false)
             }
             state => Err(Refused::State(state)),
+        }
+    }
+
+    /// Takes the work and begins it.
+    #[inline]
+    pub fn start(&self) -> Start<J> {
+        let mut record = self.record.lock();
+        let Some(work) = record.work.take() else {
+            return Start::TakenBefore;
+        };
+        if record.retired {
+            return Start::Refused(Refused::Retired, work);
+        }
+        match record.state {
+            State::Pending => {
+                record.state = State::Running;
+                Start::Begun(work)
+            }
+            State::Cancelled => {
+                record.state = State::CancelledAndNotified;
+                Start::Cancelled(work)
+            }
+            state => Start::Refused(Refused::State(state), work),
         }
     }
 
@@ -215,7 +258,7 @@ impl<V, C> Future<V, C> {
     }
 
     /// The wait until it is done.
-    pub fn wait(&self) -> WaitDone<'_, V, C> {
+    pub fn wait(&self) -> WaitDone<'_, V, C, J> {
         WaitDone {
             future: self,
             ticket: Ticket::next(),
@@ -223,19 +266,19 @@ impl<V, C> Future<V, C> {
     }
 }
 
-impl<V, C> Default for Future<V, C> {
+impl<V, C, J> Default for Future<V, C, J> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// A thread's wait until the work is done.
-pub struct WaitDone<'a, V, C> {
-    future: &'a Future<V, C>,
+pub struct WaitDone<'a, V, C, J> {
+    future: &'a Future<V, C, J>,
     ticket: Ticket,
 }
 
-impl<V, C> Operation for WaitDone<'_, V, C> {
+impl<V, C, J> Operation for WaitDone<'_, V, C, J> {
     type Output = Result<(), Retired>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {

@@ -215,6 +215,27 @@ impl<P> WaiterList<P> {
         }
     }
 
+    /// Takes out the waiter that came last.
+    pub fn pop_last(&mut self) -> Option<(Arc<Waiter>, P)> {
+        loop {
+            let entry = self.entries.as_mut()?.pop_back()?;
+            self.release_if_empty();
+            if entry.waiter.is_of_this_process() {
+                return Some((entry.waiter, entry.payload));
+            }
+            std::mem::forget(entry.payload); // as in `pop`
+        }
+    }
+
+    /// Takes out the first waiter whose payload is wanted.
+    pub fn take_first(&mut self, wanted: impl Fn(&P) -> bool) -> Option<(Arc<Waiter>, P)> {
+        let ticket = self
+            .of_this_process()
+            .find(|entry| wanted(&entry.payload))
+            .map(|entry| entry.ticket)?;
+        self.take(ticket)
+    }
+
     /// Drops the waiters that a fork has left behind; what they brought along stays in the parent.
     pub fn forget_other_processes(&mut self) {
         let Some(entries) = self.entries.as_mut() else {

@@ -1,0 +1,400 @@
+"""The pool of threads of :mod:`oxthreads.concurrent.futures`."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import math
+import operator
+import sys
+import threading as _threading
+import weakref
+from concurrent.futures import _base
+from concurrent.futures import thread as _thread
+
+from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
+from .._oxthreads import WorkQueue, close_executors
+from ..threading import Semaphore, Thread
+
+# Importing typing takes longer than all the rest, and a program's start waits for this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from typing import Any, Literal, NamedTuple, TypeVar
+
+    from .futures import Future
+
+    T = TypeVar("T")
+
+    class ExecutorStatistics(NamedTuple):
+        workers: int
+        busy: int
+        queued: int
+        done: int
+        queue_wait_total: float
+        queue_wait_max: float
+        run_time_total: float
+        run_time_max: float
+else:
+    ExecutorStatistics = collections.namedtuple(
+        "ExecutorStatistics",
+        "workers busy queued done queue_wait_total queue_wait_max run_time_total run_time_max",
+    )
+    ExecutorStatistics.__doc__ = """What a ThreadPoolExecutor's ``stats()`` returns.
+
+    workers: threads that run calls, or could; busy: those of them that run one now.
+    queued: calls that wait for a worker; done: calls that have ended, however they did, without those
+        that were cancelled.
+    queue_wait_total, queue_wait_max: seconds between submission and beginning, of the calls begun.
+    run_time_total, run_time_max: seconds between beginning and end, callbacks included, of the calls
+        that have ended. A call that a worker ran inside another counts in both.
+    """
+
+_StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
+
+# At exit the standard library joins the threads in `_threads_queues`. This runs before that: no
+# pool takes calls any more, and workers leave once they have run what is pending.
+_threading._register_atexit(close_executors)  # type: ignore[attr-defined]
+
+
+class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor):
+    """Worker threads that run calls.
+
+    max_workers: at most this many threads, started as calls come in.
+    thread_name_prefix: what the threads' names begin with.
+    initializer, initargs: called by each worker first; if it raises, the pool is broken.
+
+    And what the standard pool does not have, by keyword only:
+
+    context: "worker", as in the standard library, runs every call in the context (``contextvars``) of
+        the worker's thread; "submitter" in a copy of that of the thread that submits, made then.
+    idle_timeout: seconds after which a worker that has nothing to do ends. None: workers stay.
+    max_pending: at most this many calls wait for a worker. None: any number.
+    on_full: what ``submit`` does when that many wait. "block" waits for room, without end; "raise"
+        raises queue.Full; "caller_runs" runs the call before it returns, in the thread that submits,
+        where an exception that is no Exception, such as KeyboardInterrupt, is raised as well.
+
+    Raises ValueError for max_workers or max_pending of zero or less, an idle_timeout that is negative or
+    NaN, and another context or on_full than these; TypeError for an initializer that cannot be called.
+    Thread-safe, and ``submit`` may be called from ``__del__`` or a signal handler.
+
+    A call may wait for another of the same pool: if every worker waits, without a timeout, for the
+    future of some call, and one of these calls is pending, the worker that waits for it runs it, inside
+    its own. As long as one worker does not wait nothing is different from the standard pool. It is not
+    done for a wait with a timeout, a future in its standard form, or a worker that waits for something
+    else, such as a queue or a call of another pool that waits in turn for this one. With
+    ``on_full="block"``, a worker of the pool itself runs what it submits, rather than wait for room.
+
+    Differences from concurrent.futures.ThreadPoolExecutor: ``_work_queue`` is not a SimpleQueue;
+    once another queue is put in its place, the pool is a standard one (see the README, "Standard
+    form"); so is, from the beginning, one of a subclass that overrides ``_adjust_thread_count``, and
+    neither has the options above. ``_idle_semaphore`` is new each time it is looked at, with the number
+    of idle workers. The worker that has been idle for the shortest time is given the next call. In a
+    forked child the pool starts afresh, without the parent's calls. A worker goes on after a done
+    callback has raised what is no Exception.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        context: Literal["worker", "submitter"] = "worker",
+        idle_timeout: float | None = None,
+        max_pending: int | None = None,
+        on_full: Literal["block", "raise", "caller_runs"] = "block",
+        **prepare_context: Any,
+    ) -> None:
+        # `prepare_context`: what later versions of Python pass to the method of that name.
+        super().__init__(max_workers, thread_name_prefix, initializer, initargs, **prepare_context)
+        self._initializer: Callable[..., object] | None = initializer  # type: ignore[assignment]
+        self._initargs = initargs
+        self._worker_numbers = itertools.count()
+        self._departing: set[threading.Thread] = set()
+        self._idle_timeout = _check_idle_timeout(idle_timeout)
+        carries_context = _check_context(context)
+        if max_pending is not None and operator.index(max_pending) <= 0:
+            raise ValueError("max_pending must be greater than 0")
+        self._configure(max_pending, on_full, carries_context)
+        self._substitute_work_queue: Any = None
+        if self._overrides_hooks:
+            if carries_context or idle_timeout is not None or max_pending is not None:
+                raise TypeError(
+                    f"{type(self).__name__} starts workers of its own, which know nothing of "
+                    "context, idle_timeout and max_pending"
+                )
+            self._work_queue = _standard_work_queue()
+
+    _overrides_hooks = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # The recipes for pools of daemon threads start workers of their own, on the standard
+        # queue; and a subclass of 3.14 may run its calls in other interpreters.
+        cls._overrides_hooks = (
+            cls._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
+            or getattr(cls, "prepare_context", None) != getattr(ThreadPoolExecutor, "prepare_context", None)
+        )
+
+    def with_options(
+        self, *, priority: int = 0, context: Literal["worker", "submitter"] | None = None
+    ) -> ExecutorView:
+        """The same pool, for calls that are not like the others.
+
+        priority: calls with lower numbers are run first, equal ones in the order they were submitted.
+            Those submitted without options have priority 0.
+        context: as of the executor, whose own applies if it is None.
+
+        Raises TypeError for a priority that is no integer, OverflowError for one beyond 64 bits,
+        ValueError for another context, RuntimeError for a pool in its standard form.
+
+        A ``submit`` that a subclass overrides is not called by that of the view.
+        """
+        return ExecutorView(self, priority, context)
+
+    def stats(self) -> ExecutorStatistics:
+        """What there is, and what has been done since the pool was made; see ExecutorStatistics.
+
+        Nobody has to wait for it: every worker keeps its own record, which is read as it is.
+
+        Raises RuntimeError for a pool in its standard form, which keeps none.
+        """
+        if self._is_retired:
+            raise RuntimeError("a pool in its standard form keeps no statistics")
+        return ExecutorStatistics(*self._statistics())
+
+    @property
+    def _max_workers(self) -> Any:
+        return vars(self)["_max_workers"]
+
+    @_max_workers.setter
+    def _max_workers(self, max_workers: Any) -> None:
+        vars(self)["_max_workers"] = max_workers
+        self._set_capacity(math.ceil(min(max_workers, sys.maxsize)))
+
+    @property
+    def _work_queue(self) -> Any:
+        substitute = self._substitute_work_queue
+        return self._native_work_queue if substitute is None else substitute
+
+    @_work_queue.setter
+    def _work_queue(self, queue: Any) -> None:
+        if "_substitute_work_queue" not in vars(self):
+            return  # the standard initializer's, which is not needed
+        self._substitute_work_queue = queue
+        self._retire()
+
+    @property
+    def _idle_semaphore(self) -> Any:
+        if self._is_retired:
+            return vars(self)["_idle_semaphore"]
+        return Semaphore(self._idle_workers)
+
+    @_idle_semaphore.setter
+    def _idle_semaphore(self, semaphore: Any) -> None:
+        vars(self)["_idle_semaphore"] = semaphore
+
+    @property
+    def _shutdown(self) -> Any:
+        return vars(self)["_shutdown"]
+
+    @_shutdown.setter
+    def _shutdown(self, shutdown: Any) -> None:
+        vars(self)["_shutdown"] = shutdown
+        if shutdown:
+            self._close()
+
+    @property
+    def _broken(self) -> Any:
+        return vars(self)["_broken"]
+
+    @_broken.setter
+    def _broken(self, reason: Any) -> None:
+        # In this order: whoever is refused is told why.
+        vars(self)["_broken"] = reason
+        if reason:
+            self._close()
+
+    def _refuse_submission(self) -> None:
+        """Raise what the standard submit() raises."""
+        # Without the lock: shutdown() may hold it while it runs the callbacks of cancelled calls.
+        # Whoever closes the pool has said why before.
+        if self._broken:
+            raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(self._broken)
+        if self._shutdown:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    def _adjust_thread_count(self) -> None:
+        """Start the worker whose place submit() has taken."""
+        if self._is_retired:
+            super()._adjust_thread_count()
+            return
+        queue = self._native_work_queue
+        worker = Thread(
+            name=f"{self._thread_name_prefix or self}_{next(self._worker_numbers)}",
+            target=_work,
+            args=(weakref.ref(self), queue, self._idle_timeout, self._initializer, self._initargs),
+        )
+        worker.start()
+        self._threads.add(worker)  # type: ignore[attr-defined]
+
+    def _depart(self) -> None:
+        """This thread, a worker that has been idle for too long, ends; shutdown() waits for that."""
+        worker = _threading.current_thread()
+        for other in [*self._departing]:
+            if not other.is_alive():
+                self._departing.discard(other)
+        self._departing.add(worker)
+        self._threads.discard(worker)  # type: ignore[attr-defined]
+
+    def _initializer_failed(self) -> None:
+        # Closed first: nobody would run a call that came in after the standard method has failed
+        # those that are pending.
+        self._broken = "A thread initializer failed, the thread pool is not usable anymore"
+        super()._initializer_failed()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls.
+
+        wait: return when the pending calls have been run and the workers have ended.
+        cancel_futures: cancel the pending calls instead of running them.
+        """
+        self._shutdown = True
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        if not wait:
+            return
+        if _threading.current_thread() not in self._threads:
+            # A worker that another thread is just starting is not among `_threads` yet.
+            self._wait_for_starts()
+        # Lists, which copy a set at once, where there is no GIL too. In this order: a worker that
+        # departs is in the second set before it leaves the first.
+        for worker in [*self._threads, *self._departing]:
+            worker.join()
+
+
+class ExecutorView(_base.Executor):
+    """A ThreadPoolExecutor with other options; what its ``with_options`` returns.
+
+    Thread-safe as the executor, which it keeps alive, and shuts down if it is shut down itself.
+    """
+
+    def __init__(
+        self,
+        executor: ThreadPoolExecutor,
+        priority: int,
+        context: Literal["worker", "submitter"] | None,
+    ) -> None:
+        priority = operator.index(priority)
+        if not -(2**63) <= priority < 2**63:
+            raise OverflowError("priority does not fit in 64 bits")
+        self._executor = executor
+        self._priority = priority
+        self._context = context
+        self._carries_context = None if context is None else _check_context(context)
+        self._check_form()
+
+    def _check_form(self) -> None:
+        if self._executor._is_retired:
+            raise RuntimeError("a pool in its standard form has no options")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._executor!r}, priority={self._priority}>"
+
+    def with_options(
+        self, *, priority: int | None = None, context: Literal["worker", "submitter"] | None = None
+    ) -> ExecutorView:
+        """The same with other options; those that are None are as here."""
+        return ExecutorView(
+            self._executor,
+            self._priority if priority is None else priority,
+            self._context if context is None else context,
+        )
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have ``fn(*args, **kwargs)`` called by a worker of the pool; its Future.
+
+        Raises what the executor's ``submit`` raises.
+        """
+        self._check_form()
+        return self._executor._submit_with(self._priority, self._carries_context, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut the executor down."""
+        self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _check_context(context: str) -> bool:
+    """Whether calls carry the submitter's context along."""
+    if context not in ("worker", "submitter"):
+        raise ValueError("context must be 'worker' or 'submitter'")
+    return context == "submitter"
+
+
+def _check_idle_timeout(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    seconds = float(timeout)
+    if not seconds >= 0:
+        raise ValueError("idle_timeout must be a non-negative number")
+    return seconds
+
+
+def _standard_work_queue() -> Any:
+    import queue  # noqa: PLC0415
+
+    return queue.SimpleQueue()
+
+
+def _register(queue: WorkQueue) -> None:
+    """Enter this worker in ``_threads_queues``, which the exit joins.
+
+    The exit goes through them once it has set ``_shutdown``, so they change under its lock. It is
+    taken in a worker, where no Ctrl-C can come between taking and releasing it; and only if it is
+    free, for a collection under it may submit a call. A worker that is not entered leaves at the
+    exit all the same.
+    """
+    if _thread._global_shutdown_lock.acquire(blocking=False):
+        try:
+            if not _thread._shutdown:
+                _thread._threads_queues[_threading.current_thread()] = queue  # type: ignore[index]
+        finally:
+            _thread._global_shutdown_lock.release()
+
+
+def _work(
+    executor: weakref.ref[ThreadPoolExecutor],
+    queue: WorkQueue,
+    idle_timeout: float | None,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """What a worker does."""
+    worker = queue.arrive(idle_timeout)
+    if worker is None:
+        return
+    if (pool := executor()) is not None:
+        # Whoever starts the worker does so too, but maybe only after its first call has asked.
+        pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
+        del pool
+    _register(queue)
+    try:
+        if initializer is not None:
+            try:
+                initializer(*initargs)
+            except BaseException:
+                _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+                if (pool := executor()) is not None:
+                    pool._initializer_failed()
+                return
+        while went_on := worker.work():
+            pass
+        if went_on is None and (pool := executor()) is not None:
+            pool._depart()
+    except BaseException:
+        _base.LOGGER.critical("Exception in worker", exc_info=True)
+    finally:
+        worker.leave()

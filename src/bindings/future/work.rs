@@ -1,0 +1,64 @@
+//! The call that a future of an executor carries until somebody begins it.
+
+use pyo3::prelude::*;
+
+use super::Future;
+use crate::bindings::executor::Call;
+use crate::primitives::future::Start;
+
+/// What came of beginning the call that a future carries.
+pub(crate) enum Started {
+    /// It is to be done.
+    Call(Call),
+    /// Somebody else does it, or has done it.
+    Elsewhere,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl Future {
+    /// From now on it carries the call.
+    pub(crate) fn carry(&self, call: Call) {
+        // Nothing is dropped: an executor gives a new future one call.
+        self.inner.with(|record| record.work = Some(call));
+    }
+
+    /// The call, which somebody else will begin, if ever.
+    pub(crate) fn take_call(&self) -> Option<Call> {
+        self.inner.with(|record| record.work.take())
+    }
+
+    /// Whether it carries a call that was submitted to the pool of this number.
+    pub(crate) fn is_pending_in(&self, pool: u64) -> bool {
+        let is_there = |call: &Call| call.is_of(pool);
+        self.inner
+            .with(|record| record.work.as_ref().is_some_and(is_there))
+    }
+
+    /// Begins the call.
+    ///
+    /// # Errors
+    /// RuntimeError, if the future had been begun or ended by somebody else, who has not taken the call.
+    pub(crate) fn start(slf: &Bound<'_, Self>) -> PyResult<Started> {
+        let py = slf.py();
+        match slf.get().inner.start() {
+            Start::Begun(call) => Ok(Started::Call(call)),
+            Start::TakenBefore => Ok(Started::Elsewhere),
+            Start::Cancelled(call) => {
+                call.release(py);
+                Ok(Started::Cancelled)
+            }
+            Start::Refused(refused, call) => match Self::begin_refused(slf, refused) {
+                Ok(true) => Ok(Started::Call(call)),
+                Ok(false) => {
+                    call.release(py);
+                    Ok(Started::Cancelled)
+                }
+                Err(error) => {
+                    call.release(py);
+                    Err(error)
+                }
+            },
+        }
+    }
+}
