@@ -10,7 +10,7 @@ use _oxthreads::primitives::condition::Condition;
 use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
-use _oxthreads::primitives::pool::{Pool, Staffing};
+use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Staffing};
 use _oxthreads::primitives::queue::{GetError, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
 use _oxthreads::primitives::semaphore::Semaphore;
@@ -106,13 +106,13 @@ fn an_item_granted_to_a_waiter_of_the_parent_is_free_in_the_child() {
 fn a_pool_starts_anew_in_the_child() {
     follow_forks();
     let pool = Pool::new(1);
-    assert_eq!(pool.submit(1), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
     assert!(in_child(|| {
         // The parent's jobs are the parent's, and its worker is not here.
         pool.try_take().is_none()
-            && pool.submit(3) == Ok(Staffing::Start)
-            && block_for_ever(pool.take()) == Some(3)
+            && pool.submit(3, ORDINARY) == Ok(Staffing::Start)
+            && block_for_ever(pool.take()) == Next::Job(3)
     }));
     assert_eq!(pool.pending(), 2);
 }

@@ -1,8 +1,8 @@
 //! The primitives, driven by threads.
 #![cfg(not(loom))]
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread;
 
 use _oxthreads::primitives::Retired;
@@ -10,7 +10,6 @@ use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::future::{Future, Outcome, Refused, State};
 use _oxthreads::primitives::lock::{Lock, NotLocked};
-use _oxthreads::primitives::pool::{Pool, Staffing, SubmitError};
 use _oxthreads::primitives::queue::{GetError, PutError, Queue, TaskDoneError};
 use _oxthreads::primitives::waiter::{Parked, Waiter, wait};
 use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
@@ -409,61 +408,4 @@ fn cancelling_beats_beginning_and_returns_the_callbacks_once() {
         future.begin(),
         Err(Refused::State(State::CancelledAndNotified))
     );
-}
-
-#[test]
-fn a_pool_starts_workers_as_needed_and_lets_them_go_when_closed() {
-    let pool = Arc::new(Pool::new(2));
-    let done = Arc::new(AtomicUsize::new(0));
-    assert_eq!(pool.submit(1), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2), Ok(Staffing::Start));
-    assert_eq!(pool.submit(3), Ok(Staffing::Enough));
-    let workers: Vec<_> = (0..2)
-        .map(|_| {
-            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
-            thread::spawn(move || {
-                assert!(pool.arrive());
-                while let Some(job) = block_for_ever(pool.take()) {
-                    done.fetch_add(job, Ordering::SeqCst);
-                }
-                pool.leave();
-            })
-        })
-        .collect();
-    spin_until(|| done.load(Ordering::SeqCst) == 6);
-    pool.close();
-    assert_eq!(pool.submit(4), Err((SubmitError::Closed, 4)));
-    for worker in workers {
-        worker.join().unwrap();
-    }
-}
-
-#[test]
-fn a_worker_whose_start_was_given_up_is_sent_away() {
-    let pool = Pool::new(1);
-    assert_eq!(pool.submit(1), Ok(Staffing::Start));
-    pool.end_start(false);
-    assert_eq!(pool.submit(2), Ok(Staffing::Start));
-    assert!(pool.arrive());
-    assert!(!pool.arrive());
-}
-
-#[test]
-fn the_wait_for_starts_ends_with_the_last_and_not_with_the_workers_arrival() {
-    let pool = Pool::new(3);
-    assert_eq!(pool.submit(1), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2), Ok(Staffing::Start));
-    assert!(pool.arrive());
-    let parked = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| block_counting(pool.wait_for_starts(), &parked));
-        spin_until(|| parked.load(Ordering::SeqCst) == 1);
-        pool.end_start(true);
-        assert_eq!(block(pool.wait_for_starts(), soon()), Wait::TimedOut);
-        pool.end_start(true);
-        waiter.join().unwrap();
-    });
-    // One worker has not arrived: it may have died on its way.
-    block_for_ever(pool.wait_for_starts());
-    assert!(pool.arrive());
 }

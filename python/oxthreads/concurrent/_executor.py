@@ -320,7 +320,10 @@ class ExecutorView(_base.Executor):
         Raises what the executor's ``submit`` raises.
         """
         self._check_form()
-        return self._executor._submit_with(self._priority, self._carries_context, fn, args, kwargs)
+        future: Future[T] = self._executor._submit_with(
+            self._priority, self._carries_context, fn, args, kwargs
+        )
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the executor down."""

@@ -1,0 +1,85 @@
+use _oxthreads::primitives::event::Event;
+use _oxthreads::primitives::pool::{AsWorker, Awaited, Next, ORDINARY, Pool, Staffing, Worker};
+use loom::sync::Arc;
+
+use crate::spawn;
+use crate::support::{block_for_ever, give_up, model};
+
+/// With workers that have arrived.
+fn staffed(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let pool = Pool::new(count);
+    let workers = (0..count)
+        .map(|_| {
+            assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+            pool.end_start(true);
+            assert_eq!(pool.try_take(), Some(0));
+            pool.arrive().unwrap()
+        })
+        .collect();
+    (pool, workers)
+}
+
+#[test]
+fn a_job_wakes_the_worker_that_is_idle_or_about_to_be() {
+    model(|| {
+        let pool = Arc::new(staffed(1).0);
+        let worker = spawn(&pool, |pool| block_for_ever(pool.take()));
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(worker.join().unwrap(), Next::Job(1));
+    });
+}
+
+#[test]
+fn a_worker_whose_time_is_up_has_the_job_or_another_is_to_be_started_for_it() {
+    model(|| {
+        let shared = Arc::new(staffed(1));
+        let worker = spawn(&shared, |(pool, workers)| {
+            loop {
+                match give_up(pool.take().or_leave(&workers[0])) {
+                    Some(Next::Again) => {}
+                    next => return next,
+                }
+            }
+        });
+        match shared.0.submit(1, ORDINARY) {
+            Ok(Staffing::Enough) => assert_eq!(worker.join().unwrap(), Some(Next::Job(1))),
+            _ => assert_eq!(worker.join().unwrap(), Some(Next::Dismissed)),
+        }
+    });
+}
+
+#[test]
+fn whoever_waits_for_room_gets_it_or_hears_of_the_end() {
+    model(|| {
+        let (pool, _workers) = staffed(1);
+        pool.set_backlog(1);
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        let pool = Arc::new(pool);
+        let submission = spawn(&pool, |pool| {
+            block_for_ever(pool.submit_when_room(2, ORDINARY)).is_ok()
+        });
+        let worker = spawn(&pool, |pool| pool.try_take());
+        pool.close();
+        assert_eq!(worker.join().unwrap(), Some(1));
+        let accepted = submission.join().unwrap();
+        assert_eq!(pool.try_take(), accepted.then_some(2));
+    });
+}
+
+#[test]
+fn workers_that_wait_for_each_other_do_not_wait_for_ever() {
+    model(|| {
+        let shared = Arc::new((staffed(2).0, Event::new(), Event::new()));
+        // One waits for a pending job, the other for what follows from it.
+        let helper = spawn(&shared, |(pool, pending, following)| {
+            match block_for_ever(AsWorker::new(pool, &mut pending.wait(), || true)) {
+                Awaited::Help => following.set().unwrap(),
+                Awaited::Done(_) => unreachable!("nobody else does it"),
+            }
+        });
+        let (pool, _, following) = &*shared;
+        let outcome = block_for_ever(AsWorker::new(pool, &mut following.wait(), || false));
+        assert!(matches!(outcome, Awaited::Done(_)));
+        helper.join().unwrap();
+    });
+}

@@ -1,0 +1,358 @@
+//! Pools of workers, driven by threads.
+#![cfg(not(loom))]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use _oxthreads::primitives::deadline::Wait;
+use _oxthreads::primitives::event::Event;
+use _oxthreads::primitives::future::{Future, Outcome, Start};
+use _oxthreads::primitives::pool::{
+    AsWorker, Awaited, Next, ORDINARY, Pool, Staffing, SubmitError, Worker,
+};
+use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
+
+mod support;
+
+/// With workers that have arrived.
+fn staffed(workers: usize) -> (Pool<i64>, Vec<Arc<Worker>>) {
+    let pool = Pool::new(workers);
+    let arrived = (0..workers)
+        .map(|_| {
+            assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+            pool.end_start(true);
+            assert_eq!(pool.try_take(), Some(0));
+            pool.arrive().unwrap()
+        })
+        .collect();
+    (pool, arrived)
+}
+
+#[test]
+fn workers_are_started_as_needed_and_let_go_when_it_is_closed() {
+    let pool = Arc::new(Pool::new(2));
+    let done = Arc::new(AtomicUsize::new(0));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
+            thread::spawn(move || {
+                let worker = pool.arrive().unwrap();
+                while let Next::Job(job) = block_for_ever(pool.take()) {
+                    done.fetch_add(job, Ordering::SeqCst);
+                }
+                pool.leave(&worker);
+            })
+        })
+        .collect();
+    spin_until(|| done.load(Ordering::SeqCst) == 6);
+    pool.close();
+    assert_eq!(pool.submit(4, ORDINARY), Err((SubmitError::Closed, 4)));
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    assert_eq!(pool.statistics().workers, 0);
+}
+
+#[test]
+fn a_worker_whose_start_was_given_up_is_sent_away() {
+    let pool = Pool::new(1);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(false);
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert!(pool.arrive().is_some());
+    assert!(pool.arrive().is_none());
+}
+
+#[test]
+fn the_wait_for_starts_ends_with_the_last_and_not_with_the_workers_arrival() {
+    let pool = Pool::new(3);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert!(pool.arrive().is_some());
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| block_counting(pool.wait_for_starts(), &parked));
+        until_parked(&parked, 1);
+        pool.end_start(true);
+        assert_eq!(block(pool.wait_for_starts(), soon()), Wait::TimedOut);
+        pool.end_start(true);
+        waiter.join().unwrap();
+    });
+    // One worker has not arrived: it may have died on its way.
+    block_for_ever(pool.wait_for_starts());
+    assert!(pool.arrive().is_some());
+}
+
+#[test]
+fn lower_priorities_come_first_and_equal_ones_in_order() {
+    let pool = Pool::new(0);
+    for (job, priority) in [
+        (1, ORDINARY),
+        (2, 5),
+        (3, -1),
+        (4, ORDINARY),
+        (5, -1),
+        (6, i64::MIN),
+        (7, i64::MAX),
+        (8, 5),
+    ] {
+        assert_eq!(pool.submit(job, priority), Ok(Staffing::Enough));
+    }
+    assert_eq!(pool.pending(), 8);
+    let order: Vec<_> = std::iter::from_fn(|| pool.try_take()).collect();
+    assert_eq!(order, [6, 3, 5, 1, 4, 2, 8, 7]);
+}
+
+#[test]
+fn a_full_pool_refuses_and_those_that_wait_come_in_in_order() {
+    let (pool, _workers) = staffed(1);
+    pool.set_backlog(2);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(3, ORDINARY), Err((SubmitError::Full, 3)));
+    assert_eq!(
+        block(pool.submit_when_room(4, ORDINARY), soon()),
+        Wait::TimedOut
+    );
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let submissions: Vec<_> = (5..8)
+            .map(|job| {
+                let parked = &parked;
+                let pool = &pool;
+                let submission = scope
+                    .spawn(move || block_counting(pool.submit_when_room(job, ORDINARY), parked));
+                until_parked(parked, job as usize - 4);
+                submission
+            })
+            .collect();
+        // Whoever comes now does not pass those by.
+        assert_eq!(pool.try_take(), Some(1));
+        assert_eq!(pool.submit(8, ORDINARY), Err((SubmitError::Full, 8)));
+        let order: Vec<_> = std::iter::from_fn(|| pool.try_take()).collect();
+        assert_eq!(order, [2, 5, 6, 7]);
+        for submission in submissions {
+            assert_eq!(submission.join().unwrap(), Ok(Staffing::Enough));
+        }
+    });
+}
+
+#[test]
+fn a_submission_that_waits_is_refused_when_the_pool_is_closed() {
+    let (pool, _workers) = staffed(1);
+    pool.set_backlog(1);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_counting(pool.submit_when_room(2, ORDINARY), &parked));
+        until_parked(&parked, 1);
+        pool.close();
+        assert_eq!(waiting.join().unwrap(), Err((SubmitError::Closed, 2)));
+    });
+}
+
+#[test]
+fn an_idle_worker_is_dismissed_and_another_is_started_for_the_next_job() {
+    let (pool, workers) = staffed(1);
+    let outcome = block(pool.take().or_leave(&workers[0]), soon());
+    assert_eq!(outcome, Wait::Ready(Next::Dismissed));
+    assert_eq!(pool.statistics().workers, 0);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+}
+
+#[test]
+fn no_job_is_lost_between_a_submission_and_a_dismissal() {
+    for _ in 0..200 {
+        let (pool, workers) = staffed(1);
+        let barrier = Barrier::new(2);
+        let (found, staffing) = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                barrier.wait();
+                loop {
+                    match block(pool.take().or_leave(&workers[0]), soon()) {
+                        Wait::Ready(Next::Again) => {}
+                        Wait::Ready(next) => return next,
+                        _ => unreachable!("a deadline that passes is the worker's end"),
+                    }
+                }
+            });
+            barrier.wait();
+            thread::sleep(Duration::from_micros(4_900));
+            let staffing = pool.submit(1, ORDINARY);
+            (worker.join().unwrap(), staffing)
+        });
+        match found {
+            Next::Job(1) => assert_eq!(staffing, Ok(Staffing::Enough)),
+            Next::Dismissed => assert_eq!(staffing, Ok(Staffing::Start)),
+            next => panic!("{next:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_worker_that_was_idle_last_is_woken_first() {
+    let (pool, _workers) = staffed(2);
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| block_counting(pool.take(), &parked));
+        until_parked(&parked, 1);
+        spin_until(|| pool.idle() == 1);
+        let second = scope.spawn(|| block_counting(pool.take(), &parked));
+        until_parked(&parked, 2);
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(second.join().unwrap(), Next::Job(1));
+        assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(first.join().unwrap(), Next::Job(2));
+    });
+}
+
+#[test]
+fn of_workers_that_all_wait_one_that_can_is_chosen_to_help() {
+    let (pool, _workers) = staffed(2);
+    let (never, event) = (Event::new(), Event::new());
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let helper = scope.spawn(|| {
+            let mut wait = event.wait();
+            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
+        });
+        until_parked(&parked, 1);
+        // The other is not blocked: nobody has to help.
+        assert_eq!(parked.load(Ordering::SeqCst), 1);
+        let other = scope.spawn(|| {
+            let mut wait = never.wait();
+            block_counting(AsWorker::new(&pool, &mut wait, || false), &parked)
+        });
+        assert_eq!(helper.join().unwrap(), Awaited::Help);
+        // It is not blocked any more; when it is again, and cannot help, all wait.
+        let again = scope.spawn(|| {
+            let mut wait = event.wait();
+            block_counting(AsWorker::new(&pool, &mut wait, || false), &parked)
+        });
+        until_parked(&parked, 3);
+        event.set().unwrap();
+        assert!(matches!(again.join().unwrap(), Awaited::Done(_)));
+        never.set().unwrap();
+        assert!(matches!(other.join().unwrap(), Awaited::Done(_)));
+    });
+}
+
+#[test]
+fn a_worker_helps_at_once_if_all_others_wait_already() {
+    let (pool, _workers) = staffed(1);
+    let event = Event::new();
+    let mut wait = event.wait();
+    let outcome = block_for_ever(AsWorker::new(&pool, &mut wait, || true));
+    assert_eq!(outcome, Awaited::Help);
+    event.set().unwrap();
+    let outcome = block_for_ever(AsWorker::new(&pool, &mut event.wait(), || true));
+    assert!(matches!(outcome, Awaited::Done(_)));
+}
+
+#[test]
+fn the_last_worker_that_is_not_blocked_leaves_the_rest_to_help() {
+    let (pool, workers) = staffed(2);
+    let event = Event::new();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let helper = scope.spawn(|| {
+            let mut wait = event.wait();
+            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
+        });
+        until_parked(&parked, 1);
+        pool.leave(&workers[1]);
+        assert_eq!(helper.join().unwrap(), Awaited::Help);
+    });
+}
+
+#[test]
+fn a_start_that_failed_leaves_the_blocked_to_help() {
+    let pool = Pool::new(2);
+    assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(true);
+    let _worker = pool.arrive().unwrap();
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    let event = Event::new();
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let helper = scope.spawn(|| {
+            let mut wait = event.wait();
+            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
+        });
+        // A worker is expected, which may come for the job.
+        until_parked(&parked, 1);
+        pool.end_start(false);
+        assert_eq!(helper.join().unwrap(), Awaited::Help);
+    });
+}
+
+#[test]
+fn jobs_done_elsewhere_are_not_pending() {
+    let (pool, _workers) = staffed(1);
+    for job in 1..=3 {
+        assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+    }
+    pool.count_as_done();
+    assert_eq!(pool.pending(), 2);
+    assert_eq!(pool.try_take(), Some(1));
+    pool.forget_as_done();
+    assert_eq!(pool.pending(), 2);
+}
+
+#[test]
+fn the_figures_of_workers_are_added_up_also_when_they_have_ended() {
+    let (pool, workers) = staffed(2);
+    let start = Instant::now();
+    let at = |milliseconds| start + Duration::from_millis(milliseconds);
+    let outer = workers[0].begin(start, at(10));
+    assert_eq!(pool.statistics().busy, 1);
+    let inner = workers[0].begin(at(10), at(15));
+    workers[0].end(inner, at(18));
+    assert_eq!(pool.statistics().busy, 1);
+    workers[0].end(outer, at(20));
+    let other = workers[1].begin(at(5), at(6));
+    workers[1].end(other, at(26));
+    pool.leave(&workers[1]);
+    let statistics = pool.statistics();
+    assert_eq!((statistics.workers, statistics.busy), (1, 0));
+    let work = statistics.work;
+    assert_eq!(work.done, 3);
+    assert_eq!(work.queue_wait.total, Duration::from_millis(10 + 5 + 1));
+    assert_eq!(work.queue_wait.maximum, Duration::from_millis(10));
+    assert_eq!(work.run_time.total, Duration::from_millis(10 + 3 + 20));
+    assert_eq!(work.run_time.maximum, Duration::from_millis(20));
+}
+
+#[test]
+fn the_work_of_a_future_is_begun_once() {
+    for _ in 0..500 {
+        let future = Future::<i32, (), i32>::new();
+        future.with(|record| record.work = Some(7));
+        let barrier = Barrier::new(3);
+        let begun: usize = thread::scope(|scope| {
+            let starts: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        future.start()
+                    })
+                })
+                .collect();
+            barrier.wait();
+            let cancelled = future.cancel().is_ok();
+            let starts: Vec<_> = (starts.into_iter().map(|start| start.join().unwrap())).collect();
+            assert!(starts.contains(&Start::TakenBefore));
+            assert_eq!(cancelled, starts.contains(&Start::Cancelled(7)));
+            starts
+                .iter()
+                .filter(|start| **start == Start::Begun(7))
+                .count()
+        });
+        assert_eq!(begun == 1, future.finish(Outcome::Value(1)).is_ok());
+    }
+}
