@@ -355,7 +355,9 @@ impl<J> State<J> {
 
     /// Moves jobs whose submission waits for room into it.
     fn admit(&mut self, wakes: &mut Wakes) {
-        while self.jobs.len() < self.backlog
+        // Those that a closed pool has woken find out by themselves.
+        while !self.closed
+            && self.jobs.len() < self.backlog
             && let Some((submitter, (job, priority))) = self.submitters.pop()
         {
             // It is never refused.

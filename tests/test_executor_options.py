@@ -1,0 +1,559 @@
+"""What the pools have that the standard ones do not: priorities, a bounded backlog, contexts that follow
+the call, idle workers that go, and statistics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import gc
+import os
+import queue
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from conftest import OXTHREADS, PATIENCE, Result, python, refusal, spin_until, until_asleep
+from test_executor import AFTER_SHUTDOWN, BROKEN, Pools
+from test_executor_life import can_fork, forks
+from test_fork import in_child
+
+ThreadPoolExecutor = OXTHREADS.futures.ThreadPoolExecutor
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+@pytest.fixture
+def pools() -> Iterator[Pools]:
+    pools = Pools(OXTHREADS)
+    yield pools
+    pools.gate.set()
+    for executor in pools.made:
+        Result(executor.shutdown).get()
+
+
+# Priorities.
+
+
+def test_calls_with_lower_numbers_are_run_first_and_equal_ones_in_order(pools: Pools) -> None:
+    executor = pools(1)
+    pools.block(executor)
+    order: list[Any] = []
+    priorities = [5, 0, -1, 5, 0, -1, 2**63 - 1, -(2**63)]
+    for number, priority in enumerate(priorities):
+        executor.with_options(priority=priority).submit(order.append, (priority, number))
+    executor.submit(order.append, (0, len(priorities)))
+    pools.gate.set()
+    executor.shutdown()
+    assert order == sorted(order)
+    assert len(order) == len(priorities) + 1
+
+
+def test_a_view_passes_on_whatever_a_call_is_given(pools: Pools) -> None:
+    view = pools(1).with_options(priority=3)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    future = view.submit(call, 1, fn=2, self=3, priority=4, context=5)
+    assert future.result(PATIENCE) == ((1,), {"fn": 2, "self": 3, "priority": 4, "context": 5})
+    assert type(future) is OXTHREADS.futures.Future
+    assert view.submit(call).result(PATIENCE) == ((), {})
+
+
+def test_a_view_is_an_executor(pools: Pools) -> None:
+    executor = pools(2)
+    view = executor.with_options(priority=-1)
+    assert isinstance(view, concurrent.futures.Executor)
+    assert list(view.map(pow, [2, 3], [3, 2])) == [8, 9]
+    with view as entered:
+        assert entered is view
+    assert refusal(view.submit, int) == refusal(executor.submit, int) == AFTER_SHUTDOWN
+
+
+def test_a_view_keeps_its_executor(pools: Pools) -> None:
+    view = ThreadPoolExecutor(1).with_options(priority=1)
+    gc.collect()
+    assert view.submit(pow, 2, 3).result(PATIENCE) == 8
+    view.shutdown()
+
+
+def test_a_view_of_a_view_changes_only_what_it_is_told(pools: Pools) -> None:
+    executor = pools(1)
+    first = executor.with_options(priority=7, context="submitter")
+    second = first.with_options(context="worker")
+    third = first.with_options(priority=1)
+    assert "priority=7" in repr(first) and "priority=7" in repr(second) and "priority=1" in repr(third)
+    token = variable.set("mine")
+    try:
+        seen = [view.submit(variable.get).result(PATIENCE) for view in (first, second, third)]
+    finally:
+        variable.reset(token)
+    assert seen == ["mine", "unset", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("priority", "error"), [("1", TypeError), (1.0, TypeError), (None, TypeError), (2**63, OverflowError)]
+)
+def test_a_priority_is_an_integer_of_64_bits(pools: Pools, priority: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pools(1).with_options(priority=priority)
+
+
+# A bounded backlog.
+
+
+def test_a_submission_waits_for_room(pools: Pools) -> None:
+    executor = pools(1, max_pending=2)
+    pools.block(executor)
+    futures = [executor.submit(int, number) for number in range(2)]
+    waiting = Result(executor.submit, int, 2)
+    until_asleep(waiting.thread)
+    assert executor._work_queue.qsize() == 2
+    pools.gate.set()
+    futures.append(waiting.get())
+    assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
+
+
+def test_the_backlog_is_never_exceeded_and_nothing_is_lost(pools: Pools, frantic: None) -> None:
+    executor = pools(3, max_pending=4)
+    most = 0
+
+    def call(number: int) -> int:
+        nonlocal most
+        most = max(most, executor._work_queue.qsize())
+        return number
+
+    def submit(first: int) -> list[int]:
+        return [executor.submit(call, first + number).result(PATIENCE) for number in range(10)] + [
+            future.result(PATIENCE)
+            for future in [executor.submit(call, first + number) for number in range(10, 300)]
+        ]
+
+    submitters = [Result(submit, 1_000 * number) for number in range(6)]
+    for number, submitter in enumerate(submitters):
+        assert submitter.get() == [1_000 * number + call for call in range(300)]
+    assert 0 < most <= 4
+
+
+def test_a_full_pool_may_refuse(pools: Pools) -> None:
+    executor = pools(1, max_pending=1, on_full="raise")
+    pools.block(executor)
+    future = executor.submit(int)
+    assert refusal(executor.submit, int)[0] is queue.Full
+    assert refusal(executor.with_options(priority=-1).submit, int)[0] is queue.Full
+    pools.gate.set()
+    assert future.result(PATIENCE) == 0
+
+
+def test_what_was_refused_is_not_kept(pools: Pools) -> None:
+    class Thing:
+        def __call__(self) -> None: ...
+
+    executor = pools(1, max_pending=1, on_full="raise")
+    pools.block(executor)
+    executor.submit(int)
+    thing = Thing()
+    reference = weakref.ref(thing)
+    assert refusal(executor.submit, thing)[0] is queue.Full
+    del thing
+    gc.collect()
+    assert reference() is None
+
+
+def test_the_caller_may_run_what_there_is_no_room_for(pools: Pools) -> None:
+    executor = pools(1, max_pending=1, on_full="caller_runs")
+    pools.block(executor)
+    pending = executor.submit(threading.get_ident)
+    here = executor.submit(threading.get_ident)
+    assert here.done() and here.result() == threading.get_ident()
+    failed = executor.submit(divmod, 1, 0)
+    assert isinstance(failed.exception(0), ZeroDivisionError)
+    assert executor.stats().done == 2
+    pools.gate.set()
+    assert pending.result(PATIENCE) != threading.get_ident()
+
+
+def test_an_interruption_of_the_caller_that_runs_a_call_is_its_own(pools: Pools) -> None:
+    executor = pools(1, max_pending=1, on_full="caller_runs")
+    pools.block(executor)
+    executor.submit(int)
+    ended: list[Any] = []
+
+    def call() -> None:
+        raise KeyboardInterrupt
+
+    def submit() -> None:
+        view = executor.with_options(priority=1)
+        view.submit(call).add_done_callback(ended.append)
+
+    assert refusal(submit)[0] is KeyboardInterrupt
+    assert ended == []
+
+
+def test_a_worker_does_not_wait_for_room_in_its_own_pool(pools: Pools) -> None:
+    executor = pools(1, max_pending=1)
+
+    def submit() -> list[int]:
+        return [executor.submit(threading.get_ident).result(0) for _ in range(3)] if fill() else []
+
+    def fill() -> bool:
+        executor.submit(int)
+        return True
+
+    worker = executor.submit(threading.get_ident).result(PATIENCE)
+    assert executor.submit(submit).result(PATIENCE) == [worker] * 3
+
+
+def test_shutdown_ends_the_wait_for_room(pools: Pools) -> None:
+    executor = pools(1, max_pending=1)
+    pools.block(executor)
+    executor.submit(int)
+    waiting = Result(executor.submit, int)
+    until_asleep(waiting.thread)
+    executor.shutdown(wait=False)
+    assert refusal(waiting.get) == AFTER_SHUTDOWN
+
+
+def test_cancelling_all_ends_the_wait_for_room_too(pools: Pools) -> None:
+    executor = pools(1, max_pending=1)
+    pools.block(executor)
+    pending = executor.submit(int)
+    waiting = Result(executor.submit, int)
+    until_asleep(waiting.thread)
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert refusal(waiting.get) == AFTER_SHUTDOWN
+    assert pending.cancelled()
+
+
+def test_those_who_wait_for_room_hear_that_the_pool_is_broken(
+    pools: Pools, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = threading.Event()
+
+    def initializer() -> None:
+        begun.set()
+        pools.gate.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    executor = pools(1, max_pending=1, initializer=initializer)
+    executor.submit(int)
+    assert begun.wait(PATIENCE)
+    waiting = Result(executor.submit, int)
+    until_asleep(waiting.thread)
+    pools.gate.set()
+    assert refusal(waiting.get) == BROKEN
+
+
+def test_those_who_wait_for_room_go_where_the_pool_goes(pools: Pools) -> None:
+    executor = pools(1, max_pending=1)
+    pools.block(executor)
+    executor.submit(int)
+    waiting = Result(executor.submit, pow, 2, 3)
+    until_asleep(waiting.thread)
+    vars(executor)["_max_workers"] = 2  # the one worker there is does not know of the other queue
+    executor._work_queue = queue.SimpleQueue()
+    assert waiting.get().result(PATIENCE) == 8
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+def test_ctrl_c_ends_the_wait_for_room() -> None:
+    done = python(
+        """
+        import signal, threading
+        from oxthreads.concurrent.futures import ThreadPoolExecutor
+        gate = threading.Event()
+        executor = ThreadPoolExecutor(1, max_pending=1)
+        begun = threading.Event()
+        executor.submit(lambda: (begun.set(), gate.wait()))
+        begun.wait()
+        executor.submit(print, "pending")
+        main = threading.main_thread().ident
+        threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+        try:
+            executor.submit(print, "interrupted")
+        except KeyboardInterrupt:
+            print("Ctrl-C")
+        gate.set()
+        executor.shutdown()
+        """.replace("\n        ", "\n")
+    )
+    assert (done.stdout, done.stderr) == ("Ctrl-C\npending\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"max_pending": 0}, ValueError, "max_pending must be greater than 0"),
+        ({"max_pending": -1}, ValueError, "max_pending must be greater than 0"),
+        ({"max_pending": 1.5}, TypeError, "'float' object cannot be interpreted as an integer"),
+        ({"on_full": "wait"}, ValueError, "on_full must be 'block', 'raise' or 'caller_runs'"),
+        ({"context": "mine"}, ValueError, "context must be 'worker' or 'submitter'"),
+        ({"idle_timeout": -1}, ValueError, "idle_timeout must be a non-negative number"),
+        ({"idle_timeout": float("nan")}, ValueError, "idle_timeout must be a non-negative number"),
+        ({"idle_timeout": []}, TypeError, "float() argument must be a string or a real number, not 'list'"),
+    ],
+)
+def test_bad_options_are_refused(options: Any, error: type[Exception], words: str) -> None:
+    assert refusal(ThreadPoolExecutor, 1, **options) == (error, words)
+
+
+def test_a_huge_backlog_is_none(pools: Pools) -> None:
+    assert pools(1, max_pending=2**200).submit(pow, 2, 3).result(PATIENCE) == 8
+
+
+@can_fork
+@forks
+def test_a_full_pool_is_empty_in_a_forked_child(pools: Pools) -> None:
+    executor = pools(1, max_pending=1)
+    pools.block(executor)
+    executor.submit(os.getpid)
+    waiting = Result(executor.submit, os.getpid)
+    until_asleep(waiting.thread)
+
+    def check() -> None:
+        assert executor.submit(os.getpid).result(PATIENCE) == os.getpid()
+        assert executor.stats().done <= 1
+        executor.shutdown()
+
+    in_child(check)
+    pools.gate.set()
+    assert waiting.get().result(PATIENCE) == os.getpid()
+
+
+# The submitter's context.
+
+
+@pytest.mark.parametrize(("policy", "seen"), [("worker", "unset"), ("submitter", "mine")])
+def test_a_call_sees_the_context_that_the_policy_says(pools: Pools, policy: Any, seen: str) -> None:
+    executor = pools(1, context=policy)
+    executor.submit(int).result(PATIENCE)  # now the worker has a context of its own
+    token = variable.set("mine")
+    try:
+        futures = [executor.submit(variable.get) for _ in range(3)]
+        futures += [executor.with_options().submit(variable.get)]
+        mapped = list(executor.map(lambda _: variable.get(), range(2)))
+    finally:
+        variable.reset(token)
+    assert [future.result(PATIENCE) for future in futures] + mapped == [seen] * 6
+
+
+def test_what_a_call_sets_in_the_submitters_context_stays_in_its_copy(pools: Pools) -> None:
+    executor = pools(1, context="submitter")
+    executor.submit(variable.set, "theirs").result(PATIENCE)
+    assert variable.get() == "unset"
+    assert executor.submit(variable.get).result(PATIENCE) == "unset"
+
+
+def test_a_call_that_raises_leaves_the_context(pools: Pools) -> None:
+    executor = pools(1, context="submitter")
+    token = variable.set("mine")
+    future = executor.submit(divmod, 1, 0)
+    variable.reset(token)
+    assert isinstance(future.exception(PATIENCE), ZeroDivisionError)
+    assert executor.with_options(context="worker").submit(variable.get).result(PATIENCE) == "unset"
+
+
+# Idle workers.
+
+
+def test_idle_workers_go_and_others_come_when_they_are_needed(pools: Pools) -> None:
+    executor = pools(2, idle_timeout=0.01)
+    pools.block(executor, 2)
+    workers = list(executor._threads)
+    pools.gate.set()
+    for worker in workers:
+        worker.join(PATIENCE)
+        assert not worker.is_alive()
+    assert executor.stats().workers == len(executor._threads) == 0
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+
+
+def test_no_call_is_lost_to_a_worker_that_goes(pools: Pools) -> None:
+    executor = pools(3, idle_timeout=0)
+    for number in range(2_000):
+        assert executor.submit(pow, number, 2).result(PATIENCE) == number**2
+    assert executor.stats().done == 2_000
+
+
+def test_no_worker_goes_while_there_is_work(pools: Pools) -> None:
+    executor = pools(1, idle_timeout=0)
+    pools.block(executor)
+    (worker,) = executor._threads
+    futures = [executor.submit(threading.current_thread) for _ in range(100)]
+    pools.gate.set()
+    assert {future.result(PATIENCE) for future in futures} == {worker}
+
+
+def test_shutdown_waits_for_workers_that_are_on_their_way_out(pools: Pools, frantic: None) -> None:
+    for _ in range(100):
+        before = threading.active_count()
+        executor = pools(2, idle_timeout=0)
+        executor.submit(int).result(PATIENCE)
+        executor.shutdown()
+        assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("timeout", [None, 1e300, float("inf")])
+def test_workers_stay_if_they_may(pools: Pools, timeout: float | None) -> None:
+    executor = pools(1, idle_timeout=timeout)
+    worker = executor.submit(threading.current_thread).result(PATIENCE)
+    until_asleep(worker)
+    assert executor.submit(threading.current_thread).result(PATIENCE) is worker
+
+
+def test_the_pool_need_not_live_for_its_workers_to_go() -> None:
+    executor = ThreadPoolExecutor(1, idle_timeout=0.01)
+    worker = executor.submit(threading.current_thread).result(PATIENCE)
+    del executor
+    worker.join(PATIENCE)
+    assert not worker.is_alive()
+
+
+# Statistics.
+
+
+def test_the_statistics_of_a_new_pool_are_zero(pools: Pools) -> None:
+    statistics = pools(3).stats()
+    assert tuple(statistics) == (0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0)
+    assert statistics._fields == (
+        "workers", "busy", "queued", "done",
+        "queue_wait_total", "queue_wait_max", "run_time_total", "run_time_max",
+    )  # fmt: skip
+
+
+def test_the_statistics_say_what_there_is_and_what_was_done(pools: Pools) -> None:
+    executor = pools(2)
+    pools.block(executor, 2)
+    futures = [executor.submit(int) for _ in range(3)]
+    statistics = executor.stats()
+    assert statistics[:4] == (2, 2, 3, 0)
+    begin = time.monotonic()
+    time.sleep(0.02)
+    futures[2].cancel()
+    pools.gate.set()
+    futures += [executor.submit(divmod, 1, 0)]
+    concurrent.futures.wait(futures)
+    slept = time.monotonic() - begin
+    spin_until(lambda: executor.stats().busy == 0)
+    statistics = executor.stats()
+    # Two that were blocked, two that ran, one that failed.
+    assert statistics[:4] == (2, 0, 0, 5)
+    assert 0.02 <= statistics.run_time_max <= statistics.run_time_total
+    assert 0.02 <= statistics.queue_wait_max <= statistics.queue_wait_total
+    assert statistics.queue_wait_max <= slept + PATIENCE
+
+
+def test_statistics_outlive_the_workers(pools: Pools) -> None:
+    executor = pools(2)
+    for future in [executor.submit(int) for _ in range(100)]:
+        future.result(PATIENCE)
+    executor.shutdown()
+    statistics = executor.stats()
+    assert statistics[:4] == (0, 0, 0, 100)
+
+
+def test_every_call_is_counted_once(pools: Pools, frantic: None) -> None:
+    executor = pools(4, idle_timeout=0, max_pending=5, on_full="caller_runs")
+    submitters = [Result(lambda: [executor.submit(int) for _ in range(500)]) for _ in range(4)]
+    for submitter in submitters:
+        concurrent.futures.wait(submitter.get(), PATIENCE)
+    executor.shutdown()
+    assert executor.stats().done == 2_000
+
+
+# Pools that are in their standard form.
+
+
+class OfItsOwn(ThreadPoolExecutor):  # type: ignore[misc, valid-type]
+    def _adjust_thread_count(self) -> None:
+        super()._adjust_thread_count()
+
+
+@pytest.mark.parametrize("options", [{"context": "submitter"}, {"idle_timeout": 1}, {"max_pending": 1}])
+def test_a_pool_with_workers_of_its_own_has_no_options(options: Any) -> None:
+    error, words = refusal(OfItsOwn, 1, **options)
+    assert error is TypeError and words.startswith("OfItsOwn starts workers of its own")
+
+
+def test_a_pool_in_its_standard_form_has_neither_views_nor_statistics() -> None:
+    executor: Any
+    with OfItsOwn(1) as executor:
+        assert refusal(executor.stats)[0] is RuntimeError
+        assert refusal(executor.with_options, priority=1)[0] is RuntimeError
+    with ThreadPoolExecutor(1) as executor:
+        view = executor.with_options(priority=1)
+        executor._work_queue = queue.SimpleQueue()
+        assert refusal(view.submit, int)[0] is RuntimeError
+
+
+# As people touch them.
+
+
+def test_the_idle_semaphore_counts_idle_workers(pools: Pools) -> None:
+    executor = pools(2)
+    assert executor._idle_semaphore._value == 0
+    worker = executor.submit(threading.current_thread).result(PATIENCE)
+    until_asleep(worker)
+    assert executor._idle_semaphore._value == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("_shutdown", True), ("_broken", "as it is")])
+def test_whoever_sets_the_flag_closes_the_pool(pools: Pools, name: str, value: Any) -> None:
+    executor = pools(1)
+    worker = executor.submit(threading.current_thread).result(PATIENCE)
+    setattr(executor, name, value)
+    worker.join(PATIENCE)
+    error, words = refusal(executor.submit, int)
+    assert (error, words) == (AFTER_SHUTDOWN if name == "_shutdown" else (BROKEN[0], "as it is"))
+
+
+def test_what_is_taken_out_of_the_queue_can_be_looked_at_and_run(pools: Pools) -> None:
+    executor = pools(1)
+    pools.block(executor)
+    first, second = executor.submit(pow, 2, exp=3), executor.submit(int)
+    item = executor._work_queue.get_nowait()
+    assert item.future is first and not first.done()
+    assert (item.fn, item.args, item.kwargs) == item.task == (pow, (2,), {"exp": 3})
+    item.run()
+    assert first.result(0) == 8
+    item.run()  # once is enough
+    second.cancel()
+    item = executor._work_queue.get_nowait()
+    item.run()
+    assert second.cancelled() and item.fn is None
+
+
+def test_a_pending_call_and_its_future_are_collected_together() -> None:
+    executor = ThreadPoolExecutor(1)
+    gate = threading.Event()
+    executor.submit(gate.wait, PATIENCE)
+
+    class Call:
+        item: Any
+
+        def __call__(self) -> None: ...
+
+    executor.submit(Call())
+    item = executor._work_queue.get_nowait()
+    item.fn.item = item
+    reference = weakref.ref(item.fn)
+    del item
+    gc.collect()
+    assert reference() is None
+    gate.set()
+    executor.shutdown()
+
+
+def test_asyncio_takes_a_view(pools: Pools) -> None:
+    view = pools(1).with_options(priority=1)
+
+    async def main() -> int:
+        return await asyncio.get_running_loop().run_in_executor(view, pow, 2, 3)
+
+    assert asyncio.run(main()) == 8
