@@ -116,8 +116,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         self._departing: set[threading.Thread] = set()
         self._idle_timeout = _check_idle_timeout(idle_timeout)
         carries_context = _check_context(context)
-        if max_pending is not None and operator.index(max_pending) <= 0:
-            raise ValueError("max_pending must be greater than 0")
+        if max_pending is not None:
+            max_pending = min(operator.index(max_pending), sys.maxsize)
+            if max_pending <= 0:
+                raise ValueError("max_pending must be greater than 0")
         self._configure(max_pending, on_full, carries_context)
         self._substitute_work_queue: Any = None
         if self._overrides_hooks:
