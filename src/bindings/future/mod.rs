@@ -1,42 +1,24 @@
 //! `Future`
 
-use pyo3::exceptions::{PyException, PyRuntimeError, PyTimeoutError};
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
-use super::standard_form::HasStandardForm;
-use super::timeout::{self, Blocking};
-use super::{detach, errors, standard_form, user_code};
+use super::{errors, standard_form, user_code};
 use crate::primitives::Retired;
-use crate::primitives::future::{self as core, Outcome, Record, Refused, State};
+use crate::primitives::future::{self as core, Outcome, Refused, State};
+use waiting::{Seen, look};
+
+mod callbacks;
+mod internals;
+mod waiting;
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
 pub(crate) struct Future {
     inner: core::Future<Py<PyAny>, Py<PyAny>>,
-}
-
-/// What a reader finds.
-enum Seen {
-    NotDone,
-    Cancelled,
-    Value(Py<PyAny>),
-    Error(Py<PyAny>),
-}
-
-fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>>) -> Seen {
-    match record.state {
-        State::Pending | State::Running => Seen::NotDone,
-        State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
-        State::Finished => match (&record.error, &record.value) {
-            (Some(error), _) => Seen::Error(error.clone_ref(py)),
-            (None, Some(value)) => Seen::Value(value.clone_ref(py)),
-            (None, None) => Seen::Value(py.None()),
-        },
-    }
 }
 
 /// The standard library's name of a state.
@@ -72,28 +54,6 @@ impl Future {
     /// Whether no subclass can have changed what a method calls on itself.
     fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Ok(slf.get_type().is(class(slf.py())?))
-    }
-
-    /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
-    fn await_outcome(
-        slf: &Bound<'_, Self>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Result<Seen, Option<f64>>> {
-        let py = slf.py();
-        let future = &slf.get().inner;
-        match future.with_native(|record| look(py, record)) {
-            Ok(Seen::NotDone) => {}
-            Ok(seen) => return Ok(Ok(seen)),
-            Err(Retired) => return Ok(Err(None)),
-        }
-        let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
-            return Ok(Ok(future.with(|record| look(py, record))));
-        };
-        match detach::wait(py, &mut future.wait(), deadline)? {
-            None => Ok(Ok(Seen::NotDone)),
-            Some(Ok(())) => Ok(Ok(future.with(|record| look(py, record)))),
-            Some(Err(Retired)) => Ok(Err(deadline.remaining().map(|left| left.as_secs_f64()))),
-        }
     }
 
     /// Begins the work: `false` if it was cancelled.
@@ -147,51 +107,6 @@ impl Future {
                 standard_form::call(slf, "set_exception", (error,), None).map(drop)
             }
         }
-    }
-
-    fn run_callbacks(slf: &Bound<'_, Self>, callbacks: Vec<Py<PyAny>>) -> PyResult<()> {
-        callbacks
-            .into_iter()
-            .try_for_each(|callback| Self::run_callback(slf, callback.bind(slf.py())))
-    }
-
-    fn run_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
-        let arguments = PyTuple::new(slf.py(), [slf])?;
-        match user_code::call(callback, &arguments, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Self::log_callback_error(slf, error),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn log_callback_error(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
-        let py = slf.py();
-        if !error.is_instance_of::<PyException>(py) {
-            return Err(error);
-        }
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-        user_code::call_method(
-            &logger(py)?,
-            "error",
-            ("exception calling callback for %r", slf),
-            Some(&keywords),
-        )?;
-        Ok(())
-    }
-}
-
-impl HasStandardForm for Future {
-    const ATTRIBUTES: &[&str] = &[
-        "_condition",
-        "_waiters",
-        "_done_callbacks",
-        "_invoke_callbacks",
-    ];
-
-    fn has_taken_it(&self) -> bool {
-        self.inner.with_native(|_| ()).is_err()
     }
 }
 
@@ -366,66 +281,35 @@ impl Future {
 
     #[getter(_state)]
     fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.inner.with(|record| record.state) {
-            State::Pending => intern!(py, "PENDING"),
-            State::Running => intern!(py, "RUNNING"),
-            State::Cancelled => intern!(py, "CANCELLED"),
-            State::CancelledAndNotified => intern!(py, "CANCELLED_AND_NOTIFIED"),
-            State::Finished => intern!(py, "FINISHED"),
-        }
-        .clone()
+        self.read_state(py)
     }
 
     #[setter(_state)]
     fn set_state(slf: &Bound<'_, Self>, state: &str) -> PyResult<()> {
-        let known = [
-            State::Pending,
-            State::Running,
-            State::Cancelled,
-            State::CancelledAndNotified,
-            State::Finished,
-        ];
-        let Some(state) = known.into_iter().find(|known| name(*known) == state) else {
-            let words = format!("{state:?} is no state of a Future");
-            return Err(pyo3::exceptions::PyValueError::new_err(words));
-        };
-        Self::take_standard_form(slf)?;
-        slf.get().inner.with(|record| record.state = state);
-        Ok(())
+        Self::write_state(slf, state)
     }
 
     #[getter(_result)]
     fn get_result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.inner
-            .with(|record| record.value.as_ref().map(|value| value.clone_ref(py)))
+        self.read(py, |record| &record.value)
     }
 
     #[setter(_result)]
-    fn overwrite_result(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
-        Self::take_standard_form(slf)?;
-        let former = slf
-            .get()
-            .inner
-            .with(|record| std::mem::replace(&mut record.value, result));
-        drop(former);
-        Ok(())
+    fn set_result_attribute(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
+        Self::write(slf, |record| &mut record.value, result)
     }
 
     #[getter(_exception)]
     fn get_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.inner
-            .with(|record| record.error.as_ref().map(|error| error.clone_ref(py)))
+        self.read(py, |record| &record.error)
     }
 
     #[setter(_exception)]
-    fn overwrite_exception(slf: &Bound<'_, Self>, exception: Option<Py<PyAny>>) -> PyResult<()> {
-        Self::take_standard_form(slf)?;
-        let former = slf
-            .get()
-            .inner
-            .with(|record| std::mem::replace(&mut record.error, exception));
-        drop(former);
-        Ok(())
+    fn set_exception_attribute(
+        slf: &Bound<'_, Self>,
+        exception: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        Self::write(slf, |record| &mut record.error, exception)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -483,16 +367,5 @@ impl Future {
             )
         });
         drop(garbage);
-    }
-}
-
-impl Future {
-    /// Writing to the standard internals is for the standard form only: there, whoever writes
-    /// holds the condition.
-    fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().inner.with_native(|_| ()).is_ok() {
-            user_code::call_method(slf, "_take_standard_form", (), None)?;
-        }
-        Ok(())
     }
 }

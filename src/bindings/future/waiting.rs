@@ -1,0 +1,68 @@
+//! What a future has come to, and the wait for it.
+
+use pyo3::prelude::*;
+
+use super::Future;
+use crate::bindings::detach;
+use crate::bindings::timeout::{self, Blocking};
+use crate::primitives::Retired;
+use crate::primitives::deadline::Deadline;
+use crate::primitives::future::{Record, State};
+use crate::primitives::waiter::Operation;
+
+/// What a reader finds.
+pub(super) enum Seen {
+    NotDone,
+    Cancelled,
+    Value(Py<PyAny>),
+    Error(Py<PyAny>),
+}
+
+pub(super) fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>>) -> Seen {
+    match record.state {
+        State::Pending | State::Running => Seen::NotDone,
+        State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
+        State::Finished => match (&record.error, &record.value) {
+            (Some(error), _) => Seen::Error(error.clone_ref(py)),
+            (None, Some(value)) => Seen::Value(value.clone_ref(py)),
+            (None, None) => Seen::Value(py.None()),
+        },
+    }
+}
+
+/// Sleeps until `operation`, a wait for a future or for several, is completed; `None`: the deadline
+/// passed. Every such wait comes through here.
+///
+/// # Errors
+/// As of [`detach::wait`].
+pub(super) fn block<O: Operation>(
+    py: Python<'_>,
+    operation: &mut O,
+    deadline: Deadline,
+) -> PyResult<Option<O::Output>> {
+    detach::wait(py, operation, deadline)
+}
+
+impl Future {
+    /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
+    pub(super) fn await_outcome(
+        slf: &Bound<'_, Self>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Result<Seen, Option<f64>>> {
+        let py = slf.py();
+        let future = &slf.get().inner;
+        match future.with_native(|record| look(py, record)) {
+            Ok(Seen::NotDone) => {}
+            Ok(seen) => return Ok(Ok(seen)),
+            Err(Retired) => return Ok(Err(None)),
+        }
+        let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
+            return Ok(Ok(future.with(|record| look(py, record))));
+        };
+        match block(py, &mut future.wait(), deadline)? {
+            None => Ok(Ok(Seen::NotDone)),
+            Some(Ok(())) => Ok(Ok(future.with(|record| look(py, record)))),
+            Some(Err(Retired)) => Ok(Err(deadline.remaining().map(|left| left.as_secs_f64()))),
+        }
+    }
+}
