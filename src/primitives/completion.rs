@@ -128,6 +128,13 @@ pub struct Observer {
     entry: usize,
 }
 
+impl PartialEq for Observer {
+    /// Whether they stand for the same entry.
+    fn eq(&self, other: &Self) -> bool {
+        self.is_of(&other.completions) && self.entry == other.entry
+    }
+}
+
 impl Observer {
     /// What stands for this entry of theirs.
     pub fn new(completions: Arc<Completions>, entry: usize) -> Self {

@@ -18,6 +18,7 @@ from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import WorkQueue, close_executors
 from .._standard_form import StandardAttribute
 from ..threading import Condition, Thread
+from ._waiting import as_completed, wait
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
@@ -75,8 +76,9 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
 
     def _take_standard_form(self) -> None:
         callbacks: list[Callable[[Any], object]] = []
-        attributes = {"_condition": Condition(), "_waiters": [], "_done_callbacks": callbacks}
-        self._retire(attributes, callbacks)
+        waiters: list[Any] = []
+        attributes = {"_condition": Condition(), "_waiters": waiters, "_done_callbacks": callbacks}
+        self._retire(attributes, callbacks, waiters)
 
 
 class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor):

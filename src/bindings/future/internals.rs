@@ -4,11 +4,11 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyList, PyString};
 
-use super::{Future, name};
-use crate::bindings::standard_form::HasStandardForm;
-use crate::bindings::user_code;
+use super::{Future, Observer, name};
+use crate::bindings::standard_form::{self, HasStandardForm};
+use crate::bindings::user_code::{self, Owned};
 use crate::primitives::future::{Record, State};
 
 impl HasStandardForm for Future {
@@ -56,24 +56,68 @@ impl Future {
     pub(super) fn read(
         &self,
         py: Python<'_>,
-        field: impl FnOnce(&Record<Py<PyAny>, Py<PyAny>>) -> &Option<Py<PyAny>>,
+        field: impl FnOnce(&Record<Owned, Owned>) -> &Option<Owned>,
     ) -> Option<Py<PyAny>> {
-        self.inner
-            .with(|record| field(record).as_ref().map(|object| object.clone_ref(py)))
+        let object = self
+            .inner
+            .with(|record| Some(field(record).as_ref()?.share()))?;
+        Some(object.into_bound(py).unbind())
     }
 
     pub(super) fn write(
         slf: &Bound<'_, Self>,
-        field: impl FnOnce(&mut Record<Py<PyAny>, Py<PyAny>>) -> &mut Option<Py<PyAny>>,
+        field: impl FnOnce(&mut Record<Owned, Owned>) -> &mut Option<Owned>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         Self::take_standard_form(slf)?;
+        let object = object.map(Owned::from);
         let former = slf
             .get()
             .inner
             .with(|record| std::mem::replace(field(record), object));
         drop(former);
         Ok(())
+    }
+
+    pub(super) fn retire(
+        slf: &Bound<'_, Self>,
+        attributes: &Bound<'_, PyDict>,
+        callbacks: &Bound<'_, PyList>,
+        waiters: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let mut lost = Ok(());
+        let retire = || {
+            let (taken, observers) = slf.get().inner.retire()?;
+            for observer in observers {
+                // An object that the collector does not count.
+                let observer = Bound::new(py, Observer::new(observer));
+                lost = observer.and_then(|observer| waiters.append(observer));
+            }
+            let taken = taken.into_iter().map(|each| each.into_bound(py).unbind());
+            Some((callbacks.as_any(), taken))
+        };
+        standard_form::take(slf.as_any(), attributes, None, retire)?;
+        lost
+    }
+
+    /// What the standard class's `_get_snapshot` makes of the internals.
+    #[cfg(Py_3_15)]
+    pub(super) fn snapshot<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let snapshot = slf.get().inner.with_made(|record| {
+            let share = |object: &Option<Owned>| Some(object.as_ref()?.share());
+            let finished = record.state == State::Finished;
+            let outcome = finished.then(|| (share(&record.value), share(&record.error)));
+            (record.state.is_done(), record.state.is_cancelled(), outcome)
+        });
+        let Ok((done, cancelled, outcome)) = snapshot else {
+            return standard_form::call(slf, "_get_snapshot", (), None);
+        };
+        let (value, error) = outcome.unwrap_or_default();
+        let object = |object: Option<Owned>| object.map(|object| object.into_bound(py));
+        let snapshot = (done, cancelled, object(value), object(error));
+        Ok(snapshot.into_pyobject(py)?.into_any())
     }
 
     /// Writing to the standard internals is for the standard form only: there, whoever writes

@@ -6,19 +6,23 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
-use super::{errors, standard_form, user_code};
+use super::user_code::{self, Owned};
+use super::{errors, standard_form};
 use crate::primitives::Retired;
 use crate::primitives::future::{self as core, Outcome, Refused, State};
 use waiting::{Seen, look};
 
 mod callbacks;
+mod completions;
 mod internals;
 mod waiting;
+
+pub(crate) use completions::{Completions, Observer};
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
 pub(crate) struct Future {
-    inner: core::Future<Py<PyAny>, Py<PyAny>>,
+    inner: core::Future<Owned, Owned>,
 }
 
 /// The standard library's name of a state.
@@ -78,6 +82,11 @@ impl Future {
 
     /// Ends the work and runs the callbacks.
     pub(crate) fn finish(slf: &Bound<'_, Self>, outcome: Outcome<Py<PyAny>>) -> PyResult<()> {
+        let outcome = match outcome {
+            Outcome::Value(value) => Outcome::Value(value.into()),
+            Outcome::Error(error) => Outcome::Error(error.into()),
+            Outcome::NoError => Outcome::NoError,
+        };
         match slf.get().inner.finish(outcome) {
             Ok(callbacks) if callbacks.is_empty() => Ok(()),
             Ok(callbacks) => Self::run_callbacks(slf, callbacks),
@@ -92,19 +101,24 @@ impl Future {
     fn finish_refused(
         slf: &Bound<'_, Self>,
         refused: Refused,
-        outcome: Outcome<Py<PyAny>>,
+        outcome: Outcome<Owned>,
     ) -> PyResult<()> {
+        let py = slf.py();
         match (refused, outcome) {
             (Refused::State(state), _) => {
                 let state = name(state);
-                let words = format!("{state}: {}", slf.repr()?);
-                Err(errors::invalid_state(slf.py(), words))
+                let shown = user_code::call_method(slf, "__repr__", (), None)?;
+                let words = format!("{state}: {}", shown.str()?);
+                Err(errors::invalid_state(py, words))
             }
             (Refused::Retired, Outcome::Value(value)) => {
-                standard_form::call(slf, "set_result", (value,), None).map(drop)
+                standard_form::call(slf, "set_result", (value.object(),), None).map(drop)
             }
             (Refused::Retired, Outcome::Error(error)) => {
-                standard_form::call(slf, "set_exception", (error,), None).map(drop)
+                standard_form::call(slf, "set_exception", (error.object(),), None).map(drop)
+            }
+            (Refused::Retired, Outcome::NoError) => {
+                standard_form::call(slf, "set_exception", (py.None(),), None).map(drop)
             }
         }
     }
@@ -113,23 +127,23 @@ impl Future {
 #[pymethods]
 impl Future {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
         Self {
-            inner: core::Future::new(),
+            inner: core::Future::unmade(),
         }
     }
 
     fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
-            Self::take_standard_form(slf)?;
-        }
         match slf.get().inner.reset() {
             Ok(former) => drop(former), // something, if it is initialized again
             Err(Retired) => {
                 standard_form::call(slf, "__init__", (), None)?;
             }
+        }
+        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+            Self::take_standard_form(slf)?;
         }
         Ok(())
     }
@@ -148,12 +162,12 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
-            Ok(Seen::Error(error)) if !error.bind(py).is_truthy()? => {
+            Ok(Seen::Error(error)) if !user_code::truth(error.object().bind(py))? => {
                 // Whether such an exception counts depends on the version of the standard class.
                 Self::take_standard_form(slf)?;
                 standard_form::call(slf, "result", (0,), None)
             }
-            Ok(Seen::Error(error)) => Err(errors::raise(error.bind(py))),
+            Ok(Seen::Error(error)) => Err(errors::raise(error.object().bind(py))),
             Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
             Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
             Err(None) => standard_form::call(slf, "result", (timeout,), None),
@@ -183,18 +197,18 @@ impl Future {
     }
 
     /// Whether the call was cancelled.
-    fn cancelled(&self) -> bool {
-        self.inner.with(|record| record.state.is_cancelled())
+    fn cancelled(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "cancelled", |state| state.is_cancelled())
     }
 
     /// Whether the call is being executed.
-    fn running(&self) -> bool {
-        self.inner.with(|record| record.state == State::Running)
+    fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "running", |state| state == State::Running)
     }
 
     /// Whether the call was cancelled or has ended.
-    fn done(&self) -> bool {
-        self.inner.with(|record| record.state.is_done())
+    fn done(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "done", |state| state.is_done())
     }
 
     /// Cancel the call unless it has begun; whether it is cancelled.
@@ -212,7 +226,7 @@ impl Future {
     /// that one raises is logged and ignored.
     #[pyo3(signature = (r#fn))]
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
-        let callback = r#fn.clone().unbind();
+        let callback = Owned::from(r#fn.clone());
         let added = slf.get().inner.with_native(|record| {
             if record.state.is_done() {
                 Some(callback)
@@ -223,7 +237,7 @@ impl Future {
         });
         match added {
             Ok(None) => Ok(()),
-            Ok(Some(callback)) => Self::run_callback(slf, callback.bind(slf.py())),
+            Ok(Some(callback)) => Self::run_callback(slf, &callback),
             Err(Retired) => standard_form::call(slf, "add_done_callback", (r#fn,), None).map(drop),
         }
     }
@@ -246,9 +260,10 @@ impl Future {
     ///
     /// Raises InvalidStateError if it was cancelled or has ended.
     fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
-        // As in the standard class, None is no exception: the call returned None.
+        // As in the standard class, where with None it has returned None, and yet ends a wait for the
+        // first exception.
         let outcome = if exception.is_none(slf.py()) {
-            Outcome::Value(exception)
+            Outcome::NoError
         } else {
             Outcome::Error(exception)
         };
@@ -256,15 +271,20 @@ impl Future {
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`. The callbacks go into
-    /// `callbacks`.
+    /// `callbacks`, those who wait for this and for others into `waiters`.
     fn _retire(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         callbacks: &Bound<'_, PyList>,
+        waiters: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        let future = &slf.get().inner;
-        let retire = || Some((callbacks.as_any(), future.retire()?));
-        standard_form::take(slf.as_any(), attributes, None, retire)
+        Self::retire(slf, attributes, callbacks, waiters)
+    }
+
+    /// Whether it is done, whether it was cancelled, its result and its exception.
+    #[cfg(Py_3_15)]
+    fn _get_snapshot<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::snapshot(slf)
     }
 
     fn __setattr__(
@@ -326,14 +346,15 @@ impl Future {
             State::Cancelled | State::CancelledAndNotified => "cancelled",
             State::Finished => "finished",
         };
+        let class_of = |object: &Owned| object.object().bind(py).get_type().name();
         let outcome = match seen {
             Seen::NotDone | Seen::Cancelled => String::new(),
-            Seen::Value(value) => format!(" returned {}", value.bind(py).get_type().name()?),
-            Seen::Error(error) if !error.bind(py).is_truthy()? => {
+            Seen::Value(value) => format!(" returned {}", class_of(&value)?),
+            Seen::Error(error) if !user_code::truth(error.object().bind(py))? => {
                 Self::take_standard_form(slf)?;
                 return standard_form::call(slf, "__repr__", (), None)?.extract();
             }
-            Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
+            Seen::Error(error) => format!(" raised {}", class_of(&error)?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
     }
@@ -349,12 +370,10 @@ impl Future {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.inner.with(|record| {
-            visit.call(&record.value)?;
-            visit.call(&record.error)?;
-            record
-                .callbacks
-                .iter()
-                .try_for_each(|callback| visit.call(callback))
+            let outcome = record.value.iter().chain(&record.error);
+            outcome
+                .chain(&record.callbacks)
+                .try_for_each(|object| visit.call(object.object()))
         })
     }
 

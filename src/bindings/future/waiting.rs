@@ -3,8 +3,9 @@
 use pyo3::prelude::*;
 
 use super::Future;
-use crate::bindings::detach;
 use crate::bindings::timeout::{self, Blocking};
+use crate::bindings::user_code::Owned;
+use crate::bindings::{detach, standard_form};
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::future::{Record, State};
@@ -14,18 +15,18 @@ use crate::primitives::waiter::Operation;
 pub(super) enum Seen {
     NotDone,
     Cancelled,
-    Value(Py<PyAny>),
-    Error(Py<PyAny>),
+    Value(Owned),
+    Error(Owned),
 }
 
-pub(super) fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>>) -> Seen {
+pub(super) fn look(py: Python<'_>, record: &Record<Owned, Owned>) -> Seen {
     match record.state {
         State::Pending | State::Running => Seen::NotDone,
         State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
         State::Finished => match (&record.error, &record.value) {
-            (Some(error), _) => Seen::Error(error.clone_ref(py)),
-            (None, Some(value)) => Seen::Value(value.clone_ref(py)),
-            (None, None) => Seen::Value(py.None()),
+            (Some(error), _) => Seen::Error(error.share()),
+            (None, Some(value)) => Seen::Value(value.share()),
+            (None, None) => Seen::Value(py.None().into()),
         },
     }
 }
@@ -44,6 +45,19 @@ pub(super) fn block<O: Operation>(
 }
 
 impl Future {
+    /// What the state says, or the standard class of a future that was never initialized.
+    #[inline]
+    pub(super) fn ask(
+        slf: &Bound<'_, Self>,
+        method: &str,
+        look: impl FnOnce(State) -> bool,
+    ) -> PyResult<bool> {
+        match slf.get().inner.with_made(|record| look(record.state)) {
+            Ok(answer) => Ok(answer),
+            Err(Retired) => standard_form::call(slf, method, (), None)?.extract(),
+        }
+    }
+
     /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
     pub(super) fn await_outcome(
         slf: &Bound<'_, Self>,
