@@ -3,6 +3,7 @@
 A class here has no attributes of the standard one's making; see `_standard_form.py`.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, final
@@ -11,11 +12,13 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "Barrier",
+    "Completions",
     "Condition",
     "ConditionWaiter",
     "Event",
     "Future",
     "Lock",
+    "Observer",
     "Queue",
     "QueueIterator",
     "RLock",
@@ -198,7 +201,31 @@ class Future(Generic[_T]):
     def set_running_or_notify_cancel(self) -> bool: ...
     def set_result(self, result: _T) -> None: ...
     def set_exception(self, exception: BaseException | None) -> None: ...
-    def _retire(self, attributes: dict[str, Any], callbacks: list[Callable[[Any], object]]) -> None: ...
+    def _retire(
+        self,
+        attributes: dict[str, Any],
+        callbacks: list[Callable[[Any], object]],
+        waiters: list[Any],
+    ) -> None: ...
+    if sys.version_info >= (3, 15):
+        def _get_snapshot(self) -> tuple[bool, bool, _T | None, BaseException | None]: ...
+
+@final
+class Observer:
+    def add_result(self, future: Any) -> None: ...
+    def add_exception(self, future: Any) -> None: ...
+    def add_cancelled(self, future: Any) -> None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Completions:
+    def __new__(cls, futures: list[Any], until: str, /) -> Completions: ...
+    @staticmethod
+    def sort_out(futures: set[Any]) -> list[list[Any]]: ...
+    def unobserved(self) -> list[tuple[Any, Observer]]: ...
+    def wait(self, timeout: float | None) -> None: ...
+    def take(self) -> tuple[list[Any], list[tuple[Any, Observer]]]: ...
+    def close(self) -> list[tuple[Any, Observer]]: ...
 
 @final
 class WorkItem:

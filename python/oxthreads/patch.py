@@ -70,9 +70,12 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "queue": ("oxthreads.queue", ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")),
-    "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future",)),
+    "concurrent.futures._base": ("oxthreads.concurrent.futures", ("Future", "wait", "as_completed")),
     "concurrent.futures.thread": ("oxthreads.concurrent.futures", ("ThreadPoolExecutor",)),
-    "concurrent.futures": ("oxthreads.concurrent.futures", ("Future", "ThreadPoolExecutor")),
+    "concurrent.futures": (
+        "oxthreads.concurrent.futures",
+        ("Future", "ThreadPoolExecutor", "wait", "as_completed"),
+    ),
 }
 
 #: Names that a standard module gets where it has none yet, if ours has one.

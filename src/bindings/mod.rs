@@ -34,7 +34,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, Worker, close_executors};
     #[pymodule_export]
-    use super::future::Future;
+    use super::future::{Completions, Future, Observer};
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]

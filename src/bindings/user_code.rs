@@ -6,6 +6,7 @@
 //! the thread sleeps there until the process is gone.
 
 use std::hint::black_box;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Duration;
 
@@ -111,6 +112,63 @@ fn release_last(object: Bound<'_, PyAny>) {
     // SAFETY: attached; the reference is given up here, and nowhere else.
     unsafe { unwinding(object.into_ptr()) };
     std::mem::forget(guard);
+}
+
+/// A reference that is given up by [`release`]. It is handled by attached threads only.
+///
+/// It is counted down at once, where `Py` would first ask whether it may.
+pub(crate) struct Owned(ManuallyDrop<Py<PyAny>>);
+
+impl Drop for Owned {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it after this.
+        let object = unsafe { ManuallyDrop::take(&mut self.0) };
+        release(object.into_bound(self.attached()));
+    }
+}
+
+impl From<Py<PyAny>> for Owned {
+    #[inline]
+    fn from(object: Py<PyAny>) -> Self {
+        Self(ManuallyDrop::new(object))
+    }
+}
+
+impl From<Bound<'_, PyAny>> for Owned {
+    #[inline]
+    fn from(object: Bound<'_, PyAny>) -> Self {
+        object.unbind().into()
+    }
+}
+
+impl Owned {
+    #[inline]
+    pub(crate) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, nor used after this.
+        unsafe { ManuallyDrop::take(&mut this.0) }.into_bound(py)
+    }
+
+    #[inline]
+    pub(crate) fn object(&self) -> &Py<PyAny> {
+        &self.0
+    }
+
+    /// Another reference to the object.
+    #[inline]
+    pub(crate) fn share(&self) -> Self {
+        self.0.clone_ref(self.attached()).into()
+    }
+
+    /// The interpreter, which whoever handles it is attached to.
+    #[inline]
+    pub(crate) fn attached(&self) -> Python<'_> {
+        // SAFETY: the primitives handle what they hold only inside an operation, and the methods of
+        // the Python classes, attached as all methods are, are the only ones to begin one, or to drop
+        // a primitive; while `detach::wait` lets go of the interpreter it runs nothing but the parker.
+        unsafe { Python::assume_attached() }
+    }
 }
 
 /// `operator.name(left, right)`, for operands that a program may have made itself.

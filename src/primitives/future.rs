@@ -1,6 +1,7 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
 use super::Retired;
+use super::completion::{Completions, Observer};
 use super::leaf::Leaf;
 use super::sync::Arc;
 use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
@@ -26,6 +27,11 @@ impl State {
         self.is_cancelled() || self == Self::Finished
     }
 
+    /// Whether those who wait for several futures take it as done: not before its cancellation is seen.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::CancelledAndNotified | Self::Finished)
+    }
+
     /// Whether it was cancelled, seen or not.
     pub fn is_cancelled(self) -> bool {
         matches!(self, Self::Cancelled | Self::CancelledAndNotified)
@@ -39,6 +45,8 @@ pub enum Outcome<V> {
     Value(V),
     /// It failed with this.
     Error(V),
+    /// It was said to have failed, and with nothing: it has neither a value nor an error.
+    NoError,
 }
 
 /// Why a change of state was refused.
@@ -69,6 +77,33 @@ pub enum Start<J> {
     Refused(Refused, J),
 }
 
+/// Observers who were told, and how many of them, from the first on, are to be woken.
+struct Settled {
+    observers: Vec<Observer>,
+    due: usize,
+}
+
+impl Settled {
+    /// Call it without the leaf lock.
+    #[inline]
+    fn wake(self) {
+        for observer in &self.observers[..self.due] {
+            observer.wake();
+        }
+    }
+}
+
+/// Who serves a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Nobody yet: see [`Future::unmade`].
+    Unmade,
+    /// This implementation.
+    Native,
+    /// Another: see [`Future::retire`].
+    Retired,
+}
+
 /// A result of type `V` to come, with callbacks of type `C`; the work may come with it, as a `J`.
 pub struct Future<V, C, J = ()> {
     record: Leaf<Record<V, C, J>>,
@@ -86,19 +121,62 @@ pub struct Record<V, C, J = ()> {
     pub callbacks: Vec<C>,
     /// The work, until somebody takes it.
     pub work: Option<J>,
-    retired: bool,
+    form: Form,
     waiters: WaiterList,
+    /// Those who wait for this and for others.
+    observers: Vec<Observer>,
 }
 
 impl<V, C, J> Record<V, C, J> {
+    /// Tells the observers, who come out for the caller to [wake](Settled::wake).
+    fn settle(&mut self, failed: bool) -> Settled {
+        let mut observers = std::mem::take(&mut self.observers);
+        let mut due = 0;
+        for place in 0..observers.len() {
+            if observers[place].complete(failed) {
+                observers.swap(place, due);
+                due += 1;
+            }
+        }
+        Settled { observers, due }
+    }
+
+    /// See [`Future::begin`]; if it was cancelled, it is then settled.
+    fn begin(&mut self) -> Result<bool, Refused> {
+        self.check()?;
+        match self.state {
+            State::Pending => {
+                self.state = State::Running;
+                Ok(true)
+            }
+            State::Cancelled => {
+                self.state = State::CancelledAndNotified;
+                Ok(false)
+            }
+            state => Err(Refused::State(state)),
+        }
+    }
+
     fn check(&self) -> Result<(), Retired> {
-        if self.retired { Err(Retired) } else { Ok(()) }
+        match self.form {
+            Form::Native => Ok(()),
+            Form::Unmade | Form::Retired => Err(Retired),
+        }
     }
 }
 
 impl<V, C, J> Future<V, C, J> {
     /// Pending.
     pub fn new() -> Self {
+        Self::of(Form::Native)
+    }
+
+    /// As if it were retired, until it is [reset](Future::reset).
+    pub fn unmade() -> Self {
+        Self::of(Form::Unmade)
+    }
+
+    fn of(form: Form) -> Self {
         Self {
             record: Leaf::new(Record {
                 state: State::Pending,
@@ -106,8 +184,9 @@ impl<V, C, J> Future<V, C, J> {
                 error: None,
                 callbacks: Vec::new(),
                 work: None,
-                retired: false,
+                form,
                 waiters: WaiterList::new(),
+                observers: Vec::new(),
             }),
         }
     }
@@ -116,6 +195,19 @@ impl<V, C, J> Future<V, C, J> {
     #[inline]
     pub fn with<R>(&self, look: impl FnOnce(&mut Record<V, C, J>) -> R) -> R {
         look(&mut self.record.lock())
+    }
+
+    /// As [`Future::with`], unless the future is unmade.
+    ///
+    /// # Errors
+    /// [`Retired`].
+    #[inline]
+    pub fn with_made<R>(&self, look: impl FnOnce(&mut Record<V, C, J>) -> R) -> Result<R, Retired> {
+        let mut record = self.record.lock();
+        match record.form {
+            Form::Unmade => Err(Retired),
+            Form::Native | Form::Retired => Ok(look(&mut record)),
+        }
     }
 
     /// As [`Future::with`], unless the future was retired.
@@ -138,18 +230,13 @@ impl<V, C, J> Future<V, C, J> {
     /// [`Refused`], if it was begun or done before.
     pub fn begin(&self) -> Result<bool, Refused> {
         let mut record = self.record.lock();
-        record.check()?;
-        match record.state {
-            State::Pending => {
-                record.state = State::Running;
-                Ok(true)
-            }
-            State::Cancelled => {
-                record.state = State::CancelledAndNotified;
-                Ok(false)
-            }
-            state => Err(Refused::State(state)),
+        let begun = record.begin()?;
+        if !begun {
+            let observers = record.settle(false);
+            drop(record);
+            observers.wake();
         }
+        Ok(begun)
     }
 
     /// Takes the work and begins it.
@@ -159,19 +246,15 @@ impl<V, C, J> Future<V, C, J> {
         let Some(work) = record.work.take() else {
             return Start::TakenBefore;
         };
-        if record.retired {
-            return Start::Refused(Refused::Retired, work);
-        }
-        match record.state {
-            State::Pending => {
-                record.state = State::Running;
-                Start::Begun(work)
-            }
-            State::Cancelled => {
-                record.state = State::CancelledAndNotified;
+        match record.begin() {
+            Ok(true) => Start::Begun(work),
+            Ok(false) => {
+                let observers = record.settle(false);
+                drop(record);
+                observers.wake();
                 Start::Cancelled(work)
             }
-            state => Start::Refused(Refused::State(state), work),
+            Err(refused) => Start::Refused(refused, work),
         }
     }
 
@@ -189,15 +272,19 @@ impl<V, C, J> Future<V, C, J> {
             return Err((Refused::State(record.state), outcome));
         }
         record.state = State::Finished;
+        let failed = !matches!(outcome, Outcome::Value(_));
         match outcome {
             // The old value is `None`: only a finished future has one, and `set` retires first.
             Outcome::Value(value) => record.value = Some(value),
             Outcome::Error(error) => record.error = Some(error),
+            Outcome::NoError => {}
         }
         let callbacks = std::mem::take(&mut record.callbacks);
         record.waiters.drain(&mut wakes);
+        let observers = record.settle(failed);
         drop(record);
         wakes.wake();
+        observers.wake();
         Ok(callbacks)
     }
 
@@ -231,30 +318,78 @@ impl<V, C, J> Future<V, C, J> {
     /// [`Retired`].
     #[expect(clippy::type_complexity, reason = "the parts are only dropped")]
     pub fn reset(&self) -> Result<(Option<V>, Option<V>, Vec<C>), Retired> {
-        self.with_native(|record| {
-            record.state = State::Pending;
-            (
-                record.value.take(),
-                record.error.take(),
-                std::mem::take(&mut record.callbacks),
-            )
-        })
+        let mut record = self.record.lock();
+        if record.form == Form::Unmade {
+            record.form = Form::Native;
+        }
+        record.check()?;
+        record.state = State::Pending;
+        Ok((
+            record.value.take(),
+            record.error.take(),
+            std::mem::take(&mut record.callbacks),
+        ))
     }
 
     /// Gives the future up to another implementation: operations, also those that wait, end as
-    /// retired. The callbacks come out; what is known remains to be read and written.
-    /// `None` if that was done before.
-    pub fn retire(&self) -> Option<Vec<C>> {
+    /// retired. The callbacks and the observers come out; what is known remains to be read and written.
+    /// `None` if that was done before, or if it is unmade.
+    pub fn retire(&self) -> Option<(Vec<C>, Vec<Observer>)> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
-        if std::mem::replace(&mut record.retired, true) {
-            return None;
-        }
+        record.check().ok()?;
+        record.form = Form::Retired;
         let callbacks = std::mem::take(&mut record.callbacks);
+        let observers = std::mem::take(&mut record.observers);
         record.waiters.poke(&mut wakes);
         drop(record);
         wakes.wake();
-        Some(callbacks)
+        Some((callbacks, observers))
+    }
+
+    /// Has the completion be told once the work is settled: at once, if it is.
+    ///
+    /// # Errors
+    /// [`Retired`].
+    pub fn observe(&self, completions: &Arc<Completions>, entry: usize) -> Result<(), Retired> {
+        let observer = Observer::new(Arc::clone(completions), entry);
+        let mut record = self.record.lock();
+        record.check()?;
+        if !record.state.is_settled() {
+            // Mostly there is one.
+            if record.observers.is_empty() {
+                record.observers.reserve_exact(1);
+            }
+            record.observers.push(observer);
+            return Ok(());
+        }
+        let due = observer.complete(record.error.is_some());
+        drop(record);
+        if due {
+            observer.wake();
+        }
+        Ok(())
+    }
+
+    /// They are not told any more.
+    ///
+    /// # Errors
+    /// [`Retired`]: the observer is elsewhere.
+    pub fn forget(&self, completions: &Arc<Completions>) -> Result<(), Retired> {
+        let mut record = self.record.lock();
+        record.check()?;
+        let place = record
+            .observers
+            .iter()
+            .position(|observer| observer.is_of(completions));
+        let observer = place.map(|place| record.observers.swap_remove(place));
+        let emptied = record
+            .observers
+            .is_empty()
+            .then(|| std::mem::take(&mut record.observers));
+        drop(record);
+        drop((observer, emptied));
+        Ok(())
     }
 
     /// The wait until it is done.
@@ -283,7 +418,7 @@ impl<V, C, J> Operation for WaitDone<'_, V, C, J> {
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut record = self.future.record.lock();
-        if record.retired {
+        if record.check().is_err() {
             return Some(Err(Retired));
         }
         if record.state.is_done() {

@@ -12,6 +12,7 @@
 //! * [`barrier`]: a rendezvous of a number of threads.
 //! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
 //! * [`future`]: a result that is set once.
+//! * [`completion`]: one thread's wait for many futures.
 //! * [`pool`]: pending jobs and the workers that wait for them.
 //! * [`sync`]: the one place that names the locks and atomics underneath.
 //!
@@ -27,6 +28,7 @@
 //! How a wait and a wake meet is told in `README.md` beside this file.
 
 pub mod barrier;
+pub mod completion;
 pub mod condition;
 pub mod deadline;
 pub mod event;

@@ -11,6 +11,7 @@ from .._oxthreads import Future as _NativeFuture
 from .._standard_form import StandardAttribute
 from ..threading import Condition
 from ._executor import ExecutorStatistics, ExecutorView, ThreadPoolExecutor
+from ._waiting import as_completed, wait
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
@@ -68,5 +69,6 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
 
     def _take_standard_form(self) -> None:
         callbacks: list[Callable[[Any], object]] = []
-        attributes = {"_condition": Condition(), "_waiters": [], "_done_callbacks": callbacks}
-        self._retire(attributes, callbacks)
+        waiters: list[Any] = []
+        attributes = {"_condition": Condition(), "_waiters": waiters, "_done_callbacks": callbacks}
+        self._retire(attributes, callbacks, waiters)

@@ -9,18 +9,21 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::bindings::errors;
 use crate::bindings::future::Future;
-use crate::bindings::{errors, user_code};
+use crate::bindings::user_code::{self, Owned};
 use crate::primitives::future::Outcome;
 
 /// `function(*arguments, **keywords)`, maybe inside a context. Its future carries it until somebody
 /// begins it.
 pub(crate) struct Call {
-    pub(super) function: Py<PyAny>,
-    pub(super) arguments: Py<PyTuple>,
-    pub(super) keywords: Option<Py<PyDict>>,
+    pub(super) function: Owned,
+    /// A tuple.
+    pub(super) arguments: Owned,
+    /// A dictionary, if there are any.
+    pub(super) keywords: Option<Owned>,
     /// The contextvars.Context that it runs in, if not that of the thread.
-    pub(super) context: Option<Py<PyAny>>,
+    pub(super) context: Option<Owned>,
     pub(super) submitted: Instant,
     /// The number of the pool that it was submitted to.
     pub(super) pool: u64,
@@ -33,22 +36,24 @@ impl Call {
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.function)?;
-        visit.call(&self.arguments)?;
-        visit.call(&self.keywords)?;
-        visit.call(&self.context)
+        let required = [&self.function, &self.arguments].into_iter();
+        required
+            .chain(&self.keywords)
+            .chain(&self.context)
+            .try_for_each(|object| visit.call(object.object()))
     }
 
     fn invoke<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let _inside = match &self.context {
-            Some(context) => Some(Inside::enter(context.bind(py))?),
+            Some(context) => Some(Inside::enter(context.object().bind(py))?),
             None => None,
         };
-        user_code::call(
-            self.function.bind(py),
-            self.arguments.bind(py),
-            self.keywords.as_ref().map(|keywords| keywords.bind(py)),
-        )
+        let arguments = self.arguments.object().bind(py).cast::<PyTuple>()?;
+        let keywords = match &self.keywords {
+            Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?),
+            None => None,
+        };
+        user_code::call(self.function.object().bind(py), arguments, keywords)
     }
 
     /// Does the call, which has been begun, and ends its future. What the call raised comes back, for
@@ -70,20 +75,9 @@ impl Call {
                 (raised, Future::finish(future, Outcome::Error(error)))
             }
         };
-        self.release(py);
+        // What the call was given goes once the future has ended, as in the standard library.
+        drop(self);
         (raised, ended)
-    }
-
-    /// Lets go of what the call was given.
-    pub(crate) fn release(self, py: Python<'_>) {
-        user_code::release(self.arguments.into_bound(py).into_any());
-        if let Some(keywords) = self.keywords {
-            user_code::release(keywords.into_bound(py).into_any());
-        }
-        if let Some(context) = self.context {
-            user_code::release(context.into_bound(py));
-        }
-        user_code::release(self.function.into_bound(py));
     }
 }
 
@@ -114,11 +108,11 @@ impl Drop for Inside<'_, '_> {
 ///
 /// # Errors
 /// MemoryError.
-pub(super) fn copy_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
+pub(super) fn copy_context(py: Python<'_>) -> PyResult<Owned> {
     // SAFETY: attached; it returns a new reference, or null with an exception set.
     let context = unsafe { ffi::PyContext_CopyCurrent() };
     // SAFETY: attached; the reference is owned by nobody else.
-    unsafe { Bound::from_owned_ptr_or_err(py, context) }.map(Bound::unbind)
+    unsafe { Bound::from_owned_ptr_or_err(py, context) }.map(Owned::from)
 }
 
 /// A done callback raised what is no Exception, or somebody else has set the future: the pool

@@ -121,9 +121,11 @@ impl ThreadPoolExecutor {
         let future = super::future::class(py)?.call0()?;
         let native = future.cast::<Future>()?;
         native.get().carry(Call {
-            function: submission.function.unbind(),
-            arguments: submission.arguments.unbind(),
-            keywords: submission.keywords.map(Bound::unbind),
+            function: submission.function.into(),
+            arguments: submission.arguments.into_any().into(),
+            keywords: submission
+                .keywords
+                .map(|keywords| keywords.into_any().into()),
             context,
             submitted: Instant::now(),
             pool: pool.number(),
@@ -152,10 +154,14 @@ impl ThreadPoolExecutor {
                 let Some(call) = future.get().take_call() else {
                     return Ok(future.into_any());
                 };
-                let rest = call.arguments.into_bound(py).into_any();
-                let function = PyTuple::new(py, [call.function])?.into_any();
-                let arguments = function.add(rest)?.cast_into::<PyTuple>()?;
-                let keywords = call.keywords.map(|keywords| keywords.into_bound(py));
+                let function = PyTuple::new(py, [call.function.object()])?.into_any();
+                let arguments = function
+                    .add(call.arguments.object())?
+                    .cast_into::<PyTuple>()?;
+                let keywords = match &call.keywords {
+                    Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?.clone()),
+                    None => None,
+                };
                 standard_form::call_with(slf, "submit", &arguments, keywords.as_ref())
             }
             SubmitError::Full => match this.when_full() {

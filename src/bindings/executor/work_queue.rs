@@ -13,6 +13,7 @@ use super::worker::Worker;
 use crate::bindings::argument::Argument;
 use crate::bindings::errors;
 use crate::bindings::future::Future;
+use crate::bindings::user_code::Owned;
 use crate::primitives::pool::Pool;
 use crate::primitives::sync::Mutex;
 
@@ -111,24 +112,21 @@ impl WorkItem {
     /// What is to be called. None once it was run, as the other parts.
     #[getter]
     fn r#fn(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.look(|call| call.function.clone_ref(py))
+        self.look(|call| call.function.object().clone_ref(py))
     }
 
-    /// The positional arguments.
+    /// The positional arguments, in a tuple.
     #[getter]
-    fn args(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
-        self.look(|call| call.arguments.clone_ref(py))
+    fn args(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.look(|call| call.arguments.object().clone_ref(py))
     }
 
-    /// The keyword arguments.
+    /// The keyword arguments, in a dictionary.
     #[getter]
-    fn kwargs(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        let keywords = self.look(|call| {
-            call.keywords
-                .as_ref()
-                .map(|keywords| keywords.clone_ref(py))
-        });
-        keywords.map(|keywords| keywords.unwrap_or_else(|| PyDict::new(py).unbind()))
+    fn kwargs(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let share = |keywords: &Owned| keywords.object().clone_ref(py);
+        let keywords = self.look(|call| call.keywords.as_ref().map(share));
+        keywords.map(|keywords| keywords.unwrap_or_else(|| PyDict::new(py).into_any().unbind()))
     }
 
     /// All three in a tuple.
@@ -156,8 +154,6 @@ impl WorkItem {
             if let Err(error) = ended {
                 report(py, error)?;
             }
-        } else {
-            call.release(py);
         }
         Ok(())
     }

@@ -40,25 +40,17 @@ impl Future {
     /// # Errors
     /// RuntimeError, if the future had been begun or ended by somebody else, who has not taken the call.
     pub(crate) fn start(slf: &Bound<'_, Self>) -> PyResult<Started> {
-        let py = slf.py();
         match slf.get().inner.start() {
             Start::Begun(call) => Ok(Started::Call(call)),
             Start::TakenBefore => Ok(Started::Elsewhere),
-            Start::Cancelled(call) => {
-                call.release(py);
-                Ok(Started::Cancelled)
-            }
-            Start::Refused(refused, call) => match Self::begin_refused(slf, refused) {
-                Ok(true) => Ok(Started::Call(call)),
-                Ok(false) => {
-                    call.release(py);
+            Start::Cancelled(_) => Ok(Started::Cancelled),
+            Start::Refused(refused, call) => {
+                if Self::begin_refused(slf, refused)? {
+                    Ok(Started::Call(call))
+                } else {
                     Ok(Started::Cancelled)
                 }
-                Err(error) => {
-                    call.release(py);
-                    Err(error)
-                }
-            },
+            }
         }
     }
 }

@@ -1,55 +1,32 @@
 //! What is in a queue, and how a priority queue compares it.
 
 use std::cmp::Ordering;
-use std::mem::ManuallyDrop;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 
-use super::user_code;
+use super::user_code::{self, Owned};
 use crate::primitives::queue::{self as core};
 
 /// Any object.
-///
-/// Its reference is counted down at once, where `Py` would first ask whether it may.
-pub(crate) struct Item(ManuallyDrop<Py<PyAny>>);
-
-impl Drop for Item {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: nobody uses it after this.
-        let object = unsafe { ManuallyDrop::take(&mut self.0) };
-        user_code::release(object.into_bound(self.attached()));
-    }
-}
+pub(crate) struct Item(Owned);
 
 impl Item {
     #[inline]
     pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
-        Self(ManuallyDrop::new(object.unbind()))
+        Self(object.into())
     }
 
     #[inline]
     pub(super) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped, nor used after this.
-        unsafe { ManuallyDrop::take(&mut this.0) }.into_bound(py)
+        self.0.into_bound(py)
     }
 
     #[inline]
     pub(super) fn object(&self) -> &Py<PyAny> {
-        &self.0
-    }
-
-    /// The interpreter, which whoever handles an item is attached to.
-    #[inline]
-    fn attached(&self) -> Python<'_> {
-        // SAFETY: the primitives handle items only inside an operation, and the methods of the
-        // Python classes, attached as all methods are, are the only ones to begin one, or to drop
-        // a queue; while `detach::wait` lets go of the interpreter it runs nothing but the parker.
-        unsafe { Python::assume_attached() }
+        self.0.object()
     }
 }
 
@@ -58,28 +35,29 @@ impl core::Item for Item {
 
     #[inline]
     fn is_less_at_once(&self, other: &Self) -> Option<bool> {
-        let py = self.attached();
-        compare_at_once(self.0.bind_borrowed(py), other.0.bind_borrowed(py), NESTED)
+        let py = self.0.attached();
+        let (item, other) = (self.object(), other.object());
+        compare_at_once(item.bind_borrowed(py), other.bind_borrowed(py), NESTED)
             .map(|ordering| ordering == Some(Ordering::Less))
     }
 
     fn is_less(&self, other: &Self) -> PyResult<bool> {
         static LESS_THAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let py = self.attached();
+        let py = self.0.attached();
         let less_than = LESS_THAN.import(py, "operator", "lt")?;
-        let pair = PyTuple::new(py, [&*self.0, &*other.0])?;
+        let pair = PyTuple::new(py, [self.object(), other.object()])?;
         let less = user_code::call(less_than, &pair, None)?;
         user_code::truth(&less)
     }
 
     #[inline]
     fn is_same(&self, other: &Self) -> bool {
-        self.0.is(&*other.0)
+        self.object().is(other.object())
     }
 
     #[inline]
     fn share(&self) -> Self {
-        Self(ManuallyDrop::new(self.0.clone_ref(self.attached())))
+        Self(self.0.share())
     }
 }
 

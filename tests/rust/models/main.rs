@@ -7,6 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 mod barrier;
+mod completion;
 mod condition;
 mod event;
 mod future;

@@ -1,47 +1,31 @@
 //! `Future`
 
-use pyo3::exceptions::{PyException, PyRuntimeError, PyTimeoutError};
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
+use super::executor::Call;
+use super::user_code::{self, Owned};
+use super::{errors, standard_form};
+use crate::primitives::Retired;
+use crate::primitives::future::{self as core, Outcome, Refused, State};
+use waiting::{Seen, look};
+
+mod callbacks;
+mod completions;
+mod internals;
+mod waiting;
 mod work;
 
+pub(crate) use completions::{Completions, Observer};
 pub(crate) use work::Started;
-
-use super::executor::{self, Call};
-use super::standard_form::HasStandardForm;
-use super::timeout::{self, Blocking};
-use super::{errors, standard_form, user_code};
-use crate::primitives::Retired;
-use crate::primitives::future::{self as core, Outcome, Record, Refused, State};
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
 pub(crate) struct Future {
-    inner: core::Future<Py<PyAny>, Py<PyAny>, Call>,
-}
-
-/// What a reader finds.
-enum Seen {
-    NotDone,
-    Cancelled,
-    Value(Py<PyAny>),
-    Error(Py<PyAny>),
-}
-
-fn look(py: Python<'_>, record: &Record<Py<PyAny>, Py<PyAny>, Call>) -> Seen {
-    match record.state {
-        State::Pending | State::Running => Seen::NotDone,
-        State::Cancelled | State::CancelledAndNotified => Seen::Cancelled,
-        State::Finished => match (&record.error, &record.value) {
-            (Some(error), _) => Seen::Error(error.clone_ref(py)),
-            (None, Some(value)) => Seen::Value(value.clone_ref(py)),
-            (None, None) => Seen::Value(py.None()),
-        },
-    }
+    inner: core::Future<Owned, Owned, Call>,
 }
 
 /// The standard library's name of a state.
@@ -79,30 +63,6 @@ impl Future {
         Ok(slf.get_type().is(class(slf.py())?))
     }
 
-    /// What there is after waiting as long as asked; `Err(Retired)` with what is left of it.
-    fn await_outcome(
-        slf: &Bound<'_, Self>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Result<Seen, Option<f64>>> {
-        let py = slf.py();
-        let this = slf.get();
-        let future = &this.inner;
-        match future.with_native(|record| look(py, record)) {
-            Ok(Seen::NotDone) => {}
-            Ok(seen) => return Ok(Ok(seen)),
-            Err(Retired) => return Ok(Err(None)),
-        }
-        let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
-            return Ok(Ok(future.with(|record| look(py, record))));
-        };
-        let pending = |pool| this.is_pending_in(pool).then(|| slf.clone());
-        match executor::wait(py, &mut future.wait(), deadline, pending)? {
-            None => Ok(Ok(Seen::NotDone)),
-            Some(Ok(())) => Ok(Ok(future.with(|record| look(py, record)))),
-            Some(Err(Retired)) => Ok(Err(deadline.remaining().map(|left| left.as_secs_f64()))),
-        }
-    }
-
     /// Begins the work: `false` if it was cancelled.
     pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
         slf.get()
@@ -133,6 +93,11 @@ impl Future {
 
     /// Ends the work and runs the callbacks.
     pub(crate) fn finish(slf: &Bound<'_, Self>, outcome: Outcome<Py<PyAny>>) -> PyResult<()> {
+        let outcome = match outcome {
+            Outcome::Value(value) => Outcome::Value(value.into()),
+            Outcome::Error(error) => Outcome::Error(error.into()),
+            Outcome::NoError => Outcome::NoError,
+        };
         match slf.get().inner.finish(outcome) {
             Ok(callbacks) if callbacks.is_empty() => Ok(()),
             Ok(callbacks) => Self::run_callbacks(slf, callbacks),
@@ -147,89 +112,49 @@ impl Future {
     fn finish_refused(
         slf: &Bound<'_, Self>,
         refused: Refused,
-        outcome: Outcome<Py<PyAny>>,
+        outcome: Outcome<Owned>,
     ) -> PyResult<()> {
+        let py = slf.py();
         match (refused, outcome) {
             (Refused::State(state), _) => {
                 let state = name(state);
-                let words = format!("{state}: {}", slf.repr()?);
-                Err(errors::invalid_state(slf.py(), words))
+                let shown = user_code::call_method(slf, "__repr__", (), None)?;
+                let words = format!("{state}: {}", shown.str()?);
+                Err(errors::invalid_state(py, words))
             }
             (Refused::Retired, Outcome::Value(value)) => {
-                standard_form::call(slf, "set_result", (value,), None).map(drop)
+                standard_form::call(slf, "set_result", (value.object(),), None).map(drop)
             }
             (Refused::Retired, Outcome::Error(error)) => {
-                standard_form::call(slf, "set_exception", (error,), None).map(drop)
+                standard_form::call(slf, "set_exception", (error.object(),), None).map(drop)
+            }
+            (Refused::Retired, Outcome::NoError) => {
+                standard_form::call(slf, "set_exception", (py.None(),), None).map(drop)
             }
         }
-    }
-
-    fn run_callbacks(slf: &Bound<'_, Self>, callbacks: Vec<Py<PyAny>>) -> PyResult<()> {
-        callbacks
-            .into_iter()
-            .try_for_each(|callback| Self::run_callback(slf, callback.bind(slf.py())))
-    }
-
-    fn run_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
-        let arguments = PyTuple::new(slf.py(), [slf])?;
-        match user_code::call(callback, &arguments, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Self::log_callback_error(slf, error),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn log_callback_error(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
-        let py = slf.py();
-        if !error.is_instance_of::<PyException>(py) {
-            return Err(error);
-        }
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-        user_code::call_method(
-            &logger(py)?,
-            "error",
-            ("exception calling callback for %r", slf),
-            Some(&keywords),
-        )?;
-        Ok(())
-    }
-}
-
-impl HasStandardForm for Future {
-    const ATTRIBUTES: &[&str] = &[
-        "_condition",
-        "_waiters",
-        "_done_callbacks",
-        "_invoke_callbacks",
-    ];
-
-    fn has_taken_it(&self) -> bool {
-        self.inner.with_native(|_| ()).is_err()
     }
 }
 
 #[pymethods]
 impl Future {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
         Self {
-            inner: core::Future::new(),
+            inner: core::Future::unmade(),
         }
     }
 
     fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
-            Self::take_standard_form(slf)?;
-        }
         match slf.get().inner.reset() {
             Ok(former) => drop(former), // something, if it is initialized again
             Err(Retired) => {
                 standard_form::call(slf, "__init__", (), None)?;
             }
+        }
+        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+            Self::take_standard_form(slf)?;
         }
         Ok(())
     }
@@ -248,12 +173,12 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
-            Ok(Seen::Error(error)) if !error.bind(py).is_truthy()? => {
+            Ok(Seen::Error(error)) if !user_code::truth(error.object().bind(py))? => {
                 // Whether such an exception counts depends on the version of the standard class.
                 Self::take_standard_form(slf)?;
                 standard_form::call(slf, "result", (0,), None)
             }
-            Ok(Seen::Error(error)) => Err(errors::raise(error.bind(py))),
+            Ok(Seen::Error(error)) => Err(errors::raise(error.object().bind(py))),
             Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
             Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
             Err(None) => standard_form::call(slf, "result", (timeout,), None),
@@ -283,18 +208,18 @@ impl Future {
     }
 
     /// Whether the call was cancelled.
-    fn cancelled(&self) -> bool {
-        self.inner.with(|record| record.state.is_cancelled())
+    fn cancelled(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "cancelled", |state| state.is_cancelled())
     }
 
     /// Whether the call is being executed.
-    fn running(&self) -> bool {
-        self.inner.with(|record| record.state == State::Running)
+    fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "running", |state| state == State::Running)
     }
 
     /// Whether the call was cancelled or has ended.
-    fn done(&self) -> bool {
-        self.inner.with(|record| record.state.is_done())
+    fn done(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::ask(slf, "done", |state| state.is_done())
     }
 
     /// Cancel the call unless it has begun; whether it is cancelled.
@@ -312,7 +237,7 @@ impl Future {
     /// that one raises is logged and ignored.
     #[pyo3(signature = (r#fn))]
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
-        let callback = r#fn.clone().unbind();
+        let callback = Owned::from(r#fn.clone());
         let added = slf.get().inner.with_native(|record| {
             if record.state.is_done() {
                 Some(callback)
@@ -323,7 +248,7 @@ impl Future {
         });
         match added {
             Ok(None) => Ok(()),
-            Ok(Some(callback)) => Self::run_callback(slf, callback.bind(slf.py())),
+            Ok(Some(callback)) => Self::run_callback(slf, &callback),
             Err(Retired) => standard_form::call(slf, "add_done_callback", (r#fn,), None).map(drop),
         }
     }
@@ -346,9 +271,10 @@ impl Future {
     ///
     /// Raises InvalidStateError if it was cancelled or has ended.
     fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
-        // As in the standard class, None is no exception: the call returned None.
+        // As in the standard class, where with None it has returned None, and yet ends a wait for the
+        // first exception.
         let outcome = if exception.is_none(slf.py()) {
-            Outcome::Value(exception)
+            Outcome::NoError
         } else {
             Outcome::Error(exception)
         };
@@ -356,15 +282,20 @@ impl Future {
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`. The callbacks go into
-    /// `callbacks`.
+    /// `callbacks`, those who wait for this and for others into `waiters`.
     fn _retire(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         callbacks: &Bound<'_, PyList>,
+        waiters: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        let future = &slf.get().inner;
-        let retire = || Some((callbacks.as_any(), future.retire()?));
-        standard_form::take(slf.as_any(), attributes, None, retire)
+        Self::retire(slf, attributes, callbacks, waiters)
+    }
+
+    /// Whether it is done, whether it was cancelled, its result and its exception.
+    #[cfg(Py_3_15)]
+    fn _get_snapshot<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::snapshot(slf)
     }
 
     fn __setattr__(
@@ -381,66 +312,35 @@ impl Future {
 
     #[getter(_state)]
     fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.inner.with(|record| record.state) {
-            State::Pending => intern!(py, "PENDING"),
-            State::Running => intern!(py, "RUNNING"),
-            State::Cancelled => intern!(py, "CANCELLED"),
-            State::CancelledAndNotified => intern!(py, "CANCELLED_AND_NOTIFIED"),
-            State::Finished => intern!(py, "FINISHED"),
-        }
-        .clone()
+        self.read_state(py)
     }
 
     #[setter(_state)]
     fn set_state(slf: &Bound<'_, Self>, state: &str) -> PyResult<()> {
-        let known = [
-            State::Pending,
-            State::Running,
-            State::Cancelled,
-            State::CancelledAndNotified,
-            State::Finished,
-        ];
-        let Some(state) = known.into_iter().find(|known| name(*known) == state) else {
-            let words = format!("{state:?} is no state of a Future");
-            return Err(pyo3::exceptions::PyValueError::new_err(words));
-        };
-        Self::take_standard_form(slf)?;
-        slf.get().inner.with(|record| record.state = state);
-        Ok(())
+        Self::write_state(slf, state)
     }
 
     #[getter(_result)]
     fn get_result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.inner
-            .with(|record| record.value.as_ref().map(|value| value.clone_ref(py)))
+        self.read(py, |record| &record.value)
     }
 
     #[setter(_result)]
-    fn overwrite_result(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
-        Self::take_standard_form(slf)?;
-        let former = slf
-            .get()
-            .inner
-            .with(|record| std::mem::replace(&mut record.value, result));
-        drop(former);
-        Ok(())
+    fn set_result_attribute(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
+        Self::write(slf, |record| &mut record.value, result)
     }
 
     #[getter(_exception)]
     fn get_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.inner
-            .with(|record| record.error.as_ref().map(|error| error.clone_ref(py)))
+        self.read(py, |record| &record.error)
     }
 
     #[setter(_exception)]
-    fn overwrite_exception(slf: &Bound<'_, Self>, exception: Option<Py<PyAny>>) -> PyResult<()> {
-        Self::take_standard_form(slf)?;
-        let former = slf
-            .get()
-            .inner
-            .with(|record| std::mem::replace(&mut record.error, exception));
-        drop(former);
-        Ok(())
+    fn set_exception_attribute(
+        slf: &Bound<'_, Self>,
+        exception: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        Self::write(slf, |record| &mut record.error, exception)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -457,14 +357,15 @@ impl Future {
             State::Cancelled | State::CancelledAndNotified => "cancelled",
             State::Finished => "finished",
         };
+        let class_of = |object: &Owned| object.object().bind(py).get_type().name();
         let outcome = match seen {
             Seen::NotDone | Seen::Cancelled => String::new(),
-            Seen::Value(value) => format!(" returned {}", value.bind(py).get_type().name()?),
-            Seen::Error(error) if !error.bind(py).is_truthy()? => {
+            Seen::Value(value) => format!(" returned {}", class_of(&value)?),
+            Seen::Error(error) if !user_code::truth(error.object().bind(py))? => {
                 Self::take_standard_form(slf)?;
                 return standard_form::call(slf, "__repr__", (), None)?.extract();
             }
-            Seen::Error(error) => format!(" raised {}", error.bind(py).get_type().name()?),
+            Seen::Error(error) => format!(" raised {}", class_of(&error)?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
     }
@@ -480,15 +381,13 @@ impl Future {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.inner.with(|record| {
-            visit.call(&record.value)?;
-            visit.call(&record.error)?;
             if let Some(call) = &record.work {
                 call.traverse(&visit)?;
             }
-            record
-                .callbacks
-                .iter()
-                .try_for_each(|callback| visit.call(callback))
+            let outcome = record.value.iter().chain(&record.error);
+            outcome
+                .chain(&record.callbacks)
+                .try_for_each(|object| visit.call(object.object()))
         })
     }
 
@@ -502,16 +401,5 @@ impl Future {
             )
         });
         drop(garbage);
-    }
-}
-
-impl Future {
-    /// Writing to the standard internals is for the standard form only: there, whoever writes
-    /// holds the condition.
-    fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().inner.with_native(|_| ()).is_ok() {
-            user_code::call_method(slf, "_take_standard_form", (), None)?;
-        }
-        Ok(())
     }
 }
