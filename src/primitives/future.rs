@@ -1,7 +1,7 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
 use super::Retired;
-use super::completion::{Completions, Observer};
+use super::completion::{Completions, Observer, Observers};
 use super::sync::{Arc, Mutex};
 use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
@@ -63,22 +63,6 @@ impl From<Retired> for Refused {
     }
 }
 
-/// Observers who were told, and how many of them, from the first on, are to be woken.
-struct Settled {
-    observers: Vec<Observer>,
-    due: usize,
-}
-
-impl Settled {
-    /// Call it without the leaf lock.
-    #[inline]
-    fn wake(self) {
-        for observer in &self.observers[..self.due] {
-            observer.wake();
-        }
-    }
-}
-
 /// Who serves a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -108,23 +92,10 @@ pub struct Record<V, C> {
     form: Form,
     waiters: WaiterList,
     /// Those who wait for this and for others.
-    observers: Vec<Observer>,
+    observers: Observers,
 }
 
 impl<V, C> Record<V, C> {
-    /// Tells the observers, who come out for the caller to [wake](Settled::wake).
-    fn settle(&mut self, failed: bool) -> Settled {
-        let mut observers = std::mem::take(&mut self.observers);
-        let mut due = 0;
-        for place in 0..observers.len() {
-            if observers[place].complete(failed) {
-                observers.swap(place, due);
-                due += 1;
-            }
-        }
-        Settled { observers, due }
-    }
-
     fn check(&self) -> Result<(), Retired> {
         match self.form {
             Form::Native => Ok(()),
@@ -153,7 +124,7 @@ impl<V, C> Future<V, C> {
                 callbacks: Vec::new(),
                 form,
                 waiters: WaiterList::new(),
-                observers: Vec::new(),
+                observers: Observers::default(),
             }),
         }
     }
@@ -202,9 +173,9 @@ impl<V, C> Future<V, C> {
             }
             State::Cancelled => {
                 record.state = State::CancelledAndNotified;
-                let observers = record.settle(false);
+                let told = record.observers.tell(false);
                 drop(record);
-                observers.wake();
+                told.wake();
                 Ok(false)
             }
             state => Err(Refused::State(state)),
@@ -234,10 +205,10 @@ impl<V, C> Future<V, C> {
         }
         let callbacks = std::mem::take(&mut record.callbacks);
         record.waiters.drain(&mut wakes);
-        let observers = record.settle(failed);
+        let told = record.observers.tell(failed);
         drop(record);
         wakes.wake();
-        observers.wake();
+        told.wake();
         Ok(callbacks)
     }
 
@@ -287,7 +258,7 @@ impl<V, C> Future<V, C> {
     /// Gives the future up to another implementation: operations, also those that wait, end as
     /// retired. The callbacks and the observers come out; what is known remains to be read and written.
     /// `None` if that was done before, or if it is unmade.
-    pub fn retire(&self) -> Option<(Vec<C>, Vec<Observer>)> {
+    pub fn retire(&self) -> Option<(Vec<C>, Observers)> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
         record.check().ok()?;
@@ -309,10 +280,6 @@ impl<V, C> Future<V, C> {
         let mut record = self.record.lock();
         record.check()?;
         if !record.state.is_settled() {
-            // Mostly there is one.
-            if record.observers.is_empty() {
-                record.observers.reserve_exact(1);
-            }
             record.observers.push(observer);
             return Ok(());
         }
@@ -331,17 +298,9 @@ impl<V, C> Future<V, C> {
     pub fn forget(&self, completions: &Arc<Completions>) -> Result<(), Retired> {
         let mut record = self.record.lock();
         record.check()?;
-        let place = record
-            .observers
-            .iter()
-            .position(|observer| observer.is_of(completions));
-        let observer = place.map(|place| record.observers.swap_remove(place));
-        let emptied = record
-            .observers
-            .is_empty()
-            .then(|| std::mem::take(&mut record.observers));
+        let observer = record.observers.remove(completions);
         drop(record);
-        drop((observer, emptied));
+        drop(observer);
         Ok(())
     }
 

@@ -67,6 +67,8 @@ def wait(
     finally:
         _leave(completions.close())
     finished += completions.take()[0]
+    if len(finished) == len(futures):
+        return _base.DoneAndNotDoneFutures(futures, set())
     done = set(finished)
     return _base.DoneAndNotDoneFutures(done, futures - done)
 

@@ -18,7 +18,8 @@ from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import WorkQueue, close_executors
 from .._standard_form import StandardAttribute
 from ..threading import Condition, Thread
-from ._waiting import as_completed, wait
+from ._waiting import as_completed as as_completed
+from ._waiting import wait as wait
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
