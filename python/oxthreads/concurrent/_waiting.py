@@ -117,6 +117,11 @@ def as_completed(
         _leave(completions.close())
 
 
+# The same signature, without annotations.
+wait.__wrapped__ = _base.wait  # type: ignore[attr-defined]
+as_completed.__wrapped__ = _base.as_completed  # type: ignore[attr-defined]
+
+
 def _look(futures: set[Any]) -> tuple[list[Any], list[Any]]:
     """Those that are done, and the others."""
     finished, pending, strangers = Completions.sort_out(futures)
