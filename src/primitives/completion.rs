@@ -158,6 +158,80 @@ impl Observer {
     }
 }
 
+/// The observers that a future has noted: mostly none, or one.
+#[derive(Default)]
+pub struct Observers {
+    first: Option<Observer>,
+    more: Vec<Observer>,
+}
+
+impl Observers {
+    /// Notes one more.
+    pub fn push(&mut self, observer: Observer) {
+        if self.first.is_none() {
+            self.first = Some(observer);
+        } else {
+            self.more.push(observer);
+        }
+    }
+
+    /// Takes out the one of these completions.
+    pub fn remove(&mut self, completions: &Arc<Completions>) -> Option<Observer> {
+        if let Some(first) = self.first.take_if(|first| first.is_of(completions)) {
+            return Some(first);
+        }
+        let is_theirs = |observer: &Observer| observer.is_of(completions);
+        let place = self.more.iter().position(is_theirs)?;
+        Some(self.more.swap_remove(place))
+    }
+
+    /// Tells them that the future has finished, and takes them out.
+    pub fn tell(&mut self, failed: bool) -> Told {
+        let observers = std::mem::take(self);
+        let mut due = Vec::new();
+        for observer in observers.iter() {
+            if observer.complete(failed) {
+                due.push(Arc::clone(&observer.completions));
+            }
+        }
+        Told {
+            due,
+            _observers: observers,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Observer> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+impl IntoIterator for Observers {
+    type Item = Observer;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Observer>, std::vec::IntoIter<Observer>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
+    }
+}
+
+/// Observers that were told, some of whom are to be woken.
+#[must_use = "they sleep until they are woken"]
+pub struct Told {
+    due: Vec<Arc<Completions>>,
+    /// To be dropped without the leaf lock.
+    _observers: Observers,
+}
+
+impl Told {
+    /// Wakes them. Call it without a leaf lock.
+    #[inline]
+    pub fn wake(self) {
+        for completions in &self.due {
+            completions.wake();
+        }
+    }
+}
+
 /// A thread's wait.
 pub struct WaitDue<'a> {
     completions: &'a Completions,

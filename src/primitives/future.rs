@@ -1,7 +1,7 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
 use super::Retired;
-use super::completion::{Completions, Observer};
+use super::completion::{Completions, Observer, Observers};
 use super::leaf::Leaf;
 use super::sync::Arc;
 use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
@@ -77,22 +77,6 @@ pub enum Start<J> {
     Refused(Refused, J),
 }
 
-/// Observers who were told, and how many of them, from the first on, are to be woken.
-struct Settled {
-    observers: Vec<Observer>,
-    due: usize,
-}
-
-impl Settled {
-    /// Call it without the leaf lock.
-    #[inline]
-    fn wake(self) {
-        for observer in &self.observers[..self.due] {
-            observer.wake();
-        }
-    }
-}
-
 /// Who serves a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -124,23 +108,10 @@ pub struct Record<V, C, J = ()> {
     form: Form,
     waiters: WaiterList,
     /// Those who wait for this and for others.
-    observers: Vec<Observer>,
+    observers: Observers,
 }
 
 impl<V, C, J> Record<V, C, J> {
-    /// Tells the observers, who come out for the caller to [wake](Settled::wake).
-    fn settle(&mut self, failed: bool) -> Settled {
-        let mut observers = std::mem::take(&mut self.observers);
-        let mut due = 0;
-        for place in 0..observers.len() {
-            if observers[place].complete(failed) {
-                observers.swap(place, due);
-                due += 1;
-            }
-        }
-        Settled { observers, due }
-    }
-
     /// See [`Future::begin`]; if it was cancelled, it is then settled.
     fn begin(&mut self) -> Result<bool, Refused> {
         self.check()?;
@@ -186,7 +157,7 @@ impl<V, C, J> Future<V, C, J> {
                 work: None,
                 form,
                 waiters: WaiterList::new(),
-                observers: Vec::new(),
+                observers: Observers::default(),
             }),
         }
     }
@@ -232,9 +203,9 @@ impl<V, C, J> Future<V, C, J> {
         let mut record = self.record.lock();
         let begun = record.begin()?;
         if !begun {
-            let observers = record.settle(false);
+            let told = record.observers.tell(false);
             drop(record);
-            observers.wake();
+            told.wake();
         }
         Ok(begun)
     }
@@ -249,9 +220,9 @@ impl<V, C, J> Future<V, C, J> {
         match record.begin() {
             Ok(true) => Start::Begun(work),
             Ok(false) => {
-                let observers = record.settle(false);
+                let told = record.observers.tell(false);
                 drop(record);
-                observers.wake();
+                told.wake();
                 Start::Cancelled(work)
             }
             Err(refused) => Start::Refused(refused, work),
@@ -281,10 +252,10 @@ impl<V, C, J> Future<V, C, J> {
         }
         let callbacks = std::mem::take(&mut record.callbacks);
         record.waiters.drain(&mut wakes);
-        let observers = record.settle(failed);
+        let told = record.observers.tell(failed);
         drop(record);
         wakes.wake();
-        observers.wake();
+        told.wake();
         Ok(callbacks)
     }
 
@@ -334,7 +305,7 @@ impl<V, C, J> Future<V, C, J> {
     /// Gives the future up to another implementation: operations, also those that wait, end as
     /// retired. The callbacks and the observers come out; what is known remains to be read and written.
     /// `None` if that was done before, or if it is unmade.
-    pub fn retire(&self) -> Option<(Vec<C>, Vec<Observer>)> {
+    pub fn retire(&self) -> Option<(Vec<C>, Observers)> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
         record.check().ok()?;
@@ -356,10 +327,6 @@ impl<V, C, J> Future<V, C, J> {
         let mut record = self.record.lock();
         record.check()?;
         if !record.state.is_settled() {
-            // Mostly there is one.
-            if record.observers.is_empty() {
-                record.observers.reserve_exact(1);
-            }
             record.observers.push(observer);
             return Ok(());
         }
@@ -378,17 +345,9 @@ impl<V, C, J> Future<V, C, J> {
     pub fn forget(&self, completions: &Arc<Completions>) -> Result<(), Retired> {
         let mut record = self.record.lock();
         record.check()?;
-        let place = record
-            .observers
-            .iter()
-            .position(|observer| observer.is_of(completions));
-        let observer = place.map(|place| record.observers.swap_remove(place));
-        let emptied = record
-            .observers
-            .is_empty()
-            .then(|| std::mem::take(&mut record.observers));
+        let observer = record.observers.remove(completions);
         drop(record);
-        drop((observer, emptied));
+        drop(observer);
         Ok(())
     }
 

@@ -67,6 +67,8 @@ def wait(
     finally:
         _leave(completions.close())
     finished += completions.take()[0]
+    if len(finished) == len(futures):
+        return _base.DoneAndNotDoneFutures(futures, set())
     done = set(finished)
     return _base.DoneAndNotDoneFutures(done, futures - done)
 
@@ -113,6 +115,11 @@ def as_completed(
                 yield finished.pop()
     finally:
         _leave(completions.close())
+
+
+# The same signature, without annotations.
+wait.__wrapped__ = _base.wait  # type: ignore[attr-defined]
+as_completed.__wrapped__ = _base.as_completed  # type: ignore[attr-defined]
 
 
 def _look(futures: set[Any]) -> tuple[list[Any], list[Any]]:

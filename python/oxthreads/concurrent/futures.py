@@ -11,7 +11,8 @@ from .._oxthreads import Future as _NativeFuture
 from .._standard_form import StandardAttribute
 from ..threading import Condition
 from ._executor import ExecutorStatistics, ExecutorView, ThreadPoolExecutor
-from ._waiting import as_completed, wait
+from ._waiting import as_completed as as_completed
+from ._waiting import wait as wait
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False

@@ -106,7 +106,7 @@ fn the_observer_of_a_future_that_is_retired_goes_with_it() {
             thread::spawn(move || future.retire().map(|(_, observers)| observers))
         };
         let observed = future.observe(&completions, 0);
-        let observers = retirement.join().unwrap().unwrap();
+        let observers: Vec<_> = retirement.join().unwrap().unwrap().into_iter().collect();
         assert_eq!(observers.len(), usize::from(observed == Ok(())));
         assert_eq!(future.forget(&completions), Err(Retired));
         for observer in &observers {
