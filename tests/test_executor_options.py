@@ -85,6 +85,7 @@ def test_a_view_keeps_its_executor(pools: Pools) -> None:
 
 def test_a_view_of_a_view_changes_only_what_it_is_told(pools: Pools) -> None:
     executor = pools(1)
+    executor.submit(int).result(PATIENCE)  # now the worker has a context of its own
     first = executor.with_options(priority=7, context="submitter")
     second = first.with_options(context="worker")
     third = first.with_options(priority=1)
@@ -352,6 +353,7 @@ def test_what_a_call_sets_in_the_submitters_context_stays_in_its_copy(pools: Poo
 
 def test_a_call_that_raises_leaves_the_context(pools: Pools) -> None:
     executor = pools(1, context="submitter")
+    executor.submit(int).result(PATIENCE)  # now the worker has a context of its own
     token = variable.set("mine")
     future = executor.submit(divmod, 1, 0)
     variable.reset(token)
@@ -378,6 +380,7 @@ def test_no_call_is_lost_to_a_worker_that_goes(pools: Pools) -> None:
     executor = pools(3, idle_timeout=0)
     for number in range(2_000):
         assert executor.submit(pow, number, 2).result(PATIENCE) == number**2
+    executor.shutdown()
     assert executor.stats().done == 2_000
 
 
@@ -529,10 +532,9 @@ def test_what_is_taken_out_of_the_queue_can_be_looked_at_and_run(pools: Pools) -
     assert second.cancelled() and item.fn is None
 
 
-def test_a_pending_call_and_its_future_are_collected_together() -> None:
-    executor = ThreadPoolExecutor(1)
-    gate = threading.Event()
-    executor.submit(gate.wait, PATIENCE)
+def test_a_pending_call_and_its_future_are_collected_together(pools: Pools) -> None:
+    executor = pools(1)
+    pools.block(executor)
 
     class Call:
         item: Any
@@ -546,8 +548,6 @@ def test_a_pending_call_and_its_future_are_collected_together() -> None:
     del item
     gc.collect()
     assert reference() is None
-    gate.set()
-    executor.shutdown()
 
 
 def test_asyncio_takes_a_view(pools: Pools) -> None:
