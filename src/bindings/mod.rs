@@ -18,6 +18,7 @@ mod detach;
 mod errors;
 mod executor;
 mod future;
+mod progress;
 mod queue;
 mod standard_form;
 mod threading;
@@ -35,6 +36,8 @@ mod _oxthreads {
     use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, close_executors};
     #[pymodule_export]
     use super::future::Future;
+    #[pymodule_export]
+    use super::progress::Progress;
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]

@@ -12,6 +12,7 @@
 //! * [`barrier`]: a rendezvous of a number of threads.
 //! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
 //! * [`future`]: a result that is set once.
+//! * [`progress`]: how many calls have ended, and who reports it when.
 //! * [`pool`]: pending jobs and the workers that wait for them.
 //! * [`sync`]: the one place that names the locks and atomics underneath.
 //!
@@ -34,6 +35,7 @@ pub mod future;
 pub mod leaf;
 pub mod lock;
 pub mod pool;
+pub mod progress;
 pub mod queue;
 pub mod rlock;
 pub mod semaphore;
