@@ -225,6 +225,7 @@ impl ThreadPoolExecutor {
             return user_code::call_method(slf, "_refuse_submission", (), None);
         }
         let future = super::future::class(py)?.call0()?;
+        super::progress::follow(&future, &r#fn)?;
         let job = Job {
             future: future.cast::<Future>()?.clone().unbind(),
             function: r#fn.unbind(),

@@ -1,16 +1,37 @@
 //! `Progress`, which tells a function how many calls have ended.
 
-use std::thread;
+use std::cell::RefCell;
 use std::time::Instant;
 
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::{future, user_code};
 use crate::primitives::progress::{self as core, Report};
+
+thread_local! {
+    /// What this thread is submitting, and who follows it.
+    static SUBMITTING: RefCell<Option<(Py<PyAny>, Py<Progress>)>> = const { RefCell::new(None) };
+}
+
+/// Has the call's end counted, if this thread submits it for a `Progress`: before a worker can take
+/// it, for a done callback that comes after the end would run in this thread.
+pub(super) fn follow(future: &Bound<'_, PyAny>, function: &Bound<'_, PyAny>) -> PyResult<()> {
+    let followed = SUBMITTING.with_borrow_mut(|submitting| match submitting {
+        // Not what a destructor or a signal handler submits meanwhile.
+        Some((submitted, _)) if submitted.is(function) => submitting.take(),
+        _ => None,
+    });
+    match followed {
+        Some((_, progress)) => {
+            user_code::call_method(future, "add_done_callback", (progress,), None).map(drop)
+        }
+        None => Ok(()),
+    }
+}
 
 /// The done callback of the calls of one `Executor.map(progress=...)`.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
@@ -32,8 +53,13 @@ impl Progress {
             let arguments = (done, total).into_pyobject(slf.py())?;
             let called = user_code::call(function.bind(slf.py()), &arguments, None);
             inner.end_report(Instant::now());
-            let handled = called.map_or_else(|error| log(source, error), |_| Ok(()));
-            outcome = outcome.and(handled);
+            match called {
+                Ok(_) => {}
+                Err(error) if error.is_instance_of::<PyException>(slf.py()) => {
+                    log(source, error)?;
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
         outcome
     }
@@ -42,14 +68,10 @@ impl Progress {
 #[cold]
 fn log(source: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
     let py = source.py();
-    if !error.is_instance_of::<PyException>(py) {
-        return Err(error);
-    }
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
     let arguments = ("exception calling callback for %r", source);
-    user_code::call_method(&future::logger(py)?, "error", arguments, Some(&keywords))?;
-    Ok(())
+    user_code::call_method(&future::logger(py)?, "error", arguments, Some(&keywords)).map(drop)
 }
 
 #[pymethods]
@@ -65,13 +87,34 @@ impl Progress {
         }
     }
 
-    /// Follow a call that was submitted.
-    fn add(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-        let inner = &slf.get().inner;
-        inner.submitted(thread::current().id());
-        let added = user_code::call_method(future, "add_done_callback", (slf,), None);
-        inner.submission_ended();
-        added.map(drop)
+    /// Submit a call and follow it: `submit(fn, *args)`.
+    #[pyo3(signature = (submit, r#fn, /, *args))]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        submit: &Bound<'py, PyAny>,
+        r#fn: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let arguments = PyTuple::new(py, [r#fn])?.as_any().add(args)?.cast_into()?;
+        let follower = (r#fn.clone().unbind(), slf.clone().unbind());
+        slf.get().inner.submit();
+        let outer = SUBMITTING.replace(Some(follower));
+        let submitted = user_code::call(submit, &arguments, None);
+        let unfollowed = SUBMITTING.replace(outer);
+        match submitted {
+            Ok(future) => {
+                if let Some((_, progress)) = unfollowed {
+                    // It was not our executor that was called.
+                    user_code::call_method(&future, "add_done_callback", (progress,), None)?;
+                }
+                Ok(future)
+            }
+            Err(error) => {
+                slf.get().inner.withdraw();
+                Err(error)
+            }
+        }
     }
 
     /// No more calls will be submitted.
@@ -83,11 +126,8 @@ impl Progress {
     /// The call has ended or was cancelled.
     fn __call__(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let cancelled = user_code::call_method(future, "cancelled", (), None)?;
-        let cancelled = user_code::truth(&cancelled)?;
-        if slf.get().inner.end(thread::current().id(), cancelled) {
-            Self::report(slf, future)?;
-        }
-        Ok(())
+        slf.get().inner.end(user_code::truth(&cancelled)?);
+        Self::report(slf, future)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

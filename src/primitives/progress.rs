@@ -1,6 +1,5 @@
 //! How many of a number of calls have ended, and who reports it when.
 
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::sync::Mutex;
@@ -28,8 +27,6 @@ pub struct Progress {
 
 struct Record {
     submitted: usize,
-    /// Has a call on its hands, and will submit more.
-    submitter: Option<ThreadId>,
     done: usize,
     cancelled: usize,
     total: Option<usize>,
@@ -40,12 +37,8 @@ struct Record {
 }
 
 impl Record {
-    fn outstanding(&self) -> usize {
-        self.submitted - self.done - self.cancelled
-    }
-
     fn is_due(&self, report: Report, now: Instant) -> bool {
-        let all_ended = self.all_submitted && self.outstanding() == 0;
+        let all_ended = self.all_submitted && self.submitted == self.done + self.cancelled;
         if all_ended || self.total == Some(report.done) {
             return self.reported != Some(report);
         }
@@ -60,7 +53,6 @@ impl Progress {
         Self {
             record: Mutex::new(Record {
                 submitted: 0,
-                submitter: None,
                 done: 0,
                 cancelled: 0,
                 total,
@@ -72,29 +64,24 @@ impl Progress {
         }
     }
 
-    /// A call was submitted by this thread; [`Progress::end`] will hear of its end, maybe from this
-    /// thread, up to [`Progress::submission_ended`].
-    pub fn submitted(&self, thread: ThreadId) {
-        let mut record = self.record.lock();
-        record.submitted += 1;
-        record.submitter = Some(thread);
+    /// A call is being submitted; [`Progress::end`] or [`Progress::withdraw`] will hear of it.
+    pub fn submit(&self) {
+        self.record.lock().submitted += 1;
     }
 
-    /// What ends in the thread that submits has ended there.
-    pub fn submission_ended(&self) {
-        self.record.lock().submitter = None;
+    /// The call could not be submitted.
+    pub fn withdraw(&self) {
+        self.record.lock().submitted -= 1;
     }
 
-    /// A call has ended or was cancelled: whether this thread is to look for a report. Not if it
-    /// submits, as long as another will look later.
-    pub fn end(&self, thread: ThreadId, cancelled: bool) -> bool {
+    /// A call has ended or was cancelled.
+    pub fn end(&self, cancelled: bool) {
         let mut record = self.record.lock();
         if cancelled {
             record.cancelled += 1;
         } else {
             record.done += 1;
         }
-        record.submitter != Some(thread) || record.outstanding() == 0
     }
 
     /// No more calls will be submitted: now their number is known.

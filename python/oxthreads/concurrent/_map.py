@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import weakref
 from collections import deque
-from itertools import islice, repeat, starmap
+from functools import partial
+from itertools import islice, repeat
 
 from .._oxthreads import Progress
 
@@ -29,6 +30,7 @@ def map_calls(
     executor: Submitter,
     fn: Callable[..., Any],
     iterables: tuple[Iterable[Any], ...],
+    *,
     timeout: float | None,
     buffersize: int | None,
     progress: Callable[[int, int | None], object] | None,
@@ -36,8 +38,8 @@ def map_calls(
 ) -> Iterator[Any]:
     """What ``executor.map(fn, *iterables, ...)`` returns: see ThreadPoolExecutor.map.
 
-    reference: called for the executor whenever there is room in the buffer; it returns None once the
-    executor is gone. By default it is a weak reference.
+    reference: with a buffer, called for the executor when the first result is asked for; it returns None
+    if the executor is gone by then. By default it is a weak reference.
     """
     if buffersize is not None and not isinstance(buffersize, int):
         raise TypeError("buffersize must be an integer or None")
@@ -52,7 +54,7 @@ def map_calls(
     if buffersize is None:
         futures = _submit_all(_submission(executor, follower), fn, iterables, follower)
         return _results(futures, end, None)
-    refill = _Refill(fn, zip(*iterables), reference or weakref.ref(executor), follower)
+    refill = _Refill(fn, zip(*iterables, strict=False), reference or weakref.ref(executor), follower)
     return _results(refill.first(executor, buffersize), end, refill)
 
 
@@ -67,15 +69,7 @@ def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
 def _submission(executor: Submitter, follower: Progress | None) -> Callable[..., Any]:
     """What submits a call."""
     submit = executor.submit
-    if follower is None:
-        return submit
-
-    def submit_and_follow(fn: Callable[..., Any], /, *args: Any) -> Any:
-        future = submit(fn, *args)
-        follower.add(future)
-        return future
-
-    return submit_and_follow
+    return submit if follower is None else partial(follower.submit, submit)
 
 
 def _submit_all(
@@ -86,10 +80,14 @@ def _submit_all(
 ) -> deque[Any]:
     futures: deque[Any] = deque()
     try:
-        # Without iterables, zip() ends at once, but not if something is repeated in it.
-        submissions = starmap(submit, zip(repeat(fn), *iterables)) if iterables else iter(())
-        while some := [*islice(submissions, CALLS_AT_ONCE)]:
-            futures += some
+        # Without iterables there are no calls; but what is repeated would not end.
+        submissions = map(submit, repeat(fn), *iterables) if iterables else iter(())
+        more = True
+        while more:
+            before = len(futures)
+            futures.extend(islice(submissions, CALLS_AT_ONCE))
+            # Not asked again once they have ended: others may go on with one of the iterables.
+            more = len(futures) == before + CALLS_AT_ONCE
     finally:
         if follower is not None:
             follower.all_submitted()
@@ -107,13 +105,15 @@ class _Refill:
         follower: Progress | None,
     ) -> None:
         self._fn = fn
-        self._arguments = arguments
+        self._arguments: Iterator[tuple[Any, ...]] | None = arguments
         self._reference = reference
         self._follower = follower
+        self._executor: Submitter | None = None
         self._error: Exception | None = None
 
     def first(self, executor: Submitter, buffersize: int) -> deque[Any]:
         """The futures of the first calls."""
+        assert self._arguments is not None
         submit = _submission(executor, self._follower)
         futures: deque[Any] = deque()
         try:
@@ -126,34 +126,36 @@ class _Refill:
             self.end()
         return futures
 
+    def begin(self) -> None:
+        """A result is asked for: from now on the executor is needed."""
+        if self._arguments is not None:
+            self._executor = self._reference()
+
     def one(self, futures: deque[Any]) -> None:
         """Submit one more call, if there is one.
 
         An error comes to those who ask for results after the results that there are: see `end`.
         """
-        executor = None
+        if self._arguments is None:
+            return
         try:
             for arguments in self._arguments:
-                executor = self._reference()
-                if executor is None:
+                if self._executor is None:
                     # As if it had been shut down, which is what happens to one that is let go.
                     raise RuntimeError("cannot schedule new futures after shutdown")
-                futures.append(_submission(executor, self._follower)(self._fn, *arguments))
+                futures.append(_submission(self._executor, self._follower)(self._fn, *arguments))
                 return
         except Exception as error:
             self.end(error)
         else:
             self.end()
-        finally:
-            # The traceback of the error keeps this frame alive.
-            executor = None
 
     def end(self, error: Exception | None = None) -> None:
         """Submit no more, because of the error or because there are no more calls."""
-        self._arguments, self._error = iter(()), error
-        if self._follower is not None:
-            self._follower.all_submitted()
-            self._follower = None
+        self._arguments, self._executor, self._error = None, None, error
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.all_submitted()
 
     def raise_error(self) -> None:
         """Raise what has kept further calls from being submitted."""
@@ -177,9 +179,11 @@ def _take(futures: deque[Any], end: float | None) -> Any:
 def _results(futures: deque[Any], end: float | None, refill: _Refill | None) -> Iterator[Any]:
     """Yield the results.
 
-    Whoever yields a result keeps neither it nor its future.
+    What is yielded is kept neither here nor by its future.
     """
     try:
+        if refill is not None:
+            refill.begin()
         while futures:
             yield _take(futures, end)
             if refill is not None:

@@ -201,10 +201,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         known, which is as long as iterables without a length or with ``buffersize`` are being read. The
         thread that ends a call calls it; never two at once; with ``done`` growing; and at most ten times
         in any one second. There is always a last call, when all calls have ended or were cancelled and
-        no more will come (with ``buffersize``: when the iterator has found that out or was closed): if
-        none ends after that is known, it is made by the thread that comes to know, and then it may
-        repeat ``done``, with the total; if there are no calls, it is ``progress(0, 0)``. What it raises
-        is logged, as for done callbacks.
+        no more will come (with ``buffersize``: when the iterator has found that out or was closed). If
+        none ends after that is known, it is made by the thread that comes to know, and may repeat
+        ``done``, to add the total; if there are no calls at all, it is ``progress(0, 0)``. What it
+        raises is logged, as for done callbacks.
 
         Raises TypeError if ``buffersize`` is no integer or ``progress`` cannot be called, ValueError
         for a ``buffersize`` of zero or less, and what ``submit`` and the iterables raise. The iterator
@@ -213,11 +213,11 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         Differences from concurrent.futures.Executor.map: ``buffersize`` is there before Python 3.14,
         and is never exceeded (there, it is by one, as a result is waited for). What the iterables or
         ``submit`` raise once the iterator is in use is raised after the results of the calls so far;
-        there, at once, and these results are lost. If the executor is gone by then (the iterator does
-        not keep it), and calls are left, that is RuntimeError; there, the results end as if there were
-        no more. ``progress`` is not there.
+        there, at once, and these results are lost. If nothing has kept the executor until the first
+        result is asked for (from then on a buffered iterator does), and calls are left, that is a
+        RuntimeError; there, the results end as if there were no more. ``progress`` is not there.
         """
-        return map_calls(self, fn, iterables, timeout, buffersize, progress)
+        return map_calls(self, fn, iterables, timeout=timeout, buffersize=buffersize, progress=progress)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls.
