@@ -10,11 +10,12 @@ from cpython_suite import assert_as_many_pass
 
 pytest.importorskip("test.test_asyncio", reason="this interpreter ships no test package")
 
-#: The tests of each module: the slow ones of test_tasks have nothing to do with executors.
+#: The tests of each module. The slow ones of test_events and test_tasks have nothing to do with
+#: executors, and those called del_collect are about what is collected when.
 WANTED = {
     "test_base_events": "",
-    "test_events": "",
-    "test_futures": "",
+    "test_events": "executor|thread|close|run_until|getaddrinfo|getnameinfo",
+    "test_futures": "^(?!.*del_collect)",
     "test_runners": "",
     "test_sock_lowlevel": "",
     "test_tasks": "RunCoroutineThreadsafe",

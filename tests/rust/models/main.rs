@@ -11,6 +11,7 @@ mod condition;
 mod event;
 mod future;
 mod lock;
+mod progress;
 mod queue;
 mod rlock;
 mod semaphore;
