@@ -6,10 +6,7 @@ build do.
 
 from __future__ import annotations
 
-import json
-import os
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import pytest
 
 import oxthreads.queue
 import oxthreads.threading
+from cpython_suite import assert_as_many_pass
 
 test_threading = pytest.importorskip("test.test_threading", reason="this interpreter ships no test package")
 test_queue = pytest.importorskip("test.test_queue", reason="this interpreter ships no test package")
@@ -83,49 +81,10 @@ class FailingQueueTest(test_queue.PyFailingQueueTest):  # type: ignore[name-defi
     queue = oxthreads.queue
 
 
-RUN = """
-import json, sys, threading, unittest
-
-class Result(unittest.TestResult):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.passed = []
-    def addSuccess(self, test):
-        self.passed.append(test.id())
-
-result = Result()
-unittest.defaultTestLoader.loadTestsFromName(sys.argv[1]).run(result)
-failed = [(test.id(), trace) for test, trace in result.failures + result.errors]
-json.dump([repr(threading.Lock()), result.passed, failed], open(sys.argv[2], "w"))
-"""
-
-
 MODULES = ["test.test_threading", "test.test_threading_local", "test.test_thread", "test.test_queue"]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
     """A module of CPython's tests as it stands, under the standard library and under the runner."""
-    runs = {}
-    for name, runner in (("standard", []), ("oxthreads", ["-m", "oxthreads"])):
-        where = tmp_path / name
-        where.mkdir()
-        # In a folder of its own each, for the tests write files; both at once, for they mostly wait.
-        runs[name] = (
-            where,
-            subprocess.Popen(
-                [sys.executable, *runner, "-c", RUN, module, where / "result.json"],
-                cwd=where,
-                env={key: value for key, value in os.environ.items() if key != "OXTHREADS"},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            ),
-        )
-    outcome = {}
-    for name, (where, process) in runs.items():
-        assert process.wait(110) == 0
-        lock, passed, failed = json.loads((where / "result.json").read_text())
-        assert ("oxthreads" in lock) is (name == "oxthreads")
-        outcome[name] = passed, failed
-    assert len(outcome["standard"][0]) > 3
-    assert sorted(outcome["oxthreads"][0]) == sorted(outcome["standard"][0]), outcome["oxthreads"][1]
+    assert len(assert_as_many_pass(module, tmp_path)) > 3

@@ -464,7 +464,8 @@ def test_it_is_a_standard_pool(library: BackEnd) -> None:
     assert reference() is executor
 
 
-@pytest.mark.parametrize("method", ["submit", "map", "shutdown"])
+# Those of map, which takes more: test_map.py.
+@pytest.mark.parametrize("method", ["submit", "shutdown"])
 def test_its_methods_have_the_standard_signatures(method: str) -> None:
     def parameters(module: Any) -> list[tuple[object, ...]]:
         signature = inspect.signature(getattr(module.ThreadPoolExecutor(1), method))

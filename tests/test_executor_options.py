@@ -1,5 +1,5 @@
-"""What the pools have that the standard ones do not: priorities, a bounded backlog, contexts that follow
-the call, idle workers that go, and statistics.
+"""What the pools have that the standard ones do not: priorities, contexts that follow the call,
+idle workers that go, and statistics. The bounded backlog has a file of its own.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import gc
-import os
 import queue
-import signal
 import threading
 import time
 import weakref
@@ -19,10 +17,8 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, Result, python, refusal, spin_until, until_asleep
+from conftest import OXTHREADS, PATIENCE, Result, refusal, spin_until, until_asleep
 from test_executor import AFTER_SHUTDOWN, BROKEN, Pools
-from test_executor_life import can_fork, forks
-from test_fork import in_child
 
 ThreadPoolExecutor = OXTHREADS.futures.ThreadPoolExecutor
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -76,6 +72,15 @@ def test_a_view_is_an_executor(pools: Pools) -> None:
     assert refusal(view.submit, int) == refusal(executor.submit, int) == AFTER_SHUTDOWN
 
 
+def test_a_view_maps_with_a_buffer_also_when_it_is_gone(pools: Pools) -> None:
+    executor = pools(1)
+    results = executor.with_options(priority=-1, context="submitter").map(
+        pow, [2] * 5, range(5), buffersize=2
+    )
+    gc.collect()
+    assert list(results) == [1, 2, 4, 8, 16]
+
+
 def test_a_view_keeps_its_executor(pools: Pools) -> None:
     view = ThreadPoolExecutor(1).with_options(priority=1)
     gc.collect()
@@ -104,227 +109,6 @@ def test_a_view_of_a_view_changes_only_what_it_is_told(pools: Pools) -> None:
 def test_a_priority_is_an_integer_of_64_bits(pools: Pools, priority: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         pools(1).with_options(priority=priority)
-
-
-# A bounded backlog.
-
-
-def test_a_submission_waits_for_room(pools: Pools) -> None:
-    executor = pools(1, max_pending=2)
-    pools.block(executor)
-    futures = [executor.submit(int, number) for number in range(2)]
-    waiting = Result(executor.submit, int, 2)
-    until_asleep(waiting.thread)
-    assert executor._work_queue.qsize() == 2
-    pools.gate.set()
-    futures.append(waiting.get())
-    assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
-
-
-def test_the_backlog_is_never_exceeded_and_nothing_is_lost(pools: Pools, frantic: None) -> None:
-    executor = pools(3, max_pending=4)
-    most = 0
-
-    def call(number: int) -> int:
-        nonlocal most
-        most = max(most, executor._work_queue.qsize())
-        return number
-
-    def submit(first: int) -> list[int]:
-        return [executor.submit(call, first + number).result(PATIENCE) for number in range(10)] + [
-            future.result(PATIENCE)
-            for future in [executor.submit(call, first + number) for number in range(10, 300)]
-        ]
-
-    submitters = [Result(submit, 1_000 * number) for number in range(6)]
-    for number, submitter in enumerate(submitters):
-        assert submitter.get() == [1_000 * number + call for call in range(300)]
-    assert 0 < most <= 4
-
-
-def test_a_full_pool_may_refuse(pools: Pools) -> None:
-    executor = pools(1, max_pending=1, on_full="raise")
-    pools.block(executor)
-    future = executor.submit(int)
-    assert refusal(executor.submit, int)[0] is queue.Full
-    assert refusal(executor.with_options(priority=-1).submit, int)[0] is queue.Full
-    pools.gate.set()
-    assert future.result(PATIENCE) == 0
-
-
-def test_what_was_refused_is_not_kept(pools: Pools) -> None:
-    class Thing:
-        def __call__(self) -> None: ...
-
-    executor = pools(1, max_pending=1, on_full="raise")
-    pools.block(executor)
-    executor.submit(int)
-    thing = Thing()
-    reference = weakref.ref(thing)
-    assert refusal(executor.submit, thing)[0] is queue.Full
-    del thing
-    gc.collect()
-    assert reference() is None
-
-
-def test_the_caller_may_run_what_there_is_no_room_for(pools: Pools) -> None:
-    executor = pools(1, max_pending=1, on_full="caller_runs")
-    pools.block(executor)
-    pending = executor.submit(threading.get_ident)
-    here = executor.submit(threading.get_ident)
-    assert here.done() and here.result() == threading.get_ident()
-    failed = executor.submit(divmod, 1, 0)
-    assert isinstance(failed.exception(0), ZeroDivisionError)
-    assert executor.stats().done == 2
-    pools.gate.set()
-    assert pending.result(PATIENCE) != threading.get_ident()
-
-
-def test_an_interruption_of_the_caller_that_runs_a_call_is_its_own(pools: Pools) -> None:
-    executor = pools(1, max_pending=1, on_full="caller_runs")
-    pools.block(executor)
-    executor.submit(int)
-    ended: list[Any] = []
-
-    def call() -> None:
-        raise KeyboardInterrupt
-
-    def submit() -> None:
-        view = executor.with_options(priority=1)
-        view.submit(call).add_done_callback(ended.append)
-
-    assert refusal(submit)[0] is KeyboardInterrupt
-    assert ended == []
-
-
-def test_a_worker_does_not_wait_for_room_in_its_own_pool(pools: Pools) -> None:
-    executor = pools(1, max_pending=1)
-
-    def submit() -> list[int]:
-        return [executor.submit(threading.get_ident).result(0) for _ in range(3)] if fill() else []
-
-    def fill() -> bool:
-        executor.submit(int)
-        return True
-
-    worker = executor.submit(threading.get_ident).result(PATIENCE)
-    assert executor.submit(submit).result(PATIENCE) == [worker] * 3
-
-
-def test_shutdown_ends_the_wait_for_room(pools: Pools) -> None:
-    executor = pools(1, max_pending=1)
-    pools.block(executor)
-    executor.submit(int)
-    waiting = Result(executor.submit, int)
-    until_asleep(waiting.thread)
-    executor.shutdown(wait=False)
-    assert refusal(waiting.get) == AFTER_SHUTDOWN
-
-
-def test_cancelling_all_ends_the_wait_for_room_too(pools: Pools) -> None:
-    executor = pools(1, max_pending=1)
-    pools.block(executor)
-    pending = executor.submit(int)
-    waiting = Result(executor.submit, int)
-    until_asleep(waiting.thread)
-    executor.shutdown(wait=False, cancel_futures=True)
-    assert refusal(waiting.get) == AFTER_SHUTDOWN
-    assert pending.cancelled()
-
-
-def test_those_who_wait_for_room_hear_that_the_pool_is_broken(
-    pools: Pools, caplog: pytest.LogCaptureFixture
-) -> None:
-    begun = threading.Event()
-
-    def initializer() -> None:
-        begun.set()
-        pools.gate.wait(PATIENCE)
-        raise ZeroDivisionError
-
-    executor = pools(1, max_pending=1, initializer=initializer)
-    executor.submit(int)
-    assert begun.wait(PATIENCE)
-    waiting = Result(executor.submit, int)
-    until_asleep(waiting.thread)
-    pools.gate.set()
-    assert refusal(waiting.get) == BROKEN
-
-
-def test_those_who_wait_for_room_go_where_the_pool_goes(pools: Pools) -> None:
-    executor = pools(1, max_pending=1)
-    pools.block(executor)
-    executor.submit(int)
-    waiting = Result(executor.submit, pow, 2, 3)
-    until_asleep(waiting.thread)
-    vars(executor)["_max_workers"] = 2  # the one worker there is does not know of the other queue
-    executor._work_queue = queue.SimpleQueue()
-    assert waiting.get().result(PATIENCE) == 8
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
-def test_ctrl_c_ends_the_wait_for_room() -> None:
-    done = python(
-        """
-        import signal, threading
-        from oxthreads.concurrent.futures import ThreadPoolExecutor
-        gate = threading.Event()
-        executor = ThreadPoolExecutor(1, max_pending=1)
-        begun = threading.Event()
-        executor.submit(lambda: (begun.set(), gate.wait()))
-        begun.wait()
-        executor.submit(print, "pending")
-        main = threading.main_thread().ident
-        threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
-        try:
-            executor.submit(print, "interrupted")
-        except KeyboardInterrupt:
-            print("Ctrl-C")
-        gate.set()
-        executor.shutdown()
-        """.replace("\n        ", "\n")
-    )
-    assert (done.stdout, done.stderr) == ("Ctrl-C\npending\n", "")
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "words"),
-    [
-        ({"max_pending": 0}, ValueError, "max_pending must be greater than 0"),
-        ({"max_pending": -1}, ValueError, "max_pending must be greater than 0"),
-        ({"max_pending": 1.5}, TypeError, "'float' object cannot be interpreted as an integer"),
-        ({"on_full": "wait"}, ValueError, "on_full must be 'block', 'raise' or 'caller_runs'"),
-        ({"context": "mine"}, ValueError, "context must be 'worker' or 'submitter'"),
-        ({"idle_timeout": -1}, ValueError, "idle_timeout must be a non-negative number"),
-        ({"idle_timeout": float("nan")}, ValueError, "idle_timeout must be a non-negative number"),
-        ({"idle_timeout": []}, TypeError, "float() argument must be a string or a real number, not 'list'"),
-    ],
-)
-def test_bad_options_are_refused(options: Any, error: type[Exception], words: str) -> None:
-    assert refusal(ThreadPoolExecutor, 1, **options) == (error, words)
-
-
-def test_a_huge_backlog_is_none(pools: Pools) -> None:
-    assert pools(1, max_pending=2**200).submit(pow, 2, 3).result(PATIENCE) == 8
-
-
-@can_fork
-@forks
-def test_a_full_pool_is_empty_in_a_forked_child(pools: Pools) -> None:
-    executor = pools(1, max_pending=1)
-    pools.block(executor)
-    executor.submit(os.getpid)
-    waiting = Result(executor.submit, os.getpid)
-    until_asleep(waiting.thread)
-
-    def check() -> None:
-        assert executor.submit(os.getpid).result(PATIENCE) == os.getpid()
-        assert executor.stats().done <= 1
-        executor.shutdown()
-
-    in_child(check)
-    pools.gate.set()
-    assert waiting.get().result(PATIENCE) == os.getpid()
 
 
 # The submitter's context.
@@ -468,6 +252,23 @@ def test_every_call_is_counted_once(pools: Pools, frantic: None) -> None:
         concurrent.futures.wait(submitter.get(), PATIENCE)
     executor.shutdown()
     assert executor.stats().done == 2_000
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"max_pending": 0}, ValueError, "max_pending must be greater than 0"),
+        ({"max_pending": -1}, ValueError, "max_pending must be greater than 0"),
+        ({"max_pending": 1.5}, TypeError, "'float' object cannot be interpreted as an integer"),
+        ({"on_full": "wait"}, ValueError, "on_full must be 'block', 'raise' or 'caller_runs'"),
+        ({"context": "mine"}, ValueError, "context must be 'worker' or 'submitter'"),
+        ({"idle_timeout": -1}, ValueError, "idle_timeout must be a non-negative number"),
+        ({"idle_timeout": float("nan")}, ValueError, "idle_timeout must be a non-negative number"),
+        ({"idle_timeout": []}, TypeError, "float() argument must be a string or a real number, not 'list'"),
+    ],
+)
+def test_bad_options_are_refused(options: Any, error: type[Exception], words: str) -> None:
+    assert refusal(ThreadPoolExecutor, 1, **options) == (error, words)
 
 
 # Pools that are in their standard form.

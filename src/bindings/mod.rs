@@ -18,6 +18,7 @@ mod detach;
 mod errors;
 mod executor;
 mod future;
+mod progress;
 mod queue;
 mod standard_form;
 mod threading;
@@ -35,6 +36,8 @@ mod _oxthreads {
     use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, Worker, close_executors};
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
+    #[pymodule_export]
+    use super::progress::Progress;
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]

@@ -13,6 +13,7 @@
 //! * [`queue`]: bounded first-in first-out hand-over, with unfinished count and shutdown.
 //! * [`future`]: a result that is set once.
 //! * [`completion`]: one thread's wait for many futures.
+//! * [`progress`]: how many calls have ended, and who reports it when.
 //! * [`pool`]: pending jobs and the workers that wait for them.
 //! * [`sync`]: the one place that names the locks and atomics underneath.
 //!
@@ -36,6 +37,7 @@ pub mod future;
 pub mod leaf;
 pub mod lock;
 pub mod pool;
+pub mod progress;
 pub mod queue;
 pub mod rlock;
 pub mod semaphore;

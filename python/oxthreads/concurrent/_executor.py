@@ -15,12 +15,13 @@ from concurrent.futures import thread as _thread
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import WorkQueue, close_executors
 from ..threading import Semaphore, Thread
+from ._map import map_calls
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, TypeVar
 
     from .futures import Future
@@ -259,6 +260,48 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         self._broken = "A thread initializer failed, the thread pool is not usable anymore"
         super()._initializer_failed()
 
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> Iterator[Any]:
+        """Yield the results of ``fn(*args) for args in zip(*iterables)``, in this order.
+
+        The calls are submitted at once, before the first result is asked for. Those that have not
+        begun are cancelled when the iterator is closed, dropped after its first result, or raises.
+
+        timeout: raise TimeoutError if a result is asked for and not there so many seconds after the
+        call of ``map``; None means without end.
+        chunksize: without effect.
+        buffersize: have at most so many calls submitted whose results have not been yielded: the
+        iterables are read on as results are asked for. None means without bound.
+        progress: called as ``progress(done, total)``. ``done`` is the number of calls that have ended,
+        those that were cancelled not counted, and ``total`` that of all calls, or None while it is not
+        known, which is as long as iterables without a length or with ``buffersize`` are being read. The
+        thread that ends a call calls it; never two at once; with ``done`` growing; and at most ten times
+        in any one second. There is always a last call, when all calls have ended or were cancelled and
+        no more will come (with ``buffersize``: when the iterator has found that out or was closed). If
+        none ends after that is known, it is made by the thread that comes to know, and may repeat
+        ``done``, to add the total; if there are no calls at all, it is ``progress(0, 0)``. What it
+        raises is logged, as for done callbacks.
+
+        Raises TypeError if ``buffersize`` is no integer or ``progress`` cannot be called, ValueError
+        for a ``buffersize`` of zero or less, and what ``submit`` and the iterables raise. The iterator
+        raises what a call raised, in its place, and ends; it is for one thread at a time.
+
+        Differences from concurrent.futures.Executor.map: ``buffersize`` is there before Python 3.14,
+        and is never exceeded (there, it is by one, as a result is waited for). What the iterables or
+        ``submit`` raise once the iterator is in use is raised after the results of the calls so far;
+        there, at once, and these results are lost. If nothing has kept the executor until the first
+        result is asked for (from then on a buffered iterator does), and calls are left, that is a
+        RuntimeError; there, the results end as if there were no more. ``progress`` is not there.
+        """
+        return map_calls(self, fn, iterables, timeout=timeout, buffersize=buffersize, progress=progress)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls.
 
@@ -326,6 +369,34 @@ class ExecutorView(_base.Executor):
             self._priority, self._carries_context, fn, args, kwargs
         )
         return future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> Iterator[Any]:
+        """As the executor's ``map``, with the options of the view."""
+        executor = weakref.ref(self._executor)
+
+        def reference() -> ExecutorView | None:
+            """The view, or another like it, if its executor is there."""
+            found = executor()
+            return None if found is None else ExecutorView(found, priority, context)
+
+        priority, context = self._priority, self._context
+        return map_calls(
+            self,
+            fn,
+            iterables,
+            timeout=timeout,
+            buffersize=buffersize,
+            progress=progress,
+            reference=reference,
+        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the executor down."""

@@ -119,6 +119,7 @@ impl ThreadPoolExecutor {
             None
         };
         let future = super::future::class(py)?.call0()?;
+        super::progress::follow(&future, &submission.function)?;
         let native = future.cast::<Future>()?;
         native.get().carry(Call {
             function: submission.function.into(),

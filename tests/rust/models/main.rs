@@ -13,6 +13,7 @@ mod event;
 mod future;
 mod lock;
 mod pool;
+mod progress;
 mod queue;
 mod rlock;
 mod semaphore;
