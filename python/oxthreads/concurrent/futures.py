@@ -11,6 +11,7 @@ from .._oxthreads import Future as _NativeFuture
 from .._standard_form import StandardAttribute
 from ..threading import Condition
 from ._executor import ExecutorStatistics, ExecutorView, ThreadPoolExecutor
+from ._executor import _StandardThreadPoolExecutor as _StandardThreadPoolExecutor
 from ._waiting import as_completed as as_completed
 from ._waiting import wait as wait
 
