@@ -318,6 +318,14 @@ impl<V, C, J> Future<V, C, J> {
         Some((callbacks, observers))
     }
 
+    /// Retires a future that is unmade: another implementation makes it.
+    pub fn leave_unmade(&self) {
+        let mut record = self.record.lock();
+        if record.form == Form::Unmade {
+            record.form = Form::Retired;
+        }
+    }
+
     /// Has the completion be told once the work is settled: at once, if it is.
     ///
     /// # Errors

@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::{Future, Observer, name};
+use crate::bindings::errors;
 use crate::bindings::executor::Call;
 use crate::bindings::standard_form::{self, HasStandardForm};
 use crate::bindings::user_code::{self, Owned};
+use crate::primitives::Retired;
 use crate::primitives::future::{Record, State};
 
 impl HasStandardForm for Future {
@@ -26,15 +28,19 @@ impl HasStandardForm for Future {
 }
 
 impl Future {
-    pub(super) fn read_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.inner.with(|record| record.state) {
+    pub(super) fn read_state<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+        let py = slf.py();
+        let Ok(state) = slf.get().inner.with_made(|record| record.state) else {
+            return Err(errors::no_attribute(slf, "_state"));
+        };
+        let name = match state {
             State::Pending => intern!(py, "PENDING"),
             State::Running => intern!(py, "RUNNING"),
             State::Cancelled => intern!(py, "CANCELLED"),
             State::CancelledAndNotified => intern!(py, "CANCELLED_AND_NOTIFIED"),
             State::Finished => intern!(py, "FINISHED"),
-        }
-        .clone()
+        };
+        Ok(name.clone())
     }
 
     pub(super) fn write_state(slf: &Bound<'_, Self>, state: &str) -> PyResult<()> {
@@ -49,20 +55,21 @@ impl Future {
             let words = format!("{state:?} is no state of a Future");
             return Err(PyValueError::new_err(words));
         };
-        Self::take_standard_form(slf)?;
+        Self::prepare_to_write(slf)?;
         slf.get().inner.with(|record| record.state = state);
         Ok(())
     }
 
     pub(super) fn read(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
+        name: &str,
         field: impl FnOnce(&Record<Owned, Owned, Call>) -> &Option<Owned>,
-    ) -> Option<Py<PyAny>> {
-        let object = self
-            .inner
-            .with(|record| Some(field(record).as_ref()?.share()))?;
-        Some(object.into_bound(py).unbind())
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let share = |record: &mut Record<Owned, Owned, Call>| Some(field(record).as_ref()?.share());
+        match slf.get().inner.with_made(share) {
+            Ok(object) => Ok(object.map(|object| object.into_bound(slf.py()).unbind())),
+            Err(Retired) => Err(errors::no_attribute(slf, name)),
+        }
     }
 
     pub(super) fn write(
@@ -70,7 +77,7 @@ impl Future {
         field: impl FnOnce(&mut Record<Owned, Owned, Call>) -> &mut Option<Owned>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        Self::take_standard_form(slf)?;
+        Self::prepare_to_write(slf)?;
         let object = object.map(Owned::from);
         let former = slf
             .get()
@@ -122,7 +129,12 @@ impl Future {
     }
 
     /// Writing to the standard internals is for the standard form only: there, whoever writes
-    /// holds the condition.
+    /// holds the condition. A subclass that does so instead of calling `__init__` makes the others too.
+    fn prepare_to_write(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().inner.leave_unmade();
+        Self::take_standard_form(slf)
+    }
+
     pub(super) fn take_standard_form(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().inner.with_native(|_| ()).is_ok() {
             user_code::call_method(slf, "_take_standard_form", (), None)?;

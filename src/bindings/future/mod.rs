@@ -311,8 +311,8 @@ impl Future {
     }
 
     #[getter(_state)]
-    fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        self.read_state(py)
+    fn get_state<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+        Self::read_state(slf)
     }
 
     #[setter(_state)]
@@ -321,8 +321,8 @@ impl Future {
     }
 
     #[getter(_result)]
-    fn get_result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.read(py, |record| &record.value)
+    fn get_result(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        Self::read(slf, "_result", |record| &record.value)
     }
 
     #[setter(_result)]
@@ -331,8 +331,8 @@ impl Future {
     }
 
     #[getter(_exception)]
-    fn get_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.read(py, |record| &record.error)
+    fn get_exception(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        Self::read(slf, "_exception", |record| &record.error)
     }
 
     #[setter(_exception)]
@@ -347,10 +347,13 @@ impl Future {
         let py = slf.py();
         let class = slf.get_type().name()?;
         let address = slf.as_ptr().addr();
-        let (state, seen) = slf
+        let looked = slf
             .get()
             .inner
-            .with(|record| (record.state, look(py, record)));
+            .with_made(|record| (record.state, look(py, record)));
+        let Ok((state, seen)) = looked else {
+            return standard_form::call(slf, "__repr__", (), None)?.extract();
+        };
         let state = match state {
             State::Pending => "pending",
             State::Running => "running",
