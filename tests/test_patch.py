@@ -371,7 +371,7 @@ def test_broken_replacement_leaves_the_standard_one_and_says_so_once() -> None:
         import sys
         sys.modules["oxthreads._oxthreads"] = None
         patch.install({})
-        import queue, threading, concurrent.futures
+        import queue, threading, concurrent.futures.thread
         assert queue.Queue.__mro__ == (queue.Queue, object) and "oxthreads" not in repr(threading.Lock())
         states = {{name["state"] for name in patch.status()["names"]}}
         assert states == {{"standard"}}
