@@ -2,7 +2,7 @@
 //!
 //! * [`deadline`]: until when a wait may last, and how it ended.
 //! * [`waiter`]: the wait engine: a waiter, its parker, the ordered list of waiters.
-//! * [`leaf`]: the leaf lock of the queues, which may be the interpreter's lock.
+//! * [`leaf`]: the leaf lock of queues, futures and pools, which may be the interpreter's lock.
 //! * [`lock`]: mutual exclusion, released by any thread.
 //! * [`rlock`]: mutual exclusion that its owner may take again.
 //! * [`turn`]: who comes next where others may pass by.
