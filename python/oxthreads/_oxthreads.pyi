@@ -19,6 +19,7 @@ __all__ = [
     "Future",
     "Lock",
     "Observer",
+    "Progress",
     "Queue",
     "QueueIterator",
     "RLock",
@@ -27,6 +28,7 @@ __all__ = [
     "ThreadPoolExecutor",
     "WorkItem",
     "WorkQueue",
+    "Worker",
     "allocate_lock",
     "close_executors",
 ]

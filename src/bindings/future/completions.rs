@@ -212,7 +212,7 @@ impl Completions {
         let unobserved: Vec<_> = {
             let mut futures = self.futures.lock();
             let entries = std::mem::take(&mut futures.unobserved);
-            let share = |entry: usize| Some((entry, futures.entries[entry].as_ref()?.share()));
+            let share = |entry: usize| Some((entry, futures.entries.get(entry)?.as_ref()?.share()));
             entries.into_iter().filter_map(share).collect()
         };
         unobserved
