@@ -231,6 +231,7 @@ def test_all_calls_cancelled_are_one_report() -> None:
     progress, gate = Progress(), threading.Event()
     executor = ThreadPoolExecutor(1)
     blocker = executor.submit(gate.wait, PATIENCE)
+    spin_until(blocker.running)
     executor.map(abs, range(5), progress=progress)
     shutdown = Result(executor.shutdown, cancel_futures=True)
     spin_until(lambda: progress.reports)

@@ -139,7 +139,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         # queue; and a subclass of 3.14 may run its calls in other interpreters.
         cls._overrides_hooks = (
             cls._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
-            or getattr(cls, "prepare_context", None) != getattr(ThreadPoolExecutor, "prepare_context", None)
+            or _prepare_context(cls) is not _prepare_context(ThreadPoolExecutor)
         )
 
     def with_options(
@@ -417,6 +417,12 @@ def _check_idle_timeout(timeout: float | None) -> float | None:
     if not seconds >= 0:
         raise ValueError("idle_timeout must be a non-negative number")
     return seconds
+
+
+def _prepare_context(cls: type) -> object:
+    """The function of the class method, which is bound to another class in each subclass."""
+    method = getattr(cls, "prepare_context", None)
+    return getattr(method, "__func__", method)
 
 
 def _standard_work_queue() -> Any:
