@@ -231,15 +231,12 @@ impl Semaphore {
 
     #[getter(_value)]
     fn get_value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        // Looked at first: a semaphore that is not retired afterwards was not so before.
+        let permits = slf.get().inner.permits();
         if slf.get().inner.is_retired() {
             return Self::entry(slf, "_value");
         }
-        Ok(slf
-            .get()
-            .inner
-            .permits()
-            .into_pyobject(slf.py())?
-            .into_any())
+        Ok(permits.into_pyobject(slf.py())?.into_any())
     }
 
     #[setter(_value)]
