@@ -118,7 +118,7 @@ impl ThreadPoolExecutor {
         } else {
             None
         };
-        let future = super::future::class(py)?.call0()?;
+        let future = Future::make(py)?;
         super::progress::follow(&future, &submission.function)?;
         let native = future.cast::<Future>()?;
         native.get().carry(Call {

@@ -15,6 +15,7 @@ use waiting::{Seen, look};
 
 mod callbacks;
 mod completions;
+mod creation;
 mod internals;
 mod waiting;
 mod work;
