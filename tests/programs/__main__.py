@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,10 +13,16 @@ from .record import Record
 from .suites import compare, is_available
 from .table import PROGRAMS
 
+#: How many lines of what a test said are shown.
+LINES = 25
+
 
 def main() -> int:
     """Run what was asked for; 1 if something differs without a reason, else 0."""
     options = _parse()
+    # A shell has what it runs in the background ignore Ctrl-C, and so would the programs, whose tests
+    # rely on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = {program.name for program in PROGRAMS}
     unknown = set(options.programs) - names
     if unknown:
@@ -57,7 +64,8 @@ def _show(name: str, comparison, *, verbose: bool) -> None:  # type: ignore[no-u
         for found in getattr(comparison, kind):
             print(f"    {kind}: {found.test} {found.passed} of {found.runs} {found.reason}", flush=True)
             if verbose:
-                print("      " + found.details.replace("\n", "\n      "), flush=True)
+                lines = found.details.splitlines()[-LINES:]
+                print("".join(f"      {line}\n" for line in lines), end="", flush=True)
 
 
 def _parse() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -174,10 +175,8 @@ def _execute(
             process.wait()
             ending = f"no end in {timeout:.0f} s"
         seconds = time.monotonic() - begin
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what the tests have left running
-        except ProcessLookupError:
-            pass
         log.seek(0)
         return seconds, ending, log.read().decode(errors="replace")
 

@@ -1,8 +1,8 @@
 """Runs modules of CPython's tests and writes the outcome of each test to a file, once it is known.
 
 ``python run_unittest.py MODULES PATTERNS``: two lists in JSON; a test is run if its id matches one of
-the patterns, and none of those that are left out. There is no ``regrtest`` in between, which would run tests in processes of its own and
-restore what they leave behind.
+the patterns, and none of those that are left out. There is no ``regrtest`` in between, which would run
+tests in processes of its own and restore what they leave behind.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def main(modules: list[str], patterns: list[str]) -> None:
     """Run the tests of *modules* whose ids match one of *patterns*."""
     from test import support  # noqa: PLC0415
 
-    support.use_resources = ["cpu"]  # neither the network nor minutes of waiting
+    # "network" is needed to talk to oneself, too. What takes minutes of waiting is not done.
+    support.use_resources = ["cpu", "network"]
     loaded = unittest.defaultTestLoader.loadTestsFromNames(modules)
     left_out = json.loads(os.environ["PROGRAMS_LEFT_OUT"])
     only = json.loads(os.environ["PROGRAMS_ONLY"])
