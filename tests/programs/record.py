@@ -25,10 +25,11 @@ _INTRODUCTION = f"""\
 Made by `python -m tests.programs --record`, never by hand: what that command found, in the runs that the
 last two columns name. Each suite ran once under `python` and once under `python -m oxthreads`, on the same
 interpreter and in the same environment, one after the other. The first number of a row is how many tests
-passed under the standard library, the second how many under oxthreads; those that pass on neither are not
-counted. A test that passed on one of the two only was run {AGAIN} times more on both. If it then passed at
-least once on each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed.
-Whatever is still different is a *difference*, and is listed with the reason, if there is one.
+passed under the standard library, the second how many under oxthreads; the third, how many failed on both
+(they are named in the JSON). A test that passed on one of the two only was run {AGAIN} times more on both.
+If it then passed at least once on each, it counts as passed on both, is *unsteady*, and is listed below with
+how often it passed. Whatever is still different is a *difference*, and is listed with the reason, if there is
+one.
 
 The time is that of the whole suite, most of which is waiting and starting up. It was taken once, on a
 machine that does other things as well: a ratio (above 1x: oxthreads is faster) between 0.8x and 1.25x says
@@ -117,9 +118,9 @@ class Record:
         entries = [entry for entry in self.suites if entry["tag"] == tag]
         lines = [
             f"\n## Python {entries[0]['python']}\n",
-            "| program | version | passed, standard | passed, oxthreads | differences | unsteady "
-            "| seconds, standard | seconds, oxthreads | ratio | date | commit |",
-            "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
+            "| program | version | passed, standard | passed, oxthreads | failed on both | differences "
+            "| unsteady | seconds, standard | seconds, oxthreads | ratio | date | commit |",
+            "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|",
         ]
         order = {program.name: number for number, program in enumerate(PROGRAMS)}
         entries.sort(key=lambda entry: order.get(entry["program"], len(order)))
@@ -132,6 +133,7 @@ class Record:
                 entry["version"],
                 f"{entry['passed']['standard']:,}",
                 f"{entry['passed']['oxthreads']:,}",
+                str(len(entry["failed_on_both"])),
                 str(len(entry["differences"])),
                 str(len(entry["unsteady"])),
                 f"{standard:,.1f}",

@@ -42,11 +42,18 @@ class Run:
     seconds: float
     ending: str
     log: str = ""
+    #: What a lock said of itself at the end.
+    lock: str = ""
 
     @property
     def passed(self) -> set[str]:
         """The ids of the tests that passed."""
         return {test for test, outcome in self.outcomes.items() if outcome == "passed"}
+
+    @property
+    def failed(self) -> set[str]:
+        """The ids of the tests that failed."""
+        return {test for test, outcome in self.outcomes.items() if outcome == "failed"}
 
 
 @dataclass
@@ -67,6 +74,7 @@ class Comparison:
     passed: dict[str, int]
     seconds: dict[str, float]
     endings: dict[str, str]
+    failed_on_both: list[str]
     differences: list[Difference] = field(default_factory=list)
     unsteady: list[Difference] = field(default_factory=list)
 
@@ -107,6 +115,7 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
         passed={name: len(counts[name]) for name in BACK_ENDS},
         seconds={name: round(first[name].seconds, 1) for name in BACK_ENDS},
         endings={name: first[name].ending for name in BACK_ENDS},
+        failed_on_both=sorted(first["standard"].failed & first["oxthreads"].failed),
     )
     for test in sorted(differing):
         difference = Difference(
@@ -149,7 +158,10 @@ def _run(program: Program, workshop: Workshop, back_end: BackEnd, tests: list[st
         arguments = ["-m", "pytest", "-q", "--rootdir=.", "--timeout=120", *plugins, *program.arguments]
     command = [str(python), "-X", "faulthandler", *BACK_ENDS[back_end], *arguments]
     seconds, ending, log = _execute(command, place, environment(variables), program.timeout)
-    return _read(outcomes, seconds, ending, log)
+    run = _read(outcomes, seconds, ending, log)
+    if run.lock and ("oxthreads" in run.lock) is not (back_end == "oxthreads"):
+        raise RuntimeError(f"{program.name} did not run on {back_end}: {run.lock}")
+    return run
 
 
 def _execute(
@@ -187,6 +199,9 @@ def _read(outcomes: Path, seconds: float, ending: str, log: str) -> Run:
     lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
     for line in lines:
         test, outcome, details = json.loads(line)
+        if not test:
+            run.lock = outcome
+            continue
         if run.outcomes.get(test) != "failed":
             run.outcomes[test] = outcome
         if details and outcome == "failed":

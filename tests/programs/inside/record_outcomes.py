@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (kept if is_asked_for and not is_left_out else dropped).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
+
+
+def pytest_sessionfinish() -> None:
+    """Say, for the harness to check, whose lock it was."""
+    _write("", repr(threading.Lock()), "")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -11,6 +11,7 @@ import fnmatch
 import json
 import os
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -78,6 +79,9 @@ def main(modules: list[str], patterns: list[str]) -> None:
         if _matches(test, patterns) and not _matches(test, left_out) and (only is None or test.id() in only)
     ]
     unittest.TestSuite(chosen).run(Recorder())
+    with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
+        # For the harness to check whose lock it was.
+        file.write(json.dumps(["", repr(threading.Lock()), ""]) + "\n")
 
 
 if __name__ == "__main__":
