@@ -55,7 +55,7 @@ class Workshop:
     """Makes environments and unpacks sources for one interpreter.
 
     What is downloaded and installed stays in *cache* for the next time; everything else is in a
-    folder that goes with the process.
+    folder that goes when the workshop is closed, as at the end of a ``with`` block.
     """
 
     def __init__(self, interpreter: Interpreter, cache: Path, wheels: Path | None = None) -> None:
@@ -64,6 +64,14 @@ class Workshop:
         self._wheels = wheels
         self._scratch = tempfile.TemporaryDirectory(prefix="oxthreads-programs-", ignore_cleanup_errors=True)
         self.scratch = Path(self._scratch.name)
+        # A suite without a configuration would get whatever pytest finds further up.
+        (self.scratch / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scratch.cleanup()
 
     def python(self, name: str, requirements: tuple[str, ...]) -> Path:
         """The python of an environment that has *requirements* and oxthreads as it is in this tree."""

@@ -40,12 +40,12 @@ _SERVERS = """
 ## Servers under load
 
 A Flask application whose handlers take a lock, a queue and a thread pool, and {tool} with {connections}
-connections. *Growth* is the resident memory of all the server's processes at the end, less that after
-warming up.
+connections. Memory is what all the server's processes have resident at the end, and in brackets how much
+that is more than after warming up. The figures are those of the standard library and, after the stroke, of
+oxthreads.
 
-| server | version | seconds | requests/s standard | requests/s oxthreads | ratio | errors | growth standard \
-| growth oxthreads | Python | date | commit |
-|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|---|
+| server | version | seconds | requests/s | ratio | errors | memory, MiB | Python | date | commit |
+|---|---|---:|---:|---:|---:|---:|---|---|---|
 """
 
 
@@ -152,17 +152,16 @@ class Record:
         first = self.servers[0]
         text = _SERVERS.format(tool=first["tool"], connections=first["connections"])
         for entry in sorted(self.servers, key=lambda entry: (_order_of_tags(entry["tag"]), entry["program"])):
-            rates, growth = entry["requests_per_second"], entry["growth_mib"]
+            rates, errors = entry["requests_per_second"], entry["errors"]
+            memory, growth = entry["memory_mib"], entry["growth_mib"]
             cells = [
                 entry["program"],
                 entry["version"],
                 str(entry["seconds"]),
-                f"{rates['standard']:,.0f}",
-                f"{rates['oxthreads']:,.0f}",
+                " / ".join(f"{rates[side]:,.0f}" for side in rates),
                 f"{rates['oxthreads'] / rates['standard']:.2f}x",
-                f"{entry['errors']['standard']} / {entry['errors']['oxthreads']}",
-                f"{growth['standard']:.1f} MiB",
-                f"{growth['oxthreads']:.1f} MiB",
+                " / ".join(str(errors[side]) for side in errors),
+                " / ".join(f"{memory[side]:.1f} ({growth[side]:+.1f})" for side in memory),
                 entry["python"],
                 entry["date"],
                 entry["commit"],

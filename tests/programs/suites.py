@@ -123,7 +123,7 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
             passed={name: counts[name][test] for name in BACK_ENDS},
             runs=runs["standard"],
             reason=_reason(program.differences, test),
-            details=details.get(test, first["oxthreads"].log[-2000:]),
+            details=details.get(test, first["oxthreads"].log[-10_000:]),
         )
         (comparison.unsteady if all(difference.passed.values()) else comparison.differences).append(
             difference
