@@ -18,7 +18,7 @@ from .suites import BACK_ENDS, INSIDE, BackEnd
 
 __all__ = ["SERVERS", "Server", "complaints", "is_available", "measure"]
 
-FLASK = "flask==3.1.2"
+FLASK = "flask==3.1.3"
 CONNECTIONS = 8
 
 #: Seconds of load before memory is looked at, and how long a server may take to begin.
@@ -44,7 +44,7 @@ class Server:
 SERVERS = (
     Server(
         "gunicorn",
-        "23.0.0",
+        "27.0.1",
         ("-m", "gunicorn", *GTHREAD, "--log-level=error", "--bind=127.0.0.1:{port}", "application:app"),
     ),
     Server(
