@@ -77,7 +77,7 @@ def _captured() -> list[Capture]:
             if value is not patch._MISSING
         }
     # The standard modules' own private aliases are no captures: they are meant to stay.
-    own = patch._WATCHED.union(("_thread", patch.__name__))
+    own = patch._WATCHED.union(("_thread", "_queue", patch.__name__))
     return [
         {"module": name, "variable": variable, "original": originals[id(value)]}
         for name, module in sorted(sys.modules.copy().items())
