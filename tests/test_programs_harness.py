@@ -185,7 +185,7 @@ def test_the_record(suite: Path, tmp_path: Path) -> None:
     page = (tmp_path / "record.md").read_text()
     assert "## Python 3.14.1 free-threaded" in page and "3.14.0" not in page
     (row,) = [line for line in page.splitlines() if line.startswith("| something |")]
-    assert row.startswith("| something | 1.0 | 2 | 1 | 0 | 1 | 0 | ")
+    assert row.startswith("| something | 1.0 | 2 / 1 | 0 | 1 | 0 | ")
     header = next(line for line in page.splitlines() if line.startswith("| program |"))
     assert header.count("|") == row.count("|")
     assert "`x` is left out: no network" in page

@@ -24,16 +24,15 @@ _INTRODUCTION = f"""\
 
 Made by `python -m tests.programs --record`, never by hand: what that command found, in the runs that the
 last two columns name. Each suite ran once under `python` and once under `python -m oxthreads`, on the same
-interpreter and in the same environment, one after the other. The first number of a row is how many tests
-passed under the standard library, the second how many under oxthreads; the third, how many failed on both
-(they are named in the JSON). A test that passed on one of the two only was run {AGAIN} times more on both.
-If it then passed at least once on each, it counts as passed on both, is *unsteady*, and is listed below with
-how often it passed. Whatever is still different is a *difference*, and is listed with the reason, if there is
-one.
+interpreter and in the same environment, one after the other. What *failed on both* is named in the JSON. A
+test that passed on one of the two only was run {AGAIN} times more on both. If it then passed at least once on
+each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed. Whatever is
+still different is a *difference*, and is listed with the reason, if there is one.
 
-The time is that of the whole suite, most of which is waiting and starting up. It was taken once, on a
-machine that does other things as well: a ratio (above 1x: oxthreads is faster) between 0.8x and 1.25x says
-nothing.
+Where a cell has two figures, they are those of the standard library and, after the stroke, of oxthreads. The
+time is that of the whole suite, most of which is waiting and starting up, and was taken once, on a machine
+that did other things as well; CPU time depends less on these. A ratio (above 1x: oxthreads is faster) is that
+of the wall time, and between 0.8x and 1.25x it says nothing.
 """
 
 _SERVERS = """
@@ -41,8 +40,7 @@ _SERVERS = """
 
 A Flask application whose handlers take a lock, a queue and a thread pool, and {tool} with {connections}
 connections. Memory is what all the server's processes have resident at the end, and in brackets how much
-that is more than after warming up. The figures are those of the standard library and, after the stroke, of
-oxthreads.
+that is more than after warming up.
 
 | server | version | seconds | requests/s | ratio | errors | memory, MiB | Python | date | commit |
 |---|---|---:|---:|---:|---:|---:|---|---|---|
@@ -118,27 +116,25 @@ class Record:
         entries = [entry for entry in self.suites if entry["tag"] == tag]
         lines = [
             f"\n## Python {entries[0]['python']}\n",
-            "| program | version | passed, standard | passed, oxthreads | failed on both | differences "
-            "| unsteady | seconds, standard | seconds, oxthreads | ratio | date | commit |",
-            "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|",
+            "| program | version | passed | failed on both | differences | unsteady | seconds | ratio "
+            "| CPU seconds | date | commit |",
+            "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
         ]
         order = {program.name: number for number, program in enumerate(PROGRAMS)}
         entries.sort(key=lambda entry: order.get(entry["program"], len(order)))
         notes: list[str] = []
         for entry in entries:
-            standard, ours = entry["seconds"]["standard"], entry["seconds"]["oxthreads"]
-            name = entry["program"] + (f" ({entry['note']})" if entry["note"] else "")
+            passed, seconds, cpu = entry["passed"], entry["seconds"], entry["cpu_seconds"]
             cells = [
-                name,
+                entry["program"] + (f" ({entry['note']})" if entry["note"] else ""),
                 entry["version"],
-                f"{entry['passed']['standard']:,}",
-                f"{entry['passed']['oxthreads']:,}",
+                " / ".join(f"{passed[side]:,}" for side in passed),
                 str(len(entry["failed_on_both"])),
                 str(len(entry["differences"])),
                 str(len(entry["unsteady"])),
-                f"{standard:,.1f}",
-                f"{ours:,.1f}",
-                f"{standard / ours:.2f}x" if ours else "",
+                " / ".join(f"{seconds[side]:.1f}" for side in seconds),
+                f"{seconds['standard'] / max(seconds['oxthreads'], 0.1):.2f}x",
+                " / ".join(f"{cpu[side]:.1f}" for side in cpu),
                 entry["date"],
                 entry["commit"],
             ]

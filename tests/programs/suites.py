@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import json
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -35,11 +36,12 @@ TOO_MANY = 60
 
 @dataclass
 class Run:
-    """One run of a suite: the outcome of each test by its id, seconds, and how the process ended."""
+    """One run of a suite: the outcome of each test by its id, its time, and how the process ended."""
 
     outcomes: dict[str, str]
     details: dict[str, str]
     seconds: float
+    cpu_seconds: float
     ending: str
     log: str = ""
     #: What a lock said of itself at the end.
@@ -73,6 +75,7 @@ class Comparison:
 
     passed: dict[str, int]
     seconds: dict[str, float]
+    cpu_seconds: dict[str, float]
     endings: dict[str, str]
     failed_on_both: list[str]
     differences: list[Difference] = field(default_factory=list)
@@ -114,6 +117,7 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
     comparison = Comparison(
         passed={name: len(counts[name]) for name in BACK_ENDS},
         seconds={name: round(first[name].seconds, 1) for name in BACK_ENDS},
+        cpu_seconds={name: round(first[name].cpu_seconds, 1) for name in BACK_ENDS},
         endings={name: first[name].ending for name in BACK_ENDS},
         failed_on_both=sorted(first["standard"].failed & first["oxthreads"].failed),
     )
@@ -157,18 +161,16 @@ def _run(program: Program, workshop: Workshop, back_end: BackEnd, tests: list[st
         plugins = ["-p", "record_outcomes", "-p", "no:cacheprovider"]
         arguments = ["-m", "pytest", "-q", "--rootdir=.", "--timeout=120", *plugins, *program.arguments]
     command = [str(python), "-X", "faulthandler", *BACK_ENDS[back_end], *arguments]
-    seconds, ending, log = _execute(command, place, environment(variables), program.timeout)
-    run = _read(outcomes, seconds, ending, log)
+    run = _execute(command, place, environment(variables), program.timeout)
+    _read(outcomes, run)
     if run.lock and ("oxthreads" in run.lock) is not (back_end == "oxthreads"):
         raise RuntimeError(f"{program.name} did not run on {back_end}: {run.lock}")
     return run
 
 
-def _execute(
-    command: list[str], place: Path, variables: dict[str, str], timeout: float
-) -> tuple[float, str, str]:
+def _execute(command: list[str], place: Path, variables: dict[str, str], timeout: float) -> Run:
     with tempfile.TemporaryFile() as log:
-        begin = time.monotonic()
+        begin, cpu_begin = time.monotonic(), _cpu_seconds_of_children()
         process = subprocess.Popen(
             command,
             cwd=place,
@@ -190,12 +192,17 @@ def _execute(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what the tests have left running
         log.seek(0)
-        return seconds, ending, log.read().decode(errors="replace")
+        said = log.read().decode(errors="replace")
+        return Run({}, {}, seconds, _cpu_seconds_of_children() - cpu_begin, ending, said)
 
 
-def _read(outcomes: Path, seconds: float, ending: str, log: str) -> Run:
+def _cpu_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _read(outcomes: Path, run: Run) -> None:
     """Fold the lines of a run: a test that has failed in its set-up, itself or after it has failed."""
-    run = Run({}, {}, seconds, ending, log)
     lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
     for line in lines:
         test, outcome, details = json.loads(line)
@@ -206,4 +213,3 @@ def _read(outcomes: Path, seconds: float, ending: str, log: str) -> Run:
             run.outcomes[test] = outcome
         if details and outcome == "failed":
             run.details[test] = details
-    return run
