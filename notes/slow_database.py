@@ -11,6 +11,11 @@ from queue import Empty, Queue
 from threading import Thread
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64  # clients that may wait to be accepted; the default is 5
+    numbers, results = count(1), Queue()
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         number = next(self.server.numbers)  # one step in C: no two requests get the same number
@@ -35,8 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())
 
-    def log_message(self, *args):
-        pass  # else a line for every request would hide what is to be seen here
+    def log_message(self, *args): ...  # else a line for every request would hide what is to be seen
 
 
 def ask(server, method):
@@ -46,23 +50,19 @@ def ask(server, method):
 
 
 def demonstrate(server):
-    Thread(target=server.serve_forever).start()  # which starts a thread for each connection
-    try:
-        logging.info("these queries are under way: %s", [ask(server, "POST") for _ in range(5)])
-        results = ask(server, "GET")
-        logging.info("the first poll finds: %s", results)
-        while len(results) < 5:
-            time.sleep(0.05)  # between two polls a client has other things to do
-            results += ask(server, "GET")
-        logging.info("number and answer of each: %s", sorted(results))
-    finally:
-        server.shutdown()  # lets serve_forever() return, and its thread end
+    Thread(target=server.serve_forever, daemon=True).start()  # it starts one for each connection
+    logging.info("these queries are under way: %s", [ask(server, "POST") for _ in range(5)])
+    logging.info("the first poll finds: %s", results := ask(server, "GET"))
+    while len(results) < 5:
+        time.sleep(0.05)  # between two polls a client has other things to do
+        results += ask(server, "GET")
+    logging.info("number and answer of each: %s", sorted(results))
+    server.shutdown()  # lets serve_forever() return
 
 
 def main(port):
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        server.numbers, server.results = count(1), Queue()
+    with Server(("127.0.0.1", port), Handler) as server:
         server.serve_forever() if port else demonstrate(server)
 
 
