@@ -65,6 +65,10 @@ class Record:
         self._json, self._page = place.with_suffix(".json"), place.with_suffix(".md")
         self.suites: list[dict[str, Any]] = []
         self.servers: list[dict[str, Any]] = []
+        self._read()
+
+    def _read(self) -> None:
+        """Take up what is there: several of these may run at once, on an interpreter each."""
         if self._json.exists():
             found = json.loads(self._json.read_text(encoding="utf-8"))
             self.suites, self.servers = found["suites"], found["servers"]
@@ -80,10 +84,12 @@ class Record:
         }
         for difference in entry["differences"] + entry["unsteady"]:
             del difference["details"]  # has paths, and lines that change from run to run
+        self._read()
         self.suites = _with(self.suites, entry)
 
     def add_server(self, entry: dict[str, Any], interpreter: Interpreter) -> None:
         """Take in what a server did under load: *entry* has the figures."""
+        self._read()
         self.servers = _with(self.servers, {**self._head(entry["program"], interpreter), **entry})
 
     @staticmethod
