@@ -181,7 +181,6 @@ def test_the_record(suite: Path, tmp_path: Path) -> None:
     record = Record(tmp_path / "record")
     record.add_suite(library, Interpreter("python", "3.14.0", free_threaded=True), found)
     record.add_suite(library, interpreter, found)
-    record.write()
     page = (tmp_path / "record.md").read_text()
     assert "## Python 3.14.1 free-threaded" in page and "3.14.0" not in page
     (row,) = [line for line in page.splitlines() if line.startswith("| something |")]

@@ -74,7 +74,6 @@ def _run_suite(program: Program, workshop: Workshop, record: Record | None, *, v
     _show(program.name, comparison, verbose=verbose)
     if record is not None:
         record.add_suite(program, workshop.interpreter, comparison)
-        record.write()
     return not comparison.unexplained
 
 
@@ -96,7 +95,6 @@ def _run_server(server: servers.Server, workshop: Workshop, record: Record | Non
     )
     if record is not None:
         record.add_server(figures, workshop.interpreter)
-        record.write()
     return not complaints
 
 

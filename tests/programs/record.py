@@ -74,7 +74,7 @@ class Record:
             self.suites, self.servers = found["suites"], found["servers"]
 
     def add_suite(self, program: Program, interpreter: Interpreter, comparison: Comparison) -> None:
-        """Take in what *program* came to, instead of what it came to before on this Python."""
+        """Write down what *program* came to, instead of what it came to before on this Python."""
         entry = {
             **self._head(program.name, interpreter),
             "version": program.version if isinstance(program, Library) else interpreter.version,
@@ -86,11 +86,13 @@ class Record:
             del difference["details"]  # has paths, and lines that change from run to run
         self._read()
         self.suites = _with(self.suites, entry)
+        self.write()
 
     def add_server(self, entry: dict[str, Any], interpreter: Interpreter) -> None:
-        """Take in what a server did under load: *entry* has the figures."""
+        """Write down what a server did under load: *entry* has the figures."""
         self._read()
         self.servers = _with(self.servers, {**self._head(entry["program"], interpreter), **entry})
+        self.write()
 
     @staticmethod
     def _head(name: str, interpreter: Interpreter) -> dict[str, Any]:
