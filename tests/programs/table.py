@@ -148,7 +148,6 @@ LIBRARIES: tuple[Library, ...] = (
         "APScheduler",
         "3.11.3",
         requirements=("anyio==4.16.0", "pytz==2026.6", "sqlalchemy==2.1.9", "tornado==6.6.1"),
-        selected=True,
     ),
     Library("cachetools", "8.0.2", selected=True),
     Library("tenacity", "9.2.1", requirements=("tornado==6.6.1",), selected=True),
