@@ -63,6 +63,7 @@ class Record:
 
     def __init__(self, place: Path = PLACE) -> None:
         self._json, self._page = place.with_suffix(".json"), place.with_suffix(".md")
+        self._commit = commit()  # now, when the wheel is about to be built
         self.suites: list[dict[str, Any]] = []
         self.servers: list[dict[str, Any]] = []
         self._read()
@@ -94,14 +95,13 @@ class Record:
         self.servers = _with(self.servers, {**self._head(entry["program"], interpreter), **entry})
         self.write()
 
-    @staticmethod
-    def _head(name: str, interpreter: Interpreter) -> dict[str, Any]:
+    def _head(self, name: str, interpreter: Interpreter) -> dict[str, Any]:
         return {
             "program": name,
             "python": interpreter.name,
             "tag": interpreter.tag,
             "date": datetime.now(UTC).date().isoformat(),
-            "commit": commit(),
+            "commit": self._commit,
             "machine": f"{platform.system()}, {os.cpu_count()} cores",
         }
 
