@@ -14,6 +14,10 @@ develop:
 test *arguments:
     pytest {{arguments}}
 
+# Other people's programs on both libraries; `just programs --selection` takes less than five minutes.
+programs *arguments:
+    python -m tests.programs {{arguments}}
+
 # The Rust tests, and every interleaving of small programs.
 test-rust:
     cargo test --no-default-features

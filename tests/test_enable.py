@@ -231,6 +231,19 @@ def test_status(scratch: Environment) -> None:
     assert {name["state"] for name in off["fresh"]["names"]} == {"standard"}
 
 
+def test_status_lists_who_took_the_originals_before(scratch: Environment) -> None:
+    scratch.oxthreads("enable")
+    assert "still holds" not in scratch.oxthreads("status")
+    # Start-up files are read in the order of their names.
+    (scratch.site_packages / "early.py").write_text("from threading import Lock as mine\n")
+    (scratch.site_packages / "early.pth").write_text("import early\n")
+    text = scratch.oxthreads("status")
+    assert "  early.mine still holds the standard threading.Lock, imported before" in text.splitlines()
+    found = json.loads(scratch.oxthreads("status", "--json"))
+    capture = {"module": "early", "variable": "mine", "original": "threading.Lock"}
+    assert found["fresh"]["captured"] == [capture]
+
+
 def test_status_fails_where_enabling_had_no_effect(scratch: Environment) -> None:
     scratch.oxthreads("enable")
     for extension in scratch.package.glob("_oxthreads*.*"):

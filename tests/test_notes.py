@@ -61,6 +61,11 @@ EXPECTED = {
         "every message arrived, once and in order: True",
         "the queue is empty: True",
     ],
+    "slow_database.py": [
+        "these queries are under way: [1, 2, 3, 4, 5]",
+        "the first poll finds: []",
+        "number and answer of each: [[1, 1], [2, 4], [3, 9], [4, 16], [5, 25]]",
+    ],
 }
 
 # Lines of which each must come before the next, on either back end. Only an order that the script
@@ -92,6 +97,11 @@ ORDER = {
         "main lets them work for a while",
         "the producer has stopped",
         "every message arrived, once and in order: True",
+    ],
+    "slow_database.py": [
+        "these queries are under way: [1, 2, 3, 4, 5]",
+        "the first poll finds: []",
+        "number and answer of each: [[1, 1], [2, 4], [3, 9], [4, 16], [5, 25]]",
     ],
 }
 

@@ -76,6 +76,27 @@ def test_ours_are_kinds_of_the_standard_ones(name: str) -> None:
     assert getattr(oxthreads.threading, name).__doc__
 
 
+@pytest.mark.parametrize("name", ["Lock", "RLock"])
+def test_locks_are_instances_of_the_standard_type(library: BackEnd, name: str) -> None:
+    made = make(library, name)
+    # What trio asserts of its RLock, and what others look for with the type of a lock of theirs.
+    assert made.__class__.__module__ == "_thread"
+    assert isinstance(made, type(make(STANDARD, name)))
+    assert isinstance(made, type(made))
+    other = make(library, "RLock" if name == "Lock" else "Lock")
+    assert not isinstance(other, type(make(STANDARD, name)))
+    assert not isinstance(object(), type(made))
+    with pytest.raises((TypeError, AttributeError)):
+        made.__class__ = object
+
+
+def test_a_lock_of_a_class_of_ones_own_is_of_that_class() -> None:
+    class Mine(oxthreads.threading.RLock):  # type: ignore[misc]
+        pass
+
+    assert Mine().__class__ is Mine and isinstance(Mine(), oxthreads.threading.RLock)
+
+
 @pytest.mark.parametrize("name", INSTANCES)
 def test_weak_references_attributes_copies_and_pickles(library: BackEnd, name: str) -> None:
     made = make(library, name)

@@ -2,9 +2,28 @@
 
 The modules mirror the standard ones: :mod:`oxthreads.threading`, :mod:`oxthreads.queue` and
 :mod:`oxthreads.concurrent.futures`. Importing this package imports none of them, starts no
-thread and changes nothing; :func:`oxthreads.patch.install` does the last.
+thread and changes nothing; :func:`oxthreads.patch.install` does the last. It is a plugin of pytest as
+well, which has it installed: ``pytest -p oxthreads``.
+
+(pytest imports its plugins with asserts of another kind, and warns of those that are imported already,
+as this may be. So here is the word by which it is told to do neither: PYTEST_DONT_REWRITE.)
 """
 
 __all__ = ["__version__"]
 
 __version__ = "0.1.0"
+
+
+def pytest_addoption() -> None:
+    """Install the patch in the process of pytest and in those that it starts.
+
+    It is this hook because pytest calls it as soon as it knows of a plugin, before it looks for tests
+    or for a ``conftest.py``.
+    """
+    import os  # noqa: PLC0415 - as in the start of a program, nothing that is not needed
+
+    from oxthreads import patch  # noqa: PLC0415
+    from oxthreads._startup import VARIABLE  # noqa: PLC0415
+
+    if patch.install():
+        os.environ[VARIABLE] = "1"

@@ -18,11 +18,14 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import oxthreads
 from oxthreads import patch
 from oxthreads._startup import MARKER, VARIABLE
+
+if TYPE_CHECKING:
+    from oxthreads._status import Status
 
 __all__ = ["EnvironmentStatus", "describe", "disable", "enable", "is_as_asked", "site_packages", "status"]
 
@@ -41,11 +44,9 @@ START_UP_LINE = (
 )
 
 _PROBE = """
-import importlib, json
+import json
 from oxthreads import patch
-for module in patch.REPLACED:
-    importlib.import_module(module)
-print(json.dumps(patch.status()))
+print(json.dumps(patch.status(fresh=True)))
 """
 
 
@@ -59,7 +60,7 @@ class EnvironmentStatus(TypedDict):
     marker: str
     start_up_file: str | None
     variable: str | None
-    fresh: patch.Status | None
+    fresh: Status | None
     error: str | None
 
 
@@ -130,7 +131,7 @@ def status() -> EnvironmentStatus:
     """
     directory = site_packages()
     start_up_file = directory / START_UP_FILE
-    fresh: patch.Status | None = None
+    fresh: Status | None = None
     error: str | None = None
     # -P: a queue.py in the working directory is not what is asked about.
     probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=False)
@@ -178,6 +179,9 @@ def describe(found: EnvironmentStatus) -> str:
             lines.append(f"  {name['module'] + '.' + name['name']:<46}{kind}")
         for module, failure in found["fresh"]["failures"].items():
             lines.append(f"  {module} could not be patched: {failure}")
+        for capture in found["fresh"]["captured"]:
+            where = f"{capture['module']}.{capture['variable']}"
+            lines.append(f"  {where} still holds the standard {capture['original']}, imported before")
     if not is_as_asked(found):
         lines.append("this is not what is asked for")
     return "\n".join(lines)

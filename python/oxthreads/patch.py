@@ -19,38 +19,14 @@ from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-    from typing import Any, Literal, TypedDict
+    from typing import Any
 
-    class NameStatus(TypedDict):
-        """One replaced name: is it ours where a program looks it up?
+    from oxthreads._status import Status
 
-        ``pending`` says that the module is not imported yet, and will be patched when it is.
-        """
-
-        module: str
-        name: str
-        state: Literal["active", "pending", "standard"]
-
-    class Capture(TypedDict):
-        """A global variable of an imported module that still holds what was replaced."""
-
-        module: str
-        variable: str
-        original: str
-
-    class Status(TypedDict):
-        """What :func:`status` returns."""
-
-        installed: bool
-        names: list[NameStatus]
-        captured: list[Capture]
-        failures: dict[str, str]
-
-
-__all__ = ["REPLACED", "install", "is_installed", "is_supported", "status", "uninstall"]
+__all__ = ["REPLACED", "install", "installed", "is_installed", "is_supported", "status", "uninstall"]
 
 #: Standard module -> (the module that has ours, the names that are replaced).
 #: ``concurrent.futures`` comes after the submodules that it takes its names from.
@@ -119,6 +95,10 @@ class _State:
 
 
 _state = _State()
+# The names that were asked for: module and name, as in REPLACED. And of the modules that are patched
+# already, those of which more was asked for since.
+_wanted: set[tuple[str, str]] = set()
+_widened: set[str] = set()
 # Watched module being executed -> the thread that executes it.
 _executing: dict[str, int] = {}
 # The threads that began to execute one, in order.
@@ -145,26 +125,75 @@ def is_installed() -> bool:
     return _state.installed
 
 
-def install(*, quiet: bool = False) -> bool:
+def install(*, only: Iterable[str] | None = None, quiet: bool = False) -> bool:
     """Replace the standard names by ours, now and in every module imported from now on.
+
+    *only* says which: modules ("queue") and names in them ("threading.Event",
+    "concurrent.futures.ThreadPoolExecutor"); without it, all. Installing again adds what is asked
+    for and not there yet, and otherwise does nothing.
 
     Returns whether the patch is installed. It is not on a Python that is not known yet: then the
     standard library stays, and one line on standard error says so, once in a process, unless
     *quiet*. The same line is written later if a module of ours cannot be imported when its turn
-    comes. Installing twice does nothing. Raises nothing.
+    comes. Raises ValueError for a name in *only* that is never replaced, and nothing else.
     """
+    wanted = _chosen(only)
     if not is_supported():
         if not quiet:
             version = f"{sys.version_info[0]}.{sys.version_info[1]}"
             _say_once(f"Python {version} is not known to this version; the standard library stays")
         return False
     with _lock:
-        if _state.installed:
+        if _state.installed and wanted <= _wanted:
             return True
-        _state.installed, _state.quiet = True, quiet
-        sys.meta_path.insert(0, _finder)
+        _widened.update(target for target, _ in wanted - _wanted if target in _patched)
+        _wanted.update(wanted)
+        if not _state.installed:
+            _state.installed, _state.quiet = True, quiet
+            sys.meta_path.insert(0, _finder)
     _patch_what_is_ready()
     return True
+
+
+def _chosen(only: Iterable[str] | None) -> set[tuple[str, str]]:
+    """The entries of REPLACED that *only* names, by the modules that a program imports them from."""
+    chosen: dict[str, list[tuple[str, str]]] = {}
+    for target, (_, names) in REPLACED.items():
+        public = "concurrent.futures" if target.startswith("concurrent.futures.") else target
+        for name in names:
+            for asked in (public, f"{public}.{name}", target, f"{target}.{name}"):
+                chosen.setdefault(asked, []).append((target, name))
+    asked_for = chosen if only is None else dict.fromkeys([only] if isinstance(only, str) else only)
+    unknown = [name for name in asked_for if name not in chosen]
+    if unknown:
+        raise ValueError(f"not a name that is replaced: {unknown[0]!r}")
+    return {entry for asked in asked_for for entry in chosen[asked]}
+
+
+class installed:  # noqa: N801 - a context manager, and used as a function
+    """``with installed():`` has the patch installed in its block, and as before after it.
+
+    Takes the arguments of :func:`install` and raises what that raises. The names are replaced for
+    all threads of the process. What was made in the block stays what it is.
+    """
+
+    def __init__(self, *, only: Iterable[str] | None = None, quiet: bool = False) -> None:
+        self._only = only if only is None or isinstance(only, str) else list(only)
+        self._quiet = quiet
+        self._before: list[set[tuple[str, str]]] = []  # one for each block that is open
+
+    def __enter__(self) -> bool:
+        before = _wanted.copy()
+        is_on = install(only=self._only, quiet=self._quiet)
+        self._before.append(before)
+        return is_on
+
+    def __exit__(self, *_: object) -> None:
+        before = self._before.pop()
+        if before != _wanted:
+            uninstall()
+        if before:
+            install(only=[".".join(entry) for entry in before], quiet=_state.quiet)
 
 
 def uninstall() -> None:
@@ -191,52 +220,21 @@ def uninstall() -> None:
                     _restore(module, name, _originals.get((target, name), _MISSING))
         for ours, module_name in _renamed:
             ours.__module__ = module_name
-        for record in (_patched, _originals, _reloaded, _rebased, _renamed, _failures):
+        for record in (_patched, _originals, _reloaded, _rebased, _renamed, _failures, _wanted, _widened):
             record.clear()
 
 
-def status() -> Status:
+def status(*, fresh: bool = False) -> Status:
     """What is active in this process: JSON-ready, and true of the modules as they are now.
 
     ``names`` has an entry for each replaced name; ``captured`` lists the variables of imported
     modules that hold an original, as after ``from threading import Lock`` before the patch;
-    ``failures`` says why a module could not be patched. Raises nothing.
+    ``failures`` says why a module could not be patched. With *fresh*, each module is imported
+    first, so that no name is pending. Raises nothing, unless a module cannot be imported.
     """
-    names: list[NameStatus] = []
-    for target, (source, attributes) in REPLACED.items():
-        module, ours = sys.modules.get(target), sys.modules.get(source)
-        for name in attributes:
-            if module is None:
-                state: Literal["active", "pending", "standard"] = (
-                    "pending" if _state.installed else "standard"
-                )
-            else:
-                # getattr, as a program would: concurrent.futures finds its executors when asked.
-                found = getattr(module, name, None)
-                state = "active" if found is getattr(ours, name, _MISSING) else "standard"
-            names.append({"module": target, "name": name, "state": state})
-    return {
-        "installed": _state.installed,
-        "names": names,
-        "captured": _captured(),
-        "failures": dict(_failures),
-    }
+    from oxthreads import _status  # noqa: PLC0415 - an interpreter that starts has no use for it
 
-
-def _captured() -> list[Capture]:
-    with _lock:
-        originals = {
-            id(value): ".".join(key) for key, value in reversed(_originals.items()) if value is not _MISSING
-        }
-    # The standard modules' own private aliases are no captures: they are meant to stay.
-    own = _WATCHED.union(("_thread", __name__))
-    return [
-        {"module": name, "variable": variable, "original": originals[id(value)]}
-        for name, module in sorted(sys.modules.copy().items())
-        if name not in own and isinstance(module, type(sys))
-        for variable, value in vars(module).copy().items()
-        if id(value) in originals
-    ]
+    return _status.status(fresh=fresh)
 
 
 def _patch_what_is_ready() -> None:
@@ -280,7 +278,11 @@ def _is_contended(executing: dict[str, int], begun: int) -> bool:
 
 
 def _is_ready(target: str) -> bool:
-    if target in _patched or target in _failures or not _is_standard(target, sys.modules.get(target)):
+    if target in _patched and target not in _widened:
+        return False
+    if target in _failures or not _is_standard(target, sys.modules.get(target)):
+        return False
+    if not any((target, name) in _wanted for name in REPLACED[target][1]):
         return False
     source = REPLACED[target][0]
     if target not in _reloaded and _foreign(target):
@@ -311,8 +313,10 @@ def _foreign(target: str) -> dict[str, object]:
 
 def _patch(target: str) -> None:
     source, names = REPLACED[target]
+    names = tuple(name for name in names if (target, name) in _wanted)
     module, ours = sys.modules[target], sys.modules[source]
     _patched[target] = module  # first, so that uninstall() mends whatever is left half done
+    _widened.discard(target)
     replacements = {name: getattr(ours, name) for name in names}
     for name in ADDED.get(target, ()):
         if not hasattr(module, name) and hasattr(ours, name):

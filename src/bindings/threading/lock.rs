@@ -3,6 +3,7 @@
 #[cfg(not(Py_3_13))]
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 #[cfg(not(Py_3_13))]
 use pyo3::types::{PyDict, PyTuple};
 
@@ -79,6 +80,13 @@ impl Lock {
         Err(PyTypeError::new_err(
             "cannot create 'oxthreads.threading.Lock' instances",
         ))
+    }
+
+    /// The standard class, as a mock with a spec has it; type() tells the truth. See `RLock`.
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        Ok(STANDARD.import(slf.py(), "_thread", "LockType")?.clone())
     }
 
     /// Lock the lock, waiting until it is free; whether it was locked here.

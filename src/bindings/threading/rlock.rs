@@ -116,6 +116,22 @@ impl RLock {
         Self::make(class, args, kwargs)
     }
 
+    /// The standard class, as a mock with a spec has it, but for a subclass; type() tells the truth.
+    ///
+    /// So that `isinstance` with the type of the standard library's locks holds, and a program that
+    /// looks where the class of its lock is from (trio does) finds `_thread`. The class itself has to
+    /// name another module, or it could not be pickled.
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let (py, own) = (slf.py(), slf.get_type());
+        if own.is(Self::type_object(py)) {
+            Ok(STANDARD.import(py, "_thread", "RLock")?.clone())
+        } else {
+            Ok(own.into_any())
+        }
+    }
+
     /// Lock the lock, waiting until no other thread owns it; whether it was locked here.
     ///
     /// blocking: if false, do not wait.

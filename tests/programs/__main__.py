@@ -1,0 +1,139 @@
+"""``python -m tests.programs``: see the package, and ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from . import servers
+from .environment import Interpreter, Workshop
+from .record import Record
+from .suites import Comparison, compare, is_available
+from .table import PROGRAMS, Program
+
+#: What stands before the name of a server, which may be that of a suite, too.
+SERVER = "server:"
+
+NAMES = [program.name for program in PROGRAMS] + [SERVER + server.name for server in servers.SERVERS]
+
+#: Where downloads and environments stay.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "oxthreads" / "programs"
+
+#: How many lines of what a test said are shown.
+LINES = 25
+
+
+def main() -> int:
+    """Run what was asked for; 1 if something differs without a reason, else 0."""
+    options = _parse()
+    # A shell has what it runs in the background ignore Ctrl-C, and so would the programs, whose tests
+    # rely on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    record = Record() if options.record else None
+    failed = False
+    for path in options.python or [sys.executable]:
+        interpreter = Interpreter.at(path)
+        print(f"Python {interpreter.name} ({path})", flush=True)
+        with Workshop(interpreter, options.cache, options.wheels) as workshop:
+            failed = not _run(workshop, record, options) or failed
+    return 1 if failed else 0
+
+
+def _run(workshop: Workshop, record: Record | None, options: argparse.Namespace) -> bool:
+    """Whether all is well on one interpreter."""
+    well = True
+    for program in PROGRAMS:
+        if _is_asked_for(program.name, options, selected=program.selected):
+            well = _run_suite(program, workshop, record, verbose=options.verbose) and well
+    for server in servers.SERVERS:
+        if _is_asked_for(SERVER + server.name, options, selected=True):
+            seconds = 5 if options.selection else options.seconds
+            well = _run_server(server, workshop, record, seconds) and well
+    return well
+
+
+def _is_asked_for(name: str, options: argparse.Namespace, *, selected: bool) -> bool:
+    if options.programs:
+        return name in options.programs
+    return selected or not options.selection
+
+
+def _run_suite(program: Program, workshop: Workshop, record: Record | None, *, verbose: bool) -> bool:
+    """Whether all is well."""
+    if not is_available(program, workshop):
+        print(f"  {program.name}: not shipped with this interpreter", flush=True)
+        return True
+    try:
+        comparison = compare(program, workshop)
+    except RuntimeError as error:  # the index or the machine has not what it needs
+        print(f"  {program.name}: {error}", flush=True)
+        return False
+    _show(program.name, comparison, verbose=verbose)
+    if record is not None:
+        record.add_suite(program, workshop.interpreter, comparison)
+    return not comparison.unexplained
+
+
+def _run_server(server: servers.Server, workshop: Workshop, record: Record | None, seconds: int) -> bool:
+    """Whether all is well."""
+    if not servers.is_available():
+        print(f"  {server.name}: neither wrk nor ab is there", flush=True)
+        return True
+    try:
+        figures = servers.measure(server, workshop, seconds)
+    except RuntimeError as error:
+        print(f"  {server.name}: {error}", flush=True)
+        return False
+    rates, growth = figures["requests_per_second"], figures["growth_mib"]
+    complaints = servers.complaints(figures)
+    print(
+        f"  {server.name} under load: {rates} requests/s, {growth} MiB more; {complaints or 'well'}",
+        flush=True,
+    )
+    if record is not None:
+        record.add_server(figures, workshop.interpreter)
+    return not complaints
+
+
+def _show(name: str, comparison: Comparison, *, verbose: bool) -> None:
+    standard, ours = comparison.passed["standard"], comparison.passed["oxthreads"]
+    seconds = " / ".join(f"{value:.1f} s" for value in comparison.seconds.values())
+    print(f"  {name}: {standard} / {ours} passed, {seconds}, {comparison.endings}", flush=True)
+    for kind in ("differences", "unsteady"):
+        for found in getattr(comparison, kind):
+            print(f"    {kind}: {found.test} {found.passed} of {found.runs} {found.reason}", flush=True)
+            if verbose:
+                lines = found.details.splitlines()[-LINES:]
+                print("".join(f"      {line}\n" for line in lines), end="", flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.programs", description=(sys.modules[__package__ or ""].__doc__ or "")
+    )
+    parser.add_argument(
+        "programs", nargs="*", metavar="PROGRAM", help=f"which; all, without any: {', '.join(NAMES)}"
+    )
+    parser.add_argument("--selection", action="store_true", help="those that take five minutes in all")
+    parser.add_argument("--python", action="append", metavar="PATH", help="an interpreter; may be repeated")
+    parser.add_argument("--record", action="store_true", help="write what comes out to docs/")
+    parser.add_argument("--verbose", action="store_true", help="show what a test that differs said")
+    parser.add_argument("--wheels", type=Path, help="where a wheel of oxthreads lies; else it is built")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="for downloads and environments (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=int, default=60, help="of load for a server (%(default)s)")
+    options = parser.parse_args()
+    unknown = set(options.programs) - set(NAMES)
+    if unknown:
+        parser.error(f"no such program: {', '.join(sorted(unknown))}")
+    if options.record and options.wheels:
+        parser.error("what is recorded is built from this tree, so that the commit is that of what ran")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

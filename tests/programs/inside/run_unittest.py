@@ -1,0 +1,88 @@
+"""Runs modules of CPython's tests and writes the outcome of each test to a file, once it is known.
+
+``python run_unittest.py MODULES PATTERNS``: two lists in JSON; a test is run if its id matches one of
+the patterns, and none of those that are left out. There is no ``regrtest`` in between, which would run
+tests in processes of its own and restore what they leave behind.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+# Nothing of ours is in the way of what the tests import.
+sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]  # noqa: PTH100, PTH120
+
+
+class Recorder(unittest.TestResult):
+    """Writes each outcome down. A test with failed subtests has failed."""
+
+    def _write(self, test: unittest.TestCase, outcome: str, details: str = "") -> None:
+        with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([test.id(), outcome, details[-3000:]]) + "\n")
+
+    def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
+        super().startTest(test)
+        sys.stderr.write(f"{test.id()}\n")  # a log that ends here says what hung
+
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+        super().addSuccess(test)
+        self._write(test, "passed")
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+        super().addSkip(test, reason)
+        self._write(test, "skipped", reason)
+
+    def addFailure(self, test, error) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+        super().addFailure(test, error)
+        self._write(test, "failed", self.failures[-1][1])
+
+    def addError(self, test, error) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+        super().addError(test, error)
+        self._write(test, "failed", self.errors[-1][1])
+
+    def addSubTest(self, test, subtest, error) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+        super().addSubTest(test, subtest, error)
+        if error is not None:
+            self._write(test, "failed", (self.failures + self.errors)[-1][1])
+
+
+def flat(suite: unittest.TestSuite) -> list[unittest.TestCase]:
+    """The test cases of *suite*, in order."""
+    tests: list[unittest.TestCase] = []
+    for test in suite:
+        tests.extend(flat(test) if isinstance(test, unittest.TestSuite) else [test])
+    return tests
+
+
+def _matches(test: unittest.TestCase, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(test.id(), pattern) for pattern in patterns)
+
+
+def main(modules: list[str], patterns: list[str]) -> None:
+    """Run the tests of *modules* whose ids match one of *patterns*."""
+    from test import support  # noqa: PLC0415
+
+    # "network" is needed to talk to oneself, too. What takes minutes of waiting is not done.
+    support.use_resources = ["cpu", "network"]
+    loaded = unittest.defaultTestLoader.loadTestsFromNames(modules)
+    left_out = json.loads(os.environ["PROGRAMS_LEFT_OUT"])
+    only = json.loads(os.environ["PROGRAMS_ONLY"])
+    chosen = [
+        test
+        for test in flat(loaded)
+        if _matches(test, patterns) and not _matches(test, left_out) and (only is None or test.id() in only)
+    ]
+    unittest.TestSuite(chosen).run(Recorder())
+    with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
+        # For the harness to check whose lock it was.
+        file.write(json.dumps(["", repr(threading.Lock()), ""]) + "\n")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), json.loads(sys.argv[2]))
