@@ -77,11 +77,12 @@ def _captured() -> list[Capture]:
             if value is not patch._MISSING
         }
     # The standard modules' own private aliases are no captures: they are meant to stay.
-    own = patch._WATCHED.union(("_thread", "_queue", patch.__name__))
+    own = patch._WATCHED.union(("_thread", "_queue"))
+    package = __name__.partition(".")[0]
     return [
         {"module": name, "variable": variable, "original": originals[id(value)]}
         for name, module in sorted(sys.modules.copy().items())
-        if name not in own and isinstance(module, type(sys))
+        if name not in own and name.partition(".")[0] != package and isinstance(module, type(sys))
         for variable, value in vars(module).copy().items()
         if id(value) in originals
     ]
