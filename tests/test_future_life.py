@@ -254,3 +254,28 @@ entered.wait()
 def test_a_daemon_thread_that_lets_something_go_is_ended_well(name: str) -> None:
     done = python(RELEASES, f"let_{name}_go")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class MakesInt(Exception):
+    def __new__(cls) -> Any:
+        return 5
+
+
+class NoException:
+    def __init__(self) -> None:
+        pytest.fail("it was made")
+
+
+@pytest.mark.parametrize(
+    ("exception", "words"),
+    [
+        (MakesInt, f"calling {MakesInt} should have returned an instance of BaseException, not {int}"),
+        (NoException, "exceptions must derive from BaseException"),
+    ],
+)
+def test_a_class_that_makes_no_exception_is_refused_as_by_raise(
+    library: BackEnd, exception: Any, words: str
+) -> None:
+    future = library.futures.Future()
+    future.set_exception(exception)
+    assert refusal(future.result) == (TypeError, words)

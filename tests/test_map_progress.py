@@ -215,6 +215,15 @@ def test_with_a_buffer_closing_it_says_how_many_calls_there_were(how: str) -> No
     assert how == "close" or done == 5
 
 
+def test_with_a_buffer_results_that_nobody_asks_for_say_how_many_calls_there_were() -> None:
+    progress = Progress()
+    with ThreadPoolExecutor(1) as executor:
+        results = executor.map(abs, itertools.count(), progress=progress, buffersize=3)
+        del results
+        gc.collect()
+    progress.check((3, 3))
+
+
 def test_iterables_that_raise_end_the_calls() -> None:
     def numbers() -> Iterator[int]:
         yield from range(5)

@@ -1,12 +1,13 @@
 //! The standard library's exceptions, imported once, and how a stored exception is raised.
 
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyBaseException, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyTuple, PyType};
 
 use super::argument::Argument;
+use super::user_code;
 
 macro_rules! standard_exception {
     ($(#[$doc:meta])* $name:ident, $module:literal, $class:literal) => {
@@ -72,18 +73,35 @@ pub(crate) fn no_attribute(object: &Bound<'_, PyAny>, name: &str) -> PyErr {
     }
 }
 
+/// The refusal of an exception class that makes something else.
+#[cold]
+fn not_an_exception(class: &Bound<'_, PyType>, made: &Bound<'_, PyAny>) -> PyErr {
+    let shown = class
+        .repr()
+        .and_then(|class| Ok((class, made.get_type().repr()?)));
+    match shown {
+        Ok((class, made)) => PyTypeError::new_err(format!(
+            "calling {class} should have returned an instance of BaseException, not {made}"
+        )),
+        Err(error) => error,
+    }
+}
+
 /// `raise exception`: with its traceback so far, and with the exception being handled, if any,
 /// as its context.
 pub(crate) fn raise(exception: &Bound<'_, PyAny>) -> PyErr {
     let py = exception.py();
     let exception = match exception.cast::<PyType>() {
-        Ok(class) => match class.call0() {
-            Ok(instance) => instance,
-            Err(error) => return error,
-        },
-        Err(_) => exception.clone(),
+        Ok(class) if class.is_subclass_of::<PyBaseException>().unwrap_or(false) => {
+            match user_code::call(class, &PyTuple::empty(py), None) {
+                Ok(instance) if instance.is_instance_of::<PyBaseException>() => instance,
+                Ok(other) => return not_an_exception(class, &other),
+                Err(error) => return error,
+            }
+        }
+        _ => exception.clone(),
     };
-    if !exception.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+    if !exception.is_instance_of::<PyBaseException>() {
         return PyTypeError::new_err("exceptions must derive from BaseException");
     }
     // SAFETY: attached; both are live objects, the first an exception class, since it is the

@@ -157,6 +157,11 @@ class _Refill:
         if follower is not None:
             follower.all_submitted()
 
+    def __del__(self) -> None:
+        # Results that were never asked for: the iterator goes without having begun, and so without
+        # coming to its end.
+        self.end()
+
     def raise_error(self) -> None:
         """Raise what has kept further calls from being submitted."""
         error, self._error = self._error, None
