@@ -20,6 +20,7 @@ mod executor;
 mod future;
 mod progress;
 mod queue;
+mod stack;
 mod standard_form;
 mod threading;
 mod timeout;

@@ -10,9 +10,12 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Duration;
 
+use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
+
+use super::stack;
 
 type Call = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -47,6 +50,10 @@ impl<'py> Recursion<'py> {
     /// # Errors
     /// RecursionError.
     fn enter(py: Python<'py>) -> PyResult<Self> {
+        if !stack::has_room() {
+            let words = "maximum recursion depth exceeded while calling a Python object";
+            return Err(PyRecursionError::new_err(words));
+        }
         // SAFETY: attached, as `py` shows; the words are a C string.
         match unsafe { ffi::Py_EnterRecursiveCall(c" while calling a Python object".as_ptr()) } {
             0 => Ok(Self(py)),

@@ -1,0 +1,63 @@
+//! How much of its C stack a thread has left.
+//!
+//! From 3.14 on CPython measures that itself. Before, it counts calls, and its count allows too many for
+//! a stack that is smaller than the usual one, or where frames of Rust lie between its own.
+
+#[cfg(all(target_os = "linux", not(Py_3_14)))]
+mod measured {
+    use std::cell::Cell;
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    /// So many bytes are left for what is called where no more calls may nest.
+    const RESERVE: usize = 96 * 1024;
+
+    thread_local! {
+        /// The address that nested calls may come down to, once it is known.
+        static LOWEST: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Whether there is room for another call that may nest.
+    #[inline]
+    pub(crate) fn has_room() -> bool {
+        let local = 0_u8;
+        let here = (&raw const local).addr();
+        here >= LOWEST.get().unwrap_or_else(measure)
+    }
+
+    /// Zero, and thus no bound, where it cannot be found out.
+    #[cold]
+    fn measure() -> usize {
+        let lowest = lowest_address().map_or(0, |lowest| lowest.saturating_add(RESERVE));
+        LOWEST.set(Some(lowest));
+        lowest
+    }
+
+    fn lowest_address() -> Option<usize> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: it can always be called.
+        let thread = unsafe { libc::pthread_self() };
+        // SAFETY: the thread lives, and the attributes go into memory for them.
+        let status = unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) };
+        if status != 0 {
+            return None;
+        }
+        let (mut lowest, mut size) = (ptr::null_mut(), 0);
+        // SAFETY: the attributes were filled in, and both places are for such values.
+        let status =
+            unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size) };
+        // SAFETY: they were filled in, and are not used after this.
+        unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+        (status == 0).then(|| lowest.addr())
+    }
+}
+
+#[cfg(all(target_os = "linux", not(Py_3_14)))]
+pub(super) use measured::has_room;
+
+/// As far as anybody here knows.
+#[cfg(not(all(target_os = "linux", not(Py_3_14))))]
+#[inline]
+pub(super) fn has_room() -> bool {
+    true
+}
