@@ -244,6 +244,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         )
         worker.start()
         self._threads.add(worker)  # type: ignore[attr-defined]
+        # It may have departed before it was added. Looked at in this order: it leaves `_departing`
+        # only once it has ended.
+        if worker in self._departing or not worker.is_alive():
+            self._threads.discard(worker)  # type: ignore[attr-defined]
 
     def _depart(self) -> None:
         """This thread, a worker that has been idle for too long, ends; shutdown() waits for that."""
