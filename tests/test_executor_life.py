@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from conftest import FREE_THREADED, OXTHREADS, PATIENCE, BackEnd, Result, python, spin_until, until_asleep
+from conftest import (
+    FREE_THREADED,
+    OXTHREADS,
+    PATIENCE,
+    BackEnd,
+    Result,
+    python,
+    refusal,
+    spin_until,
+    until_asleep,
+)
 from test_fork import in_child
 
 AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
@@ -454,3 +464,18 @@ def test_a_call_is_either_cancelled_or_run(library: BackEnd, frantic: None) -> N
             cancelled |= submitter.get()
     expected = {(submitter, number) for submitter in range(4) for number in range(500)}
     assert sorted(ran) == sorted(expected - {call for call, done in cancelled.items() if done})
+
+
+def test_a_pool_that_was_not_initialized_says_so(library: BackEnd) -> None:
+    executor = library.futures.ThreadPoolExecutor.__new__(library.futures.ThreadPoolExecutor)
+    assert refusal(executor.submit, int)[0] is AttributeError
+
+
+def test_a_pool_may_be_initialized_again(library: BackEnd) -> None:
+    executor = library.futures.ThreadPoolExecutor(1)
+    executor.__init__(2)
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    executor.shutdown()
+    executor.__init__(2)
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    executor.shutdown()

@@ -242,7 +242,14 @@ impl<J> Pool<J> {
         self.close();
     }
 
-    /// Whether [`Pool::retire`] was called.
+    /// Takes jobs, whatever it was told before.
+    pub fn open(&self) {
+        let mut state = self.state();
+        state.closed = false;
+        state.retired = false;
+    }
+
+    /// Whether [`Pool::retire`] was called, and [`Pool::open`] not since.
     pub fn is_retired(&self) -> bool {
         self.state().retired
     }
