@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, Result, python, refusal, until_asleep
+from conftest import OXTHREADS, PATIENCE, Result, python, refusal, spin_until, until_asleep
 from test_executor import AFTER_SHUTDOWN, BROKEN, Pools
 from test_executor_life import can_fork, forks
 from test_fork import in_child
@@ -61,6 +61,67 @@ def test_the_backlog_is_never_exceeded_and_nothing_is_lost(pools: Pools, frantic
     for number, submitter in enumerate(submitters):
         assert submitter.get() == [1_000 * number + call for call in range(300)]
     assert 0 < most <= 4
+
+
+def test_what_an_idle_worker_is_there_for_does_not_wait_for_room(pools: Pools) -> None:
+    """Nor does what one is started for: else a pool of idle workers would refuse calls."""
+    executor = pools(3, max_pending=1, on_full="raise")
+    for _ in range(100):
+        futures = [executor.submit(int) for _ in range(3)]
+        assert [future.result(PATIENCE) for future in futures] == [0] * 3
+        spin_until(lambda: executor._idle_semaphore._value == executor.stats().workers)
+
+
+def test_a_worker_leaves_to_idle_ones_what_it_submits(pools: Pools) -> None:
+    executor = pools(3, max_pending=1)
+
+    def outer() -> list[bool]:
+        event = threading.Event()
+        futures = [executor.submit(event.wait, PATIENCE) for _ in range(2)]
+        event.set()
+        return [future.result() for future in futures]
+
+    for _ in range(100):
+        assert executor.submit(outer).result(PATIENCE) == [True, True]
+        spin_until(lambda: executor._idle_semaphore._value == executor.stats().workers)
+
+
+def test_a_full_pool_whose_worker_could_not_be_started_has_room(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = pools(1, max_pending=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(OXTHREADS.threading.Thread, "start", _cannot_start)
+        assert refusal(executor.submit, int) == (RuntimeError, "can't start new thread")
+    assert Result(executor.submit, pow, 2, 3).get().result(PATIENCE) == 8
+
+
+def test_who_waits_for_room_starts_the_worker_that_could_not_be_started(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = pools(1, max_pending=1)
+    begun, start = threading.Event(), OXTHREADS.threading.Thread.start
+
+    def first_fails(thread: threading.Thread) -> None:
+        if begun.is_set():
+            start(thread)
+            return
+        begun.set()
+        assert pools.gate.wait(PATIENCE)
+        _cannot_start(thread)
+
+    monkeypatch.setattr(OXTHREADS.threading.Thread, "start", first_fails)
+    failing = Result(executor.submit, int)
+    assert begun.wait(PATIENCE)
+    waiting = Result(executor.submit, pow, 2, 3)
+    until_asleep(waiting.thread)
+    pools.gate.set()
+    assert refusal(failing.get) == (RuntimeError, "can't start new thread")
+    assert waiting.get().result(PATIENCE) == 8
+
+
+def _cannot_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_full_pool_may_refuse(pools: Pools) -> None:

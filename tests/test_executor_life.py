@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from conftest import FREE_THREADED, OXTHREADS, PATIENCE, BackEnd, Result, python, spin_until, until_asleep
+from conftest import (
+    FREE_THREADED,
+    OXTHREADS,
+    PATIENCE,
+    BackEnd,
+    Result,
+    python,
+    refusal,
+    spin_until,
+    until_asleep,
+)
 from test_fork import in_child
 
 AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
@@ -473,3 +483,18 @@ def test_futures_are_made_as_the_class_says(library: BackEnd, monkeypatch: pytes
         other = executor.submit(pow, 2, 4)
     assert made == [future]
     assert (future.result(0), other.result(0)) == (8, 16)
+
+
+def test_a_pool_that_was_not_initialized_says_so(library: BackEnd) -> None:
+    executor = library.futures.ThreadPoolExecutor.__new__(library.futures.ThreadPoolExecutor)
+    assert refusal(executor.submit, int)[0] is AttributeError
+
+
+def test_a_pool_may_be_initialized_again(library: BackEnd) -> None:
+    executor = library.futures.ThreadPoolExecutor(1)
+    executor.__init__(2)
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    executor.shutdown()
+    executor.__init__(2)
+    assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+    executor.shutdown()

@@ -168,6 +168,21 @@ def test_no_call_is_lost_to_a_worker_that_goes(pools: Pools) -> None:
     assert executor.stats().done == 2_000
 
 
+def test_a_worker_that_goes_before_its_start_has_returned_is_not_kept(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = OXTHREADS.threading.Thread.start
+
+    def start_and_wait(thread: threading.Thread) -> None:
+        start(thread)
+        thread.join(PATIENCE)
+
+    monkeypatch.setattr(OXTHREADS.threading.Thread, "start", start_and_wait)
+    executor = pools(1, idle_timeout=0)
+    assert executor.submit(pow, 2, 3).result(0) == 8
+    assert not executor._threads
+
+
 def test_no_worker_goes_while_there_is_work(pools: Pools) -> None:
     executor = pools(1, idle_timeout=0)
     pools.block(executor)

@@ -109,6 +109,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         on_full: Literal["block", "raise", "caller_runs"] = "block",
         **prepare_context: Any,
     ) -> None:
+        # If it is initialized again, the queue that the standard initializer makes is not needed either.
+        vars(self).pop("_substitute_work_queue", None)
         # `prepare_context`: what later versions of Python pass to the method of that name.
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **prepare_context)
         self._initializer: Callable[..., object] | None = initializer  # type: ignore[assignment]
@@ -244,6 +246,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         )
         worker.start()
         self._threads.add(worker)  # type: ignore[attr-defined]
+        # It may have departed before it was added. Looked at in this order: it leaves `_departing`
+        # only once it has ended.
+        if worker in self._departing or not worker.is_alive():
+            self._threads.discard(worker)  # type: ignore[attr-defined]
 
     def _depart(self) -> None:
         """This thread, a worker that has been idle for too long, ends; shutdown() waits for that."""

@@ -40,8 +40,11 @@ pub(crate) fn close_executors() {
     }
 }
 
+/// A pool that leaves submission to the standard class, which misses what `__init__` makes, until
+/// `_configure` opens it.
 fn new_pool() -> Arc<Pool<Py<Future>>> {
     let pool = Arc::new(Pool::new(0));
+    pool.retire();
     let mut pools = POOLS.lock();
     // Now and then, so that it costs nothing on the average: nothing but freed pools is let go.
     if pools.len() == pools.capacity() {
@@ -268,7 +271,7 @@ impl ThreadPoolExecutor {
     }
 
     /// At most so many calls are pending (None: any number); what submission does then; and whether
-    /// calls run in a copy of the submitter's context.
+    /// calls run in a copy of the submitter's context. From now on calls are taken.
     ///
     /// Raises ValueError for what on_full cannot be.
     fn _configure(
@@ -287,6 +290,7 @@ impl ThreadPoolExecutor {
         self.carries_context
             .store(carries_context, Ordering::Relaxed);
         self.pool.set_backlog(max_pending.unwrap_or(usize::MAX));
+        self.pool.open();
         Ok(())
     }
 

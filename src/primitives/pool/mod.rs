@@ -191,6 +191,7 @@ impl<J> Pool<J> {
         let mut wakes = Wakes::new();
         let mut state = self.state();
         state.dismiss(worker);
+        state.replace_worker(&mut wakes);
         state.resolve_stall(&mut wakes);
         drop(state);
         wakes.wake();
@@ -204,6 +205,7 @@ impl<J> Pool<J> {
         state.starting = state.starting.saturating_sub(1);
         if !started {
             state.expected = state.expected.saturating_sub(1);
+            state.replace_worker(&mut wakes);
             state.resolve_stall(&mut wakes);
         }
         if state.starting == 0 {
@@ -242,7 +244,14 @@ impl<J> Pool<J> {
         self.close();
     }
 
-    /// Whether [`Pool::retire`] was called.
+    /// Takes jobs, whatever it was told before.
+    pub fn open(&self) {
+        let mut state = self.state();
+        state.closed = false;
+        state.retired = false;
+    }
+
+    /// Whether [`Pool::retire`] was called, and [`Pool::open`] not since.
     pub fn is_retired(&self) -> bool {
         self.state().retired
     }
@@ -326,9 +335,30 @@ impl<J> State<J> {
         }
     }
 
-    /// Whether a job may come in, before those that wait to.
+    /// Whether a job may come in, before those that wait to. One that brings a worker along does not wait
+    /// for one; and if none could be started before, it may be what gets the others going.
     fn has_room(&self) -> bool {
-        self.backlog == usize::MAX || (self.submitters.is_empty() && self.jobs.len() < self.backlog)
+        self.backlog == usize::MAX
+            || (self.submitters.is_empty() && self.jobs.len() < self.backlog)
+            || self.has_worker_to_spare()
+    }
+
+    /// Whether a worker is idle, or can be started.
+    fn has_worker_to_spare(&self) -> bool {
+        !self.idle.is_empty() || self.workers.len() + self.expected < self.capacity
+    }
+
+    /// A worker is gone, or has not come: a submission that waits for room has another one started, for
+    /// without workers there would never be room.
+    fn replace_worker(&mut self, wakes: &mut Wakes) {
+        if !self.closed
+            && self.has_worker_to_spare()
+            && let Some((submitter, (job, priority))) = self.submitters.pop()
+        {
+            // It is never refused.
+            let _ = self.jobs.push(job, priority);
+            wakes.push(submitter);
+        }
     }
 
     /// Sees to it that somebody comes for a job that has just come in.

@@ -132,7 +132,8 @@ impl<J> Operation for SubmitWhenRoom<'_, J> {
             self.job = Some(job);
             return None;
         }
-        // Whoever moved it in had taken out another job. If that was no worker, one may be needed.
+        // Whoever moved it in had taken out another job. If that was no worker, or one was missing, one may
+        // be needed.
         let staffing = if state.jobs.len() > 0 {
             state.staff(&mut wakes)
         } else {
