@@ -106,6 +106,23 @@ def test_what_is_unsteady(suite: Path) -> None:
     assert found.differences == found.unexplained == []
 
 
+def test_what_mostly_fails_differs(suite: Path) -> None:
+    found = run(
+        suite,
+        f"""
+        def test_last_time_only():
+            with pathlib.Path({str(suite)!r}, "runs").open("a+") as file:
+                if OURS:
+                    file.write("x")
+                    file.seek(0)
+                    assert len(file.read()) > {AGAIN}
+        """,
+    )
+    (difference,) = found.differences
+    assert difference.passed == {"standard": 1 + AGAIN, "oxthreads": 1}
+    assert found.unsteady == [] and found.unexplained == ["test_it.py::test_last_time_only"]
+
+
 def test_what_is_left_out_does_not_run(suite: Path) -> None:
     source = """
         def test_one(): pass

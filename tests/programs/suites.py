@@ -71,7 +71,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """What a suite came to. Tests of which some runs passed count as passed, and are ``unsteady``."""
+    """What a suite came to. A test that passes at times counts as passed, and may be ``unsteady``."""
 
     passed: dict[str, int]
     seconds: dict[str, float]
