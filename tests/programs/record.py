@@ -25,8 +25,8 @@ _INTRODUCTION = f"""\
 Made by `python -m tests.programs --record`, never by hand: what that command found, in the runs that the
 last two columns name. Each suite ran once under `python` and once under `python -m oxthreads`, on the same
 interpreter and in the same environment, one after the other. What *failed on both* is named in the JSON. A
-test that passed on one of the two only was run {AGAIN} times more on both. If it passed in at least half of its
-runs on each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed.
+test that passed on one of the two only was run {AGAIN} times more on both. If it passed in at least half of
+its runs on each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed.
 Whatever is still different is a *difference*, and is listed with the reason, if there is one.
 
 Where a cell has two figures, they are those of the standard library and, after the stroke, of oxthreads. The
