@@ -180,7 +180,7 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     for kind in ("differences", "unsteady"):
         for found in entry[kind]:
             rates = ", ".join(f"{found['passed'][side]}/{found['runs']} {side}" for side in found["passed"])
-            why = found["reason"] or ("no reason is known" if kind == "differences" else "passes at times")
+            why = found["reason"] or ("not mended yet" if kind == "differences" else "passes at times")
             word = "differs" if kind == "differences" else "is unsteady"
             notes.append(f"* {name}: `{found['test']}` {word} ({rates}): {why}")
     if entry["endings"]["standard"] != entry["endings"]["oxthreads"]:
