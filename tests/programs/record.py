@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import ROOT, Interpreter
-from .suites import AGAIN, Comparison
+from .suites import AGAIN, Comparison, reason
 from .table import PROGRAMS, Library, Program
 
 __all__ = ["Record", "commit"]
@@ -180,13 +180,23 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     for kind in ("differences", "unsteady"):
         for found in entry[kind]:
             rates = ", ".join(f"{found['passed'][side]}/{found['runs']} {side}" for side in found["passed"])
-            why = found["reason"] or ("not mended yet" if kind == "differences" else "passes at times")
+            why = (
+                found["reason"]
+                or _known(name, found["test"])
+                or ("not mended yet" if kind == "differences" else "passes at times")
+            )
             word = "differs" if kind == "differences" else "is unsteady"
             notes.append(f"* {name}: `{found['test']}` {word} ({rates}): {why}")
     if entry["endings"]["standard"] != entry["endings"]["oxthreads"]:
         endings = " and ".join(f"{how} ({side})" for side, how in entry["endings"].items())
         notes.append(f"* {name}: ended with {endings}")
     return notes
+
+
+def _known(name: str, test: str) -> str:
+    """The reason that the table gives by now."""
+    programs = {program.name: program for program in PROGRAMS}
+    return reason(programs[name].differences, test) if name in programs else ""
 
 
 def _with(entries: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:

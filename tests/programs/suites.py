@@ -20,7 +20,7 @@ from typing import Literal
 from .environment import Workshop, environment
 from .table import CPythonSuite, Library, Program
 
-__all__ = ["BACK_ENDS", "Comparison", "Difference", "Run", "compare", "is_available"]
+__all__ = ["BACK_ENDS", "Comparison", "Difference", "Run", "compare", "is_available", "reason"]
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 
@@ -126,7 +126,7 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
             test,
             passed={name: counts[name][test] for name in BACK_ENDS},
             runs=runs["standard"],
-            reason=_reason(program.differences, test),
+            reason=reason(program.differences, test),
             details=details.get(test, first["oxthreads"].log[-10_000:]),
         )
         # One that mostly fails on one of the two is no matter of chance.
@@ -135,7 +135,8 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
     return comparison
 
 
-def _reason(reasons: Mapping[str, str], test: str) -> str:
+def reason(reasons: Mapping[str, str], test: str) -> str:
+    """What the first pattern that fits the test has for a reason; nothing if none fits."""
     return next((why for pattern, why in reasons.items() if fnmatch.fnmatchcase(test, pattern)), "")
 
 
