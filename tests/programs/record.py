@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import ROOT, Interpreter
-from .suites import AGAIN, Comparison
+from .suites import AGAIN, Comparison, reason
 from .table import PROGRAMS, Library, Program
 
 __all__ = ["Record", "commit"]
@@ -25,9 +25,9 @@ _INTRODUCTION = f"""\
 Made by `python -m tests.programs --record`, never by hand: what that command found, in the runs that the
 last two columns name. Each suite ran once under `python` and once under `python -m oxthreads`, on the same
 interpreter and in the same environment, one after the other. What *failed on both* is named in the JSON. A
-test that passed on one of the two only was run {AGAIN} times more on both. If it then passed at least once on
-each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed. Whatever is
-still different is a *difference*, and is listed with the reason, if there is one.
+test that passed on one of the two only was run {AGAIN} times more on both. If it passed in at least half of
+its runs on each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed.
+Whatever is still different is a *difference*, and is listed with the reason, if there is one.
 
 Where a cell has two figures, they are those of the standard library and, after the stroke, of oxthreads. The
 time is that of the whole suite, most of which is waiting and starting up, and was taken once, on a machine
@@ -180,13 +180,23 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     for kind in ("differences", "unsteady"):
         for found in entry[kind]:
             rates = ", ".join(f"{found['passed'][side]}/{found['runs']} {side}" for side in found["passed"])
-            why = found["reason"] or ("no reason is known" if kind == "differences" else "depends on time")
+            why = (
+                found["reason"]
+                or _known(name, found["test"])
+                or ("not mended yet" if kind == "differences" else "passes at times")
+            )
             word = "differs" if kind == "differences" else "is unsteady"
             notes.append(f"* {name}: `{found['test']}` {word} ({rates}): {why}")
     if entry["endings"]["standard"] != entry["endings"]["oxthreads"]:
         endings = " and ".join(f"{how} ({side})" for side, how in entry["endings"].items())
         notes.append(f"* {name}: ended with {endings}")
     return notes
+
+
+def _known(name: str, test: str) -> str:
+    """The reason that the table gives by now."""
+    programs = {program.name: program for program in PROGRAMS}
+    return reason(programs[name].differences, test) if name in programs else ""
 
 
 def _with(entries: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
