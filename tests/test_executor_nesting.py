@@ -5,7 +5,9 @@ ever, one of ours does what it waits for.
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -247,3 +249,28 @@ def test_a_call_may_fork_and_wait_for_calls_in_the_child(pools: Pools) -> None:
 
     executor.submit(in_child, check).result(PATIENCE)
     assert executor.submit(fibonacci, executor, 6).result(PATIENCE) == 8
+
+
+def test_calls_that_were_helped_take_no_room(pools: Pools) -> None:
+    executor = pools(1, max_pending=1, on_full="raise")
+
+    def outer() -> list[int]:
+        return [executor.submit(abs, -number).result() for number in range(100)]
+
+    assert executor.submit(outer).result(PATIENCE) == list(range(100))
+
+
+def test_the_futures_of_calls_that_were_helped_are_not_kept_for_long(pools: Pools) -> None:
+    executor = pools(1)
+
+    def outer() -> int:
+        futures = []
+        for number in range(1_000):
+            future = executor.submit(abs, -number)
+            assert future.result() == number
+            futures.append(weakref.ref(future))
+        del future
+        gc.collect()
+        return sum(reference() is not None for reference in futures)
+
+    assert executor.submit(outer).result(PATIENCE) < 200

@@ -1,5 +1,7 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::Retired;
 use super::completion::{Completions, Observer, Observers};
 use super::leaf::Leaf;
@@ -91,6 +93,8 @@ enum Form {
 /// A result of type `V` to come, with callbacks of type `C`; the work may come with it, as a `J`.
 pub struct Future<V, C, J = ()> {
     record: Leaf<Record<V, C, J>>,
+    /// Whether it carries work, to be looked at without the leaf lock.
+    has_work: AtomicBool,
 }
 
 /// What is known of the work; read it under [`Future::with`].
@@ -159,7 +163,28 @@ impl<V, C, J> Future<V, C, J> {
                 waiters: WaiterList::new(),
                 observers: Observers::default(),
             }),
+            has_work: AtomicBool::new(false),
         }
+    }
+
+    /// From now on it carries the work: a new future, which carries none.
+    #[inline]
+    pub fn carry(&self, work: J) {
+        self.record.lock().work = Some(work);
+        self.has_work.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it carries work. It may just be taken; but once it was, that remains so.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.has_work.load(Ordering::Relaxed)
+    }
+
+    /// The work, which somebody else will begin, if ever.
+    pub fn take_work(&self) -> Option<J> {
+        let work = self.record.lock().work.take();
+        self.has_work.store(false, Ordering::Relaxed);
+        work
     }
 
     /// Shows the record to `look`, which runs under the leaf lock and must drop nothing.
@@ -217,6 +242,7 @@ impl<V, C, J> Future<V, C, J> {
         let Some(work) = record.work.take() else {
             return Start::TakenBefore;
         };
+        self.has_work.store(false, Ordering::Relaxed);
         match record.begin() {
             Ok(true) => Start::Begun(work),
             Ok(false) => {

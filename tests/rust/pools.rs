@@ -1,7 +1,7 @@
 //! Pools of workers, driven by threads.
 #![cfg(not(loom))]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use _oxthreads::primitives::deadline::Wait;
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::future::{Future, Outcome, Start};
 use _oxthreads::primitives::pool::{
-    AsWorker, Awaited, Next, ORDINARY, Pool, Staffing, SubmitError, Worker,
+    AsWorker, Awaited, Job, Next, ORDINARY, Pool, Staffing, SubmitError, Worker,
 };
 use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
 mod support;
 
 /// With workers that have arrived.
-fn staffed(workers: usize) -> (Pool<i64>, Vec<Arc<Worker>>) {
+fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
     let pool = Pool::new(workers);
     let arrived = (0..workers)
         .map(|_| {
@@ -33,7 +33,7 @@ fn staffed(workers: usize) -> (Pool<i64>, Vec<Arc<Worker>>) {
 #[test]
 fn workers_are_started_as_needed_and_let_go_when_it_is_closed() {
     let pool = Arc::new(Pool::new(2));
-    let done = Arc::new(AtomicUsize::new(0));
+    let done = Arc::new(AtomicI32::new(0));
     assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
     assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
     assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
@@ -291,17 +291,101 @@ fn a_start_that_failed_leaves_the_blocked_to_help() {
     });
 }
 
-#[test]
-fn jobs_done_elsewhere_are_not_pending() {
-    let (pool, _workers) = staffed(1);
-    for job in 1..=3 {
-        assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+/// A job that others can do without taking it out.
+#[derive(Default)]
+struct Shared {
+    done: Arc<AtomicBool>,
+}
+
+impl Job for Shared {
+    fn is_done_elsewhere(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
     }
-    pool.count_as_done();
+}
+
+/// A pool with so many jobs, and what says of each that it is done; every third job is no ordinary one.
+fn shared(jobs: usize) -> (Pool<Shared>, Vec<Arc<AtomicBool>>) {
+    let pool = Pool::new(0);
+    let done = (0..jobs)
+        .map(|job| {
+            let shared = Shared::default();
+            let done = Arc::clone(&shared.done);
+            assert!(pool.submit(shared, i64::from(job % 3 == 0)).is_ok());
+            done
+        })
+        .collect();
+    (pool, done)
+}
+
+#[test]
+fn jobs_done_elsewhere_are_not_pending_and_do_not_come_out() {
+    let (pool, done) = shared(4);
+    for leftover in [0, 1] {
+        done[leftover].store(true, Ordering::SeqCst);
+        pool.count_leftover();
+    }
     assert_eq!(pool.pending(), 2);
-    assert_eq!(pool.try_take(), Some(1));
-    pool.forget_as_done();
-    assert_eq!(pool.pending(), 2);
+    // This one begins elsewhere in the moment when it comes out.
+    let late = pool.try_take().unwrap();
+    late.done.store(true, Ordering::SeqCst);
+    pool.count_leftover();
+    pool.forget_leftover();
+    assert_eq!(pool.pending(), 1);
+    assert!(
+        pool.try_take()
+            .is_some_and(|last| Arc::ptr_eq(&last.done, &done[3]))
+    );
+    assert!(pool.try_take().is_none());
+    assert_eq!(pool.pending(), 0);
+}
+
+#[test]
+fn many_leftovers_are_cleared_away() {
+    let (pool, done) = shared(300);
+    for (number, leftover) in done.iter().enumerate() {
+        if number % 10 != 0 {
+            leftover.store(true, Ordering::SeqCst);
+            pool.count_leftover();
+        }
+    }
+    let kept = done
+        .iter()
+        .filter(|done| Arc::strong_count(done) > 1)
+        .count();
+    assert!(kept < 100, "{kept}");
+    assert_eq!(pool.pending(), 30);
+    let taken = std::iter::from_fn(|| pool.try_take()).count();
+    assert_eq!((taken, pool.pending()), (30, 0));
+}
+
+#[test]
+fn a_leftover_makes_room() {
+    let pool = Pool::new(0);
+    pool.set_backlog(1);
+    let job = Shared::default();
+    let done = Arc::clone(&job.done);
+    assert!(pool.submit(job, ORDINARY).is_ok());
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            block_counting(pool.submit_when_room(Shared::default(), ORDINARY), &parked).is_ok()
+        });
+        until_parked(&parked, 1);
+        done.store(true, Ordering::SeqCst);
+        pool.count_leftover();
+        assert!(waiting.join().unwrap());
+    });
+    assert_eq!(pool.pending(), 1);
+}
+
+#[test]
+fn a_start_that_failed_is_tried_again_for_those_who_count_on_it() {
+    let pool = Pool::new(1);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.end_start(false), Staffing::Start);
+    assert_eq!(pool.end_start(true), Staffing::Enough);
+    assert!(pool.arrive().is_some());
 }
 
 #[test]
@@ -332,7 +416,7 @@ fn the_figures_of_workers_are_added_up_also_when_they_have_ended() {
 fn the_work_of_a_future_is_begun_once() {
     for _ in 0..500 {
         let future = Future::<i32, (), i32>::new();
-        future.with(|record| record.work = Some(7));
+        future.carry(7);
         let barrier = Barrier::new(3);
         let begun: usize = thread::scope(|scope| {
             let starts: Vec<_> = (0..2)

@@ -78,14 +78,16 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     Raises ValueError for max_workers or max_pending of zero or less, an idle_timeout that is negative or
     NaN, and another context or on_full than these; TypeError for an initializer that cannot be called.
-    Thread-safe, and ``submit`` may be called from ``__del__`` or a signal handler.
+    Thread-safe, and ``submit`` may be called from ``__del__`` or a signal handler, unless it has to wait
+    for room there: what it interrupts may be what keeps the workers from making it.
 
     A call may wait for another of the same pool: if every worker waits, without a timeout, for the
     future of some call, and one of these calls is pending, the worker that waits for it runs it, inside
-    its own. As long as one worker does not wait nothing is different from the standard pool. It is not
-    done for a wait with a timeout, a future in its standard form, or a worker that waits for something
-    else, such as a queue or a call of another pool that waits in turn for this one. With
-    ``on_full="block"``, a worker of the pool itself runs what it submits, rather than wait for room.
+    its own (and, with ``context="worker"``, in the context of that). As long as one worker does not wait
+    nothing is different from the standard pool. It is not done for a wait with a timeout, a future in its
+    standard form, or a worker that waits for something else, such as a queue or a call of another pool
+    that waits in turn for this one. With ``on_full="block"``, a worker of the pool itself runs what it
+    submits, rather than wait for room. Calls that a worker is there for, or can be started for, need none.
 
     Differences from concurrent.futures.ThreadPoolExecutor: ``_work_queue`` is not a SimpleQueue;
     once another queue is put in its place, the pool is a standard one (see the README, "Standard
@@ -178,7 +180,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     @_max_workers.setter
     def _max_workers(self, max_workers: Any) -> None:
         vars(self)["_max_workers"] = max_workers
-        self._set_capacity(math.ceil(min(max_workers, sys.maxsize)))
+        self._set_capacity(max(0, math.ceil(min(max_workers, sys.maxsize))))
 
     @property
     def _work_queue(self) -> Any:
@@ -245,6 +247,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             args=(weakref.ref(self), queue, self._idle_timeout, self._initializer, self._initargs),
         )
         worker.start()
+        if worker.daemon:
+            # As the thread that submits, which so cannot be the main thread, where a Ctrl-C might come.
+            _register(worker, queue)
         self._threads.add(worker)  # type: ignore[attr-defined]
         # It may have departed before it was added. Looked at in this order: it leaves `_departing`
         # only once it has ended.
@@ -437,18 +442,17 @@ def _standard_work_queue() -> Any:
     return queue.SimpleQueue()
 
 
-def _register(queue: WorkQueue) -> None:
-    """Enter this worker in ``_threads_queues``, which the exit joins.
+def _register(worker: threading.Thread, queue: WorkQueue) -> None:
+    """Enter the worker in ``_threads_queues``, which the exit joins.
 
-    The exit goes through them once it has set ``_shutdown``, so they change under its lock. It is
-    taken in a worker, where no Ctrl-C can come between taking and releasing it; and only if it is
-    free, for a collection under it may submit a call. A worker that is not entered leaves at the
-    exit all the same.
+    The exit goes through them once it has set ``_shutdown``, so they change under its lock. It is taken
+    in a thread where no Ctrl-C can come between taking and releasing it; and not without end, for a
+    collection under it may submit a call. A worker that is not entered leaves at the exit all the same.
     """
-    if _thread._global_shutdown_lock.acquire(blocking=False):
+    if _thread._global_shutdown_lock.acquire(timeout=1):
         try:
             if not _thread._shutdown:
-                _thread._threads_queues[_threading.current_thread()] = queue  # type: ignore[index]
+                _thread._threads_queues[worker] = queue  # type: ignore[index]
         finally:
             _thread._global_shutdown_lock.release()
 
@@ -468,7 +472,7 @@ def _work(
         # Whoever starts the worker does so too, but maybe only after its first call has asked.
         pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
         del pool
-    _register(queue)
+    _register(_threading.current_thread(), queue)
     try:
         if initializer is not None:
             try:

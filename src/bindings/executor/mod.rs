@@ -193,8 +193,13 @@ impl ThreadPoolExecutor {
 
     /// Has the worker started whose place a submission has taken.
     fn start_worker(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let pool = &slf.get().pool;
         let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
-        slf.get().pool.end_start(started.is_ok());
+        if pool.end_start(started.is_ok()) == Staffing::Start {
+            // For those who count on a worker that is not coming.
+            let again = user_code::call_method(slf, "_adjust_thread_count", (), None);
+            pool.end_start(again.is_ok());
+        }
         started.map(drop)
     }
 

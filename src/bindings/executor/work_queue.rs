@@ -85,7 +85,7 @@ impl WorkQueue {
                         call: Mutex::new(Some(call)),
                     });
                 }
-                None => self.pool.forget_as_done(),
+                None => self.pool.forget_leftover(),
             }
         }
         Err(errors::empty(py))

@@ -110,16 +110,16 @@ impl Worker {
     fn help(&self, future: &Bound<'_, Future>) -> PyResult<()> {
         match Future::start(future) {
             Ok(Started::Call(call)) => {
-                self.pool.count_as_done();
+                self.pool.count_leftover();
                 self.run(future, call, Instant::now()).map(drop)
             }
             Ok(Started::Cancelled) => {
-                self.pool.count_as_done();
+                self.pool.count_leftover();
                 Ok(())
             }
             Ok(Started::Elsewhere) => Ok(()),
             Err(error) => {
-                self.pool.count_as_done();
+                self.pool.count_leftover();
                 report(future.py(), error)
             }
         }
@@ -183,7 +183,7 @@ impl Worker {
                     let begin = now.take().unwrap_or_else(Instant::now);
                     now = Some(self.run(&future, call, begin)?);
                 }
-                Ok(Started::Elsewhere) => self.pool.forget_as_done(),
+                Ok(Started::Elsewhere) => self.pool.forget_leftover(),
                 Ok(Started::Cancelled) => {}
                 Err(error) => report(py, error)?,
             }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use super::Future;
 use crate::bindings::executor::Call;
 use crate::primitives::future::Start;
+use crate::primitives::pool::Job;
 
 /// What came of beginning the call that a future carries.
 pub(crate) enum Started {
@@ -16,16 +17,21 @@ pub(crate) enum Started {
     Cancelled,
 }
 
+impl Job for Py<Future> {
+    fn is_done_elsewhere(&self) -> bool {
+        !self.get().inner.has_work()
+    }
+}
+
 impl Future {
     /// From now on it carries the call.
     pub(crate) fn carry(&self, call: Call) {
-        // Nothing is dropped: an executor gives a new future one call.
-        self.inner.with(|record| record.work = Some(call));
+        self.inner.carry(call);
     }
 
     /// The call, which somebody else will begin, if ever.
     pub(crate) fn take_call(&self) -> Option<Call> {
-        self.inner.with(|record| record.work.take())
+        self.inner.take_work()
     }
 
     /// Whether it carries a call that was submitted to the pool of this number.

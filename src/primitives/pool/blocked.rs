@@ -5,11 +5,11 @@
 //! pending job is chosen to do that job itself, inside its own. Nothing else changes: as long
 //! as one worker is not blocked, a pending job will be taken by it, as in any other pool.
 
-use super::{Pool, State};
+use super::{Job, Pool, State};
 use crate::primitives::sync::Arc;
 use crate::primitives::waiter::{Operation, Parked, Ticket, Waiter, Wakes};
 
-impl<J> State<J> {
+impl<J: Job> State<J> {
     /// Whether no worker will come by for what is pending.
     fn is_stalled(&self) -> bool {
         self.expected == 0 && self.blocked.len() >= self.workers.len()
@@ -26,7 +26,7 @@ impl<J> State<J> {
     }
 }
 
-impl<J> Pool<J> {
+impl<J: Job> Pool<J> {
     /// A worker is about to sleep. `true`: it has been chosen, and is not to sleep; or else it is
     /// in the list, where it may be chosen later.
     fn block(&self, ticket: Ticket, waiter: &Arc<Waiter>, can_help: bool) -> bool {
@@ -83,7 +83,7 @@ impl<'a, J, O, H> AsWorker<'a, J, O, H> {
     }
 }
 
-impl<J, O: Operation, H: FnMut() -> bool> Operation for AsWorker<'_, J, O, H> {
+impl<J: Job, O: Operation, H: FnMut() -> bool> Operation for AsWorker<'_, J, O, H> {
     type Output = Awaited<O::Output>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {

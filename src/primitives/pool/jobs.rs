@@ -8,7 +8,22 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 /// The priority of a job that was given none.
 pub const ORDINARY: i64 = 0;
 
-/// Jobs that nobody has taken.
+/// What a pool is for.
+pub trait Job {
+    /// Whether somebody does it, or has done it, who has not taken it out of the pool. Once that is so
+    /// it remains so. It is asked for under the pool's leaf lock, and may take no other.
+    fn is_done_elsewhere(&self) -> bool {
+        false
+    }
+}
+
+/// A job that is nothing but its number, as it does for tests.
+impl Job for i32 {}
+
+/// Leftovers are cleared away when there are so many, and they are most of what is there.
+const MANY: isize = 32;
+
+/// Jobs, in their order; among them leftovers: those that are done elsewhere.
 pub(super) struct Jobs<J> {
     /// Those of [`ORDINARY`] priority. The channel is only ever tried, never waited for.
     ordinary: (Sender<J>, Receiver<J>),
@@ -16,17 +31,18 @@ pub(super) struct Jobs<J> {
     ranked: BinaryHeap<Ranked<J>>,
     /// How many of those have ever come.
     arrivals: u64,
-    /// How many of the jobs have been done by somebody who has not taken them out.
-    done_elsewhere: usize,
+    /// How many leftovers there are. For an instant it may be one less: a leftover is counted after it
+    /// has become one.
+    leftovers: isize,
 }
 
-impl<J> Jobs<J> {
+impl<J: Job> Jobs<J> {
     pub(super) fn new() -> Self {
         Self {
             ordinary: unbounded(),
             ranked: BinaryHeap::new(),
             arrivals: 0,
-            done_elsewhere: 0,
+            leftovers: 0,
         }
     }
 
@@ -46,9 +62,21 @@ impl<J> Jobs<J> {
         Ok(())
     }
 
-    /// The job whose turn it is.
+    /// The job whose turn it is. Leftovers come out with it, for the caller to drop without the leaf lock.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<J> {
+    pub(super) fn pop(&mut self, dropped: &mut Vec<J>) -> Option<J> {
+        loop {
+            let job = self.pop_any()?;
+            if !job.is_done_elsewhere() {
+                return Some(job);
+            }
+            self.leftovers -= 1;
+            dropped.push(job);
+        }
+    }
+
+    #[inline]
+    fn pop_any(&mut self) -> Option<J> {
         if self
             .ranked
             .peek()
@@ -62,24 +90,50 @@ impl<J> Jobs<J> {
         }
     }
 
-    /// How many are here.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.ordinary.1.len() + self.ranked.len()
     }
 
-    /// How many are here that have not been done elsewhere.
+    /// How many are pending.
+    #[inline]
     pub(super) fn pending(&self) -> usize {
-        self.len().saturating_sub(self.done_elsewhere)
+        self.len().saturating_add_signed(-self.leftovers)
     }
 
-    /// Somebody does a job that is still here.
-    pub(super) fn count_as_done(&mut self) {
-        self.done_elsewhere += 1;
+    /// A job that was here when somebody began to do it elsewhere is a leftover now; or it came out
+    /// just before, and [`Jobs::forget_leftover`] will hear of it.
+    pub(super) fn count_leftover(&mut self, dropped: &mut Vec<J>) {
+        self.leftovers += 1;
+        if self.leftovers > MANY && self.leftovers.unsigned_abs() > self.len() / 2 {
+            self.clear_away(dropped);
+        }
     }
 
-    /// A job that came out was one of those.
-    pub(super) fn forget_as_done(&mut self) {
-        self.done_elsewhere = self.done_elsewhere.saturating_sub(1);
+    /// A job that was no leftover when it came out has turned out to be one.
+    pub(super) fn forget_leftover(&mut self) {
+        self.leftovers -= 1;
+    }
+
+    fn clear_away(&mut self, dropped: &mut Vec<J>) {
+        for _ in 0..self.ordinary.1.len() {
+            let Ok(job) = self.ordinary.1.try_recv() else {
+                break;
+            };
+            if job.is_done_elsewhere() {
+                self.leftovers -= 1;
+                dropped.push(job);
+            } else if let Err(refused) = self.ordinary.0.send(job) {
+                dropped.push(refused.into_inner()); // as in `push`, this never happens
+            }
+        }
+        for ranked in std::mem::take(&mut self.ranked) {
+            if ranked.job.is_done_elsewhere() {
+                self.leftovers -= 1;
+                dropped.push(ranked.job);
+            } else {
+                self.ranked.push(ranked);
+            }
+        }
     }
 }
 

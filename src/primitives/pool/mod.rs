@@ -11,7 +11,7 @@ mod waits;
 
 pub use blocked::{AsWorker, Awaited};
 pub use figures::{Begun, Durations, Statistics, Work, Worker};
-pub use jobs::ORDINARY;
+pub use jobs::{Job, ORDINARY};
 pub use waits::{Next, SubmitWhenRoom, Take, WaitForStarts};
 
 use self::jobs::Jobs;
@@ -45,6 +45,28 @@ pub struct Pool<J> {
     number: u64,
 }
 
+/// What is to be dropped and woken once the leaf lock is released.
+struct Leaving<J> {
+    jobs: Vec<J>,
+    wakes: Wakes,
+}
+
+impl<J> Default for Leaving<J> {
+    fn default() -> Self {
+        Self {
+            jobs: Vec::new(),
+            wakes: Wakes::new(),
+        }
+    }
+}
+
+impl<J> Leaving<J> {
+    fn leave(self) {
+        drop(self.jobs);
+        self.wakes.wake();
+    }
+}
+
 struct State<J> {
     jobs: Jobs<J>,
     /// At most so many jobs may be pending.
@@ -72,7 +94,7 @@ struct State<J> {
     generation: u32,
 }
 
-impl<J> Pool<J> {
+impl<J: Job> Pool<J> {
     /// Without jobs or workers; at most `capacity` workers.
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -150,11 +172,11 @@ impl<J> Pool<J> {
     /// A job, if one is pending.
     #[inline]
     pub fn try_take(&self) -> Option<J> {
-        let mut wakes = Wakes::new();
+        let mut leaving = Leaving::default();
         let mut state = self.state();
-        let job = state.pop_job(&mut wakes);
+        let job = state.pop_job(&mut leaving);
         drop(state);
-        wakes.wake();
+        leaving.leave();
         job
     }
 
@@ -163,14 +185,19 @@ impl<J> Pool<J> {
         Take::new(self)
     }
 
-    /// Somebody does a job that is still in here.
-    pub fn count_as_done(&self) {
-        self.state().jobs.count_as_done();
+    /// Somebody does a job that is still in here, as [`Job::is_done_elsewhere`] already says.
+    pub fn count_leftover(&self) {
+        let mut leaving = Leaving::default();
+        let mut state = self.state();
+        state.jobs.count_leftover(&mut leaving.jobs);
+        state.admit(&mut leaving.wakes);
+        drop(state);
+        leaving.leave();
     }
 
-    /// A job that was taken out was one of those.
-    pub fn forget_as_done(&self) {
-        self.state().jobs.forget_as_done();
+    /// A job that was taken out was already being done by somebody else when it was to be begun.
+    pub fn forget_leftover(&self) {
+        self.state().jobs.forget_leftover();
     }
 
     /// A worker takes its place. `None`: it was given up meanwhile, so the worker is to end.
@@ -198,21 +225,29 @@ impl<J> Pool<J> {
     }
 
     /// What came of [`Staffing::Start`]: unless the worker was started, as far as anybody knows,
-    /// its place is given up.
-    pub fn end_start(&self, started: bool) {
+    /// its place is given up. [`Staffing::Start`] again, if others have counted on it, and no worker is
+    /// there: then the caller has to try once more, and to say what came of that.
+    pub fn end_start(&self, started: bool) -> Staffing {
         let mut wakes = Wakes::new();
+        let mut staffing = Staffing::Enough;
         let mut state = self.state();
         state.starting = state.starting.saturating_sub(1);
         if !started {
             state.expected = state.expected.saturating_sub(1);
-            state.replace_worker(&mut wakes);
             state.resolve_stall(&mut wakes);
+            state.replace_worker(&mut wakes);
+            if state.workers.is_empty() && state.expected == 0 && state.jobs.pending() > 1 {
+                state.expected = 1;
+                state.starting += 1;
+                staffing = Staffing::Start;
+            }
         }
         if state.starting == 0 {
             state.awaiting_starts.drain(&mut wakes);
         }
         drop(state);
         wakes.wake();
+        staffing
     }
 
     /// The wait until no worker is being started.
@@ -308,7 +343,7 @@ impl<J> Pool<J> {
     }
 }
 
-impl<J> State<J> {
+impl<J: Job> State<J> {
     fn begin_anew(&mut self) {
         self.generation = generation();
         self.workers = Vec::new();
@@ -339,7 +374,7 @@ impl<J> State<J> {
     /// for one; and if none could be started before, it may be what gets the others going.
     fn has_room(&self) -> bool {
         self.backlog == usize::MAX
-            || (self.submitters.is_empty() && self.jobs.len() < self.backlog)
+            || (self.submitters.is_empty() && self.jobs.pending() < self.backlog)
             || self.has_worker_to_spare()
     }
 
@@ -375,10 +410,11 @@ impl<J> State<J> {
         Staffing::Enough
     }
 
-    fn pop_job(&mut self, wakes: &mut Wakes) -> Option<J> {
-        let job = self.jobs.pop();
+    #[inline]
+    fn pop_job(&mut self, leaving: &mut Leaving<J>) -> Option<J> {
+        let job = self.jobs.pop(&mut leaving.jobs);
         if !self.submitters.is_empty() {
-            self.admit(wakes);
+            self.admit(&mut leaving.wakes);
         }
         job
     }
@@ -387,7 +423,7 @@ impl<J> State<J> {
     fn admit(&mut self, wakes: &mut Wakes) {
         // Those that a closed pool has woken find out by themselves.
         while !self.closed
-            && self.jobs.len() < self.backlog
+            && self.jobs.pending() < self.backlog
             && let Some((submitter, (job, priority))) = self.submitters.pop()
         {
             // It is never refused.

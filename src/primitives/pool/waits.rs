@@ -1,6 +1,6 @@
 //! The waits of a pool: for a job, for room, for workers to be started.
 
-use super::{Pool, Staffing, SubmitError, Worker};
+use super::{Job, Leaving, Pool, Staffing, SubmitError, Worker};
 use crate::primitives::sync::Arc;
 use crate::primitives::waiter::{Operation, Parked, Ticket, Waiter, Wakes};
 
@@ -43,13 +43,13 @@ impl<'a, J> Take<'a, J> {
     }
 }
 
-impl<J> Operation for Take<'_, J> {
+impl<J: Job> Operation for Take<'_, J> {
     type Output = Next<J>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        let mut wakes = Wakes::new();
+        let mut leaving = Leaving::default();
         let mut state = self.pool.state();
-        let next = match state.pop_job(&mut wakes) {
+        let next = match state.pop_job(&mut leaving) {
             Some(job) => Some(Next::Job(job)),
             None if state.closed => Some(Next::Closed),
             None => {
@@ -58,7 +58,7 @@ impl<J> Operation for Take<'_, J> {
             }
         };
         drop(state);
-        wakes.wake();
+        leaving.leave();
         next
     }
 
@@ -102,7 +102,7 @@ impl<'a, J> SubmitWhenRoom<'a, J> {
     }
 }
 
-impl<J> Operation for SubmitWhenRoom<'_, J> {
+impl<J: Job> Operation for SubmitWhenRoom<'_, J> {
     type Output = Result<Staffing, (SubmitError, J)>;
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
@@ -134,7 +134,7 @@ impl<J> Operation for SubmitWhenRoom<'_, J> {
         }
         // Whoever moved it in had taken out another job. If that was no worker, or one was missing, one may
         // be needed.
-        let staffing = if state.jobs.len() > 0 {
+        let staffing = if state.jobs.pending() > 0 {
             state.staff(&mut wakes)
         } else {
             Staffing::Enough
@@ -160,7 +160,7 @@ impl<'a, J> WaitForStarts<'a, J> {
     }
 }
 
-impl<J> Operation for WaitForStarts<'_, J> {
+impl<J: Job> Operation for WaitForStarts<'_, J> {
     type Output = ();
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
