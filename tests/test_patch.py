@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import textwrap
 from pathlib import Path
 
@@ -314,23 +315,25 @@ def test_modules_of_the_same_name_are_left_alone(tmp_path: Path) -> None:
         """)
 
 
-@pytest.mark.parametrize("early", ["", "import concurrent.futures.thread"])
-def test_what_derives_from_the_standard_executor_still_does(tmp_path: Path, early: str) -> None:
-    # As concurrent.futures.interpreter does, from Python 3.14 on.
-    (tmp_path / "interpreter.py").write_text(
-        "from concurrent.futures import thread as _thread\n"
-        "class InterpreterPoolExecutor(_thread.ThreadPoolExecutor): pass\n"
-    )
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+@pytest.mark.parametrize(
+    "early", ["", "import concurrent.futures.thread", "import concurrent.futures.interpreter"]
+)
+def test_the_pool_of_interpreters_is_an_heir_of_ours(early: str) -> None:
     check(f"""
         patch.install()
         {early}
-        import concurrent.futures
-        concurrent.futures.__path__.insert(0, {str(tmp_path)!r})
-        from concurrent.futures.interpreter import InterpreterPoolExecutor
-        base, = InterpreterPoolExecutor.__bases__
-        import oxthreads.concurrent.futures as ours
-        assert base is ours._StandardThreadPoolExecutor, base
+        import asyncio
+        from concurrent.futures import InterpreterPoolExecutor, ThreadPoolExecutor
         {textwrap.indent(ALL_ACTIVE, " " * 8).strip()}
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(InterpreterPoolExecutor(2))
+            return await loop.run_in_executor(None, pow, 2, 3)
+
+        assert issubclass(InterpreterPoolExecutor, ThreadPoolExecutor)
+        assert asyncio.run(main()) == 8
         """)
 
 

@@ -68,17 +68,11 @@ SHARED: dict[str, tuple[str, ...]] = {"queue": ("Empty", "Full", "ShutDown")}
 #: and what was derived from the standard class before it was replaced.
 REBASED = frozenset({("threading", "Thread")})
 
-#: Module -> the replaced name that it must see as the standard one while it is executed:
-#: its InterpreterPoolExecutor (3.14) relies on how the standard executor starts its workers.
-STANDARD_BASE: dict[str, tuple[str, str]] = {
-    "concurrent.futures.interpreter": ("concurrent.futures.thread", "ThreadPoolExecutor"),
-}
-
 #: The first Python of which nothing is known: there the standard library stays.
 FIRST_UNKNOWN_PYTHON = (3, 16)
 
 _SOURCES = frozenset(source for source, _ in REPLACED.values())
-_WATCHED = _SOURCES.union(REPLACED, STANDARD_BASE)
+_WATCHED = _SOURCES.union(REPLACED)
 _MISSING = object()
 
 # A leaf lock: nothing is imported under it. A thread that held it while it waits for the import
@@ -287,11 +281,8 @@ def _is_ready(target: str) -> bool:
     source = REPLACED[target][0]
     if target not in _reloaded and _foreign(target):
         return False
-    # Ours would find these half executed; and the executor's heir must find it unpatched.
-    unfinished = [module for module in REPLACED if REPLACED[module][0] == source and module in _executing]
-    if unfinished or any(
-        module in _executing and STANDARD_BASE[module][0] == target for module in STANDARD_BASE
-    ):
+    # Ours would find these half executed.
+    if any(module in _executing for module in REPLACED if REPLACED[module][0] == source):
         return False
     # Ours imports the very module that it replaces. Who does that import in this thread patches
     # as soon as ours is complete. If another thread does, this one waits for it, unless that is
@@ -442,25 +433,13 @@ class _Loader:
             if _patched.get(module.__name__) is module:
                 del _patched[module.__name__]  # a reload: its names are about to be new ones
                 _reloaded.add(module.__name__)
-        self._show(module.__name__, original=True)
 
     def _after(self, module: ModuleType, executed: bool) -> None:
-        self._show(module.__name__, original=False)
         with _lock:
             _executing.pop(module.__name__, None)
             _guarded.discard(module.__name__)
         if executed:  # else it is about to be taken out of sys.modules
             _patch_what_is_ready()
-
-    def _show(self, name: str, *, original: bool) -> None:
-        if name in STANDARD_BASE:
-            target, attribute = STANDARD_BASE[name]
-            with _lock:
-                # Another thread may see the standard class for a moment: it works as well.
-                if target in _patched:
-                    ours = getattr(sys.modules[REPLACED[target][0]], attribute)
-                    shown = _originals.get((target, attribute), ours) if original else ours
-                    setattr(_patched[target], attribute, shown)
 
 
 _finder = _Finder()
