@@ -467,25 +467,6 @@ def test_a_call_is_either_cancelled_or_run(library: BackEnd, frantic: None) -> N
     assert sorted(ran) == sorted(expected - {call for call, done in cancelled.items() if done})
 
 
-def test_futures_are_made_as_the_class_says(library: BackEnd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tools that watch a program put functions of their own into the standard classes."""
-    made: list[Any] = []
-    cls = library.futures.Future
-    initialize = cls.__init__
-
-    def watched(self: Any) -> None:
-        made.append(self)
-        initialize(self)
-
-    with library.futures.ThreadPoolExecutor(1) as executor:
-        monkeypatch.setattr(cls, "__init__", watched)
-        future = executor.submit(pow, 2, 3)
-        monkeypatch.undo()
-        other = executor.submit(pow, 2, 4)
-    assert made == [future]
-    assert (future.result(0), other.result(0)) == (8, 16)
-
-
 def test_a_pool_that_was_not_initialized_says_so(library: BackEnd) -> None:
     executor = library.futures.ThreadPoolExecutor.__new__(library.futures.ThreadPoolExecutor)
     assert refusal(executor.submit, int)[0] is AttributeError

@@ -1,4 +1,4 @@
-"""Workers of a pool that cannot be started, or that are daemons."""
+"""How workers of a pool and futures are made: workers that cannot be started, or that are daemons."""
 
 from __future__ import annotations
 
@@ -62,3 +62,22 @@ submitted.wait()
         runner=runner,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("ran\n", "", 0)
+
+
+def test_futures_are_made_as_the_class_says(library: BackEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that watch a program put functions of their own into the standard classes."""
+    made: list[Any] = []
+    cls = library.futures.Future
+    initialize = cls.__init__
+
+    def watched(self: Any) -> None:
+        made.append(self)
+        initialize(self)
+
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        monkeypatch.setattr(cls, "__init__", watched)
+        future = executor.submit(pow, 2, 3)
+        monkeypatch.undo()
+        other = executor.submit(pow, 2, 4)
+    assert made == [future]
+    assert (future.result(0), other.result(0)) == (8, 16)

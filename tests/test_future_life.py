@@ -279,3 +279,26 @@ def test_a_class_that_makes_no_exception_is_refused_as_by_raise(
     future = library.futures.Future()
     future.set_exception(exception)
     assert refusal(future.result) == (TypeError, words)
+
+
+def test_an_exception_that_does_not_say_whether_it_is_true(library: BackEnd) -> None:
+    class Undecided(Exception):
+        def __bool__(self) -> bool:
+            raise ZeroDivisionError
+
+    future = library.futures.Future()
+    future.set_exception(Undecided())
+    expected = Undecided if sys.version_info >= (3, 14) else ZeroDivisionError
+    assert refusal(future.result)[0] is expected
+    assert type(future.exception()) is Undecided
+
+
+def test_the_words_of_a_refusal_show_the_class_not_the_instance(library: BackEnd) -> None:
+    class Shown(library.futures.Future):  # type: ignore[name-defined, misc]
+        def __repr__(self) -> str:
+            return "as the class says"
+
+    future = Shown()
+    future.__repr__ = lambda: "as the instance says"
+    future.set_result(1)
+    assert refusal(future.set_result, 2)[1] == "FINISHED: as the class says"

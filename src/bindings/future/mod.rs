@@ -119,7 +119,9 @@ impl Future {
         match (refused, outcome) {
             (Refused::State(state), _) => {
                 let state = name(state);
-                let shown = user_code::call_method(slf, "__repr__", (), None)?;
+                // Of the class, whatever the instance has under that name.
+                let builtins = py.import("builtins")?;
+                let shown = user_code::call_method(&builtins, "repr", (slf,), None)?;
                 let words = format!("{state}: {}", shown.str()?);
                 Err(errors::invalid_state(py, words))
             }
@@ -174,8 +176,10 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
-            Ok(Seen::Error(error)) if !user_code::truth(error.object().bind(py))? => {
-                // Whether such an exception counts depends on the version of the standard class.
+            // From 3.14 on the standard class does not ask an exception for its truth value.
+            Ok(Seen::Error(error))
+                if cfg!(not(Py_3_14)) && !user_code::truth(error.object().bind(py))? =>
+            {
                 Self::take_standard_form(slf)?;
                 standard_form::call(slf, "result", (0,), None)
             }
