@@ -9,47 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import oxthreads.concurrent.futures
 from cpython_suite import assert_as_many_pass
 
 PACKAGE = "test.test_concurrent_futures"
 
 
-def import_suite(name: str) -> object:
-    return pytest.importorskip(f"{PACKAGE}.{name}", reason="this interpreter does not ship these tests")
-
-
-test_thread_pool, test_wait, test_as_completed, test_shutdown, test_init = map(
-    import_suite, ["test_thread_pool", "test_wait", "test_as_completed", "test_shutdown", "test_init"]
-)
-
-
-class ThreadPoolExecutorTest(test_thread_pool.ThreadPoolExecutorTest):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-class ThreadPoolWaitTests(test_wait.ThreadPoolWaitTests):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-class ThreadPoolAsCompletedTest(test_as_completed.ThreadPoolAsCompletedTest):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-class ThreadPoolShutdownTest(test_shutdown.ThreadPoolShutdownTest):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-class ThreadPoolInitializerTest(test_init.ThreadPoolInitializerTest):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-class ThreadPoolFailingInitializerTest(test_init.ThreadPoolFailingInitializerTest):  # type: ignore[name-defined, misc]
-    executor_type = oxthreads.concurrent.futures.ThreadPoolExecutor
-
-
-# The modules' own classes are not to be collected here, but by the modules themselves below.
-del test_thread_pool, test_wait, test_as_completed, test_shutdown, test_init
+pytest.importorskip(PACKAGE, reason="this interpreter does not ship these tests")
 
 MODULES = [
     "test_future",

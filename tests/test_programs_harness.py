@@ -16,6 +16,9 @@ from programs.record import Record
 from programs.suites import AGAIN, Comparison, compare
 from programs.table import PROGRAMS, CPythonSuite, Library
 
+# With the programs, not with the tests of every interpreter: what it tests is not oxthreads.
+pytestmark = pytest.mark.programs
+
 
 class LocalWorkshop(Workshop):
     """Has this environment's interpreter, and a suite that a test has written."""

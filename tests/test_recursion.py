@@ -45,3 +45,29 @@ for size in SIZES:  # KiB; zero means the usual one
 def test_a_chain_of_callbacks_that_is_too_long_is_cut_and_logged(library_name: str, sizes: list[int]) -> None:
     done = python(f"MODULE, SIZES = {library_name!r}, {sizes}\n{CHAIN}", runner=False)
     assert (done.returncode, done.stdout) == (0, "True False True\n" * (1 + len(sizes)))
+
+
+QUEUES = """
+import threading
+from oxthreads.queue import SimpleQueue
+
+def run():
+    queue = SimpleQueue()
+    for _ in range(100_000):
+        outer = SimpleQueue()
+        outer.put(queue)
+        queue = outer
+    del queue, outer
+    print("gone")
+
+for size in (0, 512):
+    threading.stack_size(size * 1024)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_queues_inside_queues_go_one_after_the_other() -> None:
+    done = python(QUEUES, runner=False)
+    assert (done.returncode, done.stdout) == (0, "gone\n" * 2)

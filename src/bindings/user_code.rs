@@ -5,6 +5,7 @@
 //! code, that is an abort of the whole process. So the unwinding is stopped at the boundary:
 //! the thread sleeps there until the process is gone.
 
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -109,8 +110,34 @@ pub(crate) fn release(object: Bound<'_, PyAny>) {
     }
 }
 
+thread_local! {
+    /// How many calls of `release_last` are under way in this thread.
+    static RELEASING: Cell<usize> = const { Cell::new(0) };
+    /// What the outermost of them has to release, since the stack had no room for it.
+    static DEFERRED: RefCell<Vec<Py<PyAny>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An object that goes may have the last reference to another, and so on (futures, by their callbacks).
+/// Where the stack has no room for that, what is still to go is left to the outermost call.
 #[cold]
 fn release_last(object: Bound<'_, PyAny>) {
+    let py = object.py();
+    let depth = RELEASING.get();
+    if depth > 0 && !stack::has_room() {
+        DEFERRED.with_borrow_mut(|deferred| deferred.push(object.unbind()));
+        return;
+    }
+    RELEASING.set(depth + 1);
+    count_down(object);
+    if depth == 0 {
+        while let Some(object) = DEFERRED.with_borrow_mut(Vec::pop) {
+            count_down(object.into_bound(py));
+        }
+    }
+    RELEASING.set(depth);
+}
+
+fn count_down(object: Bound<'_, PyAny>) {
     // SAFETY: as in `call`.
     let unwinding: UnwindingRelease = unsafe {
         std::mem::transmute::<Release, UnwindingRelease>(black_box(ffi::Py_DecRef as Release))
