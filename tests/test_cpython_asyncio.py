@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cpython_suite import assert_as_many_pass
+from cpython_suite import LIMIT, assert_as_many_pass
 
 pytest.importorskip("test.test_asyncio", reason="this interpreter ships no test package")
 
@@ -23,6 +23,7 @@ WANTED = {
 }
 
 
+@pytest.mark.timeout(3 * LIMIT)
 @pytest.mark.parametrize("module", WANTED)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
     assert len(assert_as_many_pass(f"test.test_asyncio.{module}", tmp_path, wanted=WANTED[module])) > 3

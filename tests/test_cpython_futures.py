@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cpython_suite import assert_as_many_pass
+from cpython_suite import LIMIT, assert_as_many_pass
 
 PACKAGE = "test.test_concurrent_futures"
 
@@ -32,6 +32,7 @@ MODULES = [
 WANTED = r"\.(FutureTests|ThreadPool|ProcessPoolFork(?!server))"
 
 
+@pytest.mark.timeout(3 * LIMIT)
 @pytest.mark.parametrize("module", MODULES)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
     assert len(assert_as_many_pass(f"{PACKAGE}.{module}", tmp_path, wanted=WANTED)) > 3

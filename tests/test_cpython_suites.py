@@ -14,7 +14,7 @@ import pytest
 
 import oxthreads.queue
 import oxthreads.threading
-from cpython_suite import assert_as_many_pass
+from cpython_suite import LIMIT, assert_as_many_pass
 
 test_threading = pytest.importorskip("test.test_threading", reason="this interpreter ships no test package")
 test_queue = pytest.importorskip("test.test_queue", reason="this interpreter ships no test package")
@@ -84,6 +84,7 @@ class FailingQueueTest(test_queue.PyFailingQueueTest):  # type: ignore[name-defi
 MODULES = ["test.test_threading", "test.test_threading_local", "test.test_thread", "test.test_queue"]
 
 
+@pytest.mark.timeout(3 * LIMIT)
 @pytest.mark.parametrize("module", MODULES)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
     """A module of CPython's tests as it stands, under the standard library and under the runner."""
