@@ -107,7 +107,7 @@ mod tests {
                 next
             };
         }
-        assert_eq!(looks, [0, 2, 6, 14, 30, 62, 126, 190]);
+        assert_eq!(looks, [0, 2, 6, 14, 30, 62, 94, 126, 158, 190]);
         let (look, next) = Experience::learn(true, experience).next();
         assert!(look);
         assert_eq!(next.rest, 1);

@@ -75,6 +75,8 @@ struct State<J> {
     submitters: WaiterList<(J, i64)>,
     /// Workers that have found nothing to do.
     idle: WaiterList,
+    /// Workers that were taken out of `idle` and have not looked for a job since.
+    searching: usize,
     /// Workers that wait for other jobs; and whether for one that they could do themselves.
     blocked: WaiterList<bool>,
     /// Those who wait until no worker is being started.
@@ -103,6 +105,7 @@ impl<J: Job> Pool<J> {
                 backlog: usize::MAX,
                 submitters: WaiterList::new(),
                 idle: WaiterList::new(),
+                searching: 0,
                 blocked: WaiterList::new(),
                 awaiting_starts: WaiterList::new(),
                 workers: Vec::new(),
@@ -351,6 +354,7 @@ impl<J: Job> State<J> {
         self.expected = 0;
         self.starting = 0;
         self.idle = WaiterList::new();
+        self.searching = 0;
         self.blocked = WaiterList::new();
         self.awaiting_starts = WaiterList::new();
         // The parent runs these jobs. Dropping them here would run destructors under the leaf
@@ -378,9 +382,10 @@ impl<J: Job> State<J> {
             || self.has_worker_to_spare()
     }
 
-    /// Whether a worker is idle, or can be started.
+    /// Whether a worker is there that will not be needed for what is pending, or can be started.
     fn has_worker_to_spare(&self) -> bool {
-        !self.idle.is_empty() || self.workers.len() + self.expected < self.capacity
+        self.jobs.pending() < self.searching + self.idle.len()
+            || self.workers.len() + self.expected < self.capacity
     }
 
     /// A worker is gone, or has not come: a submission that waits for room has another one started, for
@@ -397,17 +402,42 @@ impl<J: Job> State<J> {
     }
 
     /// Sees to it that somebody comes for a job that has just come in.
+    ///
+    /// A worker that has been woken, and is on its way, will come for it; or it takes another job, and
+    /// wakes the next worker. To wake one for each job would cost more than most jobs, for workers that
+    /// find nothing left when they come.
     fn staff(&mut self, wakes: &mut Wakes) -> Staffing {
+        let is_awaited = if self.searching > 0 {
+            self.jobs.pending() <= self.searching + self.idle.len()
+        } else {
+            self.wake_worker(wakes)
+        };
+        if is_awaited || self.workers.len() + self.expected >= self.capacity {
+            return Staffing::Enough;
+        }
+        self.expected += 1;
+        self.starting += 1;
+        Staffing::Start
+    }
+
+    /// Has an idle worker look for a job, if there is one.
+    fn wake_worker(&mut self, wakes: &mut Wakes) -> bool {
         // The worker that has been idle for the shortest time: its caches are warm, and those that are
         // not needed can go.
-        if let Some((worker, ())) = self.idle.pop_last() {
-            wakes.push(worker);
-        } else if self.workers.len() + self.expected < self.capacity {
-            self.expected += 1;
-            self.starting += 1;
-            return Staffing::Start;
+        let Some((worker, ())) = self.idle.pop_last() else {
+            return false;
+        };
+        self.searching += 1;
+        wakes.push(worker);
+        true
+    }
+
+    /// A worker that was woken has looked for a job, or will not.
+    fn end_search(&mut self, wakes: &mut Wakes) {
+        self.searching = self.searching.saturating_sub(1);
+        if self.searching == 0 && self.jobs.pending() > 0 {
+            self.wake_worker(wakes);
         }
-        Staffing::Enough
     }
 
     #[inline]
