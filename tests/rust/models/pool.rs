@@ -30,6 +30,39 @@ fn a_job_wakes_the_worker_that_is_idle_or_about_to_be() {
 }
 
 #[test]
+fn two_jobs_find_two_workers_though_only_one_is_woken_at_a_time() {
+    model(|| {
+        let pool = Arc::new(staffed(2).0);
+        // Each takes one job, which lasts for ever.
+        let other = spawn(&pool, |pool| block_for_ever(pool.take()));
+        let submitter = spawn(&pool, |pool| {
+            assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+        });
+        let taken = [block_for_ever(pool.take()), other.join().unwrap()];
+        submitter.join().unwrap();
+        assert!(taken == [Next::Job(1), Next::Job(2)] || taken == [Next::Job(2), Next::Job(1)]);
+    });
+}
+
+#[test]
+fn a_woken_worker_whose_time_is_up_leaves_the_job_to_another() {
+    model(|| {
+        let pool = Arc::new(staffed(2).0);
+        let impatient = spawn(&pool, |pool| give_up(pool.take()));
+        let patient = spawn(&pool, |pool| block_for_ever(pool.take()));
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        let taken = impatient.join().unwrap();
+        if taken == Some(Next::Job(1)) {
+            assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(patient.join().unwrap(), Next::Job(2));
+        } else {
+            assert_eq!(patient.join().unwrap(), Next::Job(1));
+        }
+    });
+}
+
+#[test]
 fn a_worker_whose_time_is_up_has_the_job_or_another_is_to_be_started_for_it() {
     model(|| {
         let shared = Arc::new(staffed(1));
