@@ -17,6 +17,12 @@ use support::{block, block_counting, block_for_ever, soon, spin_until, until_par
 
 mod support;
 
+/// With workers that have arrived, and are woken one by one.
+fn one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let (pool, workers) = staffed(count);
+    (pool.waking_one_by_one(), workers)
+}
+
 /// With workers that have arrived.
 fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
     let pool = Pool::new(workers);
@@ -214,7 +220,7 @@ fn the_worker_that_was_idle_last_is_woken_first() {
 
 #[test]
 fn a_worker_that_was_woken_and_takes_a_job_wakes_the_next_if_more_are_pending() {
-    let (pool, _workers) = staffed(3);
+    let (pool, _workers) = one_by_one(3);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         // Each takes one job, which lasts for ever, as far as the others know.
@@ -256,7 +262,7 @@ fn a_woken_worker_is_enough_for_one_job_and_not_for_two() {
 
 #[test]
 fn a_woken_worker_that_does_not_look_wakes_another() {
-    let (pool, _workers) = staffed(2);
+    let (pool, _workers) = one_by_one(2);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let second = scope.spawn(|| block_counting(pool.take(), &parked));
@@ -274,7 +280,7 @@ fn a_woken_worker_that_does_not_look_wakes_another() {
 
 #[test]
 fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
-    let (pool, _workers) = staffed(2);
+    let (pool, _workers) = one_by_one(2);
     pool.set_backlog(1);
     let (mut first, mut second) = (pool.take(), pool.take());
     assert_eq!(first.attempt(&Waiter::new()), None);

@@ -77,6 +77,8 @@ struct State<J> {
     idle: WaiterList,
     /// Workers that were taken out of `idle` and have not looked for a job since.
     searching: usize,
+    /// See [`Pool::waking_one_by_one`].
+    searching_at_most: usize,
     /// Workers that wait for other jobs; and whether for one that they could do themselves.
     blocked: WaiterList<bool>,
     /// Those who wait until no worker is being started.
@@ -106,6 +108,7 @@ impl<J: Job> Pool<J> {
                 submitters: WaiterList::new(),
                 idle: WaiterList::new(),
                 searching: 0,
+                searching_at_most: usize::MAX,
                 blocked: WaiterList::new(),
                 awaiting_starts: WaiterList::new(),
                 workers: Vec::new(),
@@ -119,6 +122,18 @@ impl<J: Job> Pool<J> {
             }),
             number: Ticket::next().number(),
         }
+    }
+
+    /// The same, but a worker that takes a job wakes the next one if more are pending, and submission does
+    /// so only where none is on its way.
+    ///
+    /// To wake a worker for each job costs more than most jobs, and most find nothing left when they come,
+    /// where workers run at once and side by side. Not so where they have to wait for each other's lock
+    /// before they can look: there they had better wait together.
+    #[must_use]
+    pub fn waking_one_by_one(self) -> Self {
+        self.state.lock().searching_at_most = 1;
+        self
     }
 
     /// The number of this pool, which no other of the process has.
@@ -401,17 +416,16 @@ impl<J: Job> State<J> {
         }
     }
 
-    /// Sees to it that somebody comes for a job that has just come in.
-    ///
-    /// A worker that has been woken, and is on its way, will come for it; or it takes another job, and
-    /// wakes the next worker. To wake one for each job would cost more than most jobs, for workers that
-    /// find nothing left when they come.
+    /// Sees to it that somebody comes for a job that has just come in: a worker that has been woken and has
+    /// yet to look, or one that is woken now, or is to be started.
     fn staff(&mut self, wakes: &mut Wakes) -> Staffing {
-        let is_awaited = if self.searching > 0 {
-            self.jobs.pending() <= self.searching + self.idle.len()
-        } else {
-            self.wake_worker(wakes)
-        };
+        let pending = self.jobs.pending();
+        let is_awaited = pending <= self.searching
+            || if self.searching < self.searching_at_most {
+                self.wake_worker(wakes)
+            } else {
+                pending <= self.searching + self.idle.len()
+            };
         if is_awaited || self.workers.len() + self.expected >= self.capacity {
             return Staffing::Enough;
         }
@@ -435,7 +449,7 @@ impl<J: Job> State<J> {
     /// A worker that was woken has looked for a job, or will not.
     fn end_search(&mut self, wakes: &mut Wakes) {
         self.searching = self.searching.saturating_sub(1);
-        if self.searching == 0 && self.jobs.pending() > 0 {
+        if self.searching < self.searching_at_most && self.searching < self.jobs.pending() {
             self.wake_worker(wakes);
         }
     }

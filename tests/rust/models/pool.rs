@@ -5,6 +5,12 @@ use loom::sync::Arc;
 use crate::spawn;
 use crate::support::{block_for_ever, give_up, model};
 
+/// With workers that have arrived, and are woken one by one.
+fn one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let (pool, workers) = staffed(count);
+    (pool.waking_one_by_one(), workers)
+}
+
 /// With workers that have arrived.
 fn staffed(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
     let pool = Pool::new(count);
@@ -32,7 +38,7 @@ fn a_job_wakes_the_worker_that_is_idle_or_about_to_be() {
 #[test]
 fn two_jobs_find_two_workers_though_only_one_is_woken_at_a_time() {
     model(|| {
-        let pool = Arc::new(staffed(2).0);
+        let pool = Arc::new(one_by_one(2).0);
         // Each takes one job, which lasts for ever.
         let other = spawn(&pool, |pool| block_for_ever(pool.take()));
         let submitter = spawn(&pool, |pool| {
@@ -48,7 +54,7 @@ fn two_jobs_find_two_workers_though_only_one_is_woken_at_a_time() {
 #[test]
 fn a_woken_worker_whose_time_is_up_leaves_the_job_to_another() {
     model(|| {
-        let pool = Arc::new(staffed(2).0);
+        let pool = Arc::new(one_by_one(2).0);
         let impatient = spawn(&pool, |pool| give_up(pool.take()));
         let patient = spawn(&pool, |pool| block_for_ever(pool.take()));
         assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
