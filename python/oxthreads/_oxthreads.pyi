@@ -31,9 +31,11 @@ __all__ = [
     "Worker",
     "allocate_lock",
     "close_executors",
+    "install_in",
 ]
 
 _T = TypeVar("_T")
+_Class = TypeVar("_Class", bound=type)
 _P = ParamSpec("_P")
 
 @final
@@ -288,4 +290,5 @@ class Progress:
     def all_submitted(self) -> None: ...
     def __call__(self, future: Any) -> None: ...
 
+def install_in(derived: _Class, /) -> _Class: ...
 def close_executors() -> None: ...
