@@ -236,6 +236,16 @@ class Barrier(_NativeBarrier, _StandardBarrier):
             self._exit()
 
 
+class _Started(Event):
+    """Set by a thread that has begun."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is None and not self.is_set():
+            self._wait_asleep()
+            return True
+        return super().wait(timeout)
+
+
 class Thread(_StandardThread):
     """A thread of control.
 
@@ -256,7 +266,7 @@ class Thread(_StandardThread):
     ) -> None:
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
-        self._started = Event()
+        self._started = _Started()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
 use super::lock::Lock;
 use crate::primitives::Retired;
+use crate::primitives::deadline::Deadline;
 use crate::primitives::event as core;
 
 /// The native half of oxthreads.threading.Event.
@@ -142,6 +143,14 @@ impl Event {
                 let left = deadline.remaining().map(|left| left.as_secs_f64());
                 standard_form::call(slf, "wait", (left,), None)?.extract()
             }
+        }
+    }
+
+    /// As wait(), for a thread to begin, which takes too long for a look before the sleep.
+    fn _wait_asleep(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match detach::wait_asleep(slf.py(), &mut slf.get().inner.wait(), Deadline::NEVER)? {
+            Some(Err(Retired)) => standard_form::call(slf, "wait", (), None).map(drop),
+            _ => Ok(()),
         }
     }
 
