@@ -18,7 +18,7 @@ pub const BEFORE_SLEEP: Duration = Duration::from_micros(20);
 const LOOKS: u32 = 8;
 
 /// A wait in vain is followed by at most so many, less one, without a look.
-const LONGEST_REST: u32 = 16;
+const LONGEST_REST: u32 = 32;
 
 /// Whether there is a second processor, without which nobody can wake a thread that runs.
 static CAN_SUCCEED: LazyLock<bool> =
@@ -112,7 +112,7 @@ mod tests {
                 next
             };
         }
-        assert_eq!(looks, [1, 3, 7, 15, 31, 47, 63, 79, 95]);
+        assert_eq!(looks, [1, 3, 7, 15, 31, 63, 95]);
         let (look, next) = Experience::learn(true, experience).next();
         assert!(look);
         assert_eq!(next.rest, 1);
