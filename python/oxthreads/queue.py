@@ -12,6 +12,7 @@ from time import monotonic
 
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
+from ._oxthreads import install_in as _callable_at_once
 from ._standard_form import StandardAttribute
 from .threading import Condition, Lock
 
@@ -49,6 +50,7 @@ _ORDERS = {
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
 
+@_callable_at_once
 class Queue(_NativeQueue[T], _StandardForm[T]):
     """A queue from which items come out in the order they were put in.
 

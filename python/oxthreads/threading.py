@@ -14,6 +14,7 @@ from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
 from ._oxthreads import RLock as RLock
 from ._oxthreads import Semaphore as _NativeSemaphore
+from ._oxthreads import install_in as _callable_at_once
 from ._standard_form import StandardAttribute
 
 if sys.version_info >= (3, 13):
@@ -72,6 +73,7 @@ def _overrides(cls: type, ours: type, hooks: tuple[str, ...]) -> bool:
     return any(getattr(cls, hook) is not getattr(ours, hook) for hook in hooks)
 
 
+@_callable_at_once
 class Condition(_NativeCondition, _standard.Condition):
     """A condition variable: threads wait until another one notifies them.
 
@@ -102,6 +104,7 @@ class Condition(_NativeCondition, _standard.Condition):
         self._retire(attributes, attributes["_waiters"])
 
 
+@_callable_at_once
 class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
     """A number of permits: acquire takes one, and waits if there is none; release gives one back.
 
@@ -121,9 +124,9 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        native = _NativeSemaphore
-        if cls.release is not native.release and cls.__exit__ is native.__exit__:
-            # The native one would not call it.
+        ours = Semaphore
+        if cls.release is not ours.release and cls.__exit__ is ours.__exit__:
+            # Ours would not call it.
             cls.__exit__ = _StandardSemaphore.__exit__  # type: ignore[assignment]
 
     def __repr__(self) -> str:
@@ -153,6 +156,7 @@ class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):  # type: ignore[mi
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}/{self._initial_value}>"
 
 
+@_callable_at_once
 class Event(_NativeEvent, _StandardEvent):
     """A flag that threads wait for.
 
@@ -232,6 +236,16 @@ class Barrier(_NativeBarrier, _StandardBarrier):
             self._exit()
 
 
+class _Started(Event):
+    """Set by a thread that has begun."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is None and not self.is_set():
+            self._wait_asleep()
+            return True
+        return super().wait(timeout)
+
+
 class Thread(_StandardThread):
     """A thread of control.
 
@@ -252,7 +266,7 @@ class Thread(_StandardThread):
     ) -> None:
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
-        self._started = Event()
+        self._started = _Started()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 

@@ -71,28 +71,50 @@ impl Lookout {
 #[cfg(not(Py_GIL_DISABLED))]
 static RELEASES: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the waiter is unparked before it is worth while to sleep.
-///
-/// Whoever has unparked it has the GIL, and mostly sleeps soon: to wait for the GIL asleep would cost
-/// as much as what is saved here.
-#[cfg(not(Py_GIL_DISABLED))]
-fn look_before_sleep(waiter: &Waiter, deadline: Deadline) {
-    let mut before = RELEASES.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-    spin::before_sleep(deadline, || {
-        let releases = RELEASES.load(Ordering::Acquire);
-        if waiter.is_notified() {
-            releases != before
-        } else {
-            before = releases;
-            false
-        }
-    });
+/// Whether to look before the sleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// For the time that is worth while.
+    Look,
+    /// What is waited for takes longer.
+    Sleep,
 }
 
-/// Whether the waiter is unparked before it is worth while to sleep.
-#[cfg(Py_GIL_DISABLED)]
+/// How long a thread that has been woken waits for the waker to let go of the interpreter. That mostly
+/// sleeps soon, and to wait for the GIL asleep would cost as much as what was saved.
+#[cfg(not(Py_GIL_DISABLED))]
+const AFTER_WAKE: Duration = Duration::from_micros(5);
+
+/// The number of this release of the interpreter.
+fn count_release() -> u32 {
+    #[cfg(not(Py_GIL_DISABLED))]
+    return RELEASES.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    #[cfg(Py_GIL_DISABLED)]
+    0
+}
+
+/// Looks whether the waiter is unparked, as long as a sleep would cost.
 fn look_before_sleep(waiter: &Waiter, deadline: Deadline) {
-    spin::before_sleep(deadline, || waiter.is_notified());
+    #[cfg(not(Py_GIL_DISABLED))]
+    let mut before = count_release();
+    let Some(look) = spin::look() else { return };
+    let limit = deadline.remaining().unwrap_or(spin::BEFORE_SLEEP);
+    let succeeded = spin::until(limit.min(spin::BEFORE_SLEEP), || {
+        #[cfg(not(Py_GIL_DISABLED))]
+        let releases = RELEASES.load(Ordering::Acquire);
+        if waiter.is_notified() {
+            return true;
+        }
+        #[cfg(not(Py_GIL_DISABLED))]
+        {
+            before = releases;
+        }
+        false
+    });
+    #[cfg(not(Py_GIL_DISABLED))]
+    let succeeded =
+        succeeded && spin::until(AFTER_WAKE, || RELEASES.load(Ordering::Relaxed) != before);
+    look.learn(succeeded);
 }
 
 /// Sleeps until the waiter is unparked, with the interpreter released.
@@ -106,6 +128,7 @@ fn sleep(
     waiter: &Waiter,
     deadline: Deadline,
     lookout: &mut Lookout,
+    before: Before,
 ) -> PyResult<Parked> {
     // SAFETY: attached, as `py` shows; it reads a flag of the runtime.
     #[cfg(Py_3_13)]
@@ -113,7 +136,12 @@ fn sleep(
         return Err(errors::finalizing(py));
     }
     Ok(py.detach(|| {
-        look_before_sleep(waiter, deadline);
+        match before {
+            Before::Look => look_before_sleep(waiter, deadline),
+            Before::Sleep => {
+                count_release();
+            }
+        }
         lookout.park(waiter, deadline)
     }))
 }
@@ -131,11 +159,32 @@ pub(crate) fn wait<O: Operation>(
     operation: &mut O,
     deadline: Deadline,
 ) -> PyResult<Option<O::Output>> {
+    wait_after(py, operation, deadline, Before::Look)
+}
+
+/// As [`wait`], for what takes so long that it is better to sleep at once.
+///
+/// # Errors
+/// As of [`wait`].
+pub(crate) fn wait_asleep<O: Operation>(
+    py: Python<'_>,
+    operation: &mut O,
+    deadline: Deadline,
+) -> PyResult<Option<O::Output>> {
+    wait_after(py, operation, deadline, Before::Sleep)
+}
+
+fn wait_after<O: Operation>(
+    py: Python<'_>,
+    operation: &mut O,
+    deadline: Deadline,
+    before: Before,
+) -> PyResult<Option<O::Output>> {
     let mut lookout = Lookout::new();
     loop {
         let mut hopeless = None;
         let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
-            sleep(py, waiter, deadline, &mut lookout).unwrap_or_else(|error| {
+            sleep(py, waiter, deadline, &mut lookout, before).unwrap_or_else(|error| {
                 hopeless = Some(error);
                 Parked::Interrupted
             })
@@ -174,7 +223,7 @@ pub(crate) fn stay<O: Operation>(
     let outcome = waiter::wait(operation, deadline, |parking, deadline| {
         let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
-            match step.and_then(|()| sleep(py, parking, deadline, &mut lookout)) {
+            match step.and_then(|()| sleep(py, parking, deadline, &mut lookout, Before::Look)) {
                 Ok(Parked::Interrupted) => {
                     step = waiter::staying(parking, || py.check_signals());
                 }

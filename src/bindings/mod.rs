@@ -3,6 +3,7 @@
 //! # Rules
 //!
 //! * Only [`detach`] lets go of the interpreter to block, and only it looks at signals.
+//! * [`at_once`] is how the methods that are called most often are called.
 //! * Python code that users wrote is called through [`user_code`], because a daemon thread may
 //!   be ended inside it when the interpreter exits.
 //! * Nothing of Python happens inside a leaf lock but counting references up, and comparing plain
@@ -14,6 +15,7 @@
 use pyo3::prelude::*;
 
 mod argument;
+mod at_once;
 mod detach;
 mod errors;
 mod executor;
@@ -34,6 +36,8 @@ mod _oxthreads {
     use pyo3::types::PyModuleMethods;
 
     #[pymodule_export]
+    use super::at_once::install_in;
+    #[pymodule_export]
     use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, Worker, close_executors};
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
@@ -53,7 +57,7 @@ mod _oxthreads {
             wrap_pyfunction!(super::threading::allocate_lock, module)?,
         )?;
         crate::primitives::waiter::follow_forks();
-        super::queue::install(module.py())?;
+        super::at_once::install_all(module.py())?;
         Ok(())
     }
 }

@@ -11,10 +11,8 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::deadline::Deadline;
-
 /// How long a thread looks whether it has been woken.
-const BEFORE_SLEEP: Duration = Duration::from_micros(20);
+pub const BEFORE_SLEEP: Duration = Duration::from_micros(20);
 
 /// Looks between two readings of the clock, which cost as much as a look.
 const LOOKS: u32 = 8;
@@ -26,8 +24,11 @@ const LONGEST_REST: u32 = 32;
 static CAN_SUCCEED: LazyLock<bool> =
     LazyLock::new(|| thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
 
+/// That of a new thread. It does not look in its first wait, which may be its only one.
+const NONE: Experience = Experience { rest: 1, left: 2 };
+
 thread_local! {
-    static EXPERIENCE: Cell<Experience> = const { Cell::new(Experience { rest: 1, left: 1 }) };
+    static EXPERIENCE: Cell<Experience> = const { Cell::new(NONE) };
 }
 
 /// What a thread's waits have been like.
@@ -57,25 +58,29 @@ impl Experience {
     }
 }
 
-/// Whether the condition came to hold while this thread looked: for [`BEFORE_SLEEP`] or until the deadline,
-/// if that is sooner, but not at all where there is one processor, or where earlier looks were in vain.
-pub fn before_sleep(deadline: Deadline, condition: impl FnMut() -> bool) -> bool {
+/// A look that is worth while, as far as this thread knows.
+#[must_use = "what came of it has to be learned"]
+pub struct Look(Experience);
+
+/// One more wait. `None`: there is one processor, or earlier looks of this thread were in vain.
+pub fn look() -> Option<Look> {
     if !*CAN_SUCCEED {
-        return false;
+        return None;
     }
-    let (look, experience) = EXPERIENCE.get().next();
+    let (due, experience) = EXPERIENCE.get().next();
     EXPERIENCE.set(experience);
-    if !look {
-        return false;
+    due.then_some(Look(experience))
+}
+
+impl Look {
+    /// Whether it was worth while.
+    pub fn learn(self, succeeded: bool) {
+        EXPERIENCE.set(Experience::learn(succeeded, self.0));
     }
-    let limit = deadline.remaining().unwrap_or(BEFORE_SLEEP);
-    let succeeded = until(limit.min(BEFORE_SLEEP), condition);
-    EXPERIENCE.set(Experience::learn(succeeded, experience));
-    succeeded
 }
 
 /// Whether the condition came to hold within `limit`.
-fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let begin = Instant::now();
     loop {
         for _ in 0..LOOKS {
@@ -96,9 +101,9 @@ mod tests {
 
     #[test]
     fn what_was_in_vain_is_done_less_and_less_often() {
-        let mut experience = Experience { rest: 1, left: 1 };
+        let mut experience = NONE;
         let mut looks = Vec::new();
-        for wait in 0..200 {
+        for wait in 0..100 {
             let (look, next) = experience.next();
             experience = if look {
                 looks.push(wait);
@@ -107,7 +112,7 @@ mod tests {
                 next
             };
         }
-        assert_eq!(looks, [0, 2, 6, 14, 30, 62, 94, 126, 158, 190]);
+        assert_eq!(looks, [1, 3, 7, 15, 31, 63, 95]);
         let (look, next) = Experience::learn(true, experience).next();
         assert!(look);
         assert_eq!(next.rest, 1);

@@ -1,6 +1,5 @@
 //! `Queue`, and with it `LifoQueue` and `PriorityQueue`, which differ in the order of their items.
 //!
-//! * `at_once`: `put` and `get` where there is nothing to wait for.
 //! * `item`: what is in a queue, and how it is compared.
 //! * `batches`: `get_many`, `put_many` and the `for` loop.
 //! * `waits`: `put` and `get` as a whole.
@@ -14,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
+use super::at_once::{self, Arguments, at_once};
 use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
@@ -23,7 +23,6 @@ use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
 use crate::primitives::sync::Mutex;
 
-mod at_once;
 mod batches;
 mod item;
 mod simple;
@@ -32,7 +31,6 @@ mod waits;
 pub(crate) use batches::QueueIterator;
 pub(crate) use simple::SimpleQueue;
 
-use at_once::AtOnce;
 use batches::{Putting, Refused};
 use item::Item;
 use waits::remaining;
@@ -71,28 +69,51 @@ impl Queue {
     }
 }
 
-impl AtOnce for Queue {
-    fn primitive(&self) -> &core::Queue<Item> {
-        &self.inner
-    }
-
-    fn whole() -> &'static PyOnceLock<[Py<PyAny>; 2]> {
-        static WHOLE: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
-        &WHOLE
-    }
+/// `put(item)`, if there is room.
+#[inline]
+fn put_at_once<'py>(
+    queue: &core::Queue<Item>,
+    arguments: Arguments<'_, 'py>,
+) -> Option<Bound<'py, PyAny>> {
+    let item = Item::new(arguments.only()?);
+    queue.put_at_once(item).ok()?;
+    arguments.done()
 }
 
-/// To be called once, when the module is made.
-pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
-    // The classes are the process's, and the methods must be so too: another interpreter in it that
-    // imports this may end long before.
-    static INSTALLED: PyOnceLock<()> = PyOnceLock::new();
-    INSTALLED
-        .get_or_try_init(py, || {
-            at_once::install::<Queue>(py)?;
-            at_once::install::<SimpleQueue>(py)
-        })
-        .copied()
+/// `get()`, if an item is free.
+#[inline]
+fn get_at_once<'py>(
+    queue: &core::Queue<Item>,
+    arguments: Arguments<'_, 'py>,
+) -> Option<Bound<'py, PyAny>> {
+    if !arguments.are_none() {
+        return None;
+    }
+    let item = queue.get_at_once()?;
+    Some(item.into_bound(arguments.py()))
+}
+
+at_once! {
+    Put: Queue, c"put", Queue::put_at_once;
+    Get: Queue, c"get", Queue::get_at_once;
+}
+
+impl Queue {
+    #[inline]
+    fn put_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        put_at_once(&self.inner, arguments)
+    }
+
+    #[inline]
+    fn get_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        get_at_once(&self.inner, arguments)
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Put>(class)?;
+        at_once::install::<Get>(class)
+    }
 }
 
 /// What `object.__sizeof__` says.

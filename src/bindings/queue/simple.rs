@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
-use super::at_once::AtOnce;
 use super::batches::{self, Putting, QueueIterator, Refused};
 use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
+use crate::bindings::at_once::{self, Arguments, at_once};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
 
@@ -56,14 +56,26 @@ impl SimpleQueue {
     }
 }
 
-impl AtOnce for SimpleQueue {
-    fn primitive(&self) -> &core::Queue<Item> {
-        &self.inner
+at_once! {
+    Put: SimpleQueue, c"put", SimpleQueue::put_at_once;
+    Get: SimpleQueue, c"get", SimpleQueue::get_at_once;
+}
+
+impl SimpleQueue {
+    #[inline]
+    fn put_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        super::put_at_once(&self.inner, arguments)
     }
 
-    fn whole() -> &'static PyOnceLock<[Py<PyAny>; 2]> {
-        static WHOLE: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
-        &WHOLE
+    #[inline]
+    fn get_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        super::get_at_once(&self.inner, arguments)
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Put>(class)?;
+        at_once::install::<Get>(class)
     }
 }
 

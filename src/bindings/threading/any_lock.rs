@@ -39,6 +39,30 @@ impl AnyLock {
         }
     }
 
+    /// Takes it if it is free; whether it could.
+    #[inline]
+    pub(super) fn try_acquire(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Lock(lock) => lock.get().primitive().try_acquire(),
+            Self::RLock(rlock) => {
+                let caller = rlock::caller(py);
+                rlock.get().primitive().try_acquire(caller) == Ok(true)
+            }
+        }
+    }
+
+    /// Frees it if the caller may; whether it could.
+    #[inline]
+    pub(super) fn try_release(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Lock(lock) => lock.get().primitive().release().is_ok(),
+            Self::RLock(rlock) => {
+                let caller = rlock::caller(py);
+                rlock.get().primitive().release(caller).is_ok()
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn release(&self, py: Python<'_>) -> PyResult<()> {
         match self {

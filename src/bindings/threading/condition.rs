@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
+use super::super::at_once::{self, Arguments, at_once};
 use super::super::detach::Stay;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
@@ -186,6 +187,71 @@ impl HasStandardForm for Condition {
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()
+    }
+}
+
+at_once! {
+    Enter: Condition, c"__enter__", Condition::enter_at_once;
+    Exit: Condition, c"__exit__", Condition::exit_at_once;
+    Notify: Condition, c"notify", Condition::notify_at_once;
+    NotifyAll: Condition, c"notify_all", Condition::notify_all_at_once;
+}
+
+impl Condition {
+    /// The lock, while waiting is native.
+    #[inline]
+    fn native_lock(&self) -> Option<&AnyLock> {
+        if self.inner.is_retired() {
+            None
+        } else {
+            self.lock.get()
+        }
+    }
+
+    #[inline]
+    fn enter_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.native_lock()?.try_acquire(arguments.py()) {
+            arguments.answer(true)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.len() == 3 && self.native_lock()?.try_release(arguments.py()) {
+            arguments.done()
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn notify_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.native_lock()?.is_owned(arguments.py()) {
+            self.inner.notify_one();
+            arguments.done()
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn notify_all_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.native_lock()?.is_owned(arguments.py()) {
+            self.inner.notify_all();
+            arguments.done()
+        } else {
+            None
+        }
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Enter>(class)?;
+        at_once::install::<Exit>(class)?;
+        at_once::install::<Notify>(class)?;
+        at_once::install::<NotifyAll>(class)
     }
 }
 

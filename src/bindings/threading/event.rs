@@ -1,13 +1,15 @@
 //! `Event`
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use super::super::at_once::{self, Arguments, at_once};
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
 use super::lock::Lock;
 use crate::primitives::Retired;
+use crate::primitives::deadline::Deadline;
 use crate::primitives::event as core;
 
 /// The native half of oxthreads.threading.Event.
@@ -21,6 +23,58 @@ impl HasStandardForm for Event {
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()
+    }
+}
+
+at_once! {
+    IsSet: Event, c"is_set", Event::is_set_at_once;
+    Set: Event, c"set", Event::set_at_once;
+    Clear: Event, c"clear", Event::clear_at_once;
+    Wait: Event, c"wait", Event::wait_at_once;
+}
+
+impl Event {
+    #[inline]
+    fn is_set_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        arguments.answer(self.inner.is_set())
+    }
+
+    #[inline]
+    fn set_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        self.inner.set().ok()?;
+        arguments.done()
+    }
+
+    #[inline]
+    fn clear_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        self.inner.clear().ok()?;
+        arguments.done()
+    }
+
+    /// Only who has to wait looks at the timeout.
+    #[inline]
+    fn wait_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.len() > 1 || !self.inner.is_set() {
+            return None;
+        }
+        arguments.answer(true)
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<IsSet>(class)?;
+        at_once::install::<Set>(class)?;
+        at_once::install::<Clear>(class)?;
+        at_once::install::<Wait>(class)
     }
 }
 
@@ -89,6 +143,14 @@ impl Event {
                 let left = deadline.remaining().map(|left| left.as_secs_f64());
                 standard_form::call(slf, "wait", (left,), None)?.extract()
             }
+        }
+    }
+
+    /// As wait(), for a thread to begin, which takes too long for a look before the sleep.
+    fn _wait_asleep(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match detach::wait_asleep(slf.py(), &mut slf.get().inner.wait(), Deadline::NEVER)? {
+            Some(Err(Retired)) => standard_form::call(slf, "wait", (), None).map(drop),
+            _ => Ok(()),
         }
     }
 

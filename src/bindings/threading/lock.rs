@@ -4,10 +4,12 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
 #[cfg(not(Py_3_13))]
 use pyo3::types::{PyDict, PyTuple};
 
 use super::super::argument::Argument;
+use super::super::at_once::{self, Arguments, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use crate::primitives::deadline::Deadline;
@@ -62,6 +64,50 @@ impl Lock {
         self.inner
             .release()
             .map_err(|core::NotLocked| errors::release_unlocked_lock())
+    }
+}
+
+at_once! {
+    Acquire: Lock, c"acquire", Lock::acquire_at_once;
+    Release: Lock, c"release", Lock::release_at_once;
+    Enter: Lock, c"__enter__", Lock::acquire_at_once;
+    Exit: Lock, c"__exit__", Lock::exit_at_once;
+}
+
+impl Lock {
+    #[inline]
+    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.inner.try_acquire() {
+            arguments.answer(true)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        self.inner.release().ok()?;
+        arguments.done()
+    }
+
+    #[inline]
+    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.len() != 3 {
+            return None;
+        }
+        self.inner.release().ok()?;
+        arguments.done()
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Acquire>(class)?;
+        at_once::install::<Release>(class)?;
+        at_once::install::<Enter>(class)?;
+        at_once::install::<Exit>(class)
     }
 }
 

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi};
 
 use super::super::argument::Argument;
+use super::super::at_once::{self, Arguments, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use crate::primitives::deadline::Deadline;
@@ -87,6 +88,50 @@ impl RLock {
         self.inner
             .release(caller(py))
             .map_err(|NotOwned| errors::release_unacquired_lock())
+    }
+}
+
+at_once! {
+    Acquire: RLock, c"acquire", RLock::acquire_at_once;
+    Release: RLock, c"release", RLock::release_at_once;
+    Enter: RLock, c"__enter__", RLock::acquire_at_once;
+    Exit: RLock, c"__exit__", RLock::exit_at_once;
+}
+
+impl RLock {
+    #[inline]
+    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.inner.try_acquire(caller(arguments.py())) == Ok(true) {
+            arguments.answer(true)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        self.inner.release(caller(arguments.py())).ok()?;
+        arguments.done()
+    }
+
+    #[inline]
+    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.len() != 3 {
+            return None;
+        }
+        self.inner.release(caller(arguments.py())).ok()?;
+        arguments.done()
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Acquire>(class)?;
+        at_once::install::<Release>(class)?;
+        at_once::install::<Enter>(class)?;
+        at_once::install::<Exit>(class)
     }
 }
 

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
+use super::super::at_once::{self, Arguments, at_once};
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -107,6 +108,50 @@ impl HasStandardForm for Semaphore {
 
     fn has_taken_it(&self) -> bool {
         self.inner.is_retired()
+    }
+}
+
+at_once! {
+    Acquire: Semaphore, c"acquire", Semaphore::acquire_at_once;
+    Release: Semaphore, c"release", Semaphore::release_at_once;
+    Enter: Semaphore, c"__enter__", Semaphore::acquire_at_once;
+    Exit: Semaphore, c"__exit__", Semaphore::exit_at_once;
+}
+
+impl Semaphore {
+    #[inline]
+    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.are_none() && self.inner.try_acquire().is_ok() {
+            arguments.answer(true)
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if !arguments.are_none() {
+            return None;
+        }
+        self.inner.release(1).ok()?;
+        arguments.done()
+    }
+
+    #[inline]
+    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+        if arguments.len() != 3 {
+            return None;
+        }
+        self.inner.release(1).ok()?;
+        arguments.done()
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Acquire>(class)?;
+        at_once::install::<Release>(class)?;
+        at_once::install::<Enter>(class)?;
+        at_once::install::<Exit>(class)
     }
 }
 
