@@ -1,0 +1,179 @@
+"""How a round is timed, and how the rounds of several contenders take turns."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+from .libraries import Library
+from .scenario import OXTHREADS, STANDARD, BenchmarkError, Kind, Outcome, Scenario, Settings, Unit, ratio, times
+
+#: One round, which says how many nanoseconds it took.
+Round = Callable[[], int]
+
+#: Makes what a scenario needs on a library, for so many operations, and tears it down at the end.
+Prepare = Callable[[Library, int], AbstractContextManager[Round]]
+
+#: The rounds that a scenario makes however long they take.
+FEWEST_ROUNDS = 5
+
+#: For how many seconds a round of several threads waits for the next of them to end.
+PATIENCE = 60.0
+
+
+class HangError(Exception):
+    """The threads of a round have not come to their end in time."""
+
+
+def alone(work: Callable[[], object]) -> Round:
+    """A round in which this thread does the work."""
+
+    def run() -> int:
+        begin = time.perf_counter_ns()
+        work()
+        return time.perf_counter_ns() - begin
+
+    return run
+
+
+def together(*works: Callable[[], object]) -> Round:
+    """A round in which each work has a thread, from when the first begins until the last has ended.
+
+    They wait for each other before they begin, so that starting and joining them is not part of it.
+    The round raises what one of them raises, and HangError if they do not end in time: then the
+    threads, which are daemons, stay behind.
+    """
+
+    def run() -> int:
+        start = threading.Barrier(len(works))
+        ended: queue.SimpleQueue[tuple[int, int, BaseException | None]] = queue.SimpleQueue()
+
+        def take_part(work: Callable[[], object]) -> None:
+            start.wait()
+            begin, error = time.perf_counter_ns(), None
+            try:
+                work()
+            except BaseException as raised:
+                error = raised
+            ended.put((begin, time.perf_counter_ns(), error))
+
+        threads = [threading.Thread(target=take_part, args=[work], daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        begins, ends = [], []
+        for _ in threads:
+            try:
+                begin, end, error = ended.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise HangError("its threads do not come to an end") from None
+            if error is not None:
+                raise error
+            begins.append(begin)
+            ends.append(end)
+        for thread in threads:
+            thread.join()
+        return max(ends) - min(begins)
+
+    return run
+
+
+def prepared(scenario: Callable[[Library, int], Generator[Round]]) -> Prepare:
+    """Marks a generator that makes what it needs, yields the round, and tears down what it has made."""
+    return contextlib.contextmanager(scenario)
+
+
+def interleave(
+    rounds: dict[str, Round], settings: Settings, operations: int = 1, *, optional: bool = True
+) -> Outcome:
+    """Samples in seconds for each operation: the contenders take turns, in changing order.
+
+    A first round is not counted. Before each round the garbage of the one before it is collected,
+    so that no contender pays for another; during a round the collector is on, as in programs.
+    Raises BenchmarkError if the standard library or oxthreads fails; what else fails, if *optional*,
+    is left out from then on.
+    """
+    rounds = dict(rounds)
+    outcome = Outcome({name: [] for name in rounds})
+    begin = time.monotonic()
+    for number in range(settings.rounds + 1):
+        if number > FEWEST_ROUNDS and time.monotonic() - begin > settings.seconds:
+            break
+        for name in sorted(rounds, reverse=number % 2 == 1):
+            gc.collect()
+            try:
+                elapsed = rounds[name]()
+            except Exception as error:
+                if name in (STANDARD, OXTHREADS) or not optional:
+                    raise BenchmarkError(f"{name}: {_words(error)}") from error
+                outcome.failures[name] = _words(error)
+                del rounds[name], outcome.samples[name]
+            else:
+                if number:
+                    # A clock that does not advance in a round of next to nothing says: less than a tick.
+                    outcome.samples[name].append(max(elapsed, 1) / 1e9 / operations)
+    return outcome
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+SPEED = Kind(
+    "speed",
+    "Time of an operation. Ratio: standard / oxthreads.",
+    Unit.SECONDS,
+    ratio,
+    "ratio",
+    times,
+)
+
+
+@dataclass(frozen=True)
+class SpeedScenario(Scenario):
+    """Operations that are timed, on each library that has the names they need."""
+
+    prepare: Prepare = lambda library, operations: contextlib.nullcontext(alone(lambda: None))
+    needs: tuple[str, ...] = ()
+    kind_of: Kind = SPEED
+
+    @property
+    def kind(self) -> Kind:
+        return self.kind_of
+
+    def measure(self, settings: Settings) -> Outcome:
+        operations = settings.divided(self.operations)
+        failures: dict[str, str] = {}
+        with ExitStack() as stack:
+            rounds: dict[str, Round] = {}
+            for library in settings.libraries:
+                if not library.has(*self.needs):
+                    continue
+                try:
+                    rounds[library.name] = stack.enter_context(self.prepare(library, operations))
+                except Exception as error:
+                    if library.name in (STANDARD, OXTHREADS):
+                        raise BenchmarkError(f"{library.name}: {_words(error)}") from error
+                    failures[library.name] = _words(error)
+            outcome = interleave(rounds, settings, operations)
+        return Outcome(outcome.samples, {**failures, **outcome.failures})
+
+
+@functools.cache
+def loops_in(seconds: float) -> int:
+    """How many passes of an empty loop take so long in one thread that nothing disturbs."""
+    passes = 100_000
+    best = min(alone(lambda: spin(passes))() for _ in range(10))
+    return max(1, round(seconds * 1e9 * passes / best))
+
+
+def spin(passes: int) -> None:
+    """Keep the CPU busy, in Python, for so many passes of a loop."""
+    for _ in range(passes):
+        pass
