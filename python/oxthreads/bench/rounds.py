@@ -13,7 +13,18 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from .libraries import Library
-from .scenario import OXTHREADS, STANDARD, BenchmarkError, Kind, Outcome, Scenario, Settings, Unit, ratio, times
+from .scenario import (
+    OXTHREADS,
+    STANDARD,
+    BenchmarkError,
+    Kind,
+    Outcome,
+    Scenario,
+    Settings,
+    Unit,
+    ratio,
+    times,
+)
 
 #: One round, which says how many nanoseconds it took.
 Round = Callable[[], int]
