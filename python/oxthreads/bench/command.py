@@ -17,6 +17,9 @@ from pathlib import Path
 
 from oxthreads.compare import positive_int, positive_seconds, progress_line
 
+from . import catalogue, libraries, peers, plot, report
+from .scenario import BenchmarkError, Result, Scenario, Settings
+
 PROGRAM = "oxthreads bench"
 
 #: By what ``--quick`` divides the operations of a round, and how many rounds it makes.
@@ -60,9 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure as the parsed command line says, print the result, and return the exit code."""
-    # What follows imports the standard modules and ours, which is no matter of --help.
-    from . import catalogue, report  # noqa: PLC0415
-
     try:
         scenarios = catalogue.select(arguments.names)
     except catalogue.UnknownNameError as error:
@@ -81,11 +81,8 @@ def refuse(why: str) -> int:
     return 2
 
 
-def measure(arguments: argparse.Namespace, scenarios: Sequence[object]) -> int:
+def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:
     """Measure the scenarios, and show what came of it."""
-    from . import libraries, peers, plot, report  # noqa: PLC0415
-    from .scenario import BenchmarkError, Result, Scenario, Settings  # noqa: PLC0415
-
     replaced = libraries.replaced_names()
     if replaced:
         return refuse(
@@ -97,6 +94,7 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[object]) -> int:
             plot.load()  # before all the measuring
         except plot.NoMatplotlibError as error:
             return refuse(str(error))
+    load = report.load()
     found, missing = ([], {}) if arguments.without_peers else peers.find()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     results: list[Result] = []
@@ -111,7 +109,6 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[object]) -> int:
         gc.freeze()  # what was imported is no garbage, and not to be looked at before each round
         try:
             for number, scenario in enumerate(scenarios, 1):
-                assert isinstance(scenario, Scenario)
                 progress(f"{number} of {len(scenarios)}: {scenario.name}")
                 try:
                     with watched(arguments.timeout):
@@ -124,9 +121,9 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[object]) -> int:
             gc.unfreeze()
     who = report.Peers({library.name: library.version for library in found}, missing)
     if arguments.json:
-        print(json.dumps(report.document(results, settings, who), indent=2))
+        print(json.dumps(report.document(results, settings, who, load), indent=2))
     else:
-        print(report.tables(results, settings, who))
+        print(report.tables(results, settings, who, load))
     if arguments.plot is not None:
         try:
             plot.draw(results, arguments.plot)

@@ -51,7 +51,7 @@ def _lock(threads: int) -> GrowthScenario:
 
 def _stream(threads: int) -> GrowthScenario:
     return GrowthScenario(
-        f"growth-stream-{threads}", f"Queue(100): stream, producers and consumers: {threads} each",
+        f"growth-stream-{threads}", f"Queue(100): stream, producers, consumers: {threads} each",
         "An operation is one item.",
         operations=10_000, threads=2 * threads, prepare=stream(100, threads), needs=("Queue",),
         kind_of=GROWTH, curve="Queue(100): stream", axis="producers, and consumers", value=threads,
@@ -60,7 +60,7 @@ def _stream(threads: int) -> GrowthScenario:
 
 def _barrier(threads: int) -> GrowthScenario:
     return GrowthScenario(
-        f"growth-barrier-{threads}", f"Barrier: wait, threads: {threads}", "An operation is one meeting of all.",
+        f"growth-barrier-{threads}", f"Barrier: wait, threads: {threads}", "An operation is one meeting.",
         operations=50, threads=threads, prepare=meet(threads), needs=("Barrier",),
         kind_of=GROWTH, curve="Barrier: wait", value=threads,
     )  # fmt: skip

@@ -31,13 +31,12 @@ from .scenario import (
     times,
 )
 
-
 #: Something whose time is taken, one by one.
 Step = Callable[[], object]
 
 LATENCY = Kind(
     "latency",
-    "Time from a request to its answer while one thread computes; the median. Ratio: standard / oxthreads.",
+    "Time from a request to its answer while a thread computes; the median. Ratio: standard / oxthreads.",
     Unit.SECONDS,
     ratio,
     "ratio",
@@ -50,23 +49,21 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def computing(threads: int) -> Iterator[None]:
-    """So many threads compute, in Python, for the time of a block."""
+def computing() -> Iterator[None]:
+    """A thread computes, in Python, for the time of a block."""
     stop = threading.Event()
 
     def compute() -> None:
         while not stop.is_set():
             spin(1_000)
 
-    others = [threading.Thread(target=compute, daemon=True) for _ in range(threads)]
-    for other in others:
-        other.start()
+    other = threading.Thread(target=compute, daemon=True)
+    other.start()
     try:
         yield
     finally:
         stop.set()
-        for other in others:
-            other.join()
+        other.join()
 
 
 @contextmanager
@@ -100,10 +97,12 @@ def pool_task(library: Library) -> Iterator[Step]:
 
 @dataclass(frozen=True)
 class LatencyScenario(Scenario):
-    """Steps that are timed one by one, in rounds that take turns."""
+    """Steps that are timed one by one, in rounds that take turns.
+
+    What they take when nobody computes, ``queue-ping-pong`` and ``pool-one-by-one`` tell.
+    """
 
     prepare: Callable[[Library], AbstractContextManager[Step]] = hand_over
-    computing: int = 1
 
     @property
     def kind(self) -> Kind:
@@ -119,7 +118,7 @@ class LatencyScenario(Scenario):
                 if library.name in (STANDARD, OXTHREADS):
                     steps[library.name] = stack.enter_context(self.prepare(library))
                     samples[library.name] = []
-            stack.enter_context(computing(self.computing))
+            stack.enter_context(computing())
             for number in range(rounds + 1):
                 for name in sorted(steps, reverse=number % 2 == 1):
                     gc.collect()
@@ -140,19 +139,11 @@ def _seconds(step: Step) -> float:
 
 SCENARIOS = (
     LatencyScenario(
-        "latency-hand-over", "Queue: there and back, beside 1 thread that computes",
+        "latency-hand-over", "Queue: there and back",
         "To a thread that waits, and back from it.", operations=20, threads=3, prepare=hand_over,
     ),
     LatencyScenario(
-        "latency-pool", "pool: submit + result, beside 1 thread that computes",
+        "latency-pool", "pool: submit + result",
         "Of a worker that is idle.", operations=20, threads=3, prepare=pool_task,
-    ),
-    LatencyScenario(
-        "latency-hand-over-alone", "Queue: there and back, nobody computes",
-        "The same without the thread that computes.", operations=20, threads=2, prepare=hand_over, computing=0,
-    ),
-    LatencyScenario(
-        "latency-pool-alone", "pool: submit + result, nobody computes",
-        "The same without the thread that computes.", operations=20, threads=2, prepare=pool_task, computing=0,
     ),
 )  # fmt: skip

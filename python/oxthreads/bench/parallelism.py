@@ -12,11 +12,14 @@ import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from .rounds import Round, alone, interleave, loops_in, spin
+from .rounds import Round, alone, interleave, loops_in, spin, together
 from .scenario import OXTHREADS, STANDARD, Kind, Outcome, Scenario, Settings, Unit, times
 
 ONE_THREAD = "one thread"
+BARE_THREADS = "bare threads"
+"""Each does its share, without a pool: what the machine gives at this moment, and no pool can beat."""
 
 
 def speed_up(figures: Mapping[str, float]) -> float | None:
@@ -86,7 +89,12 @@ class ParallelScenario(Scenario):
 
             return alone(work)
 
-        rounds = {ONE_THREAD: alone(one_thread)}
+        def share(first: int) -> None:
+            for _ in range(first, operations, usable_cpus()):
+                task()
+
+        shares = [partial(share, first) for first in range(usable_cpus())]
+        rounds = {ONE_THREAD: alone(one_thread), BARE_THREADS: together(*shares)}
         with contextlib.ExitStack() as stack:
             for library in settings.libraries:
                 if library.name in (STANDARD, OXTHREADS):
@@ -98,14 +106,14 @@ class ParallelScenario(Scenario):
 SCENARIOS = (
     ParallelScenario(
         "parallelism-hash", "SHA-256 of 512 KiB", "C code that releases the global lock.",
-        operations=100, threads=usable_cpus(), make_task=hash_task,
+        operations=100, threads=0, make_task=hash_task,
     ),
     ParallelScenario(
         "parallelism-compress", "zlib.compress of 64 KiB", "C code that releases the global lock.",
-        operations=100, threads=usable_cpus(), make_task=compress_task,
+        operations=100, threads=0, make_task=compress_task,
     ),
     ParallelScenario(
         "parallelism-python", "1 ms of Python code", "Runs at the same time on a free-threaded build only.",
-        operations=100, threads=usable_cpus(), make_task=python_task,
+        operations=100, threads=0, make_task=python_task,
     ),
 )  # fmt: skip

@@ -133,7 +133,7 @@ SCENARIOS = (
         needs=("ThreadPoolExecutor", "as_completed"),
     ),
     SpeedScenario(
-        "pool-once", "pool: make, one task, shut down", "A pool for one call of `abs(-1)`, and another after it.",
+        "pool-once", "pool: make, one task, shut down", "A pool for one call, again and again.",
         operations=200, threads=2, goal=Goal(2.0), prepare=used_once,
         needs=("ThreadPoolExecutor", "as_completed"),
     ),

@@ -27,6 +27,15 @@ class Peers:
     missing: Mapping[str, str]
 
 
+#: So many threads that want to run, before the first scenario, are others that use the machine.
+BUSY = 0.5
+
+
+def load() -> float | None:
+    """How many threads wanted to run in the last minute, on the average; None where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def figure_text(kind: Kind, value: float) -> str:
     """A time per operation, or a size: ``26.1 ns``, ``1.04 us``, ``56 B``, ``27.8 MiB``."""
     if kind.unit is Unit.BYTES:
@@ -59,14 +68,14 @@ def cell(kind: Kind, samples: list[float] | None) -> str:
     return f"{text} (median {figure_text(kind, median)})"
 
 
-def tables(results: Sequence[Result], settings: Settings, peers: Peers) -> str:
+def tables(results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None) -> str:
     """All results, kind by kind, as Markdown tables that read as plain text."""
     parts = [title()]
     for kind in KINDS:
         of_kind = [result for result in results if result.scenario.kind == kind]
         if of_kind:
             parts += [f"{kind.summary} {spread_legend(kind)}", "\n".join(aligned(rows(kind, of_kind)))]
-    parts.append("\n".join(remarks(results, settings, peers)))
+    parts.append("\n".join(remarks(results, settings, peers, load_before)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -109,9 +118,13 @@ def missed(results: Sequence[Result]) -> list[str]:
     return [result.scenario.name for result in results if result.met is False]
 
 
-def remarks(results: Sequence[Result], settings: Settings, peers: Peers) -> list[str]:
+def remarks(
+    results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None
+) -> list[str]:
     """What a reader of the tables should know and cannot see in them."""
     lines = []
+    if load_before is not None and load_before > BUSY:
+        lines.append(f"The machine was in use before: its load average was {load_before:.2f}.")
     if settings.divisor > 1:
         lines.append(f"A quick look: operations divided by {settings.divisor}.")
     if peers.found:
@@ -148,7 +161,9 @@ def is_free_threaded() -> bool:
     return enabled is not None and not enabled()
 
 
-def document(results: Sequence[Result], settings: Settings, peers: Peers) -> dict[str, Any]:
+def document(
+    results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None
+) -> dict[str, Any]:
     """All results as one JSON document, with the samples of every round."""
     return {
         "version": 1,
@@ -165,6 +180,7 @@ def document(results: Sequence[Result], settings: Settings, peers: Peers) -> dic
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
             "usable_cpus": usable_cpus(),
+            "load_average_before": load_before,
             "switch_interval_seconds": sys.getswitchinterval(),
         },
         "settings": {
@@ -201,7 +217,7 @@ def scenario_document(scenario: Scenario) -> dict[str, Any]:
         "kind": scenario.kind.name,
         "title": scenario.title,
         "explanation": scenario.explanation,
-        "threads": scenario.threads,
+        "threads": scenario.threads or usable_cpus(),
         "operations": scenario.operations,
         "goal": None if scenario.goal is None else scenario.goal.here,
     }
@@ -216,7 +232,7 @@ def listing(scenarios: Sequence[Scenario]) -> str:
             scenario.title,
             scenario.explanation,
             f"{scenario.operations:,}",
-            str(scenario.threads),
+            str(scenario.threads or "CPUs"),
             goal_in_words(scenario),
         ]
         for scenario in scenarios

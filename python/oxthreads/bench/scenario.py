@@ -128,7 +128,7 @@ class Scenario(ABC):
     operations: int
     """How many there are in a round; what is measured is one of them."""
     threads: int
-    """Those that take part; in a pool, its workers and the thread that submits."""
+    """Those that take part, with a pool its workers and the thread that submits; 0 is one for each CPU."""
     goal: Goal | None = None
 
     @property
