@@ -74,16 +74,22 @@ def tables(results: Sequence[Result], settings: Settings, peers: Peers, load_bef
     for kind in KINDS:
         of_kind = [result for result in results if result.scenario.kind == kind]
         if of_kind:
-            parts += [f"{kind.summary} {spread_legend(kind)}", "\n".join(aligned(rows(kind, of_kind)))]
+            parts += [
+                f"{kind.summary} {spread_legend(kind, of_kind)}",
+                "\n".join(aligned(rows(kind, of_kind))),
+            ]
     parts.append("\n".join(remarks(results, settings, peers, load_before)))
     return "\n\n".join(part for part in parts if part)
 
 
-def spread_legend(kind: Kind) -> str:
-    """What stands in parentheses."""
+def spread_legend(kind: Kind, results: Sequence[Result]) -> str:
+    """What is shown of how many samples, and what stands in parentheses."""
+    counts = [len(samples) for result in results for samples in result.outcome.samples.values()]
+    fewest, most = min(counts), max(counts)
+    number = f"{most}" if fewest == most else f"{fewest} to {most}"
     if kind.typical:
-        return "In parentheses what 95 of 100 do not exceed."
-    return "The best round; in parentheses, by how much the median is above it."
+        return f"Of {number}; in parentheses what 95 of 100 do not exceed."
+    return f"Best of {number}; in parentheses, by how much the median is above it."
 
 
 def rows(kind: Kind, results: Sequence[Result]) -> list[list[str]]:
