@@ -38,6 +38,9 @@ FEWEST_ROUNDS = 5
 #: For how many seconds a round of several threads waits for the next of them to end.
 PATIENCE = 60.0
 
+#: The same once one of them has failed: the others may wait for it, and will not end any more.
+GRACE = 1.0
+
 
 class HangError(Exception):
     """The threads of a round have not come to their end in time."""
@@ -58,8 +61,8 @@ def together(*works: Callable[[], object]) -> Round:
     """A round in which each work has a thread, from when the first begins until the last has ended.
 
     They wait for each other before they begin, so that starting and joining them is not part of it.
-    The round raises what one of them raises, and HangError if they do not end in time: then the
-    threads, which are daemons, stay behind.
+    The round raises what one of them raises, and HangError if they do not end in time: then those
+    that have not ended, which are daemons, stay behind.
     """
 
     def run() -> int:
@@ -79,17 +82,19 @@ def together(*works: Callable[[], object]) -> Round:
         for thread in threads:
             thread.start()
         begins, ends = [], []
+        failure: BaseException | None = None
         for _ in threads:
             try:
-                begin, end, error = ended.get(timeout=PATIENCE)
+                begin, end, error = ended.get(timeout=PATIENCE if failure is None else GRACE)
             except queue.Empty:
-                raise HangError("its threads do not come to an end") from None
-            if error is not None:
-                raise error
+                raise failure or HangError("its threads do not come to an end") from None
+            failure = failure or error
             begins.append(begin)
             ends.append(end)
         for thread in threads:
             thread.join()
+        if failure is not None:
+            raise failure
         return max(ends) - min(begins)
 
     return run
