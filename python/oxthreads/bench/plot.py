@@ -72,17 +72,19 @@ def draw_bars(axes: Any, kind: Kind, results: Sequence[Result]) -> None:
     scores = [result.score or 0.0 for result in results]
     colours = ["tab:red" if result.met is False else "tab:blue" for result in results]
     axes.barh(places, scores, color=colours)
-    for place, result in zip(places, results, strict=True):
+    for place, result, score in zip(places, results, scores, strict=True):
+        end = max(score, 0.0)
         if result.scenario.goal is not None:
             goal = result.scenario.goal.here
+            end = max(end, goal)
             axes.plot([goal, goal], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
-        score = scores[place]
-        axes.text(max(score, 0.0), place, f" {kind.score_text(score)}", va="center", fontsize="small")
+        axes.text(end, place, f" {kind.score_text(score)}", va="center", fontsize="small")
     axes.set_yticks(places, [result.scenario.title for result in results], fontsize="small")
     axes.invert_yaxis()
     if kind.at_least and min(scores) > 0 and max(scores) / min(scores) > 10:
         axes.set_xscale("log")
-    axes.margins(x=0.12)
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.12, y=0.02)
     axes.set_title(f"{kind.name}: {kind.score_label} (mark: goal)", loc="left", fontsize="small")
 
 

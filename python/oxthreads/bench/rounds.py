@@ -110,30 +110,37 @@ def interleave(
 ) -> Outcome:
     """Samples in seconds for each operation: the contenders take turns, in changing order.
 
-    A first round is not counted. Before each round the garbage of the one before it is collected,
-    so that no contender pays for another; during a round the collector is on, as in programs.
-    Raises BenchmarkError if the standard library or oxthreads fails; what else fails, if *optional*,
-    is left out from then on.
+    A first round is not counted. Before each round the garbage of the one before it is collected, so
+    that no contender pays for another; during a round the collector is on, as in programs.
+
+    If *optional*, all but the standard library and oxthreads are peers. Whoever has spent the seconds
+    of the settings makes no further rounds, once it has made five; and if it is no peer, nobody does.
+    A peer that fails is left out from then on. Raises BenchmarkError if another one fails.
     """
-    rounds = dict(rounds)
     outcome = Outcome({name: [] for name in rounds})
-    begin = time.monotonic()
+    compared = {STANDARD, OXTHREADS} if optional else set(rounds)
+    spent = dict.fromkeys(rounds, 0.0)
     for number in range(settings.rounds + 1):
-        if number > FEWEST_ROUNDS and time.monotonic() - begin > settings.seconds:
+        slow = {name for name, seconds in spent.items() if seconds > settings.seconds}
+        if number > FEWEST_ROUNDS and slow & compared:
             break
-        for name in sorted(rounds, reverse=number % 2 == 1):
+        for name in sorted(spent, reverse=number % 2 == 1):
+            if number > FEWEST_ROUNDS and name in slow:
+                continue
             gc.collect()
+            begin = time.monotonic()
             try:
                 elapsed = rounds[name]()
             except Exception as error:
-                if name in (STANDARD, OXTHREADS) or not optional:
+                if name in compared:
                     raise BenchmarkError(f"{name}: {_words(error)}") from error
                 outcome.failures[name] = _words(error)
-                del rounds[name], outcome.samples[name]
-            else:
-                if number:
-                    # A clock that does not advance in a round of next to nothing says: less than a tick.
-                    outcome.samples[name].append(max(elapsed, 1) / 1e9 / operations)
+                del spent[name], outcome.samples[name]
+                continue
+            spent[name] += time.monotonic() - begin
+            if number:
+                # A clock that does not advance in a round of next to nothing says: less than a tick.
+                outcome.samples[name].append(max(elapsed, 1) / 1e9 / operations)
     return outcome
 
 
@@ -183,10 +190,21 @@ class SpeedScenario(Scenario):
 
 @functools.cache
 def loops_in(seconds: float) -> int:
-    """How many passes of an empty loop take so long in one thread that nothing disturbs."""
-    passes = 100_000
-    best = min(alone(lambda: spin(passes))() for _ in range(10))
-    return max(1, round(seconds * 1e9 * passes / best))
+    """How many passes of :func:`spin` take so long in one thread that nothing disturbs."""
+    passes, calls = max(1, round(seconds / 1e-8)), max(1, round(2e-3 / seconds))
+    # More than once, as a pass of a short loop takes less time than one of a long loop.
+    for _ in range(3):
+        best = min(_spins(passes, calls)() for _ in range(10)) / calls
+        passes = max(1, round(passes * seconds * 1e9 / best))
+    return passes
+
+
+def _spins(passes: int, calls: int) -> Round:
+    def work() -> None:
+        for _ in range(calls):
+            spin(passes)
+
+    return alone(work)
 
 
 def spin(passes: int) -> None:

@@ -99,9 +99,8 @@ class Settings:
     """The rounds that count; one goes before them that does not."""
     divisor: int = 1
     """By what the operations of a round are divided, for a quick look."""
-    seconds: float = 6.0
-    """After so long a scenario makes no further rounds, once it has made five."""
-    progress: Callable[[str], None] = field(default=lambda text: None)
+    seconds: float = 3.0
+    """After so long a contender of a scenario makes no further rounds, once it has made five."""
 
     def divided(self, operations: int) -> int:
         """How many operations a round has under these settings."""
