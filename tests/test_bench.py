@@ -61,8 +61,8 @@ def test_the_table_and_json_hold_the_same() -> None:
     selected = catalogue.select(SOME)
     results = [Result(scenario, scenario.measure(settings)) for scenario in selected]
     who = report.Peers({"a-peer": "1.2"}, {"another": "not installed"})
-    table = report.tables(results, settings, who, 7.0)
-    document = json.loads(json.dumps(report.document(results, settings, who, 7.0), allow_nan=False))
+    table = report.tables(results, settings, who, 0.25)
+    document = json.loads(json.dumps(report.document(results, settings, who, 0.25), allow_nan=False))
     assert [entry["name"] for entry in document["results"]] == [scenario.name for scenario in selected]
     lines = {line.split(" | ")[0].removeprefix("| ").rstrip(): line for line in table.splitlines()}
     for entry, result in zip(document["results"], results, strict=True):
@@ -75,7 +75,7 @@ def test_the_table_and_json_hold_the_same() -> None:
         assert (" missed |" in lines[entry["title"]]) == (entry["met"] is False)
     assert "Peers: a-peer 1.2." in table and "Without another (not installed)." in table
     assert document["peers"] == {"found": {"a-peer": "1.2"}, "missing": {"another": "not installed"}}
-    assert "load average was 7.00" in table and document["machine"]["load_average_before"] == 7.0
+    assert "Others used 25% of the CPUs" in table and document["others_cpu_share"] == 0.25
     assert document["machine"]["usable_cpus"] >= 1
     assert document["settings"]["rounds"] == 3
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
+from oxthreads.bench.machine import OthersMeter
 from oxthreads.bench.rounds import SpeedScenario, alone, interleave, prepared, together
 from oxthreads.bench.scenario import (
     OXTHREADS,
@@ -213,3 +218,25 @@ def test_names_that_are_replaced_are_noticed() -> None:
     assert libraries.replaced_names() == []
     with patch.installed(only=["queue.Queue"]):
         assert libraries.replaced_names() == ["queue.Queue"]
+
+
+BUSY_SECONDS = 0.2
+SPEND = f"import time\nwhile time.process_time() < {BUSY_SECONDS}: pass"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+def test_what_others_use_is_told_from_what_is_used_here() -> None:
+    meter = OthersMeter()
+    begin = time.monotonic()
+    other = subprocess.Popen([sys.executable, "-c", SPEND])
+    # As it has not been waited for, it is not this process's; its time is the kernel's to tell.
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    share, elapsed = meter.share(), time.monotonic() - begin
+    assert share is not None
+    # The kernel counts in ticks of a hundredth of a second.
+    assert share * elapsed * (os.cpu_count() or 1) > BUSY_SECONDS / 2
+    before = share * elapsed
+    other.wait()
+    # Now it is a child that has ended, of which the meter says nothing.
+    share, elapsed = meter.share(), time.monotonic() - begin
+    assert share is not None and share * elapsed < before

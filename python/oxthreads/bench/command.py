@@ -18,6 +18,7 @@ from pathlib import Path
 from oxthreads.compare import positive_int, positive_seconds, progress_line
 
 from . import catalogue, libraries, peers, plot, report
+from .machine import OthersMeter
 from .scenario import BenchmarkError, Result, Scenario, Settings
 
 PROGRAM = "oxthreads bench"
@@ -94,7 +95,6 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
             plot.load()  # before all the measuring
         except plot.NoMatplotlibError as error:
             return refuse(str(error))
-    load = report.load()
     found, missing = ([], {}) if arguments.without_peers else peers.find()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     results: list[Result] = []
@@ -105,25 +105,29 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
             rounds=rounds,
             divisor=QUICK_DIVISOR if arguments.quick else 1,
         )
+        whole = OthersMeter()
         gc.collect()
         gc.freeze()  # what was imported is no garbage, and not to be looked at before each round
         try:
             for number, scenario in enumerate(scenarios, 1):
                 progress(f"{number} of {len(scenarios)}: {scenario.name}")
                 try:
+                    meter = OthersMeter()
                     with watched(arguments.timeout):
-                        results.append(Result(scenario, scenario.measure(settings)))
+                        outcome = scenario.measure(settings)
+                    results.append(Result(scenario, outcome, meter.share()))
                 except BenchmarkError as error:
                     progress("")
                     print(f"{PROGRAM}: {scenario.name}: {error}", file=sys.stderr)
                     failed = True
         finally:
             gc.unfreeze()
+    others = whole.share()
     who = report.Peers({library.name: library.version for library in found}, missing)
     if arguments.json:
-        print(json.dumps(report.document(results, settings, who, load), indent=2))
+        print(json.dumps(report.document(results, settings, who, others), indent=2))
     else:
-        print(report.tables(results, settings, who, load))
+        print(report.tables(results, settings, who, others))
     if arguments.plot is not None:
         try:
             plot.draw(results, arguments.plot)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from .machine import usable_cpus
 from .rounds import Round, alone, interleave, loops_in, spin, together
 from .scenario import OXTHREADS, STANDARD, Kind, Outcome, Scenario, Settings, Unit, times
 
@@ -36,13 +36,6 @@ PARALLELISM = Kind(
     "speed-up",
     times,
 )
-
-
-def usable_cpus() -> int:
-    """The CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def hash_task() -> Callable[[], object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .growth import GrowthScenario
-from .report import title
+from .machine import title
 from .scenario import OXTHREADS, STANDARD, Kind, Result, Unit
 
 WIDTH = 9.0

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oxthreads import __version__
-from oxthreads.comparison.report import NOT_AVAILABLE, aligned, counted, seconds_text, three_digits
+from oxthreads.comparison.report import NOT_AVAILABLE, aligned, seconds_text, three_digits
 
+from . import machine
 from .catalogue import KINDS
-from .parallelism import usable_cpus
+from .machine import usable_cpus
 from .scenario import OXTHREADS, STANDARD, Kind, Result, Scenario, Settings, Unit
 
 
@@ -27,13 +24,8 @@ class Peers:
     missing: Mapping[str, str]
 
 
-#: So many threads that want to run, before the first scenario, are others that use the machine.
-BUSY = 0.5
-
-
-def load() -> float | None:
-    """How many threads wanted to run in the last minute, on the average; None where nobody counts."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+#: From this share of the CPUs on, what others use is worth a line.
+BUSY = 0.05
 
 
 def figure_text(kind: Kind, value: float) -> str:
@@ -68,9 +60,9 @@ def cell(kind: Kind, samples: list[float] | None) -> str:
     return f"{text} (median {figure_text(kind, median)})"
 
 
-def tables(results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None) -> str:
+def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: float | None) -> str:
     """All results, kind by kind, as Markdown tables that read as plain text."""
-    parts = [title()]
+    parts = [machine.title()]
     for kind in KINDS:
         of_kind = [result for result in results if result.scenario.kind == kind]
         if of_kind:
@@ -78,7 +70,7 @@ def tables(results: Sequence[Result], settings: Settings, peers: Peers, load_bef
                 f"{kind.summary} {spread_legend(kind, of_kind)}",
                 "\n".join(aligned(rows(kind, of_kind))),
             ]
-    parts.append("\n".join(remarks(results, settings, peers, load_before)))
+    parts.append("\n".join(remarks(results, settings, peers, others)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -124,13 +116,11 @@ def missed(results: Sequence[Result]) -> list[str]:
     return [result.scenario.name for result in results if result.met is False]
 
 
-def remarks(
-    results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None
-) -> list[str]:
+def remarks(results: Sequence[Result], settings: Settings, peers: Peers, others: float | None) -> list[str]:
     """What a reader of the tables should know and cannot see in them."""
     lines = []
-    if load_before is not None and load_before > BUSY:
-        lines.append(f"The machine was in use before: its load average was {load_before:.2f}.")
+    if others is not None and others >= BUSY:
+        lines.append(f"Others used {others:.0%} of the CPUs meanwhile{busiest(results)}.")
     if settings.divisor > 1:
         lines.append(f"A quick look: operations divided by {settings.divisor}.")
     if peers.found:
@@ -153,42 +143,24 @@ def remarks(
     return lines
 
 
-def title() -> str:
-    """What was measured, and where."""
-    implementation = f"{platform.python_implementation()} {platform.python_version()}"
-    build = ", free-threaded" if is_free_threaded() else ""
-    machine = f"{platform.system()} {platform.machine()}, {counted(usable_cpus(), 'CPU')}"
-    return f"oxthreads {__version__} on {implementation}{build}, {machine}"
-
-
-def is_free_threaded() -> bool:
-    """Whether this interpreter runs without the global lock."""
-    enabled = getattr(sys, "_is_gil_enabled", None)
-    return enabled is not None and not enabled()
+def busiest(results: Sequence[Result]) -> str:
+    """During which scenario others used most."""
+    known = [(result.others, result.scenario.name) for result in results if result.others is not None]
+    if len(known) < 2:
+        return ""
+    share, name = max(known)
+    return f", and {share:.0%} during {name}"
 
 
 def document(
-    results: Sequence[Result], settings: Settings, peers: Peers, load_before: float | None
+    results: Sequence[Result], settings: Settings, peers: Peers, others: float | None
 ) -> dict[str, Any]:
     """All results as one JSON document, with the samples of every round."""
     return {
         "version": 1,
         "oxthreads": __version__,
-        "machine": {
-            "implementation": platform.python_implementation(),
-            "python": platform.python_version(),
-            "build": list(platform.python_build()),
-            "compiler": platform.python_compiler(),
-            "free_threaded": is_free_threaded(),
-            "free_threaded_build": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-            "executable": sys.executable,
-            "platform": platform.platform(),
-            "machine": platform.machine(),
-            "cpus": os.cpu_count(),
-            "usable_cpus": usable_cpus(),
-            "load_average_before": load_before,
-            "switch_interval_seconds": sys.getswitchinterval(),
-        },
+        "machine": machine.document(),
+        "others_cpu_share": others,
         "settings": {
             "rounds": settings.rounds,
             "divisor": settings.divisor,
@@ -210,6 +182,7 @@ def result_document(result: Result, settings: Settings) -> dict[str, Any]:
         "score_is": kind.score_label,
         "score": result.score,
         "met": result.met,
+        "others_cpu_share": result.others,
         "figures": result.figures,
         "samples": result.outcome.samples,
         "failures": result.outcome.failures,

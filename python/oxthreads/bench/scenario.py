@@ -146,6 +146,8 @@ class Result:
 
     scenario: Scenario
     outcome: Outcome
+    others: float | None = None
+    """The share of the CPUs that others used meanwhile, from 0 to 1; None where nobody tells."""
 
     @property
     def figures(self) -> dict[str, float]:
