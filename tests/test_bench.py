@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -87,6 +88,16 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     for entry in document["results"]:
         assert set(entry["samples"]) == {STANDARD, OXTHREADS}
         assert all(len(samples) == 2 for samples in entry["samples"].values())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux has it")
+def test_it_can_use_fewer_cpus(capsys: pytest.CaptureFixture[str]) -> None:
+    before = os.sched_getaffinity(0)
+    assert cli.main(["bench", "lock-with", *QUICK, "--json", "--cpus", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["machine"]["usable_cpus"] == 1
+    assert os.sched_getaffinity(0) == before
+    assert cli.main(["bench", "lock-with", "--cpus", str(len(before) + 1)]) == 2
+    assert "may be used here" in capsys.readouterr().err
 
 
 def test_the_script_in_benches_is_the_command() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from oxthreads.compare import positive_int, positive_seconds, progress_line
 
 from . import catalogue, libraries, peers, plot, report
-from .machine import OthersMeter
+from .machine import OthersMeter, limited_to
 from .scenario import BenchmarkError, Result, Scenario, Settings
 
 PROGRAM = "oxthreads bench"
@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without-peers", action="store_true", help="the standard library and oxthreads only"
     )
     parser.add_argument(
+        "--cpus", type=positive_int, metavar="N", help="use N CPUs only (with 1, hand-overs vary less; Linux)"
+    )
+    parser.add_argument(
         "--timeout",
         type=positive_seconds,
         default=300.0,
@@ -73,7 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print(report.listing(scenarios if arguments.names else catalogue.SCENARIOS))
         return 0
-    return measure(arguments, scenarios)
+    try:
+        with limited_to(arguments.cpus):
+            return measure(arguments, scenarios)
+    except ValueError as error:
+        return refuse(str(error))
 
 
 def refuse(why: str) -> int:

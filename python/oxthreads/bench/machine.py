@@ -7,6 +7,8 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,27 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def limited_to(cpus: int | None) -> Iterator[None]:
+    """Have this thread, and what it starts, use so many CPUs only, for the time of a block.
+
+    Raises ValueError if there are not so many, and if this system cannot do it.
+    """
+    if cpus is None:
+        yield
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        raise ValueError("this system does not let a process choose its CPUs")
+    usable = os.sched_getaffinity(0)
+    if cpus > len(usable):
+        raise ValueError(f"{cpus} CPUs are not to be had: {counted(len(usable), 'CPU')} may be used here")
+    os.sched_setaffinity(0, sorted(usable)[:cpus])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def is_free_threaded() -> bool:
