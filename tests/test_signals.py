@@ -99,6 +99,23 @@ def test_what_the_handler_raises_ends_the_wait_at_once(
     assert time.monotonic() - begin < 30, "it ended by its timeout"
 
 
+@pytest.mark.parametrize("name", [name for name in WAITS if name != "Thread.join"])
+def test_a_signal_that_does_not_end_the_sleep_is_noticed_all_the_same(name: str) -> None:
+    """As one that arrives just before the sleep; this one arrives in another thread. Not in the standard
+    library, which waits on."""
+    wait = waits(OXTHREADS)[name]
+
+    def send() -> None:
+        until_asleep(threading.main_thread())
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    with handler(fail):
+        sender = start(send)
+        with pytest.raises(Interrupt):
+            wait(None)
+        sender.join()
+
+
 @pytest.mark.parametrize("name", DEADLINES)
 def test_a_handler_that_returns_leaves_the_deadline_as_it_was(library: BackEnd, name: str) -> None:
     seen: list[float] = []

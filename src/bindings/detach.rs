@@ -1,5 +1,7 @@
 //! The only place that lets go of the interpreter to block, and that looks at signals.
 
+#[cfg(not(Py_GIL_DISABLED))]
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 #[cfg(Py_3_13)]
@@ -8,11 +10,90 @@ use pyo3::prelude::*;
 
 use super::errors;
 use crate::primitives::deadline::{Deadline, Wait};
+use crate::primitives::spin;
 use crate::primitives::waiter::{self, Operation, Parked, Waiter};
 
 /// How long a lock that must be owned is waited for after a signal handler has raised, before
 /// another exception gives it up.
 const INSISTENCE: Duration = Duration::from_secs(1);
+
+/// How long the main thread sleeps at first before it looks for signals of its own accord.
+#[cfg(target_os = "linux")]
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// When the main thread looks for signals of its own accord, in one wait.
+///
+/// A signal ends a sleep, but one that came between the last look and the sleep does not. So the main
+/// thread, where Python's handlers run, looks again after a while, and then less and less often.
+/// Elsewhere than on Linux every sleep is short anyhow.
+struct Lookout {
+    /// The length of the next sleep.
+    #[cfg(target_os = "linux")]
+    next: Option<Duration>,
+}
+
+impl Lookout {
+    #[cfg(target_os = "linux")]
+    fn new() -> Self {
+        // SAFETY: neither call has a precondition. The first thread of a process has its number.
+        let is_main = unsafe { libc::getpid() } == unsafe { libc::gettid() };
+        Self {
+            next: is_main.then_some(FIRST_LOOK),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    #[cfg(target_os = "linux")]
+    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
+        match self.next {
+            Some(slice) if deadline.remaining().is_none_or(|left| left > slice) => {
+                self.next = slice.checked_mul(2);
+                match waiter.park(Deadline::after(slice)) {
+                    Parked::TimedOut => Parked::Interrupted,
+                    parked => parked,
+                }
+            }
+            _ => waiter.park(deadline),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
+        waiter.park(deadline)
+    }
+}
+
+/// How often threads have let go of the interpreter here.
+#[cfg(not(Py_GIL_DISABLED))]
+static RELEASES: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the waiter is unparked before it is worth while to sleep.
+///
+/// Whoever has unparked it has the GIL, and mostly sleeps soon: to wait for the GIL asleep would cost
+/// as much as what is saved here.
+#[cfg(not(Py_GIL_DISABLED))]
+fn look_before_sleep(waiter: &Waiter, deadline: Deadline) {
+    let mut before = RELEASES.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    spin::before_sleep(deadline, || {
+        let releases = RELEASES.load(Ordering::Acquire);
+        if waiter.is_notified() {
+            releases != before
+        } else {
+            before = releases;
+            false
+        }
+    });
+}
+
+/// Whether the waiter is unparked before it is worth while to sleep.
+#[cfg(Py_GIL_DISABLED)]
+fn look_before_sleep(waiter: &Waiter, deadline: Deadline) {
+    spin::before_sleep(deadline, || waiter.is_notified());
+}
 
 /// Sleeps until the waiter is unparked, with the interpreter released.
 ///
@@ -20,13 +101,21 @@ const INSISTENCE: Duration = Duration::from_secs(1);
 /// Where nobody is left who could unpark it: while the interpreter is being finalized no other thread
 /// runs Python code, so a wait without end would be a hang. Python 3.15 ends those with a deadline
 /// too, and those of its own locks in the same way.
-fn sleep(py: Python<'_>, waiter: &Waiter, deadline: Deadline) -> PyResult<Parked> {
+fn sleep(
+    py: Python<'_>,
+    waiter: &Waiter,
+    deadline: Deadline,
+    lookout: &mut Lookout,
+) -> PyResult<Parked> {
     // SAFETY: attached, as `py` shows; it reads a flag of the runtime.
     #[cfg(Py_3_13)]
     if (cfg!(Py_3_15) || deadline == Deadline::NEVER) && unsafe { ffi::Py_IsFinalizing() } != 0 {
         return Err(errors::finalizing(py));
     }
-    Ok(py.detach(|| waiter.park(deadline)))
+    Ok(py.detach(|| {
+        look_before_sleep(waiter, deadline);
+        lookout.park(waiter, deadline)
+    }))
 }
 
 /// Drives `operation` to its end with the interpreter released; `None`: the deadline passed.
@@ -42,10 +131,11 @@ pub(crate) fn wait<O: Operation>(
     operation: &mut O,
     deadline: Deadline,
 ) -> PyResult<Option<O::Output>> {
+    let mut lookout = Lookout::new();
     loop {
         let mut hopeless = None;
         let outcome = waiter::wait(operation, deadline, |waiter, deadline| {
-            sleep(py, waiter, deadline).unwrap_or_else(|error| {
+            sleep(py, waiter, deadline, &mut lookout).unwrap_or_else(|error| {
                 hopeless = Some(error);
                 Parked::Interrupted
             })
@@ -80,10 +170,11 @@ pub(crate) fn stay<O: Operation>(
 ) -> Stay<O::Output> {
     let mut prepare = Some(prepare);
     let mut raised = None;
+    let mut lookout = Lookout::new();
     let outcome = waiter::wait(operation, deadline, |parking, deadline| {
         let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
-            match step.and_then(|()| sleep(py, parking, deadline)) {
+            match step.and_then(|()| sleep(py, parking, deadline, &mut lookout)) {
                 Ok(Parked::Interrupted) => {
                     step = waiter::staying(parking, || py.check_signals());
                 }

@@ -15,6 +15,7 @@
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and who reports it when.
 //! * [`pool`]: pending jobs and the workers that wait for them.
+//! * [`spin`]: a short wait on the processor before the sleep in the kernel.
 //! * [`sync`]: the one place that names the locks and atomics underneath.
 //!
 //! # The locking rules
@@ -41,6 +42,7 @@ pub mod progress;
 pub mod queue;
 pub mod rlock;
 pub mod semaphore;
+pub mod spin;
 pub mod sync;
 pub mod turn;
 pub mod waiter;

@@ -49,6 +49,10 @@ impl Parker {
         }
     }
 
+    pub(super) fn is_notified(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == NOTIFIED
+    }
+
     pub(super) fn unpark(&self) {
         if self.word.swap(NOTIFIED, Ordering::Release) == PARKED {
             // SAFETY: FUTEX_WAKE only uses the word's address, and `self` is alive: the caller

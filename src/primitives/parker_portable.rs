@@ -62,6 +62,17 @@ impl Parker {
         Parked::Unparked
     }
 
+    /// While somebody else has the mutex it is not known, and "no" does no harm.
+    #[cfg(not(loom))]
+    pub(super) fn is_notified(&self) -> bool {
+        self.notified.try_lock().is_ok_and(|notified| *notified)
+    }
+
+    #[cfg(loom)]
+    pub(super) fn is_notified(&self) -> bool {
+        *self.notified.lock()
+    }
+
     pub(super) fn unpark(&self) {
         #[cfg(not(loom))]
         let mut notified = self.notified.lock().unwrap_or_else(PoisonError::into_inner);

@@ -130,6 +130,11 @@ impl Waiter {
         self.parker.park(deadline)
     }
 
+    /// Whether the next [`Waiter::park`] would return at once. Only the waiter's own thread may ask.
+    pub fn is_notified(&self) -> bool {
+        self.parker.is_notified()
+    }
+
     /// Ends the present [`Waiter::park`], or the next.
     pub fn unpark(&self) {
         self.parker.unpark();

@@ -12,9 +12,16 @@ use _oxthreads::primitives::future::{Future, Outcome, Start};
 use _oxthreads::primitives::pool::{
     AsWorker, Awaited, Job, Next, ORDINARY, Pool, Staffing, SubmitError, Worker,
 };
+use _oxthreads::primitives::waiter::{Operation, Parked, Waiter};
 use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
 mod support;
+
+/// With workers that have arrived, and are woken one by one.
+fn one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let (pool, workers) = staffed(count);
+    (pool.waking_one_by_one(), workers)
+}
 
 /// With workers that have arrived.
 fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
@@ -209,6 +216,82 @@ fn the_worker_that_was_idle_last_is_woken_first() {
         assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
         assert_eq!(first.join().unwrap(), Next::Job(2));
     });
+}
+
+#[test]
+fn a_worker_that_was_woken_and_takes_a_job_wakes_the_next_if_more_are_pending() {
+    let (pool, _workers) = one_by_one(3);
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        // Each takes one job, which lasts for ever, as far as the others know.
+        let workers: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| block_counting(pool.take(), &parked)))
+            .collect();
+        until_parked(&parked, 3);
+        spin_until(|| pool.idle() == 3);
+        for job in 1..=3 {
+            assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+        }
+        let mut taken: Vec<_> = workers
+            .into_iter()
+            .map(|worker| match worker.join().unwrap() {
+                Next::Job(job) => job,
+                next => panic!("{next:?}"),
+            })
+            .collect();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_woken_worker_is_enough_for_one_job_and_not_for_two() {
+    let pool = Pool::new(2);
+    assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(true);
+    assert_eq!(pool.try_take(), Some(0));
+    let _worker = pool.arrive().unwrap();
+    let mut take = pool.take();
+    assert_eq!(take.attempt(&Waiter::new()), None);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(true);
+    assert_eq!(take.leave(Parked::Unparked), None);
+    assert_eq!(take.attempt(&Waiter::new()), Some(Next::Job(1)));
+}
+
+#[test]
+fn a_woken_worker_that_does_not_look_wakes_another() {
+    let (pool, _workers) = one_by_one(2);
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let second = scope.spawn(|| block_counting(pool.take(), &parked));
+        until_parked(&parked, 1);
+        spin_until(|| pool.idle() == 1);
+        let mut take = pool.take();
+        assert_eq!(take.attempt(&Waiter::new()), None);
+        // It was idle last, so it is the one.
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(take.leave(Parked::Interrupted), None);
+        drop(take);
+        assert_eq!(second.join().unwrap(), Next::Job(1));
+    });
+}
+
+#[test]
+fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
+    let (pool, _workers) = one_by_one(2);
+    pool.set_backlog(1);
+    let (mut first, mut second) = (pool.take(), pool.take());
+    assert_eq!(first.attempt(&Waiter::new()), None);
+    assert_eq!(second.attempt(&Waiter::new()), None);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(3, ORDINARY), Err((SubmitError::Full, 3)));
+    assert_eq!(second.leave(Parked::Unparked), None);
+    assert_eq!(second.attempt(&Waiter::new()), Some(Next::Job(1)));
+    assert_eq!(first.leave(Parked::Unparked), None);
+    assert_eq!(first.attempt(&Waiter::new()), Some(Next::Job(2)));
 }
 
 #[test]

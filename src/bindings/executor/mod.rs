@@ -43,7 +43,10 @@ pub(crate) fn close_executors() {
 /// A pool that leaves submission to the standard class, which misses what `__init__` makes, until
 /// `_configure` opens it.
 fn new_pool() -> Arc<Pool<Py<Future>>> {
-    let pool = Arc::new(Pool::new(0));
+    let pool = Pool::new(0);
+    #[cfg(Py_GIL_DISABLED)]
+    let pool = pool.waking_one_by_one();
+    let pool = Arc::new(pool);
     pool.retire();
     let mut pools = POOLS.lock();
     // Now and then, so that it costs nothing on the average: nothing but freed pools is let go.

@@ -75,6 +75,10 @@ struct State<J> {
     submitters: WaiterList<(J, i64)>,
     /// Workers that have found nothing to do.
     idle: WaiterList,
+    /// Workers that were taken out of `idle` and have not looked for a job since.
+    searching: usize,
+    /// See [`Pool::waking_one_by_one`].
+    searching_at_most: usize,
     /// Workers that wait for other jobs; and whether for one that they could do themselves.
     blocked: WaiterList<bool>,
     /// Those who wait until no worker is being started.
@@ -103,6 +107,8 @@ impl<J: Job> Pool<J> {
                 backlog: usize::MAX,
                 submitters: WaiterList::new(),
                 idle: WaiterList::new(),
+                searching: 0,
+                searching_at_most: usize::MAX,
                 blocked: WaiterList::new(),
                 awaiting_starts: WaiterList::new(),
                 workers: Vec::new(),
@@ -116,6 +122,18 @@ impl<J: Job> Pool<J> {
             }),
             number: Ticket::next().number(),
         }
+    }
+
+    /// The same, but a worker that takes a job wakes the next one if more are pending, and submission does
+    /// so only where none is on its way.
+    ///
+    /// To wake a worker for each job costs more than most jobs, and most find nothing left when they come,
+    /// where workers run at once and side by side. Not so where they have to wait for each other's lock
+    /// before they can look: there they had better wait together.
+    #[must_use]
+    pub fn waking_one_by_one(self) -> Self {
+        self.state.lock().searching_at_most = 1;
+        self
     }
 
     /// The number of this pool, which no other of the process has.
@@ -351,6 +369,7 @@ impl<J: Job> State<J> {
         self.expected = 0;
         self.starting = 0;
         self.idle = WaiterList::new();
+        self.searching = 0;
         self.blocked = WaiterList::new();
         self.awaiting_starts = WaiterList::new();
         // The parent runs these jobs. Dropping them here would run destructors under the leaf
@@ -378,9 +397,10 @@ impl<J: Job> State<J> {
             || self.has_worker_to_spare()
     }
 
-    /// Whether a worker is idle, or can be started.
+    /// Whether a worker is there that will not be needed for what is pending, or can be started.
     fn has_worker_to_spare(&self) -> bool {
-        !self.idle.is_empty() || self.workers.len() + self.expected < self.capacity
+        self.jobs.pending() < self.searching + self.idle.len()
+            || self.workers.len() + self.expected < self.capacity
     }
 
     /// A worker is gone, or has not come: a submission that waits for room has another one started, for
@@ -396,18 +416,42 @@ impl<J: Job> State<J> {
         }
     }
 
-    /// Sees to it that somebody comes for a job that has just come in.
+    /// Sees to it that somebody comes for a job that has just come in: a worker that has been woken and has
+    /// yet to look, or one that is woken now, or is to be started.
     fn staff(&mut self, wakes: &mut Wakes) -> Staffing {
+        let pending = self.jobs.pending();
+        let is_awaited = pending <= self.searching
+            || if self.searching < self.searching_at_most {
+                self.wake_worker(wakes)
+            } else {
+                pending <= self.searching + self.idle.len()
+            };
+        if is_awaited || self.workers.len() + self.expected >= self.capacity {
+            return Staffing::Enough;
+        }
+        self.expected += 1;
+        self.starting += 1;
+        Staffing::Start
+    }
+
+    /// Has an idle worker look for a job, if there is one.
+    fn wake_worker(&mut self, wakes: &mut Wakes) -> bool {
         // The worker that has been idle for the shortest time: its caches are warm, and those that are
         // not needed can go.
-        if let Some((worker, ())) = self.idle.pop_last() {
-            wakes.push(worker);
-        } else if self.workers.len() + self.expected < self.capacity {
-            self.expected += 1;
-            self.starting += 1;
-            return Staffing::Start;
+        let Some((worker, ())) = self.idle.pop_last() else {
+            return false;
+        };
+        self.searching += 1;
+        wakes.push(worker);
+        true
+    }
+
+    /// A worker that was woken has looked for a job, or will not.
+    fn end_search(&mut self, wakes: &mut Wakes) {
+        self.searching = self.searching.saturating_sub(1);
+        if self.searching < self.searching_at_most && self.searching < self.jobs.pending() {
+            self.wake_worker(wakes);
         }
-        Staffing::Enough
     }
 
     #[inline]

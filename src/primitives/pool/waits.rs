@@ -21,18 +21,21 @@ pub enum Next<J> {
 ///
 /// If its deadline passes, the worker is dismissed: in the same leaf section in which it leaves the
 /// list, so that no submission counts on it.
-pub struct Take<'a, J> {
+pub struct Take<'a, J: Job> {
     pool: &'a Pool<J>,
     ticket: Ticket,
     worker: Option<&'a Arc<Worker>>,
+    /// Whether it was taken out of the list, and has not looked since.
+    is_searching: bool,
 }
 
-impl<'a, J> Take<'a, J> {
+impl<'a, J: Job> Take<'a, J> {
     pub(super) fn new(pool: &'a Pool<J>) -> Self {
         Self {
             pool,
             ticket: Ticket::next(),
             worker: None,
+            is_searching: false,
         }
     }
 
@@ -49,7 +52,11 @@ impl<J: Job> Operation for Take<'_, J> {
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut leaving = Leaving::default();
         let mut state = self.pool.state();
-        let next = match state.pop_job(&mut leaving) {
+        let job = state.pop_job(&mut leaving);
+        if std::mem::take(&mut self.is_searching) {
+            state.end_search(&mut leaving.wakes);
+        }
+        let next = match job {
             Some(job) => Some(Next::Job(job)),
             None if state.closed => Some(Next::Closed),
             None => {
@@ -66,6 +73,7 @@ impl<J: Job> Operation for Take<'_, J> {
         let mut wakes = Wakes::new();
         let mut state = self.pool.state();
         let was_idle = state.idle.leave(self.ticket).is_some();
+        self.is_searching = !was_idle;
         if parked != Parked::TimedOut {
             // Taken out means only to look again: a busy worker may have been quicker.
             return None;
@@ -81,6 +89,17 @@ impl<J: Job> Operation for Take<'_, J> {
         drop(state);
         wakes.wake();
         Some(next)
+    }
+}
+
+impl<J: Job> Drop for Take<'_, J> {
+    /// It was woken, but is not going to look.
+    fn drop(&mut self) {
+        if self.is_searching {
+            let mut wakes = Wakes::new();
+            self.pool.state().end_search(&mut wakes);
+            wakes.wake();
+        }
     }
 }
 

@@ -5,6 +5,12 @@ use loom::sync::Arc;
 use crate::spawn;
 use crate::support::{block_for_ever, give_up, model};
 
+/// With workers that have arrived, and are woken one by one.
+fn one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let (pool, workers) = staffed(count);
+    (pool.waking_one_by_one(), workers)
+}
+
 /// With workers that have arrived.
 fn staffed(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
     let pool = Pool::new(count);
@@ -26,6 +32,39 @@ fn a_job_wakes_the_worker_that_is_idle_or_about_to_be() {
         let worker = spawn(&pool, |pool| block_for_ever(pool.take()));
         assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
         assert_eq!(worker.join().unwrap(), Next::Job(1));
+    });
+}
+
+#[test]
+fn two_jobs_find_two_workers_though_only_one_is_woken_at_a_time() {
+    model(|| {
+        let pool = Arc::new(one_by_one(2).0);
+        // Each takes one job, which lasts for ever.
+        let other = spawn(&pool, |pool| block_for_ever(pool.take()));
+        let submitter = spawn(&pool, |pool| {
+            assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+        });
+        let taken = [block_for_ever(pool.take()), other.join().unwrap()];
+        submitter.join().unwrap();
+        assert!(taken == [Next::Job(1), Next::Job(2)] || taken == [Next::Job(2), Next::Job(1)]);
+    });
+}
+
+#[test]
+fn a_woken_worker_whose_time_is_up_leaves_the_job_to_another() {
+    model(|| {
+        let pool = Arc::new(one_by_one(2).0);
+        let impatient = spawn(&pool, |pool| give_up(pool.take()));
+        let patient = spawn(&pool, |pool| block_for_ever(pool.take()));
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        let taken = impatient.join().unwrap();
+        if taken == Some(Next::Job(1)) {
+            assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(patient.join().unwrap(), Next::Job(2));
+        } else {
+            assert_eq!(patient.join().unwrap(), Next::Job(1));
+        }
     });
 }
 
