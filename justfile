@@ -29,6 +29,10 @@ format:
     ruff check --fix
     ruff format
 
-# The operations that programs do most, on both libraries.
-bench:
-    python benches/hot_paths.py
+# The standard library, oxthreads and their peers, scenario by scenario; `just bench --list` shows which.
+bench *arguments:
+    python benches/suite.py {{arguments}}
+
+# The Rust core beside std, parking_lot and crossbeam.
+bench-rust *arguments:
+    cargo bench --no-default-features {{arguments}}

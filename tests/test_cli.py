@@ -34,11 +34,11 @@ def test_version_and_help(tmp_path: Path) -> None:
     for option in ("-V", "--version"):
         asked = run(option, where=tmp_path)
         assert (asked.returncode, asked.stdout) == (0, f"oxthreads {oxthreads.__version__}\n")
-    for arguments in (["-h"], ["enable", "--help"], ["compare", "--help"], ["status", "-h"]):
+    for arguments in (["-h"], ["enable", "--help"], ["compare", "--help"], ["bench", "-h"], ["status", "-h"]):
         asked = run(*arguments, where=tmp_path)
         assert (asked.returncode, asked.stderr) == (0, "")
         assert asked.stdout.startswith("usage: oxthreads")
-    for command in ("compare", "run", "enable", "disable", "status"):
+    for command in ("bench", "compare", "run", "enable", "disable", "status"):
         assert f"  {command} " in run("--help", where=tmp_path).stdout
 
 

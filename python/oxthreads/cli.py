@@ -38,6 +38,10 @@ def _carry_out(arguments: list[str]) -> int:
         from oxthreads import compare  # noqa: PLC0415
 
         return compare.run(options)
+    if command == "bench":
+        from oxthreads.bench import command as bench  # noqa: PLC0415
+
+        return bench.run(options)
     if command == "status":
         return _show_status(as_json=options.json)
     from oxthreads import environment  # noqa: PLC0415
@@ -83,6 +87,11 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         from oxthreads.compare import add_arguments  # noqa: PLC0415
 
         add_arguments(compare)
+    bench = add("bench", "measure the standard library, oxthreads and their peers, scenario by scenario")
+    if arguments[:1] == ["bench"]:
+        from oxthreads.bench.command import add_arguments as add_bench_arguments  # noqa: PLC0415
+
+        add_bench_arguments(bench)
     add("run", "run a program on oxthreads, as `python -m oxthreads` does")
     add("enable", "have every python of this environment run on oxthreads")
     add("disable", "undo enable")

@@ -1,0 +1,154 @@
+"""``oxthreads bench``: the suite's command line.
+
+It exits with 0 when all that was asked for has been measured, with 1 if something could not be, or with
+``--check`` if a goal is missed, with 2 for wrong usage, and with 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import gc
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from oxthreads.compare import positive_int, positive_seconds, progress_line
+
+from . import catalogue, libraries, peers, plot, report
+from .machine import OthersMeter, limited_to
+from .scenario import BenchmarkError, Result, Scenario, Settings
+
+PROGRAM = "oxthreads bench"
+
+#: By what ``--quick`` divides the operations of a round, and how many rounds it makes.
+QUICK_DIVISOR = 10
+QUICK_ROUNDS = 5
+ROUNDS = 15
+
+EPILOG = """
+NAMES are those that --list shows, patterns for them ('queue-*'), or kinds: speed (without NAMES), calls,
+memory, startup, latency, parallelism, growth. '*' is everything.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``oxthreads bench``."""
+    parser.add_argument("names", metavar="NAMES", nargs="*", help="scenarios, patterns, or kinds (see below)")
+    parser.add_argument("--list", action="store_true", help="show the scenarios, and measure nothing")
+    parser.add_argument(
+        "--rounds", type=positive_int, metavar="N", help=f"rounds of each contender (default {ROUNDS})"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"a tenth of the operations, and {QUICK_ROUNDS} rounds: to see that it works",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document with every round")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a picture, too; needs matplotlib")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
+    parser.add_argument(
+        "--without-peers", action="store_true", help="the standard library and oxthreads only"
+    )
+    parser.add_argument(
+        "--cpus", type=positive_int, metavar="N", help="use N CPUs only (with 1, hand-overs vary less; Linux)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="a scenario that takes longer hangs: show where, and exit with 1 (default 300)",
+    )
+    parser.epilog = EPILOG
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure as the parsed command line says, print the result, and return the exit code."""
+    try:
+        scenarios = catalogue.select(arguments.names)
+    except catalogue.UnknownNameError as error:
+        known = ", ".join(scenario.name for scenario in catalogue.SCENARIOS)
+        kinds = ", ".join(kind.name for kind in catalogue.KINDS)
+        return refuse(f"no scenario is called {str(error)!r}; there are: {known}; and the kinds {kinds}")
+    if arguments.list:
+        print(report.listing(scenarios if arguments.names else catalogue.SCENARIOS))
+        return 0
+    try:
+        with limited_to(arguments.cpus):
+            return measure(arguments, scenarios)
+    except ValueError as error:
+        return refuse(str(error))
+
+
+def refuse(why: str) -> int:
+    """Say what is wrong with the command line or the process, and return the exit code for it."""
+    print(f"{PROGRAM}: {why}", file=sys.stderr)
+    return 2
+
+
+def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:
+    """Measure the scenarios, and show what came of it."""
+    replaced = libraries.replaced_names()
+    if replaced:
+        return refuse(
+            f"{replaced[0]} is that of oxthreads in this process, so that there is no standard library to "
+            "compare with; run it without the patch: OXTHREADS=0 oxthreads bench"
+        )
+    if arguments.plot is not None:
+        try:
+            plot.load()  # before all the measuring
+        except plot.NoMatplotlibError as error:
+            return refuse(str(error))
+    found, missing = ([], {}) if arguments.without_peers else peers.find()
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
+    results: list[Result] = []
+    failed = False
+    with progress_line() as progress:
+        settings = Settings(
+            libraries=(libraries.standard(), *found, libraries.ours()),
+            rounds=rounds,
+            divisor=QUICK_DIVISOR if arguments.quick else 1,
+        )
+        whole = OthersMeter()
+        gc.collect()
+        gc.freeze()  # what was imported is no garbage, and not to be looked at before each round
+        try:
+            for number, scenario in enumerate(scenarios, 1):
+                progress(f"{number} of {len(scenarios)}: {scenario.name}")
+                try:
+                    meter = OthersMeter()
+                    with watched(arguments.timeout):
+                        outcome = scenario.measure(settings)
+                    results.append(Result(scenario, outcome, meter.share()))
+                except BenchmarkError as error:
+                    progress("")
+                    print(f"{PROGRAM}: {scenario.name}: {error}", file=sys.stderr)
+                    failed = True
+        finally:
+            gc.unfreeze()
+    others = whole.share()
+    who = report.Peers({library.name: library.version for library in found}, missing)
+    if arguments.json:
+        print(json.dumps(report.document(results, settings, who, others), indent=2))
+    else:
+        print(report.tables(results, settings, who, others))
+    if arguments.plot is not None:
+        try:
+            plot.draw(results, arguments.plot)
+        except OSError as error:
+            print(f"{PROGRAM}: {error}", file=sys.stderr)
+            failed = True
+    return 1 if failed or (arguments.check and report.missed(results)) else 0
+
+
+@contextlib.contextmanager
+def watched(seconds: float) -> Iterator[None]:
+    """Have the process show all its stacks and end, if the block takes longer."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,95 @@
+"""How some scenarios grow: with the number of threads, and with the length of the tasks.
+
+The number of operations in a round stays the same, so the time of one says what more threads cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .locks import contended, meet
+from .pools import WORKERS, burst
+from .queues import stream
+from .rounds import SpeedScenario
+from .scenario import Kind, Unit, ratio, times
+
+THREADS = (1, 2, 4, 8, 16, 64)
+
+#: Of CPU time, which a task spends in Python code.
+TASK_SECONDS = {"0": 0.0, "10 us": 10e-6, "100 us": 100e-6, "1 ms": 1e-3}
+
+GROWTH = Kind(
+    "growth",
+    "Time of an operation with more and more threads, and with longer and longer tasks. "
+    "Ratio: standard / oxthreads.",
+    Unit.SECONDS,
+    ratio,
+    "ratio",
+    times,
+)
+
+
+@dataclass(frozen=True)
+class GrowthScenario(SpeedScenario):
+    """One point of a curve."""
+
+    curve: str = ""
+    """What the plot calls it."""
+    axis: str = "threads"
+    """What grows."""
+    value: float = 0
+    """How far it has grown here: threads, or seconds."""
+
+
+def _lock(threads: int) -> GrowthScenario:
+    return GrowthScenario(
+        f"growth-lock-{threads}", f"Lock: `with`, threads: {threads}", "All want one lock all the time.",
+        operations=20_000, threads=threads, prepare=contended(threads), needs=("Lock",),
+        kind_of=GROWTH, curve="Lock: `with`", value=threads,
+    )  # fmt: skip
+
+
+def _stream(threads: int) -> GrowthScenario:
+    return GrowthScenario(
+        f"growth-stream-{threads}", f"Queue(100): stream, producers, consumers: {threads} each",
+        "An operation is one item.",
+        operations=10_000, threads=2 * threads, prepare=stream(100, threads), needs=("Queue",),
+        kind_of=GROWTH, curve="Queue(100): stream", axis="producers, and consumers", value=threads,
+    )  # fmt: skip
+
+
+def _barrier(threads: int) -> GrowthScenario:
+    return GrowthScenario(
+        f"growth-barrier-{threads}", f"Barrier: wait, threads: {threads}", "An operation is one meeting.",
+        operations=50, threads=threads, prepare=meet(threads), needs=("Barrier",),
+        kind_of=GROWTH, curve="Barrier: wait", value=threads,
+    )  # fmt: skip
+
+
+def _pool(workers: int) -> GrowthScenario:
+    return GrowthScenario(
+        f"growth-pool-{workers}", f"pool: submit, then result, workers: {workers}", "Calls of `abs(-1)`.",
+        operations=4_000, threads=workers + 1, prepare=burst(workers), needs=("ThreadPoolExecutor",),
+        kind_of=GROWTH, curve="pool: submit, then result", axis="workers", value=workers,
+    )  # fmt: skip
+
+
+def _tasks(length: str, seconds: float) -> GrowthScenario:
+    # As many as make a round of a tenth of a second, in one thread.
+    operations = 2_000 if not seconds else max(50, min(2_000, round(0.1 / seconds)))
+    return GrowthScenario(
+        f"growth-task-{length.replace(' ', '')}", f"pool of 4: tasks of {length}",
+        "The tasks spend that time in Python code; an operation is one task.",
+        operations=operations, threads=WORKERS + 1, prepare=burst(WORKERS, seconds),
+        needs=("ThreadPoolExecutor",), kind_of=GROWTH, curve="pool of 4: tasks", axis="seconds in a task",
+        value=seconds,
+    )  # fmt: skip
+
+
+SCENARIOS: tuple[GrowthScenario, ...] = (
+    *map(_lock, THREADS),
+    *map(_stream, THREADS),
+    *map(_barrier, THREADS),
+    *map(_pool, THREADS),
+    *(_tasks(length, seconds) for length, seconds in TASK_SECONDS.items()),
+)
