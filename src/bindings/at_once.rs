@@ -8,17 +8,22 @@
 //! The interpreter calls a method without a detour only where its class is exactly the object's. So the
 //! classes that Python code derives from the native ones get methods of their own ([`install_in`]).
 
+use std::any::Any;
 use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyType};
+use pyo3::types::{PyBool, PyTuple, PyType};
 
+use super::executor::ThreadPoolExecutor;
+use super::future::Future;
 use super::queue::{Queue, SimpleQueue};
 use super::threading::{Condition, Event, Lock, RLock, Semaphore};
 
@@ -30,11 +35,11 @@ pub(crate) trait AtOnce: 'static {
     /// What it is called.
     const NAME: &'static CStr;
 
-    /// Does it, and returns what the method returns; or does nothing.
+    /// Does it, and comes to what the method comes to; or does nothing.
     ///
-    /// This is not a frame of pyo3: no reference may be given up in here but by `Owned`.
-    fn attempt<'py>(this: &Self::Class, arguments: Arguments<'_, 'py>)
-    -> Option<Bound<'py, PyAny>>;
+    /// This is not a frame of pyo3, where a `Py` that is dropped is counted down at once: that is left to
+    /// `Bound` and `Owned`.
+    fn attempt<'py>(this: &Bound<'py, Self::Class>, arguments: Arguments<'_, 'py>) -> Attempt<'py>;
 
     /// Where the rest is kept.
     fn whole() -> &'static PyOnceLock<Whole>;
@@ -52,9 +57,9 @@ macro_rules! at_once {
 
             #[inline]
             fn attempt<'py>(
-                this: &$class,
+                this: &::pyo3::Bound<'py, $class>,
                 arguments: $crate::bindings::at_once::Arguments<'_, 'py>,
-            ) -> Option<::pyo3::Bound<'py, ::pyo3::PyAny>> {
+            ) -> $crate::bindings::at_once::Attempt<'py> {
                 $attempt(this, arguments)
             }
 
@@ -67,6 +72,9 @@ macro_rules! at_once {
     )*};
 }
 pub(crate) use at_once;
+
+/// What an attempt came to, if anything was done.
+pub(crate) type Attempt<'py> = Option<PyResult<Bound<'py, PyAny>>>;
 
 /// The positional arguments of a call that has no others.
 #[derive(Clone, Copy)]
@@ -99,14 +107,25 @@ impl<'py> Arguments<'_, 'py> {
         Some(unsafe { Bound::from_borrowed_ptr(self.py, *only) })
     }
 
+    /// The first argument, and a tuple of the others, if there is a first.
+    #[inline]
+    pub(crate) fn first_and_others(self) -> Option<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (first, others) = self.given.split_first()?;
+        // SAFETY: attached; the caller of the method holds references to them.
+        let borrow =
+            |argument: &*mut ffi::PyObject| unsafe { Bound::from_borrowed_ptr(self.py, *argument) };
+        let others = PyTuple::new(self.py, others.iter().map(borrow)).ok()?;
+        Some((borrow(first), others))
+    }
+
     /// What a method without a result returns.
     #[inline]
     #[expect(
         clippy::unnecessary_wraps,
         reason = "for it is what an attempt returns"
     )]
-    pub(crate) fn done(self) -> Option<Bound<'py, PyAny>> {
-        Some(self.py.None().into_bound(self.py))
+    pub(crate) fn done(self) -> Attempt<'py> {
+        Some(Ok(self.py.None().into_bound(self.py)))
     }
 
     /// What a method that answers a question returns.
@@ -115,8 +134,8 @@ impl<'py> Arguments<'_, 'py> {
         clippy::unnecessary_wraps,
         reason = "for it is what an attempt returns"
     )]
-    pub(crate) fn answer(self, answer: bool) -> Option<Bound<'py, PyAny>> {
-        Some(PyBool::new(self.py, answer).to_owned().into_any())
+    pub(crate) fn answer(self, answer: bool) -> Attempt<'py> {
+        Some(Ok(PyBool::new(self.py, answer).to_owned().into_any()))
     }
 }
 
@@ -206,6 +225,10 @@ pub(crate) fn install_in(derived: Bound<'_, PyType>) -> PyResult<Bound<'_, PyTyp
         Semaphore::install_at_once(&derived)?;
     } else if derived.is_subclass_of::<Queue>()? {
         Queue::install_at_once(&derived)?;
+    } else if derived.is_subclass_of::<Future>()? {
+        Future::install_at_once(&derived)?;
+    } else if derived.is_subclass_of::<ThreadPoolExecutor>()? {
+        ThreadPoolExecutor::install_at_once(&derived)?;
     } else {
         return Err(PyTypeError::new_err("not derived from a native class"));
     }
@@ -233,12 +256,31 @@ unsafe extern "C" fn call<M: AtOnce>(
         // SAFETY: the method descriptor has checked that it is an instance of the class that the method
         // was installed in, and so of the native class.
         let this = unsafe { this.cast_unchecked::<M::Class>() };
-        if let Some(result) = M::attempt(this.get(), Arguments { py, given }) {
-            return result.into_ptr();
+        let attempt = || M::attempt(&this, Arguments { py, given });
+        // As pyo3 does; what the attempt has borrowed is made for other threads to see half-done.
+        match catch_unwind(AssertUnwindSafe(attempt)) {
+            Ok(None) => {}
+            Ok(Some(Ok(result))) => return result.into_ptr(),
+            Ok(Some(Err(error))) => {
+                error.restore(py);
+                return ptr::null_mut();
+            }
+            Err(panic) => {
+                panicked(&*panic).restore(py);
+                return ptr::null_mut();
+            }
         }
     }
     // SAFETY: the arguments are passed on as they came.
     unsafe { call_whole::<M>(this, arguments, count, keywords) }
+}
+
+/// The exception that pyo3 makes of a panic.
+#[cold]
+fn panicked(panic: &(dyn Any + Send)) -> PyErr {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+    PanicException::new_err(words.unwrap_or("panic from Rust code").to_owned())
 }
 
 /// Calls the method that pyo3 made.

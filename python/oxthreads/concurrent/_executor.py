@@ -14,6 +14,7 @@ from concurrent.futures import thread as _thread
 
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import WorkQueue, close_executors
+from .._oxthreads import install_in as _callable_at_once
 from ..threading import Semaphore, Thread
 from ._map import map_calls
 
@@ -59,6 +60,7 @@ _StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
 _threading._register_atexit(close_executors)  # type: ignore[attr-defined]
 
 
+@_callable_at_once
 class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor):
     """Worker threads that run calls.
 

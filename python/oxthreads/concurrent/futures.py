@@ -8,6 +8,7 @@ import concurrent.futures as _standard
 from concurrent.futures import _base
 
 from .._oxthreads import Future as _NativeFuture
+from .._oxthreads import install_in as _callable_at_once
 from .._standard_form import StandardAttribute
 from ..threading import Condition
 from ._executor import ExecutorStatistics, ExecutorView, ThreadPoolExecutor
@@ -46,6 +47,7 @@ def __dir__() -> list[str]:
     return [*__all__, "__author__", "__doc__"]
 
 
+@_callable_at_once
 class Future(_NativeFuture[T], _StandardFuture[T]):
     """The result of a call that may not have ended yet.
 

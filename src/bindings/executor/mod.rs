@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::at_once::{self, Arguments, Attempt, at_once};
 use super::future::{Future, Started};
 use super::{detach, errors, standard_form, user_code};
 use crate::primitives::deadline::Deadline;
@@ -221,6 +222,32 @@ impl ThreadPoolExecutor {
             Some(raised) => Err(raised),
             None => ended,
         }
+    }
+}
+
+at_once! {
+    Submit: ThreadPoolExecutor, c"submit", ThreadPoolExecutor::submit_at_once;
+}
+
+impl ThreadPoolExecutor {
+    #[inline]
+    fn submit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let (function, arguments) = arguments.first_and_others()?;
+        Some(Self::submit_call(
+            slf,
+            Submission {
+                function,
+                arguments,
+                keywords: None,
+                priority: ORDINARY,
+                carries_context: slf.get().carries_context.load(Ordering::Relaxed),
+            },
+        ))
+    }
+
+    /// See [`at_once`](super::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<Submit>(class)
     }
 }
 

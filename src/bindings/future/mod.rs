@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
+use super::at_once::{self, Arguments, Attempt, at_once};
 use super::executor::Call;
 use super::user_code::{self, Owned};
 use super::{errors, standard_form};
@@ -135,6 +136,42 @@ impl Future {
                 standard_form::call(slf, "set_exception", (py.None(),), None).map(drop)
             }
         }
+    }
+}
+
+at_once! {
+    ResultOf: Future, c"result", Future::result_at_once;
+    Done: Future, c"done", Future::done_at_once;
+}
+
+impl Future {
+    /// Only who has to wait looks at the timeout.
+    #[inline]
+    fn result_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.len() > 1 {
+            return None;
+        }
+        let py = slf.py();
+        match slf.get().inner.with_native(|record| look(py, record)) {
+            Ok(Seen::Value(value)) => Some(Ok(value.into_bound(py))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn done_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if !arguments.are_none() {
+            return None;
+        }
+        let future = &slf.get().inner;
+        let done = future.with_made(|record| record.state.is_done()).ok()?;
+        arguments.answer(done)
+    }
+
+    /// See [`at_once`](crate::bindings::at_once).
+    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
+        at_once::install::<ResultOf>(class)?;
+        at_once::install::<Done>(class)
     }
 }
 

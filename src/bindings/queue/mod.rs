@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
-use super::at_once::{self, Arguments, at_once};
+use super::at_once::{self, Arguments, Attempt, at_once};
 use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
@@ -71,10 +71,7 @@ impl Queue {
 
 /// `put(item)`, if there is room.
 #[inline]
-fn put_at_once<'py>(
-    queue: &core::Queue<Item>,
-    arguments: Arguments<'_, 'py>,
-) -> Option<Bound<'py, PyAny>> {
+fn put_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
     let item = Item::new(arguments.only()?);
     queue.put_at_once(item).ok()?;
     arguments.done()
@@ -82,15 +79,12 @@ fn put_at_once<'py>(
 
 /// `get()`, if an item is free.
 #[inline]
-fn get_at_once<'py>(
-    queue: &core::Queue<Item>,
-    arguments: Arguments<'_, 'py>,
-) -> Option<Bound<'py, PyAny>> {
+fn get_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
     if !arguments.are_none() {
         return None;
     }
     let item = queue.get_at_once()?;
-    Some(item.into_bound(arguments.py()))
+    Some(Ok(item.into_bound(arguments.py())))
 }
 
 at_once! {
@@ -100,13 +94,13 @@ at_once! {
 
 impl Queue {
     #[inline]
-    fn put_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        put_at_once(&self.inner, arguments)
+    fn put_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        put_at_once(&slf.get().inner, arguments)
     }
 
     #[inline]
-    fn get_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        get_at_once(&self.inner, arguments)
+    fn get_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        get_at_once(&slf.get().inner, arguments)
     }
 
     /// See [`at_once`](crate::bindings::at_once).

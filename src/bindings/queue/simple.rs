@@ -13,7 +13,7 @@ use super::batches::{self, Putting, QueueIterator, Refused};
 use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
-use crate::bindings::at_once::{self, Arguments, at_once};
+use crate::bindings::at_once::{self, Arguments, Attempt, at_once};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
 
@@ -63,13 +63,13 @@ at_once! {
 
 impl SimpleQueue {
     #[inline]
-    fn put_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        super::put_at_once(&self.inner, arguments)
+    fn put_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        super::put_at_once(&slf.get().inner, arguments)
     }
 
     #[inline]
-    fn get_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        super::get_at_once(&self.inner, arguments)
+    fn get_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        super::get_at_once(&slf.get().inner, arguments)
     }
 
     /// See [`at_once`](crate::bindings::at_once).

@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, at_once};
+use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::detach::Stay;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
@@ -209,8 +209,8 @@ impl Condition {
     }
 
     #[inline]
-    fn enter_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.native_lock()?.try_acquire(arguments.py()) {
+    fn enter_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().native_lock()?.try_acquire(arguments.py()) {
             arguments.answer(true)
         } else {
             None
@@ -218,8 +218,8 @@ impl Condition {
     }
 
     #[inline]
-    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.len() == 3 && self.native_lock()?.try_release(arguments.py()) {
+    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.len() == 3 && slf.get().native_lock()?.try_release(arguments.py()) {
             arguments.done()
         } else {
             None
@@ -227,9 +227,9 @@ impl Condition {
     }
 
     #[inline]
-    fn notify_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.native_lock()?.is_owned(arguments.py()) {
-            self.inner.notify_one();
+    fn notify_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().native_lock()?.is_owned(arguments.py()) {
+            slf.get().inner.notify_one();
             arguments.done()
         } else {
             None
@@ -237,9 +237,12 @@ impl Condition {
     }
 
     #[inline]
-    fn notify_all_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.native_lock()?.is_owned(arguments.py()) {
-            self.inner.notify_all();
+    fn notify_all_at_once<'py>(
+        slf: &Bound<'py, Self>,
+        arguments: Arguments<'_, 'py>,
+    ) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().native_lock()?.is_owned(arguments.py()) {
+            slf.get().inner.notify_all();
             arguments.done()
         } else {
             None

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use super::super::at_once::{self, Arguments, at_once};
+use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
@@ -35,35 +35,35 @@ at_once! {
 
 impl Event {
     #[inline]
-    fn is_set_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn is_set_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        arguments.answer(self.inner.is_set())
+        arguments.answer(slf.get().inner.is_set())
     }
 
     #[inline]
-    fn set_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn set_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        self.inner.set().ok()?;
+        slf.get().inner.set().ok()?;
         arguments.done()
     }
 
     #[inline]
-    fn clear_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn clear_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        self.inner.clear().ok()?;
+        slf.get().inner.clear().ok()?;
         arguments.done()
     }
 
     /// Only who has to wait looks at the timeout.
     #[inline]
-    fn wait_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.len() > 1 || !self.inner.is_set() {
+    fn wait_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.len() > 1 || !slf.get().inner.is_set() {
             return None;
         }
         arguments.answer(true)

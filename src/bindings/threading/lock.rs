@@ -9,7 +9,7 @@ use pyo3::types::PyType;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, at_once};
+use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use crate::primitives::deadline::Deadline;
@@ -76,8 +76,8 @@ at_once! {
 
 impl Lock {
     #[inline]
-    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.inner.try_acquire() {
+    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().inner.try_acquire() {
             arguments.answer(true)
         } else {
             None
@@ -85,20 +85,20 @@ impl Lock {
     }
 
     #[inline]
-    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        self.inner.release().ok()?;
+        slf.get().inner.release().ok()?;
         arguments.done()
     }
 
     #[inline]
-    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.len() != 3 {
             return None;
         }
-        self.inner.release().ok()?;
+        slf.get().inner.release().ok()?;
         arguments.done()
     }
 

@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTypeInfo, ffi};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, at_once};
+use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use crate::primitives::deadline::Deadline;
@@ -100,8 +100,8 @@ at_once! {
 
 impl RLock {
     #[inline]
-    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.inner.try_acquire(caller(arguments.py())) == Ok(true) {
+    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().inner.try_acquire(caller(arguments.py())) == Ok(true) {
             arguments.answer(true)
         } else {
             None
@@ -109,20 +109,20 @@ impl RLock {
     }
 
     #[inline]
-    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        self.inner.release(caller(arguments.py())).ok()?;
+        slf.get().inner.release(caller(arguments.py())).ok()?;
         arguments.done()
     }
 
     #[inline]
-    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.len() != 3 {
             return None;
         }
-        self.inner.release(caller(arguments.py())).ok()?;
+        slf.get().inner.release(caller(arguments.py())).ok()?;
         arguments.done()
     }
 

@@ -6,7 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, at_once};
+use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -120,8 +120,8 @@ at_once! {
 
 impl Semaphore {
     #[inline]
-    fn acquire_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
-        if arguments.are_none() && self.inner.try_acquire().is_ok() {
+    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.are_none() && slf.get().inner.try_acquire().is_ok() {
             arguments.answer(true)
         } else {
             None
@@ -129,20 +129,20 @@ impl Semaphore {
     }
 
     #[inline]
-    fn release_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        self.inner.release(1).ok()?;
+        slf.get().inner.release(1).ok()?;
         arguments.done()
     }
 
     #[inline]
-    fn exit_at_once<'py>(&self, arguments: Arguments<'_, 'py>) -> Option<Bound<'py, PyAny>> {
+    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.len() != 3 {
             return None;
         }
-        self.inner.release(1).ok()?;
+        slf.get().inner.release(1).ok()?;
         arguments.done()
     }
 
