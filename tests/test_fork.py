@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import OXTHREADS, Result, start, until_asleep
+from conftest import OXTHREADS, Result, python, start, until_asleep
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
@@ -315,3 +315,40 @@ def test_a_fork_while_threads_take_standard_forms_leaves_the_child_able_to(frant
     stop.set()
     for thread in threads:
         thread.join()
+
+
+FIRST_WAITS = """
+import os, signal, sys, time, warnings
+from oxthreads.queue import Empty, Queue
+from oxthreads.threading import Lock, Thread
+
+warnings.simplefilter("ignore")
+items = Queue()
+
+def wait():
+    for _ in range(4):
+        try:
+            items.get(timeout=1e-6)
+        except Empty:
+            pass
+
+Thread(target=wait, daemon=True).start()
+end = time.perf_counter() + float(sys.argv[1])
+while time.perf_counter() < end:
+    pass
+child = os.fork()
+if child == 0:
+    signal.alarm(5)
+    lock = Lock()
+    lock.acquire()
+    for _ in range(4):
+        lock.acquire(timeout=1e-6)
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
+"""
+
+
+def test_a_fork_in_the_first_waits_of_a_process_leaves_the_child_able_to_wait() -> None:
+    """Whatever is found out once in a process, such as the number of its processors."""
+    for delay in range(0, 200, 10):
+        assert python(FIRST_WAITS, str(delay / 1e6), runner=False).returncode == 0

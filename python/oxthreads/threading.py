@@ -236,16 +236,6 @@ class Barrier(_NativeBarrier, _StandardBarrier):
             self._exit()
 
 
-class _Started(Event):
-    """Set by a thread that has begun."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        if timeout is None and not self.is_set():
-            self._wait_asleep()
-            return True
-        return super().wait(timeout)
-
-
 class Thread(_StandardThread):
     """A thread of control.
 
@@ -266,7 +256,8 @@ class Thread(_StandardThread):
     ) -> None:
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
-        self._started = _Started()
+        self._started = Event()
+        self._started._set_far_off()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 

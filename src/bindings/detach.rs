@@ -21,10 +21,15 @@ const INSISTENCE: Duration = Duration::from_secs(1);
 #[cfg(target_os = "linux")]
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 
+/// The longest that the main thread sleeps without a look.
+#[cfg(target_os = "linux")]
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
 /// When the main thread looks for signals of its own accord, in one wait.
 ///
 /// A signal ends a sleep, but one that came between the last look and the sleep does not. So the main
-/// thread, where Python's handlers run, looks again after a while, and then less and less often.
+/// thread, where Python's handlers run, looks again after a while, and then less and less often; anew once
+/// a signal has come, for another may follow.
 /// Elsewhere than on Linux every sleep is short anyhow.
 struct Lookout {
     /// The length of the next sleep.
@@ -51,10 +56,15 @@ impl Lookout {
     fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
         match self.next {
             Some(slice) if deadline.remaining().is_none_or(|left| left > slice) => {
-                self.next = slice.checked_mul(2);
-                match waiter.park(Deadline::after(slice)) {
-                    Parked::TimedOut => Parked::Interrupted,
-                    parked => parked,
+                let parked = waiter.park(Deadline::after(slice));
+                self.next = Some(match parked {
+                    Parked::TimedOut => (slice * 2).min(LONGEST_SLEEP),
+                    _ => FIRST_LOOK,
+                });
+                if parked == Parked::TimedOut {
+                    Parked::Interrupted
+                } else {
+                    parked
                 }
             }
             _ => waiter.park(deadline),

@@ -8,6 +8,9 @@ const SET: u8 = 1;
 /// Waiting goes on elsewhere: see [`Event::retire`].
 const RETIRED: u8 = 2;
 
+/// See [`Event::set_far_off`].
+const FAR_OFF: u8 = 4;
+
 /// A flag, clear at first.
 pub struct Event {
     waiters: Flagged<Waiters>,
@@ -101,6 +104,16 @@ impl Event {
     #[inline]
     pub fn is_retired(&self) -> bool {
         self.waiters.flags().load(Ordering::Acquire) & RETIRED != 0
+    }
+
+    /// Tells that the flag will be set later than a thread had better wait for without sleeping.
+    pub fn set_far_off(&self) {
+        self.waiters.flags().fetch_or(FAR_OFF, Ordering::Relaxed);
+    }
+
+    /// Whether [`Event::set_far_off`] was called.
+    pub fn is_far_off(&self) -> bool {
+        self.waiters.flags().load(Ordering::Relaxed) & FAR_OFF != 0
     }
 
     /// The wait for the flag.

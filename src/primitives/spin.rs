@@ -7,7 +7,8 @@
 //! where it was in vain.
 
 use std::cell::Cell;
-use std::sync::LazyLock;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,19 @@ const LOOKS: u32 = 8;
 /// A wait in vain is followed by at most so many, less one, without a look.
 const LONGEST_REST: u32 = 32;
 
+/// The number of processors; zero as long as nobody has asked. No `LazyLock`: a fork while another thread
+/// fills it would leave the child one that is never filled.
+static PROCESSORS: AtomicUsize = AtomicUsize::new(0);
+
 /// Whether there is a second processor, without which nobody can wake a thread that runs.
-static CAN_SUCCEED: LazyLock<bool> =
-    LazyLock::new(|| thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
+fn can_succeed() -> bool {
+    let mut processors = PROCESSORS.load(Ordering::Relaxed);
+    if processors == 0 {
+        processors = thread::available_parallelism().map_or(1, NonZero::get);
+        PROCESSORS.store(processors, Ordering::Relaxed);
+    }
+    processors > 1
+}
 
 /// That of a new thread. It does not look in its first wait, which may be its only one.
 const NONE: Experience = Experience { rest: 1, left: 2 };
@@ -64,12 +75,9 @@ pub struct Look(Experience);
 
 /// One more wait. `None`: there is one processor, or earlier looks of this thread were in vain.
 pub fn look() -> Option<Look> {
-    if !*CAN_SUCCEED {
-        return None;
-    }
     let (due, experience) = EXPERIENCE.get().next();
     EXPERIENCE.set(experience);
-    due.then_some(Look(experience))
+    (due && can_succeed()).then_some(Look(experience))
 }
 
 impl Look {

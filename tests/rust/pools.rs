@@ -279,6 +279,27 @@ fn a_woken_worker_that_does_not_look_wakes_another() {
 }
 
 #[test]
+fn an_idle_worker_whose_time_is_up_stays_if_a_submission_has_counted_on_it() {
+    for jobs in 1..=2 {
+        let (pool, workers) = one_by_one(2);
+        let (mut first, mut second) = (pool.take().or_leave(&workers[0]), pool.take());
+        assert_eq!(first.attempt(&Waiter::new()), None);
+        assert_eq!(second.attempt(&Waiter::new()), None);
+        for job in 0..jobs {
+            assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+        }
+        let next = if jobs == 1 {
+            Next::Dismissed
+        } else {
+            Next::Again
+        };
+        assert_eq!(first.leave(Parked::TimedOut), Some(next));
+        assert_eq!(second.leave(Parked::Unparked), None);
+        assert_eq!(second.attempt(&Waiter::new()), Some(Next::Job(0)));
+    }
+}
+
+#[test]
 fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
     let (pool, _workers) = one_by_one(2);
     pool.set_backlog(1);

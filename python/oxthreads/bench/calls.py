@@ -1,9 +1,9 @@
 """What an operation costs that finds everything free, as a multiple of an empty call.
 
 The extension has no method that does nothing; a class for this alone would be code that nothing else
-uses. What stands in for it is ``oxthreads.threading.Event.is_set``, a plain pyo3 method without arguments
-that reads a flag. It is no lower bound: where a method comes out below 1, such as the queues' ``put``
-and ``get``, which are not called through pyo3's wrapper (``METH_FASTCALL``), it is cheaper than the stand-in.
+uses. What stands in for it is ``Lock.locked`` of ours, a plain pyo3 method without arguments that reads a
+flag. It is no lower bound: the methods that are called most often are not called through pyo3's wrapper
+(see ``at_once.rs``), and may be cheaper than the stand-in.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def multiple(figures: Mapping[str, float]) -> float | None:
 
 CALLS = Kind(
     "calls",
-    "Time of a call that finds everything free. Multiple: oxthreads / an empty call (`Event.is_set`).",
+    "Time of a call that finds everything free. Multiple: oxthreads / an empty call (`Lock.locked`).",
     Unit.SECONDS,
     multiple,
     "multiple",
@@ -128,7 +128,7 @@ class CallScenario(Scenario):
         # A pass is ten calls: fewer would be rounded up, and be taken for fewer than they are.
         operations = -(-settings.divided(self.operations) // CALLS_IN_A_PASS) * CALLS_IN_A_PASS
         both = {library.name: library for library in settings.libraries if library.name in SHOWN}
-        rounds = {EMPTY: repeated(both[OXTHREADS].Event().is_set, operations)}
+        rounds = {EMPTY: repeated(both[OXTHREADS].Lock().locked, operations)}
         rounds |= {name: self.prepare(library, operations) for name, library in both.items()}
         return interleave(rounds, settings, operations, optional=False)
 

@@ -70,7 +70,7 @@ impl Queue {
 }
 
 /// `put(item)`, if there is room.
-#[inline]
+#[inline(always)]
 fn put_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
     let item = Item::new(arguments.only()?);
     queue.put_at_once(item).ok()?;
@@ -78,7 +78,7 @@ fn put_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) ->
 }
 
 /// `get()`, if an item is free.
-#[inline]
+#[inline(always)]
 fn get_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
     if !arguments.are_none() {
         return None;

@@ -9,7 +9,6 @@ use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
 use super::lock::Lock;
 use crate::primitives::Retired;
-use crate::primitives::deadline::Deadline;
 use crate::primitives::event as core;
 
 /// The native half of oxthreads.threading.Event.
@@ -136,7 +135,12 @@ impl Event {
         let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
             return Ok(event.is_set());
         };
-        match detach::wait(slf.py(), &mut event.wait(), deadline)? {
+        let outcome = if event.is_far_off() {
+            detach::wait_asleep(slf.py(), &mut event.wait(), deadline)?
+        } else {
+            detach::wait(slf.py(), &mut event.wait(), deadline)?
+        };
+        match outcome {
             Some(Ok(())) => Ok(true),
             None => Ok(false),
             Some(Err(Retired)) => {
@@ -146,12 +150,9 @@ impl Event {
         }
     }
 
-    /// As wait(), for a thread to begin, which takes too long for a look before the sleep.
-    fn _wait_asleep(slf: &Bound<'_, Self>) -> PyResult<()> {
-        match detach::wait_asleep(slf.py(), &mut slf.get().inner.wait(), Deadline::NEVER)? {
-            Some(Err(Retired)) => standard_form::call(slf, "wait", (), None).map(drop),
-            _ => Ok(()),
-        }
+    /// It will be set when a thread has begun: who waits for that had better sleep at once.
+    fn _set_far_off(&self) {
+        self.inner.set_far_off();
     }
 
     /// Leave the waiting to the standard class: see `standard_form::take`.

@@ -1,10 +1,10 @@
 //! `RLock`
 
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use pyo3::{PyTypeInfo, ffi};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, Arguments, Attempt, at_once};
@@ -33,10 +33,20 @@ pub(crate) struct RLock {
 }
 
 /// The calling thread, as `threading.get_ident()` names it.
+#[cfg(target_os = "linux")]
+#[inline]
+pub(crate) fn caller(_attached: Python<'_>) -> Owner {
+    // What the interpreter asks, too.
+    // SAFETY: it has no precondition.
+    Owner::from(unsafe { libc::pthread_self() })
+}
+
+/// The calling thread, as `threading.get_ident()` names it.
+#[cfg(not(target_os = "linux"))]
 #[inline]
 pub(crate) fn caller(_attached: Python<'_>) -> Owner {
     // SAFETY: it asks the operating system who is calling, and touches nothing else.
-    Owner::from(unsafe { ffi::PyThread_get_thread_ident() })
+    Owner::from(unsafe { pyo3::ffi::PyThread_get_thread_ident() })
 }
 
 impl RLock {

@@ -79,7 +79,8 @@ impl<J: Job> Operation for Take<'_, J> {
             return None;
         }
         let next = match self.worker {
-            Some(worker) if was_idle => {
+            // With jobs that nobody is on the way for, a submission has counted on it.
+            Some(worker) if was_idle && state.jobs.pending() <= state.searching => {
                 state.dismiss(worker);
                 state.resolve_stall(&mut wakes);
                 Next::Dismissed

@@ -258,7 +258,7 @@ impl<T: Item> Queue<T> {
     ///
     /// # Errors
     /// The item.
-    #[inline]
+    #[inline(always)]
     pub fn put_at_once(&self, item: T) -> Result<(), T> {
         let mut state = self.state();
         if state.admits(false).is_err() {
@@ -288,7 +288,7 @@ impl<T: Item> Queue<T> {
     }
 
     /// Gives out the next item, if one is free and no foreign code is needed.
-    #[inline]
+    #[inline(always)]
     pub fn get_at_once(&self) -> Option<T> {
         let mut state = self.state();
         if state.offers(false).is_err() {

@@ -69,6 +69,31 @@ fn a_woken_worker_whose_time_is_up_leaves_the_job_to_another() {
 }
 
 #[test]
+fn a_worker_whose_time_is_up_goes_only_if_no_submission_counts_on_it() {
+    model(|| {
+        let shared = Arc::new(one_by_one(2));
+        let impatient = spawn(&shared, |(pool, workers)| {
+            loop {
+                match give_up(pool.take().or_leave(&workers[0])) {
+                    Some(Next::Again) => {}
+                    next => return next,
+                }
+            }
+        });
+        // It takes one job, which lasts for ever.
+        let patient = spawn(&shared, |(pool, _)| block_for_ever(pool.take()));
+        let pool = &shared.0;
+        let to_start = [1, 2]
+            .into_iter()
+            .filter(|job| pool.submit(*job, ORDINARY) == Ok(Staffing::Start))
+            .count();
+        let taken = usize::from(matches!(impatient.join().unwrap(), Some(Next::Job(_))));
+        assert!(matches!(patient.join().unwrap(), Next::Job(_)));
+        assert!(taken + to_start >= 1);
+    });
+}
+
+#[test]
 fn a_worker_whose_time_is_up_has_the_job_or_another_is_to_be_started_for_it() {
     model(|| {
         let shared = Arc::new(staffed(1));
