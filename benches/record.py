@@ -1,19 +1,22 @@
-"""Writes docs/performance.md: what the suite measures on some interpreters of this machine.
+"""Writes docs/performance.md and the table of the README: what the suite measures on this machine.
 
     python benches/record.py PYTHON...
 
-Each of them must have oxthreads installed; the first, matplotlib too, to draw the growth. It takes a few
-minutes for each, in which nothing else should run.
+Each of them must have oxthreads installed; the first, whose figures go into the README, matplotlib too, to
+draw the growth. It takes a minute or two for each, in which nothing else should run.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+MARKS = ("<!-- benches/record.py -->\n", "<!-- end -->")
 KINDS = ["speed", "calls", "memory", "startup", "latency", "parallelism"]
 
 HEAD = """\
@@ -38,6 +41,19 @@ def versions(output: str) -> tuple[str, str]:
     return first.removeprefix("oxthreads ").partition(" on ")[2], rest.strip()
 
 
+def put_into_readme(heading: str, section: str) -> None:
+    """The table of speeds, which is the first of a section."""
+    readme = ROOT / "README.md"
+    begin, end = MARKS
+    before, _, rest = readme.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    lines = section.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    table = list(itertools.takewhile(lambda line: line.startswith("|"), lines[first:]))
+    text = "\n".join([heading + ":", "", *table, ""])
+    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
 def main(interpreters: list[str]) -> None:
     if not interpreters:
         sys.exit(__doc__)
@@ -51,6 +67,8 @@ def main(interpreters: list[str]) -> None:
     for python in interpreters:
         print(python, file=sys.stderr)
         heading, rest = versions(bench(python, *KINDS))
+        if python == interpreters[0]:
+            put_into_readme(heading, rest)
         sections.append(f"## {heading}\n\n{rest}\n")
     plot = DOCS / "growth.svg"
     heading, rest = versions(bench(interpreters[0], "growth", "--plot", str(plot)))

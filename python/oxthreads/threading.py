@@ -239,8 +239,8 @@ class Barrier(_NativeBarrier, _StandardBarrier):
 class Thread(_StandardThread):
     """A thread of control.
 
-    Differences from threading.Thread: the starting thread waits for the new one on an
-    :class:`Event` of ours. Everything else is inherited.
+    Differences from threading.Thread: where the standard names are replaced by ours, the starting thread
+    waits for the new one on an :class:`Event` of ours. Everything else is inherited.
     """
 
     def __init__(
@@ -256,8 +256,9 @@ class Thread(_StandardThread):
     ) -> None:
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
-        self._started = Event()
-        self._started._set_far_off()
+        started = self._started  # type: ignore[attr-defined]
+        if isinstance(started, Event):
+            started._set_far_off()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 

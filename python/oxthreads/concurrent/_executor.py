@@ -114,15 +114,16 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         **prepare_context: Any,
     ) -> None:
         # If it is initialized again, the queue that the standard initializer makes is not needed either.
-        vars(self).pop("_substitute_work_queue", None)
+        self.__dict__.pop("_substitute_work_queue", None)
         # `prepare_context`: what later versions of Python pass to the method of that name.
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **prepare_context)
-        self._initializer: Callable[..., object] | None = initializer  # type: ignore[assignment]
-        self._initargs = initargs
+        if sys.version_info >= (3, 14):
+            self._initializer: Callable[..., object] | None = initializer
+            self._initargs = initargs
         self._worker_numbers = itertools.count()
         self._departing: set[threading.Thread] = set()
-        self._idle_timeout = _check_idle_timeout(idle_timeout)
-        carries_context = _check_context(context)
+        self._idle_timeout = None if idle_timeout is None else _check_idle_timeout(idle_timeout)
+        carries_context = context != "worker" and _check_context(context)
         if max_pending is not None:
             max_pending = min(operator.index(max_pending), sys.maxsize)
             if max_pending <= 0:
@@ -177,11 +178,11 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     @property
     def _max_workers(self) -> Any:
-        return vars(self)["_max_workers"]
+        return self.__dict__["_max_workers"]
 
     @_max_workers.setter
     def _max_workers(self, max_workers: Any) -> None:
-        vars(self)["_max_workers"] = max_workers
+        self.__dict__["_max_workers"] = max_workers
         self._set_capacity(max(0, math.ceil(min(max_workers, sys.maxsize))))
 
     @property
@@ -191,7 +192,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     @_work_queue.setter
     def _work_queue(self, queue: Any) -> None:
-        if "_substitute_work_queue" not in vars(self):
+        if "_substitute_work_queue" not in self.__dict__:
             return  # the standard initializer's, which is not needed
         self._substitute_work_queue = queue
         self._retire()
@@ -199,31 +200,31 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     @property
     def _idle_semaphore(self) -> Any:
         if self._is_retired:
-            return vars(self)["_idle_semaphore"]
+            return self.__dict__["_idle_semaphore"]
         return Semaphore(self._idle_workers)
 
     @_idle_semaphore.setter
     def _idle_semaphore(self, semaphore: Any) -> None:
-        vars(self)["_idle_semaphore"] = semaphore
+        self.__dict__["_idle_semaphore"] = semaphore
 
     @property
     def _shutdown(self) -> Any:
-        return vars(self)["_shutdown"]
+        return self.__dict__["_shutdown"]
 
     @_shutdown.setter
     def _shutdown(self, shutdown: Any) -> None:
-        vars(self)["_shutdown"] = shutdown
+        self.__dict__["_shutdown"] = shutdown
         if shutdown:
             self._close()
 
     @property
     def _broken(self) -> Any:
-        return vars(self)["_broken"]
+        return self.__dict__["_broken"]
 
     @_broken.setter
     def _broken(self, reason: Any) -> None:
         # In this order: whoever is refused is told why.
-        vars(self)["_broken"] = reason
+        self.__dict__["_broken"] = reason
         if reason:
             self._close()
 
@@ -423,9 +424,7 @@ def _check_context(context: str) -> bool:
     return context == "submitter"
 
 
-def _check_idle_timeout(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
+def _check_idle_timeout(timeout: float) -> float:
     seconds = float(timeout)
     if not seconds >= 0:
         raise ValueError("idle_timeout must be a non-negative number")
