@@ -154,7 +154,8 @@ impl ThreadPoolExecutor {
         priority: i64,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let future = job.bind(py).clone();
+        // A `Bound`, as all that may be the last reference to something here: see `at_once`.
+        let future = job.into_bound(py);
         let this = slf.get();
         match refusal {
             SubmitError::Closed => user_code::call_method(slf, "_refuse_submission", (), None),
@@ -176,8 +177,11 @@ impl ThreadPoolExecutor {
                 WhenFull::Raise => Err(errors::full(py)),
                 // A worker that waited for room would be one less to make room.
                 WhenFull::Block if !worker::is_present(&this.pool) => {
+                    let job = future.clone().unbind();
                     let mut waiting = this.pool.submit_when_room(job, priority);
-                    match detach::wait(py, &mut waiting, Deadline::NEVER)? {
+                    let outcome = detach::wait(py, &mut waiting, Deadline::NEVER);
+                    drop(waiting.into_job().map(|job| job.into_bound(py)));
+                    match outcome? {
                         Some(Err((refusal, job))) => {
                             Self::submit_refused(slf, refusal, job, priority)
                         }
@@ -203,6 +207,9 @@ impl ThreadPoolExecutor {
             // For those who count on a worker that is not coming.
             let again = user_code::call_method(slf, "_adjust_thread_count", (), None);
             pool.end_start(again.is_ok());
+            if let Err(error) = again {
+                drop(error.into_value(slf.py()).into_bound(slf.py()));
+            }
         }
         started.map(drop)
     }

@@ -113,6 +113,11 @@ pub struct SubmitWhenRoom<'a, J> {
 }
 
 impl<'a, J> SubmitWhenRoom<'a, J> {
+    /// The job, unless it was taken in or came back.
+    pub fn into_job(self) -> Option<J> {
+        self.job.map(|(job, _)| job)
+    }
+
     pub(super) fn new(pool: &'a Pool<J>, job: J, priority: i64) -> Self {
         Self {
             pool,
