@@ -33,6 +33,11 @@ test-portable:
     pytest -n 2 tests/test_*queue*.py tests/test_future*.py tests/test_executor*.py tests/test_wait.py tests/test_thread.py --deselect "tests/test_thread.py::test_waiting_costs_no_cpu[oxthreads]"
     pytest tests/test_threading_machines*.py
 
+# The Rust tests under ThreadSanitizer. It takes a nightly Rust with its source: it builds the standard library.
+sanitize:
+    rustup component add rust-src --toolchain nightly
+    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=die_after_fork=0 cargo +nightly test -Zbuild-std --no-default-features --tests --target x86_64-unknown-linux-gnu --target-dir target/sanitize -- --test-threads=1
+
 # That what knows the platform builds for others, as far as that can be seen from here.
 check-platforms:
     for target in x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-unknown-linux-musl i686-unknown-linux-gnu; do \

@@ -28,10 +28,10 @@ def exists(path: str, name: str) -> bool:
     if not file.is_file():
         return False
     if file.suffix == ".py":
-        return re.search(rf"^def {name}\(", file.read_text(), re.MULTILINE) is not None and name.startswith("test_")
-    # In Rust an attribute says so, or in the models the call of `model` right at the beginning.
-    test = re.search(rf"#\[test\]\s*(?:#\[[^\n]*\]\s*)*fn {name}\(", file.read_text())
-    return test is not None
+        return re.search(rf"^def {name}\(", file.read_text(), re.MULTILINE) is not None and name.startswith(
+            "test_"
+        )
+    return re.search(rf"#\[test\]\s*(?:#\[[^\n]*\]\s*)*fn {name}\(", file.read_text()) is not None
 
 
 def sections() -> dict[str, str]:
@@ -87,7 +87,7 @@ def test_every_unsafe_is_listed() -> None:
 
 
 def test_only_code_is_counted() -> None:
-    source = '''
+    source = """
         // unsafe
         /// `unsafe` /* unsafe */
         unsafe impl Send for X {}
@@ -95,5 +95,5 @@ def test_only_code_is_counted() -> None:
         /* unsafe
            unsafe */
         unsafe fn f<'a>(x: &'a u8) {}
-    '''
+    """
     assert uses_of_unsafe(source) == 3
