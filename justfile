@@ -23,6 +23,28 @@ test-rust:
     cargo test --no-default-features
     RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --target-dir target/loom
 
+# The same on Linux with the parker of other platforms, which is slower and deaf to signals for up to 100 ms.
+# It stays in the current environment until the next `just develop`.
+test-portable:
+    RUSTFLAGS="--cfg portable_parker" cargo test --no-default-features --target-dir target/portable
+    RUSTFLAGS="--cfg portable_parker" CARGO_TARGET_DIR=target/portable maturin develop --release
+    pytest -n 2 tests/test_signals.py tests/test_threading_signals.py tests/test_fork.py tests/test_exit.py
+    # It polls, which one test here forbids: that is what the Linux parker is for.
+    pytest -n 2 tests/test_*queue*.py tests/test_future*.py tests/test_executor*.py tests/test_wait.py tests/test_thread.py --deselect "tests/test_thread.py::test_waiting_costs_no_cpu[oxthreads]"
+    pytest tests/test_threading_machines*.py
+
+# The Rust tests under ThreadSanitizer. It takes a nightly Rust with its source: it builds the standard library.
+sanitize:
+    rustup component add rust-src --toolchain nightly
+    RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=die_after_fork=0 cargo +nightly test -Zbuild-std --no-default-features --tests --target x86_64-unknown-linux-gnu --target-dir target/sanitize -- --test-threads=1
+
+# That what knows the platform builds for others, as far as that can be seen from here.
+check-platforms:
+    for target in x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-unknown-linux-musl i686-unknown-linux-gnu; do \
+        rustup target add $target && \
+        RUSTFLAGS="-D warnings" cargo check --no-default-features --target-dir target/platforms --target $target || exit 1; \
+    done
+
 # Formats both languages.
 format:
     cargo fmt

@@ -125,10 +125,17 @@ def test_a_notification_that_an_interrupted_wait_cannot_heed_goes_to_the_next() 
             condition.notify()
             until_asleep(main)  # notified, it wants the lock
             signal_main()
+            # Only where the parker tells of signals does a sleep mean that the handler has run.
+            spin_until(lambda: interrupted)
             until_asleep(main)
 
+    def interrupt() -> None:
+        interrupted.append(True)
+        raise Interrupt
+
     second: list[Result] = []
-    with handler(fail):
+    interrupted: list[bool] = []
+    with handler(interrupt):
         notifier = start(notify)
         with condition, pytest.raises(Interrupt):
             condition.wait()

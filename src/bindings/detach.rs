@@ -18,11 +18,9 @@ use crate::primitives::waiter::{self, Operation, Parked, Waiter};
 const INSISTENCE: Duration = Duration::from_secs(1);
 
 /// How long the main thread sleeps at first before it looks for signals of its own accord.
-#[cfg(target_os = "linux")]
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 /// The longest that the main thread sleeps without a look.
-#[cfg(target_os = "linux")]
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// When the main thread looks for signals of its own accord, in one wait.
@@ -30,29 +28,20 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// A signal ends a sleep, but one that came between the last look and the sleep does not. So the main
 /// thread, where Python's handlers run, looks again after a while, and then less and less often; anew once
 /// a signal has come, for another may follow.
-/// Elsewhere than on Linux every sleep is short anyhow.
+/// Where the parker does not tell of signals, every sleep is short anyhow.
 struct Lookout {
-    /// The length of the next sleep.
-    #[cfg(target_os = "linux")]
+    /// The length of the next sleep; `None`: as long as the parker likes.
     next: Option<Duration>,
 }
 
 impl Lookout {
-    #[cfg(target_os = "linux")]
     fn new() -> Self {
-        // SAFETY: neither call has a precondition. The first thread of a process has its number.
-        let is_main = unsafe { libc::getpid() } == unsafe { libc::gettid() };
+        let needed = waiter::TELLS_OF_SIGNALS && is_main_thread();
         Self {
-            next: is_main.then_some(FIRST_LOOK),
+            next: needed.then_some(FIRST_LOOK),
         }
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn new() -> Self {
-        Self {}
-    }
-
-    #[cfg(target_os = "linux")]
     fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
         match self.next {
             Some(slice) if deadline.remaining().is_none_or(|left| left > slice) => {
@@ -70,11 +59,21 @@ impl Lookout {
             _ => waiter.park(deadline),
         }
     }
+}
 
-    #[cfg(not(target_os = "linux"))]
-    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
-        waiter.park(deadline)
-    }
+/// Whether this is the first thread of the process, where Python's signal handlers run.
+#[cfg(target_os = "linux")]
+fn is_main_thread() -> bool {
+    // SAFETY: getpid has no precondition.
+    let process = unsafe { libc::getpid() };
+    // SAFETY: gettid has no precondition.
+    process == unsafe { libc::gettid() }
+}
+
+/// Nobody asks: [`waiter::TELLS_OF_SIGNALS`] is true on Linux alone.
+#[cfg(not(target_os = "linux"))]
+fn is_main_thread() -> bool {
+    false
 }
 
 /// How often threads have let go of the interpreter here.

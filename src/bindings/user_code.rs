@@ -102,6 +102,8 @@ type UnwindingRelease = unsafe extern "C-unwind" fn(*mut ffi::PyObject);
 /// Drops a reference, which may be the last one, and then calls the object's `__del__`.
 #[inline]
 pub(crate) fn release(object: Bound<'_, PyAny>) {
+    // Where there is no GIL, others may drop theirs meanwhile; but such a Python ends no thread by
+    // unwinding, and measures the stack itself.
     // SAFETY: attached, as the lifetime shows; the object is alive.
     if unsafe { ffi::Py_REFCNT(object.as_ptr()) } > 1 {
         drop(object);
@@ -200,7 +202,8 @@ impl Owned {
     pub(crate) fn attached(&self) -> Python<'_> {
         // SAFETY: the primitives handle what they hold only inside an operation, and the methods of
         // the Python classes, attached as all methods are, are the only ones to begin one, or to drop
-        // a primitive; while `detach::wait` lets go of the interpreter it runs nothing but the parker.
+        // a primitive. While `detach::sleep` lets go of the interpreter it drops nothing, and handles
+        // nothing but the waiter and the clock.
         unsafe { Python::assume_attached() }
     }
 }

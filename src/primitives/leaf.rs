@@ -21,6 +21,9 @@ mod kind {
     // methods call, with the interpreter's global lock held; and they do not let go of that lock
     // while a guard lives, for under a leaf lock nothing of Python happens (the locking rules in
     // `primitives`). So the threads come one after the other, each seeing what the others did.
+    // There is one such lock: an interpreter with one of its own cannot import the module (pyo3
+    // says so in its slots). Rust code that were to use this crate as a library, with the feature
+    // `python`, would have to hold the lock too.
     unsafe impl<T: Send> Sync for Leaf<T> {}
 
     impl<T> Leaf<T> {

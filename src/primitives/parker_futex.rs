@@ -1,12 +1,16 @@
 //! The parker on Linux: one word and the `futex` system call, used raw because it reports a
 //! signal (`EINTR`) at once, which parking_lot and `std` hide by waiting again.
 
+use std::ffi::c_long;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::super::deadline::Deadline;
 use super::Parked;
+
+/// Whether a signal ends a sleep at once; otherwise a sleep ends now and then, for its owner to look.
+pub const TELLS_OF_SIGNALS: bool = true;
 
 /// Nobody sleeps, nobody has called.
 const EMPTY: u32 = 0;
@@ -55,8 +59,8 @@ impl Parker {
 
     pub(super) fn unpark(&self) {
         if self.word.swap(NOTIFIED, Ordering::Release) == PARKED {
-            // SAFETY: FUTEX_WAKE only uses the word's address, and `self` is alive: the caller
-            // holds the waiter by an `Arc`.
+            // SAFETY: FUTEX_WAKE takes the word's address as a name, reads nothing there, and wakes
+            // nobody where nobody sleeps.
             unsafe {
                 libc::syscall(
                     libc::SYS_futex,
@@ -74,15 +78,22 @@ impl Parker {
     }
 }
 
+/// A time as `SYS_futex` takes it: two longs, whatever the C library's `time_t` has grown to.
+#[repr(C)]
+struct KernelTimespec {
+    _seconds: c_long,
+    _nanoseconds: c_long,
+}
+
 /// One FUTEX_WAIT. `None`: woken, or the word had changed, or for no reason.
 fn sleep(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Option<Parked> {
-    let timeout = timeout.map(|left| libc::timespec {
-        tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: left.subsec_nanos().into(),
+    let timeout = timeout.map(|left| KernelTimespec {
+        _seconds: c_long::try_from(left.as_secs()).unwrap_or(c_long::MAX),
+        _nanoseconds: left.subsec_nanos().cast_signed().into(),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: the word outlives the call, being borrowed, and `timeout` is null or points to a
-    // timespec that lives until the end of this function; FUTEX_WAIT reads both.
+    // SAFETY: the word outlives the call, being borrowed, and `timeout` is null or points to two
+    // longs that live until the end of this function; FUTEX_WAIT reads both, and writes neither.
     let status = unsafe {
         libc::syscall(
             libc::SYS_futex,

@@ -13,6 +13,9 @@ use super::super::sync::{Condvar, Mutex};
 use super::super::deadline::Deadline;
 use super::Parked;
 
+/// Whether a signal ends a sleep at once; otherwise a sleep ends now and then, for its owner to look.
+pub const TELLS_OF_SIGNALS: bool = false;
+
 /// The longest that a signal can go unnoticed.
 #[cfg(not(loom))]
 const SLICE: Duration = Duration::from_millis(100);

@@ -4,8 +4,10 @@
 //! That sequence is [`wait`]; what "try" and "complete" mean is the [`Operation`]'s.
 //! The protocol is told in `README.md` beside this file.
 
+#[cfg(unix)]
 use std::cell::Cell;
 use std::collections::VecDeque;
+#[cfg(unix)]
 use std::ptr;
 use std::sync::atomic::{AtomicU32 as StdAtomicU32, AtomicU64 as StdAtomicU64, Ordering as Order};
 
@@ -29,8 +31,8 @@ pub fn follow_forks() {
         let generation = GENERATION.fetch_add(1, Order::Relaxed).wrapping_add(1);
         // The thread that forks is the one that exists here: its waiters are of this process.
         let mut frame = STAYING.get();
-        // SAFETY: each frame is on the stack of this thread, below this call, and is taken out of
-        // the chain before it goes (`Staying::drop`).
+        // SAFETY: null, or a frame of `staying` further down this thread's own stack, which the child
+        // has at the same address. `Staying::drop` takes it out of the chain before it goes.
         while let Some(staying) = unsafe { frame.as_ref() } {
             // SAFETY: `staying` borrows the waiter for as long as its frame is in the chain.
             let waiter = unsafe { &*staying.waiter };
@@ -40,25 +42,29 @@ pub fn follow_forks() {
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler uses atomics and a thread-local cell without a destructor, which is
-        // async-signal-safe, and lives as long as the program, from which an extension module is
-        // never unloaded.
+        // SAFETY: the handler lives as long as the program, from which an extension module is never
+        // unloaded. It takes no lock: it uses atomics and a thread-local cell without a destructor.
+        // For that cell the C library may allocate when a thread first asks for it, which it can: it
+        // runs these handlers after it has put its allocator in order (`__libc_fork` in glibc).
         let status = unsafe { libc::pthread_atfork(None, None, Some(begin_generation)) };
         assert_eq!(status, 0, "pthread_atfork: out of memory");
     });
 }
 
+#[cfg(unix)]
 thread_local! {
     /// The innermost wait of this thread that stays in its list while foreign code runs.
     static STAYING: Cell<*const Staying> = const { Cell::new(ptr::null()) };
 }
 
 /// A waiter that is in a list while its own thread does something else.
+#[cfg(unix)]
 struct Staying {
     waiter: *const Waiter,
     outer: *const Staying,
 }
 
+#[cfg(unix)]
 impl Drop for Staying {
     fn drop(&mut self) {
         STAYING.set(self.outer);
@@ -67,6 +73,7 @@ impl Drop for Staying {
 
 /// Runs foreign code (signal handlers) while the waiter of this thread stays in its list. If the code
 /// forks, the waiter is one of the child's as well as of the parent's.
+#[cfg(unix)]
 pub fn staying<R>(waiter: &Waiter, code: impl FnOnce() -> R) -> R {
     let staying = Staying {
         waiter: ptr::from_ref(waiter),
@@ -79,6 +86,12 @@ pub fn staying<R>(waiter: &Waiter, code: impl FnOnce() -> R) -> R {
 /// There is no `fork()` here.
 #[cfg(not(unix))]
 pub fn follow_forks() {}
+
+/// Runs foreign code (signal handlers) while the waiter of this thread stays in its list.
+#[cfg(not(unix))]
+pub fn staying<R>(_waiter: &Waiter, code: impl FnOnce() -> R) -> R {
+    code()
+}
 
 /// A waiter's place in the order of arrival, unique in the process: earlier means smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,8 +149,13 @@ impl Waiter {
     }
 
     /// Ends the present [`Waiter::park`], or the next.
+    ///
+    /// Not of a thread that a fork has left behind, whose parker may have been in use at the fork: a
+    /// mutex that was locked then is never unlocked here.
     pub fn unpark(&self) {
-        self.parker.unpark();
+        if self.is_of_this_process() {
+            self.parker.unpark();
+        }
     }
 
     fn is_of_this_process(&self) -> bool {
@@ -392,14 +410,13 @@ pub fn wait<O: Operation>(
     }
 }
 
-#[cfg(all(target_os = "linux", not(loom)))]
-use futex::Parker;
-#[cfg(not(all(target_os = "linux", not(loom))))]
-use portable::Parker;
+use parker::Parker;
+pub use parker::TELLS_OF_SIGNALS;
 
-#[cfg(all(target_os = "linux", not(loom)))]
+// With `--cfg portable_parker` the parker of other platforms is built, and so can be tested, on Linux.
+#[cfg(all(target_os = "linux", not(any(loom, portable_parker))))]
 #[path = "parker_futex.rs"]
-mod futex;
-#[cfg(not(all(target_os = "linux", not(loom))))]
+mod parker;
+#[cfg(not(all(target_os = "linux", not(any(loom, portable_parker)))))]
 #[path = "parker_portable.rs"]
-mod portable;
+mod parker;

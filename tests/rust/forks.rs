@@ -1,7 +1,7 @@
 //! What a forked child finds. Each test forks with waiters parked in the parent.
 #![cfg(all(unix, not(loom)))]
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use _oxthreads::primitives::queue::{GetError, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
 use _oxthreads::primitives::semaphore::Semaphore;
 use _oxthreads::primitives::turn::PATIENCE;
-use _oxthreads::primitives::waiter::{Parked, follow_forks, wait};
+use _oxthreads::primitives::waiter::{Parked, Waiter, follow_forks, wait};
 use support::{block_counting, block_for_ever, spin_until, until_parked};
 
 #[expect(dead_code, reason = "nothing times out here")]
@@ -100,6 +100,32 @@ fn an_item_granted_to_a_waiter_of_the_parent_is_free_in_the_child() {
         waiter.park(deadline)
     });
     assert_eq!(outcome, Wait::Ready(Ok(1)));
+}
+
+#[test]
+fn a_thread_of_the_parent_can_be_woken_in_vain_in_the_child() {
+    follow_forks();
+    let waiter = Waiter::new();
+    let over = AtomicBool::new(false);
+    let mut well = true;
+    thread::scope(|scope| {
+        // Its parker is in use at some of the forks, and where that has a mutex, the mutex locked.
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                waiter.unpark();
+                waiter.park(Deadline::NEVER);
+            }
+        });
+        for _ in 0..100 {
+            well = well
+                && in_child(|| {
+                    waiter.unpark();
+                    true
+                });
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(well);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use _oxthreads::primitives::future::{Future, Outcome, Refused, State};
 use _oxthreads::primitives::lock::{Lock, NotLocked};
 use _oxthreads::primitives::queue::{GetError, PutError, Queue, TaskDoneError};
 use _oxthreads::primitives::waiter::{Parked, Waiter, wait};
-use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
+use support::{block, block_counting, block_for_ever, sleep, soon, spin_until, until_parked};
 
 mod support;
 
@@ -91,6 +91,13 @@ fn a_wake_that_crosses_a_time_out_is_not_lost() {
     assert!(lock.is_locked());
 }
 
+/// Where it does not tell of signals, its owner has to look for them.
+#[cfg(portable_parker)]
+#[test]
+fn a_sleep_that_nobody_ends_ends_by_itself_now_and_then() {
+    assert_eq!(Waiter::new().park(Deadline::NEVER), Parked::Interrupted);
+}
+
 #[test]
 fn an_interrupted_wait_keeps_its_turn() {
     let queue = Queue::<u32>::new(0);
@@ -105,7 +112,7 @@ fn an_interrupted_wait_keeps_its_turn() {
                 let suspend = |waiter: &Waiter, deadline| {
                     parked.fetch_add(1, Ordering::SeqCst);
                     if interrupted {
-                        return waiter.park(deadline);
+                        return sleep(waiter, deadline);
                     }
                     interrupted = true;
                     spin_until(|| resume.load(Ordering::SeqCst));

@@ -67,9 +67,13 @@ impl Item for Foreign {
 }
 
 fn block_for_ever<O: Operation>(mut operation: O) -> O::Output {
-    match wait(&mut operation, Deadline::NEVER, Waiter::park) {
-        Wait::Ready(output) => output,
-        _ => unreachable!("no deadline, and no signal on these threads"),
+    loop {
+        match wait(&mut operation, Deadline::NEVER, Waiter::park) {
+            Wait::Ready(output) => return output,
+            // There is no signal on these threads, which not every parker can tell.
+            Wait::Interrupted => {}
+            Wait::TimedOut => unreachable!("no deadline"),
+        }
     }
 }
 

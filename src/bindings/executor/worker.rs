@@ -1,6 +1,7 @@
 //! A worker of a pool, and how it waits for other calls.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,34 +32,37 @@ thread_local! {
 }
 
 /// While it lives, this thread is the worker.
-struct Present {
+struct Present<'a> {
     before: *const Worker,
+    _worker: PhantomData<&'a Worker>,
 }
 
-impl Present {
-    fn new(worker: &Worker) -> Self {
+impl<'a> Present<'a> {
+    fn new(worker: &'a Worker) -> Self {
         Self {
             before: PRESENT.replace(worker),
+            _worker: PhantomData,
         }
     }
 }
 
-impl Drop for Present {
+impl Drop for Present<'_> {
     fn drop(&mut self) {
         PRESENT.set(self.before);
     }
 }
 
-/// The worker that this thread is.
-fn present<'a>() -> Option<&'a Worker> {
-    // SAFETY: null, or what a `Present` on the stack of this thread was made of, which is borrowed by
-    // the frame that holds it; callers use it only in frames above that one.
-    unsafe { PRESENT.get().as_ref() }
+/// Calls `act` with the worker that this thread is.
+fn with_present<R>(act: impl FnOnce(Option<&Worker>) -> R) -> R {
+    // SAFETY: null, or what a `Present` further down this thread's stack was made of, and borrows: it
+    // takes the pointer away when it is dropped, which is after this returns. The reference does not
+    // outlive the call, for `act` must take one of any lifetime.
+    act(unsafe { PRESENT.get().as_ref() })
 }
 
 /// Whether this thread is a worker of the pool.
 pub(super) fn is_present(pool: &Pool<Py<Future>>) -> bool {
-    present().is_some_and(|worker| worker.pool.number() == pool.number())
+    with_present(|worker| worker.is_some_and(|worker| worker.pool.number() == pool.number()))
 }
 
 /// As [`detach::wait`]; but a worker that waits without end is one that its pool can choose to do a
@@ -71,26 +75,12 @@ pub(crate) fn wait<'py, O: Operation>(
     py: Python<'py>,
     operation: &mut O,
     deadline: Deadline,
-    mut pending: impl FnMut(u64) -> Option<Bound<'py, Future>>,
+    pending: impl FnMut(u64) -> Option<Bound<'py, Future>>,
 ) -> PyResult<Option<O::Output>> {
-    let worker = match present() {
-        Some(worker) if deadline == Deadline::NEVER => worker,
-        _ => return detach::wait(py, operation, deadline),
-    };
-    let number = worker.pool.number();
-    loop {
-        let can_help = || pending(number).is_some();
-        let mut waiting = AsWorker::new(&worker.pool, operation, can_help);
-        match detach::wait(py, &mut waiting, deadline)? {
-            Some(Awaited::Done(output)) => return Ok(Some(output)),
-            Some(Awaited::Help) => {
-                if let Some(future) = pending(number) {
-                    worker.help(&future)?;
-                }
-            }
-            None => return Ok(None),
-        }
-    }
+    with_present(|worker| match worker {
+        Some(worker) if deadline == Deadline::NEVER => worker.wait(py, operation, pending),
+        _ => detach::wait(py, operation, deadline),
+    })
 }
 
 impl Worker {
@@ -103,6 +93,29 @@ impl Worker {
             pool: Arc::clone(pool),
             record,
             idle_timeout,
+        }
+    }
+
+    /// See [`wait`].
+    fn wait<'py, O: Operation>(
+        &self,
+        py: Python<'py>,
+        operation: &mut O,
+        mut pending: impl FnMut(u64) -> Option<Bound<'py, Future>>,
+    ) -> PyResult<Option<O::Output>> {
+        let number = self.pool.number();
+        loop {
+            let can_help = || pending(number).is_some();
+            let mut waiting = AsWorker::new(&self.pool, operation, can_help);
+            match detach::wait(py, &mut waiting, Deadline::NEVER)? {
+                Some(Awaited::Done(output)) => return Ok(Some(output)),
+                Some(Awaited::Help) => {
+                    if let Some(future) = pending(number) {
+                        self.help(&future)?;
+                    }
+                }
+                None => return Ok(None),
+            }
         }
     }
 

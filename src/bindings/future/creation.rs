@@ -11,8 +11,9 @@ use super::{Future, class};
 /// The functions that make an instance of the class and initialize it.
 fn slots(class: &Bound<'_, PyType>) -> (Option<ffi::newfunc>, Option<ffi::initproc>) {
     let class = class.as_type_ptr();
-    // SAFETY: attached, as the lifetime shows, and the class is alive. Where there is no GIL, another
-    // thread may be putting another function into the class: a pointer is read in one piece.
+    // SAFETY: attached, as the lifetime shows, and the class is alive. CPython puts another function
+    // into a class in use only under the GIL or, where there is none, with every other attached thread
+    // stopped (`apply_type_slot_updates`).
     let new = unsafe { (*class).tp_new };
     // SAFETY: as above.
     let initialize = unsafe { (*class).tp_init };

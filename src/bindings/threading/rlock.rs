@@ -33,16 +33,16 @@ pub(crate) struct RLock {
 }
 
 /// The calling thread, as `threading.get_ident()` names it.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[inline]
 pub(crate) fn caller(_attached: Python<'_>) -> Owner {
-    // What the interpreter asks, too.
+    // What the interpreter asks, too; a number with this C library, with others a pointer.
     // SAFETY: it has no precondition.
     Owner::from(unsafe { libc::pthread_self() })
 }
 
 /// The calling thread, as `threading.get_ident()` names it.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[inline]
 pub(crate) fn caller(_attached: Python<'_>) -> Owner {
     // SAFETY: it asks the operating system who is calling, and touches nothing else.

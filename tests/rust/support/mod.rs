@@ -1,7 +1,7 @@
 //! What the Rust tests and the models share: how an operation is driven.
 
 use _oxthreads::primitives::deadline::{Deadline, Wait};
-use _oxthreads::primitives::waiter::{Operation, Waiter, wait};
+use _oxthreads::primitives::waiter::{Operation, Parked, Waiter, wait};
 
 #[cfg(not(loom))]
 pub(crate) use threads::*;
@@ -11,7 +11,17 @@ pub(crate) use models::*;
 
 /// Drives `operation` to its end or the deadline.
 pub(crate) fn block<O: Operation>(mut operation: O, deadline: Deadline) -> Wait<O::Output> {
-    wait(&mut operation, deadline, Waiter::park)
+    wait(&mut operation, deadline, sleep)
+}
+
+/// Sleeps on where the parker only lets its owner look for signals, of which there are none here.
+pub(crate) fn sleep(waiter: &Waiter, deadline: Deadline) -> Parked {
+    loop {
+        match waiter.park(deadline) {
+            Parked::Interrupted => {}
+            parked => return parked,
+        }
+    }
 }
 
 /// Drives `operation` to its end.
@@ -28,7 +38,7 @@ mod threads {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::{Deadline, Operation, Wait, Waiter, wait};
+    use super::{Deadline, Operation, Wait, Waiter, sleep, wait};
 
     /// A deadline that is there to pass.
     pub(crate) fn soon() -> Deadline {
@@ -42,7 +52,7 @@ mod threads {
     ) -> O::Output {
         let suspend = |waiter: &Waiter, deadline| {
             parked.fetch_add(1, Ordering::SeqCst);
-            waiter.park(deadline)
+            sleep(waiter, deadline)
         };
         match wait(&mut operation, Deadline::NEVER, suspend) {
             Wait::Ready(output) => output,

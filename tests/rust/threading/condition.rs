@@ -135,7 +135,7 @@ fn a_buffer_of_one_place_between_conditions_loses_nothing() {
                 if std::mem::take(&mut held) {
                     lock.release().unwrap();
                 }
-                waiter.park(deadline)
+                crate::support::sleep(waiter, deadline)
             },
         );
         assert_eq!(outcome, Wait::Ready(Ok(())));
