@@ -122,10 +122,8 @@ def command(program: Program, python: str) -> list[str]:
 
 def reproduction(attack: Attack, program: Program, python: str) -> str:
     """A command line that runs the same program again, a hundred times."""
-    return shlex.join(
-        [python, "-m", "tests.siege", attack.name, "--program", program.name]
-        + ["--count", str(100 * program.counts)]
-    )
+    which = ["--program", program.name, "--count", str(100 * program.counts)]
+    return shlex.join([python, "-m", "tests.siege", attack.name, *which])
 
 
 def attacks() -> list[Attack]:

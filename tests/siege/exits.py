@@ -149,7 +149,8 @@ def again(depth):
     except RuntimeError as error:
         if 'shutdown' not in str(error): raise
 pool.submit(again, 0)""",
-    "used as the interpreter ends": "pool = ThreadPoolExecutor(2); pool.submit(int)\natexit.register(pool.shutdown)",
+    "used as the interpreter ends": """
+pool = ThreadPoolExecutor(2); pool.submit(int); atexit.register(pool.shutdown)""",
     "100 pools": "pools = [ThreadPoolExecutor(1) for _ in range(100)]\nfor each in pools: each.submit(int)",
     "futures with callbacks": """
 pool = ThreadPoolExecutor(2)
@@ -168,9 +169,8 @@ def use():
     semaphore.release(); semaphore.acquire()
     event.set(); event.wait(); event.clear(); event.wait(1e-4)
     threading.Barrier(1).wait()
-    items.put(1); items.get(); items.task_done(); items.join()
-    items.put_many([1, 2]); items.get_many(2)
-    full.get(); full.put(2)
+    items.put(1); items.get(); items.put_many([1, 2]); items.get_many(2)
+    joined = queue.Queue(1); joined.put(1); joined.get(); joined.task_done(); joined.join()
     simple = queue.SimpleQueue(); simple.put(1); simple.get()
     f = Future(); f.add_done_callback(lambda f: f.result()); f.set_result(1)
     wait_for_all([f]); list(as_completed([f])); f.result()
@@ -197,7 +197,8 @@ STATES = {
     "used by both": USE + "atexit.register(use); threading._register_atexit(use)",
     "used by weakref.finalize": USE
     + "import weakref\nclass Kept: pass\nkept = Kept(); weakref.finalize(kept, use)",
-    "used by a daemon and by atexit": USE + "atexit.register(use)\n"
+    "used by a daemon and by atexit": USE
+    + "atexit.register(use)\n"
     + "def both():\n    while True: items.put(1); items.get(); time.sleep(0)\ndaemons(both, both)",
     "waiters woken by atexit": WOKEN + BLOCKED + "atexit.register(wake)",
     "waiters woken by threading._register_atexit": WOKEN + BLOCKED + "threading._register_atexit(wake)",
@@ -207,8 +208,8 @@ STATES = {
     "waiters in every wait": BLOCKED,
     "a future done by atexit": "atexit.register(future.set_result, 1); daemons(future.result)",
     "a pool called by atexit": "pool = ThreadPoolExecutor(1); pool.submit(int)\n"
-    + "def submit():\n    try: pool.submit(int)\n    except RuntimeError: pass\n    else: raise AssertionError\n"
-    + "atexit.register(submit)",
+    + "def submit():\n    try: pool.submit(int)\n    except RuntimeError: pass\n"
+    + "    else: raise AssertionError\natexit.register(submit)",
 }
 
 _BLOCKED = "bounded = threading.BoundedSemaphore(1)\nuntil_asleep(*daemons({0}, {0}))\n"
