@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,10 +171,11 @@ class Event(Family):
 
 
 class Barrier(Family):
-    last: int | None = None
+    """A wait that raises may have met the other thread, as in the standard library."""
 
     def prepare(self, library: BackEnd) -> None:
         self.barrier, self.met = library.threading.Barrier(2), 0
+        self.passed = 0
 
     def use(self) -> None:
         assert not self.barrier.broken
@@ -181,19 +183,28 @@ class Barrier(Family):
 
     def round(self, storm: Storm) -> None:
         assert storm.insist(self.barrier.wait) in (0, 1)
+        self.passed += 1
 
     def peer(self) -> None:
-        while self.last is None or self.met < self.last:
+        while not self.ended:
             time.sleep(WHILE)
             self.barrier.wait()
             self.met += 1
+        self.barrier.abort()
 
     def finish(self) -> None:
-        self.last = self.rounds + 1
-        self.barrier.wait()
+        super().finish()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.barrier.wait()
+            self.passed += 1
+            self.barrier.wait()
 
     def check(self) -> None:
-        assert (self.met, self.barrier.n_waiting, self.barrier.broken) == (self.last, 0, False)
+        assert self.met >= self.passed > 0
+        self.barrier.reset()
+        assert (self.barrier.n_waiting, self.barrier.broken) == (0, False)
+        other = Result(self.barrier.wait)
+        assert sorted([self.barrier.wait(), other.get()]) == [0, 1]
 
 
 class Queue(Family):

@@ -16,7 +16,9 @@ from functools import partial
 from conftest import OXTHREADS, start, until_asleep
 from test_signals import waits
 
-#: Seconds from the signal to the exception.
+from .processor import kept_waiting
+
+#: Seconds from the signal to the exception, but for those in which no processor was free.
 PROMPT = 0.1
 
 #: Lets every call of a pool end.
@@ -70,23 +72,28 @@ def main(name: str, count: int) -> None:
     """Raises AssertionError for one that is late."""
     limited = waits(OXTHREADS)
     wait = partial(limited[name], None) if name in limited else more()[name]
-    sent = 0.0
+    sent = waited = 0.0
 
     def send() -> None:
-        nonlocal sent
+        nonlocal sent, waited
         until_asleep(threading.main_thread())
+        waited = kept_waiting()
         sent = time.monotonic()
         os.kill(os.getpid(), signal.SIGINT)
+        measured.wait()
 
     late = []
     for _ in range(count):
+        measured = threading.Event()
         try:
             sender = start(send)
             wait()
         except KeyboardInterrupt:
             took = time.monotonic() - sent
+            took -= kept_waiting() - waited
         else:
             raise AssertionError("the wait has ended")
+        measured.set()
         sender.join()
         if took > PROMPT:
             late.append(round(took, 3))
