@@ -151,6 +151,25 @@ def again(depth):
 pool.submit(again, 0)""",
     "used as the interpreter ends": """
 pool = ThreadPoolExecutor(2); pool.submit(int); atexit.register(pool.shutdown)""",
+    "daemons blocked in submit": """
+pool, gate = ThreadPoolExecutor(1, max_pending=1, on_full='block'), threading.Event()
+threading._register_atexit(gate.set)
+pool.submit(gate.wait); pool.submit(int)
+def submit():
+    try: pool.submit(int)
+    except RuntimeError as error:
+        if 'shutdown' not in str(error): raise
+until_asleep(*daemons(submit, submit))""",
+    "daemons blocked in map": """
+pool, gate = ThreadPoolExecutor(1), threading.Event()
+threading._register_atexit(gate.set)
+def read(): list(pool.map(lambda _: gate.wait(), range(3)))
+until_asleep(*daemons(read, read))""",
+    "a daemon blocked in shutdown": """
+pool, gate = ThreadPoolExecutor(1), threading.Event()
+threading._register_atexit(gate.set)
+pool.submit(gate.wait)
+until_asleep(*daemons(pool.shutdown))""",
     "100 pools": "pools = [ThreadPoolExecutor(1) for _ in range(100)]\nfor each in pools: each.submit(int)",
     "futures with callbacks": """
 pool = ThreadPoolExecutor(2)
