@@ -11,7 +11,7 @@ An attack makes child interpreters, and says how each must end (:class:`~tests.s
 
 where ``programs(count)`` yields the children to run for so many of whatever the attack counts. What runs
 inside of a child, unless it is a line or two, is a module of :mod:`tests.siege.inside`, which fails by an
-exception and is silent otherwise.
+exception and writes nothing to standard error otherwise.
 """
 
 import sys

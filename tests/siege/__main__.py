@@ -17,7 +17,7 @@ from .attack import Attack, Outcome, Program, attacks, command, reproduction, ru
 #: How many children run at once, unless they measure time.
 CHILDREN = os.cpu_count() or 1
 
-#: How many failures of one attack are shown, and of each how many lines that it wrote.
+#: How many failures of one attack are shown, and of each how many lines that it wrote to either output.
 FAILURES, LINES = 5, 40
 
 
@@ -94,8 +94,9 @@ def _patient(program: Program, options: argparse.Namespace) -> Program:
 
 def _show(attack: Attack, outcome: Outcome, python: str) -> None:
     print(f"    failed: {outcome.program.name}: {outcome.complaint}, after {outcome.seconds:.1f} s")
-    for line in outcome.standard_error.splitlines()[-LINES:]:
-        print(f"      {line}")
+    for written in (outcome.standard_output, outcome.standard_error):
+        for line in written.splitlines()[-LINES:]:
+            print(f"      {line}")
     print(f"      again: {reproduction(attack, outcome.program, python)}", flush=True)
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from . import ROOT
 
@@ -68,6 +69,7 @@ class Outcome:
 
     program: Program
     complaint: str | None
+    standard_output: str
     standard_error: str
     seconds: float
 
@@ -83,14 +85,14 @@ def run(program: Program, python: str) -> Outcome:
     A child that hangs is made to show where its threads stand and is killed, with all that it has started.
     """
     # Files, since what such a child has started may keep a pipe open.
-    with tempfile.TemporaryFile("w+", errors="backslashreplace") as error:
+    with _text_file() as output, _text_file() as error:
         begin = time.monotonic()
         with subprocess.Popen(
             command(program, python),
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if name != "OXTHREADS"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=output,
             stderr=error,
             start_new_session=True,
         ) as child:
@@ -106,13 +108,18 @@ def run(program: Program, python: str) -> Outcome:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
         seconds = time.monotonic() - begin
+        output.seek(0)
         error.seek(0)
-        written = error.read()
+        printed, written = output.read(), error.read()
     if hangs:
         complaint: str | None = f"hangs after {program.seconds:g} s"
     else:
         complaint = _complaint(program, child.returncode, written)
-    return Outcome(program, complaint, written, seconds)
+    return Outcome(program, complaint, printed, written, seconds)
+
+
+def _text_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", errors="backslashreplace")
 
 
 def command(program: Program, python: str) -> list[str]:
