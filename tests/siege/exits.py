@@ -107,6 +107,22 @@ daemons(work, work)
 time.sleep(0.02)  # into the middle of it
 """
 
+#: Before Python 3.13 an interrupted join takes the thread for ended, and the exit does not wait for it.
+_INTERRUPTED = """
+pool, gate, workers = ThreadPoolExecutor(1), threading.Event(), []
+threading._register_atexit(gate.set)
+def call():
+    workers.append(threading.current_thread())
+    while not gate.wait(1e-4): items.put(1); items.get()
+pool.submit(call)
+while not workers: time.sleep(0)
+def interrupt():
+    until_asleep(threading.main_thread()); os.kill(os.getpid(), 2)
+daemons(interrupt)
+try: {}()
+except KeyboardInterrupt: pass
+"""
+
 POOLS = {
     "new": "pool = ThreadPoolExecutor(2)",
     "idle": "pool = ThreadPoolExecutor(2); pool.submit(int).result()",
@@ -170,6 +186,8 @@ pool, gate = ThreadPoolExecutor(1), threading.Event()
 threading._register_atexit(gate.set)
 pool.submit(gate.wait)
 until_asleep(*daemons(pool.shutdown))""",
+    "an interrupted shutdown": _INTERRUPTED.format("pool.shutdown"),
+    "an interrupted join": _INTERRUPTED.format("workers[0].join"),
     "100 pools": "pools = [ThreadPoolExecutor(1) for _ in range(100)]\nfor each in pools: each.submit(int)",
     "futures with callbacks": """
 pool = ThreadPoolExecutor(2)
