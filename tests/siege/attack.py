@@ -128,8 +128,8 @@ def command(program: Program, python: str) -> list[str]:
 
 
 def reproduction(attack: Attack, program: Program, python: str) -> str:
-    """A command line that runs the same program again, a hundred times."""
-    which = ["--program", program.name, "--count", str(100 * program.counts)]
+    """A command line that runs the same program again, a hundred times or as often as it was."""
+    which = ["--program", program.name, "--count", str(max(100, program.counts))]
     return shlex.join([python, "-m", "tests.siege", attack.name, *which])
 
 
