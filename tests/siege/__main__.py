@@ -54,21 +54,23 @@ def _make(attack: Attack, count: int, options: argparse.Namespace) -> bool:
     """Make one attack, and say what came of it; whether all is well."""
     begin = time.monotonic()
     done, failures, slow, slowest = 0, 0, 0, 0.0
-    for outcome in _outcomes(attack, count, options):
-        done += outcome.program.counts
-        slowest = max(slowest, outcome.seconds)
-        if outcome.is_slow:
-            slow += 1
-            print(f"    slow: {outcome.program.name}, {outcome.seconds:.1f} s", flush=True)
-        if outcome.complaint is not None:
-            failures += 1
-            if failures <= FAILURES:
-                _show(attack, outcome, options.python)
-    print(
-        f"{attack.name}: {done} done, {failures} failures, {slow} slow, "
-        f"{time.monotonic() - begin:.1f} s (the longest child {slowest:.1f} s)",
-        flush=True,
-    )
+    try:
+        for outcome in _outcomes(attack, count, options):
+            done += outcome.program.counts
+            slowest = max(slowest, outcome.seconds)
+            if outcome.is_slow:
+                slow += 1
+                print(f"    slow: {outcome.program.name}, {outcome.seconds:.1f} s", flush=True)
+            if outcome.complaint is not None:
+                failures += 1
+                if failures <= FAILURES:
+                    _show(attack, outcome, options.python)
+    finally:  # after Ctrl-C, too
+        print(
+            f"{attack.name}: {done} done, {failures} failures, {slow} slow, "
+            f"{time.monotonic() - begin:.1f} s (the longest child {slowest:.1f} s)",
+            flush=True,
+        )
     return not failures
 
 
