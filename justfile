@@ -58,3 +58,7 @@ bench *arguments:
 # The Rust core beside std, parking_lot and crossbeam.
 bench-rust *arguments:
     cargo bench --no-default-features {{arguments}}
+
+# Attacks on what must not be lost or stuck, which take hours; `just siege --quick` takes minutes.
+siege *arguments:
+    python -m tests.siege {{arguments}}

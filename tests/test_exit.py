@@ -9,9 +9,12 @@ import pytest
 
 from conftest import python
 
-PREPARE = """
+IMPORTS = """
 import sys, threading, time, queue, atexit, os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait as wait_for_all
+"""
+
+OBJECTS = """
 lock, event, items, full, future = (
     threading.Lock(), threading.Event(), queue.Queue(), queue.Queue(1), Future())
 lock.acquire(); full.put(1)
@@ -35,6 +38,8 @@ def daemons(*targets):
     for thread in threads: thread.start()
     return threads
 """
+
+PREPARE = IMPORTS + OBJECTS
 
 BLOCKED = """
 until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,

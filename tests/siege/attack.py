@@ -1,0 +1,152 @@
+"""What an attack is, and how one of its children is run and judged."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pkgutil
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from . import ROOT
+
+#: Seconds that a child may take to say where its threads stand before it is killed.
+LAST_WORDS = 5.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a child interpreter runs, and how it must end.
+
+    name: unique in the attack, and the same for the same program in every run.
+    arguments: of ``python``.
+    status: the exit status, or minus the number of the signal that ends it.
+    error: what standard error must end with, after one traceback; if "", it must be empty.
+    counts: how many of what the attack counts the child does.
+    seconds: after so many the child hangs, and it has failed.
+    slow: one that takes more than so many is reported, but has not failed; the machine may be loaded.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    status: int = 0
+    error: str = ""
+    counts: int = 1
+    seconds: float = 10.0
+    slow: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack.
+
+    name: by which it is asked for.
+    about: a line for ``--help``, with what is counted.
+    full, quick: how many of it the two forms do.
+    programs: what to run for so many; each once, or the same again and again.
+    alone: whether its children measure time, so that only one may run at once.
+    """
+
+    name: str
+    about: str
+    full: int
+    quick: int
+    programs: Callable[[int], Iterable[Program]]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended: what is wrong with that, in a line, or None; and how long it took."""
+
+    program: Program
+    complaint: str | None
+    standard_output: str
+    standard_error: str
+    seconds: float
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it took longer than it should, however it ended."""
+        return self.seconds > self.program.slow
+
+
+def run(program: Program, python: str) -> Outcome:
+    """Run a child to its end. Threads may call this at the same time, each for a child of its own.
+
+    A child that hangs is made to show where its threads stand and is killed, with all that it has started.
+    """
+    # Files, since what such a child has started may keep a pipe open.
+    with _text_file() as output, _text_file() as error:
+        begin = time.monotonic()
+        with subprocess.Popen(
+            command(program, python),
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != "OXTHREADS"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=error,
+            start_new_session=True,
+        ) as child:
+            hangs = False
+            try:
+                child.wait(program.seconds)
+            except subprocess.TimeoutExpired:
+                hangs = True
+                child.send_signal(signal.SIGABRT)  # faulthandler answers
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(LAST_WORDS)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+        seconds = time.monotonic() - begin
+        output.seek(0)
+        error.seek(0)
+        printed, written = output.read(), error.read()
+    if hangs:
+        complaint: str | None = f"hangs after {program.seconds:g} s"
+    else:
+        complaint = _complaint(program, child.returncode, written)
+    return Outcome(program, complaint, printed, written, seconds)
+
+
+def _text_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", errors="backslashreplace")
+
+
+def command(program: Program, python: str) -> list[str]:
+    """The command line of the child."""
+    return [python, "-X", "faulthandler", *program.arguments]
+
+
+def reproduction(attack: Attack, program: Program, python: str) -> str:
+    """A command line that runs the same program again, a hundred times or as often as it was."""
+    which = ["--program", program.name, "--count", str(max(100, program.counts))]
+    return shlex.join([python, "-m", "tests.siege", attack.name, *which])
+
+
+def attacks() -> list[Attack]:
+    """Those of every module of this package, in the order of the modules' names."""
+    found: list[Attack] = []
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if not module.name.startswith("_") and not module.ispkg:
+            found += getattr(importlib.import_module(f"{__package__}.{module.name}"), "ATTACKS", [])
+    return found
+
+
+def _complaint(program: Program, status: int, written: str) -> str | None:
+    if status != program.status:
+        return f"exit status {status} instead of {program.status}"
+    if not program.error:
+        return "something on standard error" if written else None
+    if written.count("Traceback") != 1 or not written.rstrip().endswith(program.error):
+        return f"not one traceback that ends with {program.error!r} on standard error"
+    return None

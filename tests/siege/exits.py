@@ -1,0 +1,301 @@
+"""Exits: an interpreter ends in every way, while its threads and objects are in every state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from test_exit import BLOCKED, ENDINGS, IMPORTS, OBJECTS, WOKEN
+
+from .attack import Attack, Program
+
+#: Seconds after which an exit counts as slow, and as one that hangs.
+SLOW, HANGS = 2.0, 10.0
+
+PLAIN = """
+import sys, time, atexit, os
+from oxthreads import queue, threading
+from oxthreads.concurrent.futures import (
+    Future, ThreadPoolExecutor, as_completed, wait as wait_for_all)
+"""
+
+#: By the name of each, how `python` is started, and what it imports first.
+STARTS = {"runner": (("-m", "oxthreads"), IMPORTS), "plain": ((), PLAIN)}
+
+#: What blocks a daemon thread, by name.
+WAITS = {
+    "Lock.acquire": "lock.acquire",
+    "Lock.acquire(timeout)": "lambda: lock.acquire(timeout=1000)",
+    "RLock.acquire": "rlock.acquire",
+    "RLock.acquire(timeout)": "lambda: rlock.acquire(timeout=1000)",
+    "Condition.wait": "lambda: wait(condition)",
+    "Condition.wait(timeout)": "lambda: wait(condition, 1000)",
+    "Condition(Lock).wait": "lambda: wait(plain)",
+    "Semaphore.acquire": "semaphore.acquire",
+    "Semaphore.acquire(timeout)": "lambda: semaphore.acquire(timeout=1000)",
+    "BoundedSemaphore.acquire": "lambda: [bounded.acquire() for _ in range(3)]",
+    "Event.wait": "event.wait",
+    "Event.wait(timeout)": "lambda: event.wait(1000)",
+    "Barrier.wait": "threading.Barrier(5).wait",
+    "Barrier.wait(timeout)": "lambda: threading.Barrier(2).wait(1000)",
+    "Queue.get": "items.get",
+    "Queue.get(timeout)": "lambda: items.get(timeout=1000)",
+    "Queue.put": "lambda: full.put(2)",
+    "Queue.put(timeout)": "lambda: full.put(2, timeout=1000)",
+    "Queue.join": "full.join",
+    "Queue.get_many": "lambda: items.get_many(10)",
+    "Queue.put_many": "lambda: full.put_many(range(3))",
+    "Queue.__iter__": "lambda: list(items)",
+    "LifoQueue.get": "queue.LifoQueue().get",
+    "PriorityQueue.get": "queue.PriorityQueue().get",
+    "SimpleQueue.get": "queue.SimpleQueue().get",
+    "SimpleQueue.get_many": "lambda: queue.SimpleQueue().get_many(10)",
+    "Future.result": "future.result",
+    "Future.result(timeout)": "lambda: future.result(1000)",
+    "Future.exception": "future.exception",
+    "wait": "lambda: wait_for_all([future, Future()])",
+    "as_completed": "lambda: list(as_completed([future, Future()]))",
+    "Thread.join": "daemons(event.wait)[0].join",
+    "Timer.run": "threading.Timer(1000, int).run",
+}
+#: What keeps two daemon threads busy, by name. A pool refuses calls once the interpreter ends.
+WORK = {
+    "Lock": "lock2.acquire(); lock2.release()",
+    "Lock timeout": "lock2.acquire(timeout=1e-4) and (time.sleep(1e-5), lock2.release())",
+    "RLock": "with rlock2, rlock2: pass",
+    "Condition": "with condition: condition.notify_all(); condition.wait(1e-4)",
+    "Condition(Lock)": "with plain: plain.notify(); plain.wait(1e-4)",
+    "Semaphore": "semaphore.release(); semaphore.acquire()",
+    "BoundedSemaphore": "bounded.acquire(); bounded.release()",
+    "Event": "event.set(); event.wait(); event.clear(); event.wait(1e-4)",
+    "Barrier": "meet(0.01)",
+    "Barrier abort": "threading.Barrier(1).wait(); barrier.abort(); barrier.reset()",
+    "Queue": "items.put([1]); items.get(); items.task_done()",
+    "Queue bounded": "full.get(); full.put([1])",
+    "Queue join": "items.put([1]); items.get(); items.task_done(); items.join()",
+    "Queue many": "items.put_many([[1], [2]]); items.get_many(2)",
+    "LifoQueue": "lifo.put([1]); lifo.get()",
+    "PriorityQueue": "priority.put(1); priority.get()",
+    "Queue standard form": "q = queue.Queue(); q.put(1); q.mutex; q.get()",
+    "SimpleQueue": "simple.put([1]); simple.get()",
+    "SimpleQueue many": "simple.put_many([[1], [2]]); simple.get_many(1)",
+    "Future": "f = Future(); f.add_done_callback(lambda f: f.result()); f.set_result(1); f.result()",
+    "Future standard form": "f = Future(); f._condition; f.set_result(2); f.result()",
+    "wait": "f = Future(); f.set_result(1); wait_for_all([f, Future()], 1e-4)",
+    "as_completed": "f = [Future() for _ in range(3)]; [g.set_result(1) for g in f]; list(as_completed(f))",
+    "Thread": "t = threading.Thread(target=int, daemon=True); t.start(); t.join()",
+    "Timer": "t = threading.Timer(1e-4, int); t.daemon = True; t.start(); t.cancel(); t.join()",
+    "submit": "pool.submit(int)",
+    "submit and result": "pool.submit(int).result()",
+    "map": "list(pool.map(str, range(10)))",
+    "pools": "p = ThreadPoolExecutor(1); p.submit(int).result(); p.shutdown()",
+    "pools dropped": "ThreadPoolExecutor(1).submit(int)",
+}
+
+BUSY = """
+lock2, rlock2, lifo, priority = (
+    threading.Lock(), threading.RLock(), queue.LifoQueue(), queue.PriorityQueue())
+simple, bounded, pool = queue.SimpleQueue(), threading.BoundedSemaphore(1), ThreadPoolExecutor(2)
+def work():
+    try:
+        while True:
+            {work}
+    except RuntimeError as error:  # no thread can be started and no call submitted any more
+        if 'shutdown' not in str(error): raise
+daemons(work, work)
+time.sleep(0.02)  # into the middle of it
+"""
+
+#: Before Python 3.13 an interrupted join takes the thread for ended, and the exit does not wait for it.
+_INTERRUPTED = """
+pool, gate, workers = ThreadPoolExecutor(1), threading.Event(), []
+threading._register_atexit(gate.set)
+def call():
+    workers.append(threading.current_thread())
+    while not gate.wait(1e-4): items.put(1); items.get()
+pool.submit(call)
+while not workers: time.sleep(0)
+def interrupt():
+    until_asleep(threading.main_thread()); os.kill(os.getpid(), 2)
+daemons(interrupt)
+try: {}()
+except KeyboardInterrupt: pass
+"""
+
+POOLS = {
+    "new": "pool = ThreadPoolExecutor(2)",
+    "idle": "pool = ThreadPoolExecutor(2); pool.submit(int).result()",
+    "just given a call": "pool = ThreadPoolExecutor(2); pool.submit(int)",
+    "busy": "pool = ThreadPoolExecutor(2); pool.submit(time.sleep, 0.05); pool.submit(time.sleep, 0.03)",
+    "dropped": "ThreadPoolExecutor(2).submit(int)",
+    "dropped busy": "ThreadPoolExecutor(2).submit(time.sleep, 0.05)",
+    "dropped idle": "ThreadPoolExecutor(2).submit(int).result()",
+    "in a cycle": "pool = ThreadPoolExecutor(2); pool.itself = pool; pool.submit(int); del pool",
+    "shut down": "pool = ThreadPoolExecutor(2); pool.submit(int); pool.shutdown()",
+    "shutting down": "pool = ThreadPoolExecutor(2); pool.submit(time.sleep, 0.05); pool.shutdown(wait=False)",
+    "cancelled": """
+pool = ThreadPoolExecutor(1)
+for _ in range(10_000): pool.submit(time.sleep, 0.01)
+pool.shutdown(wait=False, cancel_futures=True)""",
+    "10,000 calls queued": """
+from itertools import count
+ran, pool = count(), ThreadPoolExecutor(2)
+def check():
+    assert next(ran) == 10_000
+atexit.register(check)
+for _ in range(10_000): pool.submit(next, ran)""",
+    "10,000 calls queued, dropped": """
+from itertools import count
+ran, pool = count(), ThreadPoolExecutor(2)
+def check():
+    assert next(ran) == 10_000
+atexit.register(check)
+for _ in range(10_000): pool.submit(next, ran)
+del pool""",
+    "10,000 calls queued, a daemon waits for the last": """
+pool = ThreadPoolExecutor(2)
+daemons([pool.submit(int) for _ in range(10_000)][-1].result)""",
+    "map half read": "pool = ThreadPoolExecutor(2); results = pool.map(str, range(1000)); next(results)",
+    "map dropped": "pool = ThreadPoolExecutor(2); next(pool.map(str, range(1000)))",
+    "calls that submit calls": """
+pool = ThreadPoolExecutor(2)
+def again(depth):
+    try: pool.submit(again, depth + 1)
+    except RuntimeError as error:
+        if 'shutdown' not in str(error): raise
+pool.submit(again, 0)""",
+    "used as the interpreter ends": """
+pool = ThreadPoolExecutor(2); pool.submit(int); atexit.register(pool.shutdown)""",
+    "daemons blocked in submit": """
+pool, gate = ThreadPoolExecutor(1, max_pending=1, on_full='block'), threading.Event()
+threading._register_atexit(gate.set)
+pool.submit(gate.wait); pool.submit(int)
+def submit():
+    try: pool.submit(int)
+    except RuntimeError as error:
+        if 'shutdown' not in str(error): raise
+until_asleep(*daemons(submit, submit))""",
+    "daemons blocked in map": """
+pool, gate = ThreadPoolExecutor(1), threading.Event()
+threading._register_atexit(gate.set)
+def read(): list(pool.map(lambda _: gate.wait(), range(3)))
+until_asleep(*daemons(read, read))""",
+    "a daemon blocked in shutdown": """
+pool, gate = ThreadPoolExecutor(1), threading.Event()
+threading._register_atexit(gate.set)
+pool.submit(gate.wait)
+until_asleep(*daemons(pool.shutdown))""",
+    "an interrupted shutdown": _INTERRUPTED.format("pool.shutdown"),
+    "an interrupted join": _INTERRUPTED.format("workers[0].join"),
+    "100 pools": "pools = [ThreadPoolExecutor(1) for _ in range(100)]\nfor each in pools: each.submit(int)",
+    "futures with callbacks": """
+pool = ThreadPoolExecutor(2)
+for _ in range(100): pool.submit(int).add_done_callback(lambda f: f.result())""",
+    "with an initializer": "pool = ThreadPoolExecutor(2, initializer=threading.local); pool.submit(int)",
+    "a call that fails": "pool = ThreadPoolExecutor(2); pool.submit(divmod, 1, 0)",
+    "a daemon in its shutdown": """
+pool = ThreadPoolExecutor(2); pool.submit(time.sleep, 0.05); daemons(pool.shutdown)""",
+}
+
+USE = """
+def use():
+    with threading.Lock(), threading.RLock(): pass
+    with condition: condition.notify_all(); condition.wait(1e-4)
+    with plain: plain.notify_all(); plain.wait(1e-4)
+    semaphore.release(); semaphore.acquire()
+    event.set(); event.wait(); event.clear(); event.wait(1e-4)
+    threading.Barrier(1).wait()
+    items.put(1); items.get(); items.put_many([1, 2]); items.get_many(2)
+    joined = queue.Queue(1); joined.put(1); joined.get(); joined.task_done(); joined.join()
+    simple = queue.SimpleQueue(); simple.put(1); simple.get()
+    f = Future(); f.add_done_callback(lambda f: f.result()); f.set_result(1)
+    wait_for_all([f]); list(as_completed([f])); f.result()
+    try:
+        thread = threading.Thread(target=int); thread.start(); thread.join()
+        with ThreadPoolExecutor(1) as pool: pool.submit(int).result()
+    except RuntimeError as error:
+        if 'shutdown' not in str(error): raise
+"""
+
+EVERYTHING = "everything = [lock, event, items, full, future, rlock, semaphore, barrier, condition, plain]\n"
+
+STATES = {
+    "alive in globals": EVERYTHING,
+    "in cycles": EVERYTHING
+    + "everything.append(everything); items.put(items); full.queue\n"
+    + "future.add_done_callback(lambda f: everything); future.itself = future; event.itself = event\n"
+    + "semaphore.itself = semaphore; condition.itself = condition; barrier.itself = barrier; del everything",
+    "in a cycle with a thread's stack": "daemons(lambda kept=[]: (kept.append(kept), event.wait()))",
+    "in thread locals": "local = threading.local(); local.kept = [local, lock, items, future]\n"
+    + "def keep(): local.kept = [local, Future(), queue.Queue()]; event.wait()\nuntil_asleep(*daemons(keep))",
+    "used by atexit": USE + "atexit.register(use)",
+    "used by threading._register_atexit": USE + "threading._register_atexit(use)",
+    "used by both": USE + "atexit.register(use); threading._register_atexit(use)",
+    "used by weakref.finalize": USE
+    + "import weakref\nclass Kept: pass\nkept = Kept(); weakref.finalize(kept, use)",
+    "used by a daemon and by atexit": USE
+    + "atexit.register(use)\n"
+    + "def both():\n    while True: items.put(1); items.get(); time.sleep(0)\ndaemons(both, both)",
+    "waiters woken by atexit": WOKEN + BLOCKED + "atexit.register(wake)",
+    "waiters woken by threading._register_atexit": WOKEN + BLOCKED + "threading._register_atexit(wake)",
+    "waiters woken by a late __del__": WOKEN
+    + BLOCKED
+    + "class Late:\n    def __del__(self, wake=wake): wake()\nsys.keep = Late()",
+    "waiters in every wait": BLOCKED,
+    "a future done by atexit": "atexit.register(future.set_result, 1); daemons(future.result)",
+    "a pool called by atexit": "pool = ThreadPoolExecutor(1); pool.submit(int)\n"
+    + "def submit():\n    try: pool.submit(int)\n    except RuntimeError: pass\n"
+    + "    else: raise AssertionError\natexit.register(submit)",
+}
+
+_BLOCKED = "bounded = threading.BoundedSemaphore(1)\nuntil_asleep(*daemons({0}, {0}))\n"
+
+#: Per attack: what state the interpreter is in when it ends.
+GROUPS = {
+    "exit-blocked": {name: _BLOCKED.format(wait) for name, wait in WAITS.items()},
+    "exit-busy": {name: BUSY.format(work=work) for name, work in WORK.items()},
+    "exit-pools": POOLS,
+    "exit-objects": STATES,
+}
+
+_NAMES = ["falls off the end", "sys.exit", "an exception", "os._exit", "SIGTERM"]
+
+
+def _programs(group: str, count: int) -> Iterator[Program]:
+    every = [
+        _program(f"{state}, {_name}, {start}", code, ending, start)
+        for state, code in GROUPS[group].items()
+        for _name, ending in zip(_NAMES, ENDINGS, strict=True)
+        for start in STARTS
+    ]
+    # So that few of them are of all kinds, too.
+    step = next(step for step in range(len(every) * 5 // 8, len(every)) if math.gcd(step, len(every)) == 1)
+    for number in range(count):
+        yield every[number * step % len(every)]
+
+
+def _program(name: str, code: str, ending: str, start: str) -> Program:
+    arguments, imports = STARTS[start]
+    return Program(
+        name=name,
+        arguments=(*arguments, "-c", f"{imports}{OBJECTS}{code}\n{ending}"),
+        status=ENDINGS[ending],
+        error="KeyError: 'the end'" if "KeyError" in ending else "",
+        seconds=HANGS,
+        slow=SLOW,
+    )
+
+
+def _attack(group: str, about: str) -> Attack:
+    programs: Callable[[int], Iterator[Program]] = partial(_programs, group)
+    # A thousand of each ending.
+    return Attack(group, about, full=1000 * len(ENDINGS), quick=100, programs=programs)
+
+
+ATTACKS = [
+    _attack("exit-blocked", "exits while daemon threads are blocked in one of the waits"),
+    _attack("exit-busy", "exits while daemon threads do one thing again and again"),
+    _attack("exit-pools", "exits with thread pools in every state"),
+    _attack("exit-objects", "exits with objects that live on, or are used by what runs at the end"),
+]

@@ -1,0 +1,55 @@
+"""Forks, and other ways to start a process: the child can use everything, the parent notices nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .attack import Attack, Program
+from .inside.forks import FORKERS, LOADS
+from .inside.processes import METHODS
+
+#: Python warns of a fork in a process that has threads, which is what is done here.
+_QUIETLY = ("-W", "ignore:.*fork.*:DeprecationWarning")
+
+#: Seconds for the start of a child, and for one fork or process in it, at the most.
+_START, _EACH_FORK, _EACH_PROCESS = 60.0, 0.5, 5.0
+
+
+def _forks(count: int) -> Iterator[Program]:
+    for forker in FORKERS:
+        for load in LOADS:
+            yield Program(
+                name=f"{forker}, {load}",
+                arguments=(*_QUIETLY, "-m", "tests.siege.inside.forks", forker, load, str(count)),
+                counts=count,
+                seconds=_START + _EACH_FORK * count,
+            )
+
+
+def _processes(count: int) -> Iterator[Program]:
+    for method in METHODS:
+        for start, runner in {"runner": ("-m", "oxthreads"), "plain": ()}.items():
+            yield Program(
+                name=f"{method}, {start}",
+                arguments=(*_QUIETLY, *runner, "-m", "tests.siege.inside.processes", method, str(count)),
+                counts=count,
+                seconds=_START + _EACH_PROCESS * count,
+            )
+
+
+ATTACKS = [
+    Attack(
+        name="fork",
+        about="forks by the main thread, a thread and a pool's worker, while others wait or are busy",
+        full=10_000,
+        quick=30,
+        programs=_forks,
+    ),
+    Attack(
+        name="processes",
+        about="processes by each method of multiprocessing, subprocess and posix_spawn, while threads wait",
+        full=200,
+        quick=3,
+        programs=_processes,
+    ),
+]

@@ -1,0 +1,133 @@
+"""Ctrl-C in one wait of the main thread, again and again: how long each takes to end it.
+
+``python -m tests.siege.inside.interrupts WAIT COUNT``. The wait goes on with the same objects each time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from conftest import OXTHREADS, start, until_asleep
+from test_signals import waits
+
+from .processor import kept_waiting
+
+#: Seconds from the signal to the exception, but for those in which no processor was free.
+PROMPT = 0.1
+
+#: Lets every call of a pool end.
+end = threading.Event()
+
+
+def more() -> dict[str, Callable[[], object]]:
+    """The waits that are not among the tests', which are only our own ones or take no timeout."""
+    queues, futures = OXTHREADS.queue, OXTHREADS.futures
+    empty, full, simple, future = queues.Queue(), queues.Queue(1), queues.SimpleQueue(), futures.Future()
+    full.put("first")
+    busy = futures.ThreadPoolExecutor(1)
+    busy.submit(end.wait)
+    crowded = futures.ThreadPoolExecutor(1, max_pending=1, on_full="block")
+    crowded.submit(end.wait)
+    crowded.submit(int)
+    ending = futures.ThreadPoolExecutor(1)
+    ending.submit(end.wait)
+    timer = OXTHREADS.threading.Timer(1000, int)
+    timer.daemon = True
+    timer.start()
+    return {
+        "Queue.get_many": lambda: empty.get_many(10),
+        "Queue.put_many": lambda: full.put_many(["second", "third"]),
+        "Queue.__iter__": lambda: list(empty),
+        "LifoQueue.get": queues.LifoQueue().get,
+        "PriorityQueue.get": queues.PriorityQueue().get,
+        "SimpleQueue.get": simple.get,
+        "SimpleQueue.get_many": lambda: simple.get_many(10),
+        "wait": lambda: futures.wait([future, futures.Future()]),
+        "as_completed": lambda: list(futures.as_completed([future, futures.Future()])),
+        "Executor.map": lambda: list(busy.map(str, range(3))),
+        "Executor.submit(on_full=block)": lambda: crowded.submit(int),
+        "Executor.shutdown": ending.shutdown,
+        "Timer.join": timer.join,
+    }
+
+
+def joins() -> dict[str, Callable[[], object]]:
+    """The waits for the end of a thread, of a new one each time.
+
+    Before Python 3.13 an interrupted join takes its thread for ended, in the standard library, too, whose
+    method it is: a second one does not wait.
+    """
+
+    def thread() -> None:
+        new = OXTHREADS.threading.Thread(target=end.wait, daemon=True)
+        new.start()
+        new.join()
+
+    def timer() -> None:
+        new = OXTHREADS.threading.Timer(0, end.wait)
+        new.daemon = True
+        new.start()
+        new.join()
+
+    def shutdown() -> None:
+        new = OXTHREADS.futures.ThreadPoolExecutor(1)
+        new.submit(end.wait)
+        new.shutdown()
+
+    return {"Thread.join": thread, "Timer.join": timer, "Executor.shutdown": shutdown}
+
+
+#: The names of all waits.
+NAMES = [
+    *("Lock.acquire", "RLock.acquire", "Condition.wait", "Condition(Lock).wait", "Condition.wait_for"),
+    *("Semaphore.acquire", "Event.wait", "Barrier.wait", "Queue.get", "Queue.put", "Queue.join"),
+    *("Future.result", "Future.exception", "Thread.join"),
+    *("Queue.get_many", "Queue.put_many", "Queue.__iter__", "LifoQueue.get", "PriorityQueue.get"),
+    *("SimpleQueue.get", "SimpleQueue.get_many", "wait", "as_completed", "Executor.map"),
+    *("Executor.submit(on_full=block)", "Executor.shutdown", "Timer.join"),
+]
+
+
+def main(name: str, count: int) -> None:
+    """Raises AssertionError for one that is late."""
+    limited = waits(OXTHREADS)
+    wait = partial(limited[name], None) if name in limited else more()[name]
+    if sys.version_info < (3, 13):
+        wait = joins().get(name, wait)
+    sent = waited = 0.0
+
+    def send() -> None:
+        nonlocal sent, waited
+        until_asleep(threading.main_thread())
+        waited = kept_waiting()
+        sent = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+        measured.wait()
+
+    late = []
+    for _ in range(count):
+        measured = threading.Event()
+        try:
+            sender = start(send)
+            wait()
+        except KeyboardInterrupt:
+            took = time.monotonic() - sent
+            took -= kept_waiting() - waited
+        else:
+            raise AssertionError("the wait has ended")
+        measured.set()
+        sender.join()
+        if took > PROMPT:
+            late.append(round(took, 3))
+    end.set()
+    assert not late, f"seconds, of {count}: {late}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

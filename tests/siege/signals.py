@@ -1,0 +1,75 @@
+"""Signals: one that arrives in a wait ends it or leaves it as it was, and loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from test_signals import DEADLINES
+
+from .attack import Attack, Program
+from .inside import interrupts
+from .inside.families import FAMILIES
+from .inside.storms import HANDLERS
+
+_INSIDE = "tests.siege.inside"
+
+#: Seconds for the start of a child, and for one of what it does, at the most.
+_START, _EACH = 30.0, 1.0
+
+
+def _interrupts(count: int) -> Iterator[Program]:
+    for name in interrupts.NAMES:
+        yield Program(
+            name=name,
+            arguments=("-m", f"{_INSIDE}.interrupts", name, str(count)),
+            counts=count,
+            seconds=_START + _EACH * count,
+        )
+
+
+def _deadlines(count: int) -> Iterator[Program]:
+    for name in DEADLINES:
+        yield Program(
+            name=name,
+            arguments=("-m", f"{_INSIDE}.deadlines", name, str(count)),
+            counts=count,
+            seconds=_START + _EACH * count,
+        )
+
+
+def _storms(count: int) -> Iterator[Program]:
+    for name in FAMILIES:
+        for handler in HANDLERS:
+            yield Program(
+                name=f"{name}, the handler {handler}",
+                arguments=("-m", f"{_INSIDE}.storms", name, handler, str(count)),
+                counts=count,
+                seconds=_START + count,
+            )
+
+
+ATTACKS = [
+    Attack(
+        name="signal-interrupts",
+        about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s",
+        full=1000,
+        quick=10,
+        programs=_interrupts,
+        alone=True,
+    ),
+    Attack(
+        name="signal-deadlines",
+        about="timeouts of each wait that takes one, while signals arrive",
+        full=100,
+        quick=3,
+        programs=_deadlines,
+        alone=True,
+    ),
+    Attack(
+        name="signal-storms",
+        about="seconds of a signal every millisecond, for each type and each kind of handler",
+        full=60,
+        quick=1,
+        programs=_storms,
+    ),
+]
