@@ -16,6 +16,7 @@ use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::any_lock::AnyLock;
 use super::condition_waiter::ConditionWaiter;
+use super::held::{self, Held};
 use crate::primitives::Retired;
 use crate::primitives::condition as core;
 use crate::primitives::deadline::Deadline;
@@ -190,9 +191,21 @@ impl HasStandardForm for Condition {
     }
 }
 
+impl Held for Condition {
+    #[inline]
+    fn try_acquire(&self, py: Python<'_>) -> bool {
+        self.native_lock().is_some_and(|lock| lock.try_acquire(py))
+    }
+
+    #[inline]
+    fn try_release(&self, py: Python<'_>) -> bool {
+        self.native_lock().is_some_and(|lock| lock.try_release(py))
+    }
+}
+
 at_once! {
-    Enter: Condition, c"__enter__", Condition::enter_at_once;
-    Exit: Condition, c"__exit__", Condition::exit_at_once;
+    Enter: Condition, c"__enter__", held::acquire;
+    Exit: Condition, c"__exit__", held::exit;
     Notify: Condition, c"notify", Condition::notify_at_once;
     NotifyAll: Condition, c"notify_all", Condition::notify_all_at_once;
 }
@@ -205,24 +218,6 @@ impl Condition {
             None
         } else {
             self.lock.get()
-        }
-    }
-
-    #[inline]
-    fn enter_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.are_none() && slf.get().native_lock()?.try_acquire(arguments.py()) {
-            arguments.answer(true)
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.len() == 3 && slf.get().native_lock()?.try_release(arguments.py()) {
-            arguments.done()
-        } else {
-            None
         }
     }
 

@@ -9,9 +9,10 @@ use pyo3::types::PyType;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, Attempt, at_once};
+use super::super::at_once::{self, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
+use super::held::{self, Held};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::lock as core;
 
@@ -67,41 +68,26 @@ impl Lock {
     }
 }
 
+impl Held for Lock {
+    #[inline]
+    fn try_acquire(&self, _py: Python<'_>) -> bool {
+        self.inner.try_acquire()
+    }
+
+    #[inline]
+    fn try_release(&self, _py: Python<'_>) -> bool {
+        self.inner.release().is_ok()
+    }
+}
+
 at_once! {
-    Acquire: Lock, c"acquire", Lock::acquire_at_once;
-    Release: Lock, c"release", Lock::release_at_once;
-    Enter: Lock, c"__enter__", Lock::acquire_at_once;
-    Exit: Lock, c"__exit__", Lock::exit_at_once;
+    Acquire: Lock, c"acquire", held::acquire;
+    Release: Lock, c"release", held::release;
+    Enter: Lock, c"__enter__", held::acquire;
+    Exit: Lock, c"__exit__", held::exit;
 }
 
 impl Lock {
-    #[inline]
-    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.are_none() && slf.get().inner.try_acquire() {
-            arguments.answer(true)
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if !arguments.are_none() {
-            return None;
-        }
-        slf.get().inner.release().ok()?;
-        arguments.done()
-    }
-
-    #[inline]
-    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.len() != 3 {
-            return None;
-        }
-        slf.get().inner.release().ok()?;
-        arguments.done()
-    }
-
     /// See [`at_once`](crate::bindings::at_once).
     pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
         at_once::install::<Acquire>(class)?;

@@ -5,6 +5,7 @@ mod barrier;
 mod condition;
 mod condition_waiter;
 mod event;
+mod held;
 mod lock;
 mod rlock;
 mod semaphore;

@@ -7,9 +7,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, Attempt, at_once};
+use super::super::at_once::{self, at_once};
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
+use super::held::{self, Held};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::rlock::{self as core, Hold, NotOwned, Overflow, Owner};
 
@@ -101,41 +102,26 @@ impl RLock {
     }
 }
 
+impl Held for RLock {
+    #[inline]
+    fn try_acquire(&self, py: Python<'_>) -> bool {
+        self.inner.try_acquire(caller(py)) == Ok(true)
+    }
+
+    #[inline]
+    fn try_release(&self, py: Python<'_>) -> bool {
+        self.inner.release(caller(py)).is_ok()
+    }
+}
+
 at_once! {
-    Acquire: RLock, c"acquire", RLock::acquire_at_once;
-    Release: RLock, c"release", RLock::release_at_once;
-    Enter: RLock, c"__enter__", RLock::acquire_at_once;
-    Exit: RLock, c"__exit__", RLock::exit_at_once;
+    Acquire: RLock, c"acquire", held::acquire;
+    Release: RLock, c"release", held::release;
+    Enter: RLock, c"__enter__", held::acquire;
+    Exit: RLock, c"__exit__", held::exit;
 }
 
 impl RLock {
-    #[inline]
-    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.are_none() && slf.get().inner.try_acquire(caller(arguments.py())) == Ok(true) {
-            arguments.answer(true)
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if !arguments.are_none() {
-            return None;
-        }
-        slf.get().inner.release(caller(arguments.py())).ok()?;
-        arguments.done()
-    }
-
-    #[inline]
-    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.len() != 3 {
-            return None;
-        }
-        slf.get().inner.release(caller(arguments.py())).ok()?;
-        arguments.done()
-    }
-
     /// See [`at_once`](crate::bindings::at_once).
     pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
         at_once::install::<Acquire>(class)?;

@@ -6,11 +6,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, Attempt, at_once};
+use super::super::at_once::{self, at_once};
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::Lock;
+use super::held::{self, Held};
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::semaphore::{self as core, AcquireError, ReleaseError};
@@ -111,41 +112,26 @@ impl HasStandardForm for Semaphore {
     }
 }
 
+impl Held for Semaphore {
+    #[inline]
+    fn try_acquire(&self, _py: Python<'_>) -> bool {
+        self.inner.try_acquire().is_ok()
+    }
+
+    #[inline]
+    fn try_release(&self, _py: Python<'_>) -> bool {
+        self.inner.release(1).is_ok()
+    }
+}
+
 at_once! {
-    Acquire: Semaphore, c"acquire", Semaphore::acquire_at_once;
-    Release: Semaphore, c"release", Semaphore::release_at_once;
-    Enter: Semaphore, c"__enter__", Semaphore::acquire_at_once;
-    Exit: Semaphore, c"__exit__", Semaphore::exit_at_once;
+    Acquire: Semaphore, c"acquire", held::acquire;
+    Release: Semaphore, c"release", held::release;
+    Enter: Semaphore, c"__enter__", held::acquire;
+    Exit: Semaphore, c"__exit__", held::exit;
 }
 
 impl Semaphore {
-    #[inline]
-    fn acquire_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.are_none() && slf.get().inner.try_acquire().is_ok() {
-            arguments.answer(true)
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    fn release_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if !arguments.are_none() {
-            return None;
-        }
-        slf.get().inner.release(1).ok()?;
-        arguments.done()
-    }
-
-    #[inline]
-    fn exit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        if arguments.len() != 3 {
-            return None;
-        }
-        slf.get().inner.release(1).ok()?;
-        arguments.done()
-    }
-
     /// See [`at_once`](crate::bindings::at_once).
     pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
         at_once::install::<Acquire>(class)?;
