@@ -63,7 +63,7 @@ def _classes() -> list[type]:
     ]
     own = [each if isinstance(each, type) else type(each()) for each in own]
     native = [each for _, each in sorted(vars(_oxthreads).items()) if isinstance(each, type)]
-    return own * 3 + [each for each in native if each not in own]
+    return own * 8 + [each for each in native if each not in own]
 
 
 #: Attributes that stand for the process, or for the standard library's own threads, and not for an object.
@@ -143,9 +143,10 @@ class Program:
         if chance.random() < 0.3:
             cls = self._subclass(chance, values, cls)
         kind = chance.randrange(6)
-        positional, keywords = values.arguments()
+        positional, keywords = values.arguments_for(cls)
         if kind < 3:  # as a program would, most likely
-            positional = [self._likely(chance, values, cls)] if chance.random() < 0.5 else []
+            likely = self._likely(chance, values, cls)
+            positional = [] if likely is None or chance.random() < 0.5 else [likely]
             keywords = {}
             if cls.__name__ in ("Barrier", "Timer", "Mine") and not positional:
                 positional = [1, int]
@@ -154,6 +155,8 @@ class Program:
         self._subjects.append(made)
 
     def _likely(self, chance: random.Random, values: Values, cls: type) -> Any:
+        if any(each in cls.__name__ for each in ("Future", "Event", "Lock", "SimpleQueue")):
+            return None
         if issubclass(cls, threading.Condition) or cls.__name__ == "Condition":
             return chance.choice([None, *self._subjects])
         if issubclass(cls, threading.Thread):
@@ -190,11 +193,10 @@ class Program:
         name = chance.choice(public)
         if issubclass(cls, threading.Thread) and name.startswith("_") and not name.startswith("__"):
             return
-        positional, keywords = values.arguments()
-        if chance.random() < 0.3:
-            positional, keywords = [], {}
+        method = getattr(subject, name)
+        positional, keywords = values.arguments_for(method)
         self._say("call", subject, name, positional, keywords)
-        self._use(getattr(subject, name)(*positional, **keywords), chance)
+        self._use(method(*positional, **keywords), chance)
 
     def _raw(self, chance: random.Random, values: Values) -> None:
         """A method of some class of the family, with whatever for a self."""
@@ -205,7 +207,7 @@ class Program:
         name = chance.choice(names)
         attribute = vars(cls)[name]
         this = chance.choice([*self._subjects, *self._subjects, values.any()])
-        positional, keywords = values.arguments()
+        positional, keywords = values.arguments_for(attribute, bound=False)
         self._say("raw", cls, name, this, positional, keywords)
         if chance.random() < 0.2 and hasattr(attribute, "__get__"):
             attribute = attribute.__get__(this, chance.choice([None, type(this), cls]))
@@ -249,7 +251,7 @@ class Program:
         if kind == 0:
             gc.collect()
         elif kind == 1:
-            positional, keywords = values.arguments()
+            positional, keywords = values.arguments_for(subject.__init__)
             subject.__init__(*positional, **keywords)
         elif kind == 2:
             with subject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import fractions
 import gc
+import inspect
 import math
 import random
 import threading
@@ -161,6 +162,43 @@ class Values:
         if kind == 10:
             return chance.choice([int, type, object, object(), weakref.ref(Values), threading.Lock(), ...])
         return chance.choice([None, True, False])
+
+    def likely(self) -> Any:
+        """What a program might pass as well."""
+        chance = self._chance
+        kind = chance.randrange(5)
+        if kind == 0:
+            return self.brief()
+        if kind == 1:
+            return self.function()
+        if kind == 2 and self._subjects:
+            return chance.choice(self._subjects)
+        return chance.choice([None, False, False, 0, 1, 2, "x", (), [1, 2]])
+
+    def arguments_for(self, function: Any, bound: bool = True) -> tuple[list[Any], dict[str, Any]]:
+        """As many as the function takes, most often, and some of them what a program might pass."""
+        chance = self._chance
+        if chance.random() < 0.2:
+            return self.arguments()
+        try:
+            parameters = [*inspect.signature(function).parameters.values()][0 if bound else 1 :]
+        except BaseException:
+            return self.arguments()
+        positional, keywords = [], {}
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                if chance.random() < 0.7:
+                    continue
+            elif parameter.default is not parameter.empty and chance.random() < 0.4:
+                continue
+            value = self.likely() if chance.random() < 0.55 else self.any()
+            if parameter.kind == parameter.KEYWORD_ONLY or (
+                parameter.kind == parameter.POSITIONAL_OR_KEYWORD and (keywords or chance.random() < 0.15)
+            ):
+                keywords[parameter.name] = value
+            elif not keywords:
+                positional.append(value)
+        return positional, keywords
 
     def arguments(self, most: int = 4) -> tuple[list[Any], dict[str, Any]]:
         """Positional ones, and sometimes ones by keyword."""
