@@ -290,7 +290,15 @@ class Program:
 
 #: What a class is made with.
 _NOT_OVERRIDDEN = frozenset(
-    ["__class__", "__getattribute__", "__setattr__", "__delattr__", "__dict__", "__new__", "__init_subclass__"]
+    [
+        "__class__",
+        "__getattribute__",
+        "__setattr__",
+        "__delattr__",
+        "__dict__",
+        "__new__",
+        "__init_subclass__",
+    ]
 )
 
 
@@ -444,7 +452,11 @@ def main() -> int:
         child(options.seed, options.count, kept, options.trace)
     if options.reduce is not None:
         again = reduce(options.reduce)
-        print("nothing" if again is None else f"steps {sorted(again[0])}: {again[1].findings}\n{again[1].errors}")
+        print(
+            "nothing"
+            if again is None
+            else f"steps {sorted(again[0])}: {again[1].findings}\n{again[1].errors}"
+        )
         return again is not None
     return bool(run(options.seconds, options.seed))
 

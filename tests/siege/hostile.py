@@ -158,7 +158,9 @@ class Values:
         if kind == 8:
             return chance.choice([ValueError, ValueError("x"), BaseException(), Outrage, KeyboardInterrupt()])
         if kind == 9:
-            return chance.choice(["", "x", "\ud800", b"", b"x", "_cond", "worker", "submitter", "block", "raise"])
+            return chance.choice(
+                ["", "x", "\ud800", b"", b"x", "_cond", "worker", "submitter", "block", "raise"]
+            )
         if kind == 10:
             return chance.choice([int, type, object, object(), weakref.ref(Values), threading.Lock(), ...])
         return chance.choice([None, True, False])
