@@ -15,9 +15,10 @@ import sys
 import time
 import traceback
 from collections import Counter
+from typing import Any
 
 from . import soak_locks, soak_pools, soak_queues
-from .round import Actor, Interrupts, Watchdog
+from .round import Actor, Interrupted, Interrupts, Watchdog
 
 ROUNDS = (*soak_locks.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
 
@@ -31,6 +32,14 @@ def run(seconds: float, seed: int, only: str | None = None) -> list[str]:
     rounds = [each for each in ROUNDS if only in (None, each.__name__)]
     done = 0
     interrupts = Interrupts()
+    unraisable = sys.unraisablehook
+
+    def show(args: Any) -> None:
+        # A weakref's callback may be what runs when the signal comes.
+        if not isinstance(args.exc_value, Interrupted):
+            unraisable(args)
+
+    sys.unraisablehook = show
     logging.disable()  # futures in an unexpected state, and what callbacks raise
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -51,6 +60,7 @@ def run(seconds: float, seed: int, only: str | None = None) -> list[str]:
                 done += 1
     finally:
         sys.setswitchinterval(interval)
+        sys.unraisablehook = unraisable
     by_kind = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     print(
         f"soak: seed {seed}, {done} rounds, {sum(counts.values()):,} operations ({by_kind}), "
