@@ -84,7 +84,10 @@ def _future(future: Any) -> None:
 def _pool(pool: Any) -> None:
     assert pool.submit(pow, 2, 5).result(10) == 32
     assert list(pool.map(abs, range(10))) == list(range(10))
-    pool.shutdown()
+    end = threads.Thread(target=pool.shutdown, daemon=True)
+    end.start()
+    end.join(5)
+    assert not end.is_alive(), "the shutdown does not end"
 
 
 #: What is made, what is done with it, and what it must do afterwards.
