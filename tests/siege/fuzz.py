@@ -50,10 +50,10 @@ class Interrupted(BaseException):
 
 def _classes() -> list[type]:
     """Those under test: ours, and the native halves and internals."""
-    import oxthreads.concurrent.futures as futures  # noqa: PLC0415
     import oxthreads.queue as queues  # noqa: PLC0415
     import oxthreads.threading as threads  # noqa: PLC0415
     from oxthreads import _oxthreads  # noqa: PLC0415
+    from oxthreads.concurrent import futures  # noqa: PLC0415
 
     own = [
         *(threads.Lock, threads.RLock, threads.Condition, threads.Semaphore, threads.BoundedSemaphore),
@@ -278,7 +278,7 @@ class Program:
             self._functions(chance, values)
 
     def _functions(self, chance: random.Random, values: Values) -> None:
-        import oxthreads.concurrent.futures as futures  # noqa: PLC0415
+        from oxthreads.concurrent import futures  # noqa: PLC0415
 
         several = [*self._subjects, values.any()] if chance.random() < 0.2 else self._subjects
         several = chance.choice([several, iter(several), values.any(), []])

@@ -4,7 +4,7 @@
 in; collections in a tight loop beside threads that use the types; the memory in use before and after so
 many operations of each method that programs call often; and the references to arguments, results and
 callbacks before and after. `tests/test_garbage.py` has the cases that each release is tested with.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from conftest import FREE_THREADED
-from test_garbage import is_freed
-
 from oxthreads import queue as queues
 from oxthreads import threading as threads
 from oxthreads.concurrent import futures
+from test_garbage import is_freed
 
 from .memory import memory, references
 
@@ -50,7 +49,7 @@ def _thing(*held: Any) -> Thing:
     return thing
 
 
-def cycles() -> dict[str, Callable[[], Any]]:
+def cycles() -> dict[str, Callable[[], Any]]:  # noqa: PLR0915
     """Makers of something in a cycle, by what the cycle is."""
     found: dict[str, Callable[[], Any]] = {}
 

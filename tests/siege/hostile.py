@@ -59,7 +59,7 @@ def hostile_object(chance: random.Random, reenter: Callable[[], object]) -> Any:
             if kind == 2:
                 return nonsense
             reenter()
-            return chance_free[name] if name in chance_free else nonsense
+            return chance_free.get(name, nonsense)
 
         return property(method) if name == "__class__" else method
 
@@ -130,7 +130,7 @@ class Values:
             ]
         )
 
-    def any(self) -> Any:
+    def any(self) -> Any:  # noqa: PLR0911
         """Anything."""
         chance = self._chance
         kind = chance.randrange(12)

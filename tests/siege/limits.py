@@ -24,9 +24,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from oxthreads import queue as queues
-from oxthreads import threading as threads
-from oxthreads.concurrent import futures
+from oxthreads import queue as queues  # noqa: E402
+from oxthreads import threading as threads  # noqa: E402
+from oxthreads.concurrent import futures  # noqa: E402
 
 #: Threads that wait for one object.
 CROWD = 5_000
@@ -274,7 +274,7 @@ def timeouts(_: int) -> None:
                 held = getattr(module, name)(*([0] if name == "Semaphore" else []))
                 if name in ("Lock", "Condition"):
                     held.acquire()
-                outcomes.append(_outcome(lambda held=held, timeout=timeout: wait(held, timeout)))
+                outcomes.append(_outcome(lambda held=held, timeout=timeout: wait(held, timeout)))  # noqa: B023
             assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
     # As long as can be: whoever waits so long is let go by what it waits for.
     for timeout in (top, math.nextafter(top, 0), int(top)):
@@ -291,7 +291,8 @@ def timeouts(_: int) -> None:
         ]
         results: list[object] = []
         members = [
-            standard.Thread(target=lambda wait=wait: results.append(wait()), daemon=True) for wait in waits
+            standard.Thread(target=lambda wait=wait: results.append(wait()), daemon=True)
+            for wait in waits  # noqa: B023
         ]
         for member in members:
             member.start()
@@ -317,7 +318,7 @@ def _become_a_plain_user_who_has(threads_left: int) -> None:
                 running += int(fields["Threads"])
     os.setgid(user)
     os.setuid(user)
-    own = len(os.listdir("/proc/self/task"))
+    own = len([*Path("/proc/self/task").iterdir()])
     limit = running + own + threads_left
     resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
 

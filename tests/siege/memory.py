@@ -23,9 +23,20 @@ RESIDENT_SLACK = 8 * 1024 * 1024
 
 
 class _Mallinfo(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]  # noqa: E501
     ]
 
 
@@ -65,7 +76,7 @@ def _refused(error: type[BaseException], function: Callable[..., object], *argum
         raise AssertionError("not refused")
 
 
-def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:
+def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:  # noqa: PLR0915
     """What is done with an item, by name, and how many times as long as the shortest it takes, roughly."""
     lock, rlock, event, semaphore = threads.Lock(), threads.RLock(), threads.Event(), threads.Semaphore(2)
     condition, barrier = threads.Condition(), threads.Barrier(1)

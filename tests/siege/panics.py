@@ -3,7 +3,7 @@
 Panics are injected into the leaf sections of locks, conditions, events, queues, futures and pools, one after the
 other. That takes a build that no release is: ``maturin build --release --features inject-panic``. With any
 other, ``python -m tests.siege.panics`` says so, and is done.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 and, in many, a timer that interrupts the main thread in the midst of what it waits for. After each round
 what was put must have been taken, permits and tokens must balance, every future must be done. If nothing
 moves for 20 seconds, all stacks are shown and the process ends.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

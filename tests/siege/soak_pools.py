@@ -10,7 +10,7 @@ import threading as standard
 from collections import Counter
 from typing import Any
 
-import oxthreads.concurrent.futures as futures
+from oxthreads.concurrent import futures
 
 from .round import Actor, Interrupted, Round
 
@@ -46,7 +46,7 @@ class Settling(Round):
             self._settle(actor, future, kind)
         elif kind == 3:
             # The callback may have been added although the call was interrupted by what it called.
-            box, error = actor.call(future.add_done_callback, self._called)
+            _, error = actor.call(future.add_done_callback, self._called)
             if error is None:
                 self.added[actor.number][future] += 1
         elif kind < 6:
@@ -228,7 +228,7 @@ class Pool(Round):
             assert self.options.get("on_full") == "caller_runs"
 
     def check(self) -> None:
-        all_of_them = [each for each in self.submitted.values()]
+        all_of_them = list(self.submitted.values())
         if self.dropped:
             del self.pool
             gc.collect(0)
