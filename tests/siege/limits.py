@@ -291,8 +291,7 @@ def timeouts(_: int) -> None:
         ]
         results: list[object] = []
         members = [
-            standard.Thread(target=lambda wait=wait: results.append(wait()), daemon=True)
-            for wait in waits  # noqa: B023
+            standard.Thread(target=lambda wait=wait: results.append(wait()), daemon=True) for wait in waits
         ]
         for member in members:
             member.start()

@@ -36,7 +36,7 @@ class _Mallinfo(ctypes.Structure):
             "uordblks",
             "fordblks",
             "keepcost",
-        ]  # noqa: E501
+        ]
     ]
 
 
