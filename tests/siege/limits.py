@@ -196,7 +196,7 @@ def crowd_wait(count: int) -> None:
 
 def crowd_pool(count: int) -> None:
     """As many workers, all of which are idle, are busy, and then leave."""
-    before = standard.stack_size(64 * 1024)
+    before = standard.stack_size(256 * 1024)
     event = threads.Event()
     pool = futures.ThreadPoolExecutor(count)
     try:
