@@ -71,3 +71,27 @@ for size in (0, 512):
 def test_queues_inside_queues_go_one_after_the_other() -> None:
     done = python(QUEUES, runner=False)
     assert (done.returncode, done.stdout) == (0, "gone\n" * 2)
+
+
+SMALL = """
+import importlib, sys, threading
+
+futures = importlib.import_module(sys.argv[1])
+threading.stack_size(64 * 1024)
+
+def called():
+    done = futures.Future()
+    done.add_done_callback(lambda future: answers.append(future.result()))
+    done.set_result(2)
+    return 1
+
+answers = []
+with futures.ThreadPoolExecutor(1) as pool:
+    print(pool.submit(called).result(), answers)
+"""
+
+
+@pytest.mark.parametrize("library_name", ["concurrent.futures", "oxthreads.concurrent.futures"])
+def test_a_worker_with_a_small_stack_runs_calls(library_name: str) -> None:
+    done = python(SMALL, library_name, runner=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 [2]\n", "")

@@ -28,6 +28,14 @@ mod threading;
 mod timeout;
 mod user_code;
 
+/// Has the leaf section with that number, counted from now on, panic in this thread; zero: none. How many
+/// were left of what had been asked for before.
+#[cfg(feature = "inject-panic")]
+#[pyo3::pyfunction]
+fn panic_in_section(number: usize) -> usize {
+    crate::primitives::inject::panic_in_section(number)
+}
+
 /// The native half of oxthreads; use `oxthreads.threading`, `oxthreads.queue` and
 /// `oxthreads.concurrent.futures`.
 #[pymodule]
@@ -55,6 +63,11 @@ mod _oxthreads {
         module.add(
             "allocate_lock",
             wrap_pyfunction!(super::threading::allocate_lock, module)?,
+        )?;
+        #[cfg(feature = "inject-panic")]
+        module.add(
+            "panic_in_section",
+            wrap_pyfunction!(super::panic_in_section, module)?,
         )?;
         crate::primitives::waiter::follow_forks();
         super::at_once::install_all(module.py())?;

@@ -9,8 +9,10 @@ mod measured {
     use std::mem::MaybeUninit;
     use std::ptr;
 
-    /// So many bytes are left for what is called where no more calls may nest.
+    /// So many bytes are left for what is called where no more calls may nest, and no more than so many
+    /// eighths of a small stack, where a call that does not nest has to be possible.
     const RESERVE: usize = 96 * 1024;
+    const RESERVED_EIGHTHS: usize = 3;
 
     thread_local! {
         /// The address that nested calls may come down to, once it is known.
@@ -28,12 +30,15 @@ mod measured {
     /// Zero, and thus no bound, where it cannot be found out.
     #[cold]
     fn measure() -> usize {
-        let lowest = lowest_address().map_or(0, |lowest| lowest.saturating_add(RESERVE));
+        let lowest = stack().map_or(0, |(lowest, size)| {
+            lowest.saturating_add(RESERVE.min(size / 8 * RESERVED_EIGHTHS))
+        });
         LOWEST.set(Some(lowest));
         lowest
     }
 
-    fn lowest_address() -> Option<usize> {
+    /// The lowest address of this thread's stack, and how many bytes it has.
+    fn stack() -> Option<(usize, usize)> {
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: it can always be called.
         let thread = unsafe { libc::pthread_self() };
@@ -48,7 +53,7 @@ mod measured {
             unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size) };
         // SAFETY: they were filled in, and are not used after this.
         unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-        (status == 0).then(|| lowest.addr())
+        (status == 0).then(|| (lowest.addr(), size))
     }
 }
 

@@ -11,6 +11,8 @@ mod kind {
     use std::cell::{Cell, UnsafeCell};
     use std::ops::{Deref, DerefMut};
 
+    use super::super::inject;
+
     /// A value for attached threads alone.
     pub struct Leaf<T> {
         held: Cell<bool>,
@@ -39,7 +41,9 @@ mod kind {
         #[inline]
         pub fn lock(&self) -> LeafGuard<'_, T> {
             assert!(!self.held.replace(true), "a leaf section inside another");
-            LeafGuard { owner: self }
+            let guard = LeafGuard { owner: self };
+            inject::section();
+            guard
         }
     }
 

@@ -16,6 +16,7 @@
 //! * [`progress`]: how many calls have ended, and who reports it when.
 //! * [`pool`]: pending jobs and the workers that wait for them.
 //! * [`spin`]: a short wait on the processor before the sleep in the kernel.
+//! * [`inject`]: panics for tests.
 //! * [`sync`]: the one place that names the locks and atomics underneath.
 //!
 //! # The locking rules
@@ -35,6 +36,7 @@ pub mod condition;
 pub mod deadline;
 pub mod event;
 pub mod future;
+pub mod inject;
 pub mod leaf;
 pub mod lock;
 pub mod pool;

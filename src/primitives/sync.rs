@@ -13,6 +13,8 @@ mod platform {
     use std::marker::PhantomData;
     use std::ops::{Deref, DerefMut};
 
+    use super::super::inject;
+
     /// A leaf-locked value with eight flag bits beside it.
     ///
     /// `parking_lot::Mutex<T>` pads its one-byte lock to the alignment of `T`; here the flags
@@ -49,10 +51,12 @@ mod platform {
         #[inline]
         pub fn lock(&self) -> FlaggedGuard<'_, T> {
             self.raw.lock();
-            FlaggedGuard {
+            let guard = FlaggedGuard {
                 owner: self,
                 access: PhantomData,
-            }
+            };
+            inject::section();
+            guard
         }
     }
 

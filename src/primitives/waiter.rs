@@ -382,6 +382,17 @@ pub trait Operation {
     fn leave(&mut self, parked: Parked) -> Option<Self::Output>;
 }
 
+/// An operation that is in a list. It leaves it when a panic drops this, or else what is meant for the
+/// waiters of the object would go to one that is gone.
+struct Joined<'a, O: Operation>(&'a mut O);
+
+impl<O: Operation> Drop for Joined<'_, O> {
+    #[cold]
+    fn drop(&mut self) {
+        self.0.leave(Parked::Interrupted);
+    }
+}
+
 /// Drives `operation` to its end, the deadline or a signal.
 ///
 /// `suspend` parks the waiter; whoever has to let go of something while the thread sleeps
@@ -396,10 +407,13 @@ pub fn wait<O: Operation>(
         if let Some(output) = operation.attempt(&waiter) {
             return Wait::Ready(output);
         }
+        let joined = Joined(operation);
         let parked = suspend(&waiter, deadline);
         // Leaving comes first, whatever ended the sleep: the truth about completion is the list,
         // and a wake that crossed a time-out or a signal must not be lost.
-        if let Some(output) = operation.leave(parked) {
+        let left = joined.0.leave(parked);
+        std::mem::forget(joined);
+        if let Some(output) = left {
             return Wait::Ready(output);
         }
         match parked {

@@ -105,6 +105,19 @@ impl Drop for ThreadPoolExecutor {
     }
 }
 
+/// A worker is being started. That ends when a panic drops this, or else a shutdown would wait for it.
+struct Starting<'a> {
+    pool: &'a Pool<Py<Future>>,
+    started: bool,
+}
+
+impl Drop for Starting<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let _ = self.pool.end_start(self.started);
+    }
+}
+
 impl ThreadPoolExecutor {
     fn when_full(&self) -> WhenFull {
         WhenFull::NAMES[usize::from(self.when_full.load(Ordering::Relaxed))].1
@@ -202,8 +215,15 @@ impl ThreadPoolExecutor {
     /// Has the worker started whose place a submission has taken.
     fn start_worker(slf: &Bound<'_, Self>) -> PyResult<()> {
         let pool = &slf.get().pool;
+        let mut starting = Starting {
+            pool,
+            started: false,
+        };
         let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
-        if pool.end_start(started.is_ok()) == Staffing::Start {
+        starting.started = started.is_ok();
+        let staffing = pool.end_start(starting.started);
+        std::mem::forget(starting);
+        if staffing == Staffing::Start {
             // For those who count on a worker that is not coming.
             let again = user_code::call_method(slf, "_adjust_thread_count", (), None);
             pool.end_start(again.is_ok());

@@ -1,0 +1,465 @@
+"""Hostile callers: nothing that Python code can do to the types kills the interpreter.
+
+``python -m tests.siege.fuzz --seconds 60 --seed 1`` makes up short programs, each from a seed of its own:
+constructors, ``__new__`` alone, ``__init__`` again, methods with arguments and ``self`` of any kind,
+attributes set and deleted, subclasses, pickles and copies, collections in between. They run in child
+processes. A finding is a child that dies of a signal, hangs, or sees a SystemError or a PanicException; it
+is reduced to the steps that it takes. Anything else a program may raise is right here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import faulthandler
+import gc
+import itertools
+import os
+import pickle
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .hostile import NUMBERS, Values
+
+#: Steps of one program, programs of one child, seconds a step may block before it is interrupted, and
+#: seconds after which a child that has not gone on hangs.
+STEPS, PROGRAMS, STEP_SECONDS, HANG_SECONDS = 14, 300, 0.05, 20.0
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Interrupted(BaseException):
+    """What the timer of a step raises, wherever the step is."""
+
+
+# -- In the child --------------------------------------------------------------------------------
+
+
+def _classes() -> list[type]:
+    """Those under test: ours, and the native halves and internals."""
+    import oxthreads.queue as queues  # noqa: PLC0415
+    import oxthreads.threading as threads  # noqa: PLC0415
+    from oxthreads import _oxthreads  # noqa: PLC0415
+    from oxthreads.concurrent import futures  # noqa: PLC0415
+
+    own = [
+        *(threads.Lock, threads.RLock, threads.Condition, threads.Semaphore, threads.BoundedSemaphore),
+        *(threads.Event, threads.Barrier, threads.Thread, threads.Timer),
+        *(queues.Queue, queues.LifoQueue, queues.PriorityQueue, queues.SimpleQueue),
+        *(futures.Future, futures.ThreadPoolExecutor),
+    ]
+    own = [each if isinstance(each, type) else type(each()) for each in own]
+    native = [each for _, each in sorted(vars(_oxthreads).items()) if isinstance(each, type)]
+    return own * 8 + [each for each in native if each not in own]
+
+
+#: Attributes that stand for the process, or for the standard library's own threads, and not for an object.
+_EXCLUDED = frozenset(
+    [
+        *("_bootstrap", "_bootstrap_inner", "_delete", "_stop", "_set_tstate_lock", "_set_ident", "_handle"),
+        *("_set_native_id", "_after_fork", "_tstate_lock", "_wait_for_tstate_lock", "_reset_internal_locks"),
+        *("__subclasses__", "mro", "__abstractmethods__", "_os_thread_handle", "run"),
+    ]
+)
+
+
+class Program:
+    """One made-up program. `kept`: the numbers of the steps to do; None means all of them."""
+
+    def __init__(self, seed: int, classes: list[type], kept: set[int] | None, trace: bool) -> None:
+        self._seed = seed
+        self._classes = classes
+        self._kept = kept
+        self._trace = trace
+        self._subjects: list[Any] = []
+        self._focus = random.Random(seed).sample(classes, 3)
+
+    def run(self, alarm: Callable[[float], object], report: Callable[[BaseException], object]) -> None:
+        for number in range(STEPS):
+            if self._kept is not None and number not in self._kept:
+                continue
+            chance = random.Random(f"{self._seed}.{number}")
+            if self._trace:
+                print(f"step {number}:", file=sys.stderr, flush=True)
+            try:
+                try:
+                    alarm(STEP_SECONDS)
+                    self._step(chance)
+                finally:
+                    alarm(0)
+            except BaseException as error:
+                report(error)
+        for subject in self._subjects:
+            if isinstance(subject, self._executor_class):
+                with contextlib.suppress(BaseException):
+                    type(subject).shutdown(subject, wait=False, cancel_futures=True)
+        self._subjects.clear()
+
+    @property
+    def _executor_class(self) -> type:
+        return next(each for each in self._classes if each.__name__ == "ThreadPoolExecutor")
+
+    def _say(self, *words: object) -> None:
+        if self._trace:
+            print("   ", *(self._show(word) for word in words), file=sys.stderr, flush=True)
+
+    @staticmethod
+    def _show(word: object) -> str:
+        if isinstance(word, str):
+            return repr(word)
+        if isinstance(word, (list, tuple)):
+            return f"[{', '.join(map(Program._show, word))}]"
+        if type(word) is dict:
+            return str({name: Program._show(value) for name, value in word.items()})
+        try:
+            return repr(word) if type(word) in (int, float, bool, type) else object.__repr__(word)
+        except BaseException:
+            return "?"
+
+    def _step(self, chance: random.Random) -> None:
+        values = Values(chance, self._subjects)
+        if len(self._subjects) < 2 or chance.random() < 0.15:
+            self._make(chance, values)
+            return
+        chance.choice([self._method] * 10 + [self._raw] * 3 + [self._attribute] * 3 + [self._misc] * 2)(
+            chance, values
+        )
+
+    def _make(self, chance: random.Random, values: Values) -> None:
+        cls = chance.choice(self._focus)
+        if chance.random() < 0.3:
+            cls = self._subclass(chance, values, cls)
+        kind = chance.randrange(6)
+        positional, keywords = values.arguments_for(cls)
+        if kind < 3:  # as a program would, most likely
+            likely = self._likely(chance, values, cls)
+            positional = [] if likely is None or chance.random() < 0.5 else [likely]
+            keywords = {}
+            if cls.__name__ in ("Barrier", "Timer", "Mine") and not positional:
+                positional = [1, int]
+        self._say("new" if kind == 5 else "make", cls, positional, keywords)
+        made = cls.__new__(cls, *positional, **keywords) if kind == 5 else cls(*positional, **keywords)
+        self._subjects.append(made)
+
+    def _likely(self, chance: random.Random, values: Values, cls: type) -> Any:
+        if any(each in cls.__name__ for each in ("Future", "Event", "Lock", "SimpleQueue")):
+            return None
+        if issubclass(cls, threading.Condition) or cls.__name__ == "Condition":
+            return chance.choice([None, *self._subjects])
+        if issubclass(cls, threading.Thread):
+            return None
+        if issubclass(cls, self._executor_class):
+            return chance.choice([1, 2, 3])
+        return chance.choice([1, 2, chance.choice(NUMBERS)])
+
+    def _subclass(self, chance: random.Random, values: Values, base: type) -> type:
+        names = [name for name in dir(base) if name not in _EXCLUDED and name not in _NOT_OVERRIDDEN]
+        body: dict[str, Any] = {}
+        for name in chance.sample(names, min(len(names), chance.choice([0, 1, 1, 2, 4]))):
+            inherited = getattr(base, name, None)
+
+            def override(self: Any, *args: Any, _own: Any = inherited, **keywords: Any) -> Any:
+                return _own(self, *args, **keywords)
+
+            choice = chance.randrange(4)
+            body[name] = override if choice < 2 else values.function() if choice == 2 else values.any()
+        bases: tuple[type, ...] = (base,)
+        if chance.random() < 0.15:
+            bases = (base, chance.choice(self._classes))
+        if chance.random() < 0.1:
+            body["__slots__"] = ()
+        self._say("class", base, sorted(body), bases)
+        return type("Mine", bases, body)
+
+    def _method(self, chance: random.Random, values: Values) -> None:
+        subject = chance.choice(self._subjects)
+        cls = type(subject)
+        public = [name for name in dir(cls) if name not in _EXCLUDED and callable(getattr(cls, name, None))]
+        if chance.random() < 0.75:
+            public = [name for name in public if not name.startswith("__")] or public
+        name = chance.choice(public)
+        if issubclass(cls, threading.Thread) and name.startswith("_") and not name.startswith("__"):
+            return
+        method = getattr(subject, name)
+        positional, keywords = values.arguments_for(method)
+        self._say("call", subject, name, positional, keywords)
+        self._use(method(*positional, **keywords), chance)
+
+    def _raw(self, chance: random.Random, values: Values) -> None:
+        """A method of some class of the family, with whatever for a self."""
+        cls = chance.choice([*chance.choice(self._focus).__mro__])
+        names = sorted(name for name in vars(cls) if name not in _EXCLUDED)
+        if not names or issubclass(cls, threading.Thread) or cls is threading.Thread:
+            return
+        name = chance.choice(names)
+        attribute = vars(cls)[name]
+        this = chance.choice([*self._subjects, *self._subjects, values.any()])
+        positional, keywords = values.arguments_for(attribute, bound=False)
+        self._say("raw", cls, name, this, positional, keywords)
+        if chance.random() < 0.2 and hasattr(attribute, "__get__"):
+            attribute = attribute.__get__(this, chance.choice([None, type(this), cls]))
+            self._use(attribute(*positional, **keywords) if callable(attribute) else attribute, chance)
+        elif callable(attribute):
+            self._use(attribute(this, *positional, **keywords), chance)
+
+    def _use(self, result: Any, chance: random.Random) -> None:
+        """Go on with what a call returned, if it may be one of ours, or lead to one."""
+        if isinstance(result, Iterator):
+            for _ in itertools.islice(result, chance.randrange(5)):
+                pass
+        module = getattr(type(result), "__module__", None)
+        if isinstance(module, str) and "oxthreads" in module and len(self._subjects) < 12:
+            self._subjects.append(result)
+
+    def _attribute(self, chance: random.Random, values: Values) -> None:
+        subject = chance.choice(self._subjects)
+        names = [*dir(type(subject)), *getattr(subject, "__dict__", {})]
+        names = [name for name in names if isinstance(name, str) and name not in _EXCLUDED]
+        if isinstance(subject, threading.Thread):
+            names = [name for name in names if not name.startswith("_")]
+        name = chance.choice([*names, "\ud800", "x", "__class__", "__dict__"])
+        kind = chance.randrange(4)
+        self._say(("get", "set", "set", "delete")[kind], subject, name)
+        if kind == 0:
+            self._use(getattr(subject, name), chance)
+        elif kind == 3:
+            delattr(subject, name)
+        elif name == "__class__":
+            subject.__class__ = chance.choice(self._focus)
+        elif name == "__dict__":
+            subject.__dict__ = chance.choice([{}, values.any()])
+        else:
+            setattr(subject, name, values.any())
+
+    def _misc(self, chance: random.Random, values: Values) -> None:
+        subject = chance.choice(self._subjects)
+        kind = chance.randrange(12)
+        self._say("misc", kind, subject)
+        if kind == 0:
+            gc.collect()
+        elif kind == 1:
+            positional, keywords = values.arguments_for(subject.__init__)
+            subject.__init__(*positional, **keywords)
+        elif kind == 2:
+            with subject:
+                self._method(chance, values)
+        elif kind == 3:
+            self._subjects.append(copy.copy(subject))
+        elif kind == 4:
+            copy.deepcopy(subject)
+        elif kind == 5:
+            pickle.loads(pickle.dumps(subject, chance.randrange(6)))
+        elif kind == 6:
+            weakref.ref(subject, values.function())
+            weakref.finalize(subject, values.touch).atexit = False
+        elif kind == 7:
+            subject.itself = [subject, *self._subjects]
+            self._subjects.remove(subject)
+        elif kind == 8:
+            self._subjects.pop()
+        elif kind == 9:
+            self._use(iter(subject), chance)
+        elif kind == 10:
+            repr(subject), str(subject), hash(subject), bool(subject), subject == values.any()
+        else:
+            self._functions(chance, values)
+
+    def _functions(self, chance: random.Random, values: Values) -> None:
+        from oxthreads.concurrent import futures  # noqa: PLC0415
+
+        several = [*self._subjects, values.any()] if chance.random() < 0.2 else self._subjects
+        several = chance.choice([several, iter(several), values.any(), []])
+        if chance.random() < 0.5:
+            futures.wait(several, values.brief(), *([values.any()] if chance.random() < 0.5 else []))
+        else:
+            self._use(futures.as_completed(several, chance.choice([values.brief(), values.any()])), chance)
+
+
+#: What a class is made with.
+_NOT_OVERRIDDEN = frozenset(
+    [
+        "__class__",
+        "__getattribute__",
+        "__setattr__",
+        "__delattr__",
+        "__dict__",
+        "__new__",
+        "__init_subclass__",
+    ]
+)
+
+
+def _severe(error: BaseException) -> bool:
+    return isinstance(error, SystemError) or type(error).__name__ == "PanicException"
+
+
+def child(first: int, programs: int, kept: set[int] | None, trace: bool) -> None:
+    """Run the programs of consecutive seeds, and say which one it is at."""
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    threading.stack_size(1 << 20)
+    # What asks for the memory of the whole machine is refused rather than served.
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGALRM, interrupt)
+    progress = os.fdopen(os.dup(1), "w")
+    silence = os.open(os.devnull, os.O_RDWR)
+    os.dup2(silence, 0)
+    os.dup2(silence, 1)
+    seed = first
+
+    def report(error: BaseException | None) -> None:
+        seen = 0
+        while error is not None and seen < 20:
+            if _severe(error):
+                print(f"finding {seed} {type(error).__name__}: {error}", file=progress, flush=True)
+                if trace:
+                    traceback.print_exception(error)
+                return
+            error, seen = error.__cause__ or error.__context__, seen + 1
+
+    threading.excepthook = lambda args: report(args.exc_value)
+    sys.unraisablehook = lambda args: report(args.exc_value)
+    if not trace:
+        import logging  # noqa: PLC0415
+
+        logging.disable()
+    classes = _classes()
+    for seed in range(first, first + programs):
+        print(f"at {seed}", file=progress, flush=True)
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+        program = Program(seed, classes, kept, trace)
+        program.run(lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, seconds), report)
+        del program
+        if seed % 10 == 0:
+            gc.collect()
+        sys.settrace(None)
+        if not isinstance(sys.stdout, type(sys.__stdout__)):
+            sys.stdout = sys.__stdout__
+    print("done", file=progress, flush=True)
+    progress.flush()
+    os._exit(0)
+
+
+# -- In the parent -------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What came of a child."""
+
+    last: int
+    complete: bool
+    #: What was found: the seed, and what was seen.
+    findings: list[tuple[int, str]] = field(default_factory=list)
+    errors: str = ""
+
+
+def _spawn(first: int, programs: int, kept: set[int] | None = None, trace: bool = False) -> Outcome:
+    command = [sys.executable, "-m", "tests.siege.fuzz", "--child", f"--seed={first}", f"--count={programs}"]
+    if kept is not None:
+        command.append("--kept=" + ",".join(map(str, sorted(kept))))
+    if trace:
+        command.append("--trace")
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "2"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=HANG_SECONDS * 3 + programs * STEPS * STEP_SECONDS * 3,
+        check=False,
+    )
+    outcome = Outcome(first, ended.stdout.rstrip().endswith("done"), errors=ended.stderr)
+    for line in ended.stdout.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "at":
+            outcome.last = int(rest)
+        elif word == "finding":
+            seed, _, what = rest.partition(" ")
+            outcome.findings.append((int(seed), what))
+    if not outcome.complete:
+        hung = "Timeout (" in ended.stderr
+        what = "hang" if hung else f"died, exit code {ended.returncode}"
+        outcome.findings.append((outcome.last, what))
+    if "panicked at" in ended.stderr and not outcome.findings:
+        outcome.findings.append((outcome.last, "a panic that nobody saw"))
+    return outcome
+
+
+def reduce(seed: int) -> tuple[set[int], Outcome] | None:
+    """The steps of the program that it takes, and what comes of them; None if it does not happen again."""
+    kept = set(range(STEPS))
+    if not _spawn(seed, 1, kept).findings:
+        return None
+    for number in reversed(range(STEPS)):
+        fewer = kept - {number}
+        if _spawn(seed, 1, fewer).findings:
+            kept = fewer
+    return kept, _spawn(seed, 1, kept, trace=True)
+
+
+def run(seconds: float, seed: int) -> list[str]:
+    """Make up programs for so long; what was found. Every program's seed derives from `seed`."""
+    end = time.monotonic() + seconds
+    first, programs, found = seed * 10_000_000, 0, []
+    while time.monotonic() < end:
+        outcome = _spawn(first, PROGRAMS)
+        for at, what in outcome.findings:
+            again = reduce(at)
+            if again is None:
+                found.append(f"{at}: {what} (not again by itself)\n{outcome.errors[-3000:]}")
+            else:
+                kept, seen = again
+                found.append(f"{at} steps {sorted(kept)}: {what}\n{seen.errors[-5000:]}")
+            print(found[-1], flush=True)
+        programs += outcome.last - first + 1
+        first = outcome.last + 1
+    print(f"fuzz: seed {seed}, {programs} programs of {STEPS} steps in {seconds:.0f} s, {len(found)} found")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--reduce", type=int, metavar="SEED", help="only that program")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--kept", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--trace", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        kept = None if options.kept is None else {int(each) for each in options.kept.split(",") if each}
+        child(options.seed, options.count, kept, options.trace)
+    if options.reduce is not None:
+        again = reduce(options.reduce)
+        print(
+            "nothing"
+            if again is None
+            else f"steps {sorted(again[0])}: {again[1].findings}\n{again[1].errors}"
+        )
+        return again is not None
+    return bool(run(options.seconds, options.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

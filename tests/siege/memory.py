@@ -1,0 +1,328 @@
+"""The memory and the references that the methods that programs call often leave behind: none."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from oxthreads import queue as queues
+from oxthreads import threading as threads
+from oxthreads.concurrent import futures
+
+#: Bytes by which the memory in use may grow, whatever the number of operations; and Python's blocks.
+SLACK, BLOCK_SLACK = 256 * 1024, 2000
+#: Bytes by which the resident memory may.
+RESIDENT_SLACK = 8 * 1024 * 1024
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
+    ]
+
+
+def in_use() -> int | None:
+    """Bytes that the C library has handed out, Python's arenas not counted; None where it does not tell."""
+    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if function is None:
+        return None
+    function.restype = _Mallinfo
+    return int(function().uordblks)
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def growth(operation: Callable[[], object], operations: int) -> tuple[int, int, int]:
+    """By how much the memory in use, Python's blocks and the resident memory grow over so many of them."""
+
+    def look() -> tuple[int, int, int]:
+        gc.collect()
+        return in_use() or 0, sys.getallocatedblocks(), resident()
+
+    for _ in range(max(1000, operations // 10)):
+        operation()
+    before = look()
+    for _ in range(operations):
+        operation()
+    return tuple(after - earlier for earlier, after in zip(before, look(), strict=True))  # type: ignore[return-value]
+
+
+def _refused(error: type[BaseException], function: Callable[..., object], *arguments: Any) -> None:
+    with contextlib.suppress(error):
+        function(*arguments)
+        raise AssertionError("not refused")
+
+
+def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:  # noqa: PLR0915
+    """What is done with an item, by name, and how many times as long as the shortest it takes, roughly."""
+    lock, rlock, event, semaphore = threads.Lock(), threads.RLock(), threads.Event(), threads.Semaphore(2)
+    condition, barrier = threads.Condition(), threads.Barrier(1)
+    bounded = threads.BoundedSemaphore(1)
+    ours: dict[str, Any] = {name: getattr(queues, name)() for name in ("Queue", "LifoQueue", "SimpleQueue")}
+    full, failed, heap = queues.Queue(1), futures.Future(), queues.PriorityQueue()
+    full.put(None)
+    failed.set_exception(ValueError())
+    own_number = iter(range(2**62))
+
+    def in_section(held: Any) -> Callable[[Any], object]:
+        def section(_: Any) -> None:
+            with held:
+                pass
+
+        return section
+
+    def taken_and_released(_: Any) -> None:
+        lock.acquire(True, 1.0)
+        lock.acquire(False)
+        lock.acquire(timeout=1e-9)
+        lock.release()
+
+    def recursion(_: Any) -> None:
+        rlock.acquire()
+        rlock.acquire(blocking=False)
+        rlock._acquire_restore(rlock._release_save())
+        rlock.release()
+        rlock.release()
+
+    def notified(_: Any) -> None:
+        with condition:
+            condition.notify()
+            condition.notify_all()
+            condition.wait(0)
+
+    def set_and_cleared(_: Any) -> None:
+        event.set()
+        event.wait()
+        event.clear()
+        event.wait(0)
+
+    def in_and_out(queue: Any) -> Callable[[Any], object]:
+        def through(item: Any) -> None:
+            queue.put(item)
+            queue.put_nowait(item)
+            queue.put(item, True, 1)
+            queue.get()
+            queue.get_nowait()
+            queue.get(True, timeout=1)
+            _refused(queues.Empty, queue.get_nowait)
+
+        return through
+
+    def in_batches(queue: Any) -> Callable[[Any], object]:
+        def through(item: Any) -> None:
+            queue.put_many([item, item, item])
+            queue.put_many(iter((item,)))
+            queue.get_many(2)
+            queue.get_many()
+            _refused(queues.Empty, queue.get_many, 1, False)
+
+        return through
+
+    def refused_batch(item: Any) -> None:
+        _refused(queues.Full, full.put_many, [item, item], False)
+        _refused(queues.Full, full.put, item, True, 1e-9)
+
+    def by_order(item: Any) -> None:
+        heap.put((next(own_number), item))
+        heap.put((next(own_number), item))
+        heap.get()
+        heap.get()
+
+    def made(make: Callable[[], Any]) -> Callable[[Any], object]:
+        return lambda item: make()
+
+    def filled_and_dropped(item: Any) -> None:
+        queue = queues.Queue()
+        queue.put(item)
+        queue.put_many([item, item])
+        queue.shutdown()
+        _refused(queues.ShutDown, queue.put, item)
+        for _ in queue:
+            pass
+
+    def in_standard_form(item: Any) -> None:
+        queue: Any = queues.Queue()
+        queue.put(item)
+        assert queue.mutex
+        queue.put(item)
+        queue.get()
+
+    def settled(item: Any) -> None:
+        future: Any = futures.Future()
+        future.add_done_callback(item.__class__)
+        future.set_running_or_notify_cancel()
+        future.set_result(item)
+        future.result()
+        future.add_done_callback(item.__class__)
+        _refused(Exception, future.set_result, item)
+
+    def failed_and_read(item: Any) -> None:
+        future: Any = futures.Future()
+        future.set_exception(ValueError(item))
+        _refused(ValueError, future.result)
+        future.exception()
+
+    def cancelled(item: Any) -> None:
+        future: Any = futures.Future()
+        future.add_done_callback(item.__class__)
+        future.cancel()
+        _refused(BaseException, future.result)
+
+    def waited_for(item: Any) -> None:
+        several: list[Any] = [futures.Future() for _ in range(3)]
+        futures.wait(several, 0)
+        several[0].set_result(item)
+        futures.wait(several, return_when="FIRST_COMPLETED")
+        for _ in futures.as_completed(several[:1]):
+            pass
+        next(futures.as_completed(several))
+        _refused(TimeoutError, several[1].result, 0)
+
+    def submitted(item: Any) -> None:
+        pool.submit(id, item).result()
+
+    def submitted_and_failed(item: Any) -> None:
+        _refused(TypeError, pool.submit(len, item).result)
+
+    def mapped(item: Any) -> None:
+        for _ in pool.map(id, [item] * 10, buffersize=3):
+            pass
+
+    def mapped_and_left(item: Any) -> None:
+        results = pool.map(id, [item] * 10)
+        next(results)
+        results.close()
+
+    def a_pool(item: Any) -> None:
+        with futures.ThreadPoolExecutor(1) as short:
+            short.submit(id, item)
+
+    def a_pool_dropped(item: Any) -> None:
+        futures.ThreadPoolExecutor(1).submit(id, item).result()
+
+    def a_thread(item: Any) -> None:
+        thread = threads.Thread(target=id, args=(item,))
+        thread.start()
+        thread.join()
+
+    found: dict[str, tuple[Callable[[Any], object], int]] = {
+        "Lock with": (in_section(lock), 1),
+        "Lock acquire, release": (taken_and_released, 20),
+        "RLock": (recursion, 1),
+        "Condition with": (in_section(condition), 1),
+        "Condition notify, wait": (notified, 5),
+        "Semaphore with": (in_section(semaphore), 1),
+        "BoundedSemaphore with": (in_section(bounded), 1),
+        "Event": (set_and_cleared, 5),
+        "Barrier": (made(barrier.wait), 1),
+        "Queue refused": (refused_batch, 20),
+        "PriorityQueue": (by_order, 1),
+        "Queue filled and dropped": (filled_and_dropped, 5),
+        "Queue in its standard form": (in_standard_form, 50),
+        "Future": (settled, 5),
+        "Future that failed": (failed_and_read, 5),
+        "Future that was cancelled": (cancelled, 5),
+        "wait, as_completed": (waited_for, 10),
+        "submit": (submitted, 5),
+        "submit, failing": (submitted_and_failed, 10),
+        "map": (mapped, 20),
+        "map, left": (mapped_and_left, 20),
+        "pool": (a_pool, 500),
+        "pool, dropped": (a_pool_dropped, 500),
+        "thread": (a_thread, 500),
+    }
+    for name, queue in ours.items():
+        found[name] = in_and_out(queue), 2
+        found[f"{name} in batches"] = in_batches(queue), 2
+    for name, make in {
+        **{name: getattr(threads, name) for name in ("Lock", "RLock", "Condition", "Semaphore", "Event")},
+        "Barrier": lambda: threads.Barrier(2),
+        **{name: getattr(queues, name) for name in ("Queue", "PriorityQueue", "SimpleQueue")},
+        "ThreadPoolExecutor": lambda: futures.ThreadPoolExecutor(1),
+    }.items():
+        found[f"{name}()"] = made(make), 5 if name != "ThreadPoolExecutor" else 50
+    return found
+
+
+class Item:
+    """What is passed around. Its class is callable with anything."""
+
+    def __init__(self, *_: object) -> None: ...
+
+
+def references() -> list[str]:
+    """What is referred to more often, or less often, after the operations than before."""
+    failures = []
+    with futures.ThreadPoolExecutor(1) as pool:
+        found = operations_of(pool)
+        for name, (operation, _) in found.items():
+            item = Item()
+            failures_of_one = _unbalanced(operation, item)
+            if failures_of_one:
+                failures.append(f"references {name}: {failures_of_one} after 100 operations")
+                print(failures[-1], flush=True)
+    print(f"garbage: references of {len(found)} operations, {len(failures)} unbalanced", flush=True)
+    return failures
+
+
+def _unbalanced(operation: Callable[[Any], object], item: Item) -> str:
+    """By how much the references to what the operation is given have changed, once all is quiet."""
+    operation(item)
+    gc.collect()
+    watched = {"item": item, "class": Item, "id": id}
+    before = {name: sys.getrefcount(each) for name, each in watched.items()}
+    for _ in range(100):
+        operation(item)
+    end = time.monotonic() + 10
+    while True:
+        gc.collect()
+        after = {name: sys.getrefcount(each) for name, each in watched.items()}
+        # A worker may have to let go yet of what it has just done.
+        if after == before or time.monotonic() > end:
+            break
+        time.sleep(0.001)
+    return ", ".join(
+        f"{name} {before[name]} -> {after[name]}" for name in watched if after[name] != before[name]
+    )
+
+
+def memory(operations: int) -> list[str]:
+    """What grows with the number of operations."""
+    failures, total = [], 0
+    with futures.ThreadPoolExecutor(1) as pool:
+        for name, (operation, cost) in operations_of(pool).items():
+            item, count = Item(), max(operations // cost, 100)
+            started = time.monotonic()
+            used, blocks, pages = growth(lambda operation=operation, item=item: operation(item), count)
+            seconds = time.monotonic() - started
+            bad = used > SLACK or blocks > BLOCK_SLACK or pages > RESIDENT_SLACK
+            words = f"memory {name}: {used:+,} bytes, {blocks:+,} blocks, {pages:+,} resident"
+            print(f"{'GROWS ' if bad else ''}{words}, {count:,} operations in {seconds:.1f} s", flush=True)
+            total += count
+            if bad:
+                failures.append(words)
+    print(f"garbage: {total:,} operations, {len(failures)} grow", flush=True)
+    return failures

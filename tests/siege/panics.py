@@ -1,0 +1,201 @@
+"""A panic in Rust is an exception in Python, and the object that it happened in can still be used.
+
+Panics are injected into the leaf sections of locks, conditions, events, queues, futures and pools, one after the
+other. That takes a build that no release is: ``maturin build --release --features inject-panic``. With any
+other, ``python -m tests.siege.panics`` says so, and is done.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from oxthreads import _oxthreads
+from oxthreads import queue as queues
+from oxthreads import threading as threads
+from oxthreads.concurrent import futures
+
+#: The first so many leaf sections of every operation panic, each in a run of its own.
+SECTIONS = 8
+
+#: Whatever the calling thread enters next, with that number, panics; zero: nothing does.
+arm: Callable[[int], int] | None = getattr(_oxthreads, "panic_in_section", None)
+
+
+def _lock(lock: Any) -> None:
+    # It may be held, or be free, according to where it was left; never both, or neither.
+    if lock.acquire(timeout=0.01):
+        assert not _try_in_another_thread(lock)
+        lock.release()
+    else:
+        lock.release()
+    assert lock.acquire(timeout=1)
+    lock.release()
+
+
+def _try_in_another_thread(lock: Any) -> bool:
+    found: list[bool] = []
+    thread = threads.Thread(target=lambda: found.append(lock.acquire(blocking=False)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def _condition(condition: Any) -> None:
+    while condition._is_owned():
+        condition.release()
+    with condition:
+        assert condition.wait(0.001) is False
+        condition.notify_all()
+
+
+def _event(event: Any) -> None:
+    event.set()
+    assert event.wait(1)
+    event.clear()
+    assert not event.is_set() and event.wait(0.001) is False
+
+
+def _queue(queue: Any) -> None:
+    for _ in range(queue.qsize()):
+        queue.get(timeout=1)
+    assert queue.empty()
+    queue.put((1, 1), timeout=1)
+    assert queue.get(timeout=1) == (1, 1)
+    with contextlib.suppress(queues.Empty):
+        raise AssertionError(queue.get(timeout=0.001))
+
+
+def _future(future: Any) -> None:
+    if not future.done():
+        future.set_result(1)
+    with contextlib.suppress(ValueError, futures.CancelledError):
+        assert future.result(1) == 1
+    called: list[Any] = []
+    future.add_done_callback(called.append)
+    assert called == [future]
+
+
+def _pool(pool: Any) -> None:
+    assert pool.submit(pow, 2, 5).result(10) == 32
+    assert list(pool.map(abs, range(10))) == list(range(10))
+    end = threads.Thread(target=pool.shutdown, daemon=True)
+    end.start()
+    end.join(5)
+    assert not end.is_alive(), "the shutdown does not end"
+
+
+#: What is made, what is done with it, and what it must do afterwards.
+CASES: list[tuple[Callable[[], Any], list[Callable[[Any], object]], Callable[[Any], object]]] = [
+    (
+        threads.Lock,
+        [
+            lambda lock: lock.acquire(timeout=0.001),
+            lambda lock: (lock.acquire(), lock.release()),
+            lambda lock: (lock.acquire(), lock.acquire(timeout=0.001)),
+        ],
+        _lock,
+    ),
+    (
+        threads.Condition,
+        [
+            lambda condition: (condition.acquire(), condition.notify()),
+            lambda condition: (condition.acquire(), condition.wait(0.001)),
+            lambda condition: (condition.acquire(), condition.notify_all()),
+        ],
+        _condition,
+    ),
+    (
+        threads.Event,
+        [lambda event: event.set(), lambda event: event.wait(0.001), lambda event: event.clear()],
+        _event,
+    ),
+    *(
+        (
+            make,
+            [
+                lambda queue: queue.put((2, 2), timeout=0.001),
+                lambda queue: queue.get(timeout=0.001),
+                lambda queue: (queue.put((2, 2)), queue.get_nowait()),
+                lambda queue: queue.put_many([(2, 2), (3, 3)], False),
+                lambda queue: queue.get_many(2, True, 0.001),
+                lambda queue: (queue.qsize(), queue.empty()),
+            ],
+            _queue,
+        )
+        for make in (queues.Queue, queues.LifoQueue, queues.PriorityQueue, queues.SimpleQueue)
+    ),
+    (
+        futures.Future,
+        [
+            lambda future: future.set_result(1),
+            lambda future: future.set_exception(ValueError()),
+            lambda future: (future.cancel(), future.set_running_or_notify_cancel()),
+            lambda future: future.result(0.001),
+            lambda future: future.add_done_callback(int),
+            lambda future: futures.wait([future], 0.001),
+        ],
+        _future,
+    ),
+    (
+        lambda: futures.ThreadPoolExecutor(2),
+        [
+            lambda pool: pool.submit(pow, 2, 4),
+            lambda pool: (pool.submit(pow, 2, 4).result(), pool.submit(pow, 2, 4)),
+            lambda pool: pool.stats(),
+        ],
+        _pool,
+    ),
+]
+
+
+def run() -> list[str]:
+    """Have every section of every operation panic; what could not be used afterwards."""
+    if arm is None:
+        print("panics: this build injects none", flush=True)
+        return []
+    logging.disable()
+    failures: list[str] = []
+    injected = 0
+    faulthandler.dump_traceback_later(300, exit=True)
+    for make, operations, check in CASES:
+        for place, operation in enumerate(operations):
+            for section in range(1, SECTIONS + 1):
+                subject = make()
+                name = f"{type(subject).__name__}, operation {place}, section {section}"
+                panicked = False
+                arm(section)
+                try:
+                    operation(subject)
+                except BaseException as error:
+                    panicked = type(error).__name__ == "PanicException"
+                left = arm(0)
+                if left:
+                    break  # it has fewer sections
+                injected += 1
+                try:
+                    assert panicked or operation is None, "the panic was not raised"
+                    check(subject)
+                except BaseException as error:
+                    failures.append(f"{name}: {type(error).__name__}: {error}")
+                    print(failures[-1], flush=True)
+    faulthandler.cancel_dump_traceback_later()
+    print(f"panics: {injected} injected, {len(failures)} left something unusable", flush=True)
+    return failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=0.0, help="without effect: it takes what it takes")
+    parser.add_argument("--seed", type=int, default=1, help="without effect: nothing is left to chance")
+    parser.parse_args()
+    return bool(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
