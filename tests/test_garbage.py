@@ -54,7 +54,7 @@ def test_one_of_a_subclass_that_is_in_the_cycle_too(library: BackEnd, name: str)
 
         made = Mine(*((2,) if name == "Barrier" else ()))
         made.kind = Mine
-        Mine.instance = made  # type: ignore[attr-defined]
+        Mine.instance = made
         return made
 
     assert is_freed(cycle)

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from threading import stack_size as stack_size
     from typing import Any
 
+    if sys.version_info >= (3, 12):
+        from threading import setprofile_all_threads as setprofile_all_threads
+        from threading import settrace_all_threads as settrace_all_threads
+
 
 __all__ = list(_standard.__all__)
 

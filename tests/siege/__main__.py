@@ -61,6 +61,8 @@ def _make(attack: Attack, count: int, options: argparse.Namespace) -> bool:
             if outcome.is_slow:
                 slow += 1
                 print(f"    slow: {outcome.program.name}, {outcome.seconds:.1f} s", flush=True)
+            if attack.reports and outcome.standard_output:
+                print(f"    {outcome.program.name}: {outcome.standard_output.splitlines()[-1]}", flush=True)
             if outcome.complaint is not None:
                 failures += 1
                 if failures <= FAILURES:

@@ -53,6 +53,7 @@ class Attack:
     full, quick: how many of it the two forms do.
     programs: what to run for so many; each once, or the same again and again.
     alone: whether its children measure time, so that only one may run at once.
+    reports: whether the last line that a child prints is what came of it, and is shown.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Attack:
     quick: int
     programs: Callable[[int], Iterable[Program]]
     alone: bool = False
+    reports: bool = False
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,7 @@ def _program(name: str, code: str, ending: str, start: str) -> Program:
 def _attack(group: str, about: str) -> Attack:
     programs: Callable[[int], Iterator[Program]] = partial(_programs, group)
     # A thousand of each ending.
-    return Attack(group, about, full=1000 * len(ENDINGS), quick=100, programs=programs)
+    return Attack(group, about, full=1000 * len(ENDINGS), quick=50, programs=programs)
 
 
 ATTACKS = [

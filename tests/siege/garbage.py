@@ -1,354 +1,85 @@
-"""Garbage and memory: what is unreachable goes, what is live stays, and nothing grows.
-
-``python -m tests.siege.garbage --operations 1000000 --seconds 30`` has every type in every cycle that it can be
-in; collections in a tight loop beside threads that use the types; the memory in use before and after so
-many operations of each method that programs call often; and the references to arguments, results and
-callbacks before and after. `tests/test_garbage.py` has the cases that each release is tested with.
-"""  # noqa: E501
+"""Garbage and memory: nothing that is live is torn down, and nothing stays or grows that is not."""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import logging
-import sys
-import threading as standard
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from .attack import Attack, Program
+from .inside.memory import operations_of
 
-from conftest import FREE_THREADED
-from oxthreads import queue as queues
-from oxthreads import threading as threads
-from oxthreads.concurrent import futures
-from test_garbage import is_freed
+_INSIDE = "tests.siege.inside"
 
-from .memory import memory, references
+#: Seconds for the start of a child, and for a thousand of what it does, at the most.
+_START, _THOUSAND = 60.0, 1.0
 
 
-class Thing:
-    """Something that can be watched."""
-
-    held: Any
-
-
-QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")
-PLAIN = ("Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread", "Timer")
-
-
-def _plain(name: str) -> Any:
-    return getattr(threads, name)(*{"Barrier": (2,), "Timer": (1000, int)}.get(name, ()))
+def _cycles(count: int) -> Iterator[Program]:
+    yield Program(
+        name="every cycle",
+        arguments=("-m", f"{_INSIDE}.garbage", "cycles", str(count)),
+        counts=count,
+        seconds=_START + 10 * count,
+    )
 
 
-def _thing(*held: Any) -> Thing:
-    thing = Thing()
-    thing.held = held
-    return thing
+def _collections(count: int) -> Iterator[Program]:
+    yield Program(
+        name="beside mutators",
+        arguments=("-m", f"{_INSIDE}.garbage", "beside-mutators", str(count)),
+        counts=count,
+        seconds=_START + count,
+    )
 
 
-def cycles() -> dict[str, Callable[[], Any]]:  # noqa: PLR0915
-    """Makers of something in a cycle, by what the cycle is."""
-    found: dict[str, Callable[[], Any]] = {}
-
-    def case(maker: Callable[..., Any], *arguments: Any) -> None:
-        found[" ".join([maker.__name__.replace("_", " "), *map(str, arguments)])] = lambda: maker(*arguments)
-
-    def itself(name: str) -> Any:
-        made = _plain(name)
-        made.itself = made
-        return made
-
-    def in_an_item(name: str) -> Any:
-        queue = getattr(queues, name)()
-        thing = _thing(queue)
-        queue.put(thing)
-        return thing
-
-    def in_an_item_of_a_subclass(name: str) -> Any:
-        cls = type("Mine", (getattr(queues, name),), {})
-        queue = cls()
-        cls.instance = queue  # type: ignore[attr-defined]
-        queue.put(cls)
-        return queue
-
-    def in_an_item_of_its_standard_form(name: str) -> Any:
-        queue = getattr(queues, name)()
-        thing = _thing(queue)
-        assert queue.mutex
-        queue.put(thing)
-        return thing
-
-    def in_its_iterator(name: str) -> Any:
-        queue = getattr(queues, name)()
-        thing = _thing(iter(queue))
-        queue.put(thing)
-        return thing
-
-    def in_what_is_left_of_a_batch(name: str) -> Any:
-        queue = getattr(queues, name)(1)
-        thing = _thing(queue)
-        try:
-            queue.put_many([thing, thing, thing], block=False)
-        except queues.Full as error:
-            thing.held = queue, error
-        return thing
-
-    def in_a_result() -> Any:
-        future = futures.Future()
-        thing = _thing(future)
-        future.set_result(thing)
-        return thing
-
-    def in_an_exception() -> Any:
-        future: Any = futures.Future()
-        try:
-            raise ValueError(future)
-        except ValueError as error:
-            future.set_exception(error)
-            thing = _thing(future, error)
-            error.thing = thing  # type: ignore[attr-defined]
-        return thing
-
-    def in_an_exception_that_was_read() -> Any:
-        future: Any = futures.Future()
-        future.set_exception(ValueError())
-        thing = _thing(future)
-        try:
-            future.result()
-        except ValueError as error:
-            error.thing = thing  # type: ignore[attr-defined]
-        return thing
-
-    def in_a_callback() -> Any:
-        future: Any = futures.Future()
-        thing = _thing(future)
-        future.add_done_callback(lambda _: thing)
-        return thing
-
-    def in_a_callback_of_its_standard_form() -> Any:
-        future: Any = futures.Future()
-        assert future._condition
-        thing = _thing(future)
-        future.add_done_callback(lambda _: thing)
-        return thing
-
-    def in_an_iterator_over_itself() -> Any:
-        future: Any = futures.Future()
-        iterator = futures.as_completed([future])
-        thing = _thing(future, iterator)
-        future.add_done_callback(lambda _: thing)
-        return thing
-
-    def in_a_started_iterator_over_itself() -> Any:
-        one: Any = futures.Future()
-        other: Any = futures.Future()
-        one.set_result(None)
-        iterator = futures.as_completed([one, other])
-        assert next(iterator) is one
-        thing = _thing(other, iterator)
-        other.add_done_callback(lambda _: thing)
-        return thing
-
-    def a_pool_itself(used: bool) -> Any:
-        pool: Any = futures.ThreadPoolExecutor(1)
-        if used:
-            pool.submit(int).result()
-            pool.shutdown()
-        pool.itself = pool
-        return pool
-
-    def a_pool_in_its_initializer() -> Any:
-        thing = _thing()
-        thing.held = futures.ThreadPoolExecutor(1, initializer=print, initargs=(thing,))
-        return thing
-
-    def a_pool_in_its_views() -> Any:
-        pool: Any = futures.ThreadPoolExecutor(1)
-        pool.view = pool.with_options(priority=1).with_options(priority=2)
-        return pool
-
-    def a_pool_in_its_standard_form() -> Any:
-        pool: Any = futures.ThreadPoolExecutor(1)
-        pool._work_queue = queues.SimpleQueue()
-        pool.itself = pool
-        return pool
-
-    def a_call_in_its_result() -> Any:
-        thing = _thing()
-        with futures.ThreadPoolExecutor(1) as pool:
-            thing.held = pool.submit(lambda: thing)
-        return thing
-
-    def a_call_that_was_cancelled() -> Any:
-        gate, thing = standard.Event(), _thing()
-        with futures.ThreadPoolExecutor(1) as pool:
-            pool.submit(gate.wait)
-            thing.held = pool.submit(int)
-            thing.held.add_done_callback(lambda _: thing)
-            thing.held.cancel()
-            thing.held.itself = thing  # its callback has been let go
-            gate.set()
-        return thing
-
-    def results_of_map_in_what_they_read() -> Any:
-        thing = _thing()
-        with futures.ThreadPoolExecutor(1) as pool:
-            thing.held = pool.map(lambda _: thing, range(10), buffersize=2, progress=lambda *_: thing)
-            next(thing.held)
-        return thing
-
-    def a_lock_of_a_subclass() -> Any:
-        lock: Any = type("Mine", (type(threads.RLock()),), {})()
-        lock.itself = type(lock), threads.Condition(lock)
-        return lock
-
-    def a_condition_in_a_foreign_lock() -> Any:
-        thing = _thing()
-        thing.acquire = thing.release = lambda *_: thing  # type: ignore[attr-defined]
-        thing.held = threads.Condition(thing)
-        return thing
-
-    def in_the_action_of_a_barrier() -> Any:
-        thing = _thing()
-        thing.held = threads.Barrier(1, action=lambda: thing)
-        return thing
-
-    for name in PLAIN:
-        case(itself, name)
-    for name in QUEUES:
-        for maker in (in_an_item, in_an_item_of_a_subclass, in_its_iterator):
-            case(maker, name)
-    for name in QUEUES[:3]:
-        case(in_an_item_of_its_standard_form, name)
-        case(in_what_is_left_of_a_batch, name)
-    case(a_pool_itself, False)
-    case(a_pool_itself, True)
-    for maker in (
-        *(in_a_result, in_an_exception, in_an_exception_that_was_read, in_a_callback),
-        *(in_a_callback_of_its_standard_form, in_an_iterator_over_itself, in_a_started_iterator_over_itself),
-        *(a_pool_in_its_initializer, a_pool_in_its_views, a_pool_in_its_standard_form, a_call_in_its_result),
-        *(a_call_that_was_cancelled, results_of_map_in_what_they_read, a_lock_of_a_subclass),
-        *(a_condition_in_a_foreign_lock, in_the_action_of_a_barrier),
-    ):
-        case(maker)
-    return found
+def _references(count: int) -> Iterator[Program]:
+    yield Program(
+        name="to what is passed",
+        arguments=("-m", f"{_INSIDE}.memory", "references", str(count)),
+        counts=count,
+        seconds=_START + 100 * _THOUSAND * count / 1000,
+    )
 
 
-# -- Collections beside mutators -----------------------------------------------------------------
-
-
-def _mutate() -> None:
-    """Objects in cycles, made and used: none may lose what it has."""
-    thing = _thing()
-    for name in QUEUES:
-        queue: Any = getattr(queues, name)()
-        items = [(1, [queue]), (2, [queue])]
-        queue.put(items[0])
-        queue.put_many(items[1:])
-        assert sorted(queue.get_many(2)) == items
-        queue.put(items)
-        assert queue.get() is items
-        queue.put(queue)
-        thing.held = iter(queue), thing
-    future: Any = futures.Future()
-    called: list[Any] = []
-    future.add_done_callback(called.append)
-    future.itself = future, called
-    iterator = futures.as_completed([future])
-    future.set_result(future)
-    assert called == [future] and next(iterator) is future and future.result() is future
-    failing: Any = futures.Future()
-    failing.set_exception(ValueError(failing))
-    assert failing.exception().args == (failing,)
-    condition, event, semaphore = threads.Condition(), threads.Event(), threads.Semaphore(1)
-    barrier = threads.Barrier(1, timeout=10.0)
-    condition.itself = event.itself = semaphore.itself = barrier.itself = [condition, event, semaphore]  # type: ignore[attr-defined]
-    with condition, semaphore:
-        condition.wait(0)
-        condition.notify_all()
-        event.set()
-    assert event.wait() and barrier.wait() == 0
-
-
-def beside_mutators(seconds: float) -> int:
-    """Collect all the time, for so long, as three threads and a pool mutate; how many collections it were."""
-    over, failed = standard.Event(), []
-
-    def live() -> None:
-        try:
-            while not over.is_set():
-                _mutate()
-        except BaseException as error:
-            failed.append(error)
-            over.set()
-
-    mutators = [standard.Thread(target=live, daemon=True) for _ in range(2)]
-    for mutator in mutators:
-        mutator.start()
-    interval, collections, end = sys.getswitchinterval(), 0, time.monotonic() + seconds
-    sys.setswitchinterval(1e-6)
-    try:
-        with futures.ThreadPoolExecutor(2) as pool:
-            calls = [pool.submit(_mutate) for _ in range(100)]
-            while time.monotonic() < end and not failed:
-                gc.collect()
-                collections += 1
-                if all(call.done() for call in calls):
-                    calls = [pool.submit(_mutate) for _ in range(100)]
-            for call in calls:
-                call.result()
-    finally:
-        over.set()
-        sys.setswitchinterval(interval)
-    for mutator in mutators:
-        mutator.join()
-    if failed:
-        raise failed[0]
-    return collections
-
-
-# -- All of it -----------------------------------------------------------------------------------
-
-
-def run(seconds: float, operations: int) -> list[str]:
-    """All of the above, with so many seconds beside mutators, and the operations of `memory`; what failed."""
-    failures: list[str] = []
-    logging.disable()
-    makers = cycles()
-    for name, maker in makers.items():
-        try:
-            for _ in range(3):
-                assert is_freed(maker), "not freed"
-        except BaseException as error:
-            failures.append(f"cycle {name}: {type(error).__name__}: {error}")
-            print(failures[-1], flush=True)
-    print(f"garbage: {len(makers)} kinds of cycles, {len(failures)} failed", flush=True)
-    try:
-        print(
-            f"garbage: {beside_mutators(seconds):,} collections beside mutators in {seconds:.0f} s",
-            flush=True,
+def _memory(count: int) -> Iterator[Program]:
+    for name in operations_of(None):
+        yield Program(
+            name=name,
+            arguments=("-m", f"{_INSIDE}.memory", name, str(count)),
+            counts=count,
+            seconds=_START + _THOUSAND * count / 1000,
         )
-    except BaseException as error:
-        failures.append(f"beside mutators: {type(error).__name__}: {error}")
-        print(failures[-1], flush=True)
-    if not FREE_THREADED:
-        # Counted in several places there.
-        failures += references()
-    failures += memory(operations)
-    return failures
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--operations", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1, help="without effect: nothing here is left to chance")
-    options = parser.parse_args()
-    return bool(run(options.seconds, options.operations))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+ATTACKS = [
+    Attack(
+        name="garbage-cycles",
+        about="times that every type is in every cycle it can be in, and must be freed",
+        full=100,
+        quick=2,
+        programs=_cycles,
+        reports=True,
+    ),
+    Attack(
+        name="garbage-collections",
+        about="seconds of one collection after the other, beside threads that make cycles and use them",
+        full=600,
+        quick=3,
+        programs=_collections,
+        reports=True,
+    ),
+    Attack(
+        name="garbage-references",
+        about="operations after which what was passed is referred to as often as before",
+        full=1000,
+        quick=100,
+        programs=_references,
+    ),
+    Attack(
+        name="garbage-memory",
+        about="operations of each kind, fewer of those that take long, over which no memory is lost",
+        full=10_000_000,
+        quick=10_000,
+        programs=_memory,
+        reports=True,
+    ),
+]

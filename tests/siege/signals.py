@@ -16,6 +16,9 @@ _INSIDE = "tests.siege.inside"
 #: Seconds for the start of a child, and for one of what it does, at the most.
 _START, _EACH = 30.0, 1.0
 
+#: Seconds of a storm from which on there is one for each handler.
+_LONG = 10
+
 
 def _interrupts(count: int) -> Iterator[Program]:
     for name in interrupts.NAMES:
@@ -38,8 +41,10 @@ def _deadlines(count: int) -> Iterator[Program]:
 
 
 def _storms(count: int) -> Iterator[Program]:
-    for name in FAMILIES:
-        for handler in HANDLERS:
+    for number, name in enumerate(FAMILIES):
+        # In a short storm, one handler for each, and another for the next.
+        handlers = list(HANDLERS) if count >= _LONG else [list(HANDLERS)[number % len(HANDLERS)]]
+        for handler in handlers:
             yield Program(
                 name=f"{name}, the handler {handler}",
                 arguments=("-m", f"{_INSIDE}.storms", name, handler, str(count)),

@@ -1,83 +1,31 @@
-"""A soak: every type, used at random by several threads that are switched all the time.
-
-``python -m tests.siege.soak --seconds 60 --seed 1`` has round after round, each with one object, a few threads
-and, in many, a timer that interrupts the main thread in the midst of what it waits for. After each round
-what was put must have been taken, permits and tokens must balance, every future must be done. If nothing
-moves for 20 seconds, all stacks are shown and the process ends.
-"""  # noqa: E501
+"""A soak: every type in random use, with interrupts, for long."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import random
-import sys
-import time
-import traceback
-from collections import Counter
-from typing import Any
+from collections.abc import Iterator
 
-from . import soak_locks, soak_pools, soak_queues
-from .round import Actor, Interrupted, Interrupts, Watchdog
+from .attack import Attack, Program
 
-ROUNDS = (*soak_locks.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
+#: Seconds for the start of the child, and for the end of its last round, at the most.
+_AROUND = 60.0
 
 
-def run(seconds: float, seed: int, only: str | None = None) -> list[str]:
-    """Have rounds for so long, in an order and with chances that `seed` decides; what failed."""
-    chance = random.Random(seed)
-    actors: list[Actor] = []
-    counts: Counter[str] = Counter()
-    failures: list[str] = []
-    rounds = [each for each in ROUNDS if only in (None, each.__name__)]
-    done = 0
-    interrupts = Interrupts()
-    unraisable = sys.unraisablehook
-
-    def show(args: Any) -> None:
-        # A weakref's callback may be what runs when the signal comes.
-        if not isinstance(args.exc_value, Interrupted):
-            unraisable(args)
-
-    sys.unraisablehook = show
-    logging.disable()  # futures in an unexpected state, and what callbacks raise
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    end = time.monotonic() + seconds
-    try:
-        with Watchdog(lambda: sum(actor.operations for actor in [*actors]) + sum(counts.values())):
-            while time.monotonic() < end:
-                kind = chance.choice(rounds)
-                name = f"{kind.__name__} {seed}.{done}"
-                made = kind(name)
-                try:
-                    made.run(interrupts, actors.append)
-                except BaseException:
-                    failures.append(f"{name}: {str(vars(made))[:2000]}\n{traceback.format_exc()}")
-                    print(failures[-1], flush=True)
-                counts[kind.__name__] += sum(actor.operations for actor in actors)
-                actors.clear()
-                done += 1
-    finally:
-        sys.setswitchinterval(interval)
-        sys.unraisablehook = unraisable
-    by_kind = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    print(
-        f"soak: seed {seed}, {done} rounds, {sum(counts.values()):,} operations ({by_kind}), "
-        f"{interrupts.raised:,} interrupts, {seconds:.0f} s, {len(failures)} failed",
-        flush=True,
+def _programs(count: int) -> Iterator[Program]:
+    yield Program(
+        name="every type",
+        arguments=("-m", "tests.siege.inside.soak", str(count), "1"),
+        counts=count,
+        seconds=count + _AROUND,
     )
-    return failures
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="the name of one kind of round")
-    options = parser.parse_args()
-    return bool(run(options.seconds, options.seed, options.only))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+ATTACKS = [
+    Attack(
+        name="soak",
+        about="seconds of every type in random use by several threads, with interrupts",
+        full=3600,
+        quick=5,
+        programs=_programs,
+        reports=True,
+    ),
+]

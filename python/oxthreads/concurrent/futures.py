@@ -11,7 +11,9 @@ from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import install_in as _callable_at_once
 from .._standard_form import StandardAttribute
 from ..threading import Condition
-from ._executor import ExecutorStatistics, ExecutorView, ThreadPoolExecutor
+from ._executor import ExecutorStatistics as ExecutorStatistics
+from ._executor import ExecutorView as ExecutorView
+from ._executor import ThreadPoolExecutor as ThreadPoolExecutor
 from ._executor import _StandardThreadPoolExecutor as _StandardThreadPoolExecutor
 from ._waiting import as_completed as as_completed
 from ._waiting import wait as wait

@@ -1,20 +1,20 @@
 """Hostile callers: nothing that Python code can do to the types kills the interpreter.
 
-``python -m tests.siege.fuzz --seconds 60 --seed 1`` makes up short programs, each from a seed of its own:
+``python -m tests.siege.inside.fuzz run SEED COUNT`` makes up short programs, one from each seed:
 constructors, ``__new__`` alone, ``__init__`` again, methods with arguments and ``self`` of any kind,
-attributes set and deleted, subclasses, pickles and copies, collections in between. They run in child
-processes. A finding is a child that dies of a signal, hangs, or sees a SystemError or a PanicException; it
-is reduced to the steps that it takes. Anything else a program may raise is right here.
+attributes set and deleted, subclasses, pickles and copies, collections in between. A finding is one that
+dies of a signal, hangs, or sees a SystemError or a PanicException; anything else a program may raise is
+right here. The last line that is written tells which it was, and ``... reduce SEED`` which steps it takes.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import faulthandler
 import gc
 import itertools
+import logging
 import os
 import pickle
 import random
@@ -23,39 +23,31 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from oxthreads import _oxthreads
+from oxthreads import queue as queues
+from oxthreads import threading as threads
+from oxthreads.concurrent import futures
 
 from .hostile import NUMBERS, Values
 
-#: Steps of one program, programs of one child, seconds a step may block before it is interrupted, and
-#: seconds after which a child that has not gone on hangs.
-STEPS, PROGRAMS, STEP_SECONDS, HANG_SECONDS = 14, 300, 0.05, 20.0
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+#: Steps of one program, seconds a step may block before it is interrupted, and seconds after which a program
+#: that has not gone on hangs.
+STEPS, STEP_SECONDS, HANG_SECONDS = 14, 0.05, 20.0
 
 
 class Interrupted(BaseException):
     """What the timer of a step raises, wherever the step is."""
 
 
-# -- In the child --------------------------------------------------------------------------------
-
-
 def _classes() -> list[type]:
     """Those under test: ours, and the native halves and internals."""
-    import oxthreads.queue as queues  # noqa: PLC0415
-    import oxthreads.threading as threads  # noqa: PLC0415
-    from oxthreads import _oxthreads  # noqa: PLC0415
-    from oxthreads.concurrent import futures  # noqa: PLC0415
-
-    own = [
+    own: list[Any] = [
         *(threads.Lock, threads.RLock, threads.Condition, threads.Semaphore, threads.BoundedSemaphore),
         *(threads.Event, threads.Barrier, threads.Thread, threads.Timer),
         *(queues.Queue, queues.LifoQueue, queues.PriorityQueue, queues.SimpleQueue),
@@ -88,6 +80,7 @@ class Program:
         self._focus = random.Random(seed).sample(classes, 3)
 
     def run(self, alarm: Callable[[float], object], report: Callable[[BaseException], object]) -> None:
+        """Do the steps, each with an alarm, and report what they raise."""
         for number in range(STEPS):
             if self._kept is not None and number not in self._kept:
                 continue
@@ -105,11 +98,11 @@ class Program:
         for subject in self._subjects:
             if isinstance(subject, self._executor_class):
                 with contextlib.suppress(BaseException):
-                    type(subject).shutdown(subject, wait=False, cancel_futures=True)
+                    self._executor_class.shutdown(subject, wait=False, cancel_futures=True)
         self._subjects.clear()
 
     @property
-    def _executor_class(self) -> type:
+    def _executor_class(self) -> Any:
         return next(each for each in self._classes if each.__name__ == "ThreadPoolExecutor")
 
     def _say(self, *words: object) -> None:
@@ -278,9 +271,7 @@ class Program:
             self._functions(chance, values)
 
     def _functions(self, chance: random.Random, values: Values) -> None:
-        from oxthreads.concurrent import futures  # noqa: PLC0415
-
-        several = [*self._subjects, values.any()] if chance.random() < 0.2 else self._subjects
+        several: Any = [*self._subjects, values.any()] if chance.random() < 0.2 else self._subjects
         several = chance.choice([several, iter(several), values.any(), []])
         if chance.random() < 0.5:
             futures.wait(several, values.brief(), *([values.any()] if chance.random() < 0.5 else []))
@@ -306,8 +297,12 @@ def _severe(error: BaseException) -> bool:
     return isinstance(error, SystemError) or type(error).__name__ == "PanicException"
 
 
-def child(first: int, programs: int, kept: set[int] | None, trace: bool) -> None:
-    """Run the programs of consecutive seeds, and say which one it is at."""
+def run(first: int, count: int, kept: set[int] | None = None) -> NoReturn:
+    """Run the programs of so many consecutive seeds, and end the process.
+
+    kept: the numbers of the steps to do, which are then shown; None means all of them.
+    """
+    trace = kept is not None
     faulthandler.enable()
     warnings.simplefilter("ignore")
     threading.stack_size(1 << 20)
@@ -319,32 +314,31 @@ def child(first: int, programs: int, kept: set[int] | None, trace: bool) -> None
         raise Interrupted
 
     signal.signal(signal.SIGALRM, interrupt)
-    progress = os.fdopen(os.dup(1), "w")
+    # A program may print, or close what it prints to.
+    progress, errors = (os.fdopen(os.dup(number), "w") for number in (1, 2))
     silence = os.open(os.devnull, os.O_RDWR)
     os.dup2(silence, 0)
     os.dup2(silence, 1)
-    seed = first
+    found = False
 
     def report(error: BaseException | None) -> None:
+        nonlocal found
         seen = 0
         while error is not None and seen < 20:
-            if _severe(error):
-                print(f"finding {seed} {type(error).__name__}: {error}", file=progress, flush=True)
-                if trace:
-                    traceback.print_exception(error)
+            if isinstance(error, SystemError) or type(error).__name__ == "PanicException":
+                found = True
+                print(f"seed {seed}: {type(error).__name__}: {error}", file=errors, flush=True)
+                traceback.print_exception(error, file=errors)
                 return
             error, seen = error.__cause__ or error.__context__, seen + 1
 
     threading.excepthook = lambda args: report(args.exc_value)
     sys.unraisablehook = lambda args: report(args.exc_value)
-    if not trace:
-        import logging  # noqa: PLC0415
-
-        logging.disable()
+    logging.disable()
     classes = _classes()
-    for seed in range(first, first + programs):
-        print(f"at {seed}", file=progress, flush=True)
-        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    for seed in range(first, first + count):
+        print(f"seed {seed}", file=progress, flush=True)
+        faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=errors)
         program = Program(seed, classes, kept, trace)
         program.run(lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, seconds), report)
         del program
@@ -353,113 +347,39 @@ def child(first: int, programs: int, kept: set[int] | None, trace: bool) -> None
         sys.settrace(None)
         if not isinstance(sys.stdout, type(sys.__stdout__)):
             sys.stdout = sys.__stdout__
-    print("done", file=progress, flush=True)
-    progress.flush()
-    os._exit(0)
+    print(f"{count} programs of {STEPS} steps", file=progress, flush=True)
+    os._exit(found)
 
 
-# -- In the parent -------------------------------------------------------------------------------
-
-
-@dataclass
-class Outcome:
-    """What came of a child."""
-
-    last: int
-    complete: bool
-    #: What was found: the seed, and what was seen.
-    findings: list[tuple[int, str]] = field(default_factory=list)
-    errors: str = ""
-
-
-def _spawn(first: int, programs: int, kept: set[int] | None = None, trace: bool = False) -> Outcome:
-    command = [sys.executable, "-m", "tests.siege.fuzz", "--child", f"--seed={first}", f"--count={programs}"]
-    if kept is not None:
-        command.append("--kept=" + ",".join(map(str, sorted(kept))))
-    if trace:
-        command.append("--trace")
+def _fails(seed: int, kept: set[int]) -> bool:
+    steps = ",".join(map(str, sorted(kept)))
     ended = subprocess.run(
-        command,
-        cwd=ROOT,
+        [sys.executable, "-m", __spec__.name, "run", str(seed), "1", steps],
         env={**os.environ, "PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "2"},
         capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=HANG_SECONDS * 3 + programs * STEPS * STEP_SECONDS * 3,
         check=False,
     )
-    outcome = Outcome(first, ended.stdout.rstrip().endswith("done"), errors=ended.stderr)
-    for line in ended.stdout.splitlines():
-        word, _, rest = line.partition(" ")
-        if word == "at":
-            outcome.last = int(rest)
-        elif word == "finding":
-            seed, _, what = rest.partition(" ")
-            outcome.findings.append((int(seed), what))
-    if not outcome.complete:
-        hung = "Timeout (" in ended.stderr
-        what = "hang" if hung else f"died, exit code {ended.returncode}"
-        outcome.findings.append((outcome.last, what))
-    if "panicked at" in ended.stderr and not outcome.findings:
-        outcome.findings.append((outcome.last, "a panic that nobody saw"))
-    return outcome
+    return ended.returncode != 0
 
 
-def reduce(seed: int) -> tuple[set[int], Outcome] | None:
-    """The steps of the program that it takes, and what comes of them; None if it does not happen again."""
+def reduce(seed: int) -> int:
+    """Find the steps of the program that it takes, and run them; 0 if they are well."""
     kept = set(range(STEPS))
-    if not _spawn(seed, 1, kept).findings:
-        return None
+    if not _fails(seed, kept):
+        print("not again, by itself")
+        return 0
     for number in reversed(range(STEPS)):
-        fewer = kept - {number}
-        if _spawn(seed, 1, fewer).findings:
-            kept = fewer
-    return kept, _spawn(seed, 1, kept, trace=True)
+        if _fails(seed, kept - {number}):
+            kept -= {number}
+    print(f"steps {sorted(kept)}", flush=True)
+    run(seed, 1, kept)
 
 
-def run(seconds: float, seed: int) -> list[str]:
-    """Make up programs for so long; what was found. Every program's seed derives from `seed`."""
-    end = time.monotonic() + seconds
-    first, programs, found = seed * 10_000_000, 0, []
-    while time.monotonic() < end:
-        outcome = _spawn(first, PROGRAMS)
-        for at, what in outcome.findings:
-            again = reduce(at)
-            if again is None:
-                found.append(f"{at}: {what} (not again by itself)\n{outcome.errors[-3000:]}")
-            else:
-                kept, seen = again
-                found.append(f"{at} steps {sorted(kept)}: {what}\n{seen.errors[-5000:]}")
-            print(found[-1], flush=True)
-        programs += outcome.last - first + 1
-        first = outcome.last + 1
-    print(f"fuzz: seed {seed}, {programs} programs of {STEPS} steps in {seconds:.0f} s, {len(found)} found")
-    return found
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--reduce", type=int, metavar="SEED", help="only that program")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--count", type=int, default=1, help=argparse.SUPPRESS)
-    parser.add_argument("--kept", default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--trace", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        kept = None if options.kept is None else {int(each) for each in options.kept.split(",") if each}
-        child(options.seed, options.count, kept, options.trace)
-    if options.reduce is not None:
-        again = reduce(options.reduce)
-        print(
-            "nothing"
-            if again is None
-            else f"steps {sorted(again[0])}: {again[1].findings}\n{again[1].errors}"
-        )
-        return again is not None
-    return bool(run(options.seconds, options.seed))
+def main(what: str, seed: str, count: str = "1", steps: str | None = None) -> int:
+    if what == "reduce":
+        return reduce(int(seed))
+    run(int(seed), int(count), None if steps is None else {int(each) for each in steps.split(",") if each})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import oxthreads.queue as queues
 
-from .round import Actor, Round
+from .soak_round import Actor, Round
 
 Item = tuple[int, int]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from oxthreads.concurrent import futures
 
-from .round import Actor, Interrupted, Round
+from .soak_round import Actor, Interrupted, Round
 
 
 class Failure(Exception):
@@ -66,8 +66,8 @@ class Settling(Round):
             with future._condition:
                 assert future._state
         elif future.done() and actor.number == 1:
-            self.current[place] = new = futures.Future()
-            self.all.append(new)
+            self.current[place] = futures.Future()
+            self.all.append(self.current[place])
 
     def _flat(self, actor: Actor, function: Any, *arguments: Any) -> Any:
         actor.operations += 1

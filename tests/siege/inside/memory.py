@@ -1,4 +1,8 @@
-"""The memory and the references that the methods that programs call often leave behind: none."""
+"""The memory and the references that the methods that programs call often leave behind: none.
+
+``python -m tests.siege.inside.memory OPERATION COUNT`` looks at the memory in use before and after so many of
+it, ``... references COUNT`` at how often arguments, results and callbacks are referred to.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
 #: Bytes by which the memory in use may grow, whatever the number of operations; and Python's blocks.
-SLACK, BLOCK_SLACK = 256 * 1024, 2000
+SLACK, BLOCK_SLACK = 32 * 1024, 500
 #: Bytes by which the resident memory may.
 RESIDENT_SLACK = 8 * 1024 * 1024
 
@@ -82,7 +86,9 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
     condition, barrier = threads.Condition(), threads.Barrier(1)
     bounded = threads.BoundedSemaphore(1)
     ours: dict[str, Any] = {name: getattr(queues, name)() for name in ("Queue", "LifoQueue", "SimpleQueue")}
-    full, failed, heap = queues.Queue(1), futures.Future(), queues.PriorityQueue()
+    full: Any = queues.Queue(1)
+    heap: Any = queues.PriorityQueue()
+    failed: Any = futures.Future()
     full.put(None)
     failed.set_exception(ValueError())
     own_number = iter(range(2**62))
@@ -155,7 +161,7 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         return lambda item: make()
 
     def filled_and_dropped(item: Any) -> None:
-        queue = queues.Queue()
+        queue: Any = queues.Queue()
         queue.put(item)
         queue.put_many([item, item])
         queue.shutdown()
@@ -233,7 +239,7 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         "Lock acquire, release": (taken_and_released, 20),
         "RLock": (recursion, 1),
         "Condition with": (in_section(condition), 1),
-        "Condition notify, wait": (notified, 5),
+        "Condition notify, wait": (notified, 50),
         "Semaphore with": (in_section(semaphore), 1),
         "BoundedSemaphore with": (in_section(bounded), 1),
         "Event": (set_and_cleared, 5),
@@ -273,28 +279,21 @@ class Item:
     def __init__(self, *_: object) -> None: ...
 
 
-def references() -> list[str]:
-    """What is referred to more often, or less often, after the operations than before."""
-    failures = []
+def references(count: int) -> None:
+    """Raises AssertionError for what is referred to more often, or less often, after so many operations."""
     with futures.ThreadPoolExecutor(1) as pool:
-        found = operations_of(pool)
-        for name, (operation, _) in found.items():
-            item = Item()
-            failures_of_one = _unbalanced(operation, item)
-            if failures_of_one:
-                failures.append(f"references {name}: {failures_of_one} after 100 operations")
-                print(failures[-1], flush=True)
-    print(f"garbage: references of {len(found)} operations, {len(failures)} unbalanced", flush=True)
-    return failures
+        for name, (operation, _) in operations_of(pool).items():
+            unbalanced = _unbalanced(operation, Item(), count)
+            assert not unbalanced, f"{name}: {unbalanced}"
 
 
-def _unbalanced(operation: Callable[[Any], object], item: Item) -> str:
+def _unbalanced(operation: Callable[[Any], object], item: Item, count: int) -> str:
     """By how much the references to what the operation is given have changed, once all is quiet."""
     operation(item)
     gc.collect()
     watched = {"item": item, "class": Item, "id": id}
     before = {name: sys.getrefcount(each) for name, each in watched.items()}
-    for _ in range(100):
+    for _ in range(count):
         operation(item)
     end = time.monotonic() + 10
     while True:
@@ -309,20 +308,23 @@ def _unbalanced(operation: Callable[[Any], object], item: Item) -> str:
     )
 
 
-def memory(operations: int) -> list[str]:
-    """What grows with the number of operations."""
-    failures, total = [], 0
+def memory(name: str, count: int) -> None:
+    """Raises AssertionError for what grows with the number of operations."""
     with futures.ThreadPoolExecutor(1) as pool:
-        for name, (operation, cost) in operations_of(pool).items():
-            item, count = Item(), max(operations // cost, 100)
-            started = time.monotonic()
-            used, blocks, pages = growth(lambda operation=operation, item=item: operation(item), count)
-            seconds = time.monotonic() - started
-            bad = used > SLACK or blocks > BLOCK_SLACK or pages > RESIDENT_SLACK
-            words = f"memory {name}: {used:+,} bytes, {blocks:+,} blocks, {pages:+,} resident"
-            print(f"{'GROWS ' if bad else ''}{words}, {count:,} operations in {seconds:.1f} s", flush=True)
-            total += count
-            if bad:
-                failures.append(words)
-    print(f"garbage: {total:,} operations, {len(failures)} grow", flush=True)
-    return failures
+        operation, cost = operations_of(pool)[name]
+        item, repetitions = Item(), max(count // cost, 1000)
+        used, blocks, pages = growth(lambda: operation(item), repetitions)
+        words = f"{used:+,} bytes, {blocks:+,} blocks, {pages:+,} bytes resident, {repetitions:,} operations"
+        assert used <= SLACK and blocks <= BLOCK_SLACK and pages <= RESIDENT_SLACK, words
+        print(words)
+
+
+def main(what: str, count: int) -> None:
+    if what == "references":
+        references(count)
+    else:
+        memory(what, count)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import oxthreads.threading as threads
 
-from .round import Actor, Round
+from .soak_round import Actor, Round
 
 
 class Exclusion(Round):

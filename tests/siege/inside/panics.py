@@ -1,13 +1,12 @@
 """A panic in Rust is an exception in Python, and the object that it happened in can still be used.
 
-Panics are injected into the leaf sections of locks, conditions, events, queues, futures and pools, one after the
-other. That takes a build that no release is: ``maturin build --release --features inject-panic``. With any
-other, ``python -m tests.siege.panics`` says so, and is done.
-"""  # noqa: E501
+``python -m tests.siege.inside.panics`` injects them into the leaf sections of locks, conditions, events,
+queues, futures and pools, one after the other. That takes a build that no release is (``just test-panics``);
+any other has nothing to inject them with, and is said to.
+"""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import faulthandler
 import logging
@@ -154,14 +153,13 @@ CASES: list[tuple[Callable[[], Any], list[Callable[[Any], object]], Callable[[An
 ]
 
 
-def run() -> list[str]:
-    """Have every section of every operation panic; what could not be used afterwards."""
+def main() -> int:
+    """Have every section of every operation panic; how many left something that could not be used."""
     if arm is None:
-        print("panics: this build injects none", flush=True)
-        return []
+        print("this build injects none")
+        return 0
     logging.disable()
-    failures: list[str] = []
-    injected = 0
+    failed = injected = 0
     faulthandler.dump_traceback_later(300, exit=True)
     for make, operations, check in CASES:
         for place, operation in enumerate(operations):
@@ -182,20 +180,12 @@ def run() -> list[str]:
                     assert panicked or operation is None, "the panic was not raised"
                     check(subject)
                 except BaseException as error:
-                    failures.append(f"{name}: {type(error).__name__}: {error}")
-                    print(failures[-1], flush=True)
+                    failed += 1
+                    print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
     faulthandler.cancel_dump_traceback_later()
-    print(f"panics: {injected} injected, {len(failures)} left something unusable", flush=True)
-    return failures
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.0, help="without effect: it takes what it takes")
-    parser.add_argument("--seed", type=int, default=1, help="without effect: nothing is left to chance")
-    parser.parse_args()
-    return bool(run())
+    print(f"{injected} injected, {failed} left something unusable")
+    return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bool(main()))

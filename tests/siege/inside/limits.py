@@ -1,0 +1,446 @@
+"""Limits: thousands that wait, locks taken as often as can be, timeouts at the edges, no more threads.
+
+``python -m tests.siege.inside.limits LIMIT THREADS``: each in a process of its own, since some of them change
+what the process may do. Where the standard library has an answer, its own is asked for, and must be the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import math
+import os
+import resource
+import sys
+import threading as standard
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures as standard_futures
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from oxthreads import queue as queues
+from oxthreads import threading as threads
+from oxthreads.concurrent import futures
+
+#: Seconds after which whoever has not been let go is stuck.
+PATIENCE = 120.0
+
+
+# -- Crowds --------------------------------------------------------------------------------------
+
+
+def _until_all_sleep(members: list[standard.Thread]) -> None:
+    """As `conftest.until_asleep`, which looks at one after the other."""
+    looks = 0
+    while looks < 3:
+        time.sleep(0.01)  # whoever waits for the GIL gets it
+        states = (Path(f"/proc/self/task/{each.native_id}/stat").read_text() for each in members)
+        asleep = all(state.rpartition(")")[2].split()[0] == "S" for state in states)
+        looks = looks + 1 if asleep else 0
+
+
+@contextlib.contextmanager
+def crowd(wait: Callable[[], object], count: int) -> Iterator[list[object]]:
+    """So many threads that call the function; what it returned, once all have ended, which they must."""
+    results: list[object] = []
+    arrived = standard.Semaphore(0)
+
+    def live() -> None:
+        arrived.release()
+        results.append(wait())
+
+    before = standard.stack_size(64 * 1024)
+    members = [standard.Thread(target=live, daemon=True) for _ in range(count)]
+    try:
+        for member in members:
+            member.start()
+    finally:
+        standard.stack_size(before)
+    for _ in range(count):
+        arrived.acquire()
+    _until_all_sleep(members)
+    yield results
+    end = time.monotonic() + PATIENCE
+    for member in members:
+        member.join(max(0, end - time.monotonic()))
+        assert not member.is_alive(), f"{sum(each.is_alive() for each in members)} of {count} are stuck"
+    assert len(results) == count, f"{count - len(results)} raised"
+
+
+def crowd_lock(count: int, name: str = "Lock") -> None:
+    lock = getattr(threads, name)()
+    inside = 0
+
+    def wait() -> None:
+        nonlocal inside
+        with lock:
+            inside += 1
+
+    with lock:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(crowd(wait, count))
+            assert inside == 0
+            lock.release()
+        lock.acquire()
+    assert inside == count
+
+
+def crowd_rlock(count: int) -> None:
+    crowd_lock(count, "RLock")
+
+
+def crowd_semaphore(count: int) -> None:
+    semaphore = threads.Semaphore(0)
+    with crowd(semaphore.acquire, count) as results:
+        semaphore.release(count // 2)
+        for _ in range(count - count // 2):
+            semaphore.release()
+    assert results == [True] * count and semaphore._value == 0
+
+
+def crowd_condition(count: int) -> None:
+    condition = threads.Condition()
+    waiting = notified = 0
+
+    def wait() -> bool:
+        nonlocal waiting, notified
+        with condition:
+            waiting += 1
+            condition.wait()
+            notified += 1
+            return True
+
+    with crowd(wait, count):
+        while True:
+            with condition:
+                if waiting == count:
+                    condition.notify(count // 2)
+                    condition.notify_all()
+                    break
+    assert notified == count
+
+
+def crowd_event(count: int) -> None:
+    event = threads.Event()
+    with crowd(event.wait, count) as results:
+        event.set()
+        event.clear()
+        event.set()
+    assert results == [True] * count
+
+
+def crowd_barrier(count: int) -> None:
+    barrier = threads.Barrier(count + 1)
+    with crowd(barrier.wait, count) as results:
+        results.append(barrier.wait())
+        while len(results) <= count:
+            time.sleep(0.01)
+        assert sorted(results) == list(range(count + 1))  # type: ignore[type-var]
+        results.pop()
+
+
+def crowd_getters(count: int) -> None:
+    for name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"):
+        queue = getattr(queues, name)()
+        with crowd(queue.get, count) as results:
+            queue.put_many(range(count // 2))
+            for number in range(count // 2, count):
+                queue.put(number)
+        assert sorted(results) == list(range(count)), name  # type: ignore[type-var]
+
+
+def crowd_putters(count: int) -> None:
+    for name in ("Queue", "LifoQueue", "PriorityQueue"):
+        queue = getattr(queues, name)(1)
+        queue.put(0)
+        with crowd(partial(queue.put, 1), count):
+            taken = [queue.get() for _ in range(count + 1)]
+        assert sum(taken) == count, name
+
+
+def crowd_shutdown(count: int) -> None:
+    queue: Any = queues.Queue()
+
+    def wait() -> str:
+        try:
+            return str(queue.get())
+        except queues.ShutDown:
+            return "shut down"
+
+    with crowd(wait, count) as results:
+        queue.shutdown()
+    assert results == ["shut down"] * count
+
+
+def crowd_join(count: int) -> None:
+    queue: Any = queues.Queue()
+    queue.put(1)
+    with crowd(queue.join, count):
+        queue.get()
+        queue.task_done()
+
+
+def crowd_future(count: int) -> None:
+    future: Any = futures.Future()
+    with crowd(future.result, count) as results:
+        future.set_result(7)
+    assert results == [7] * count
+
+
+def crowd_wait(count: int) -> None:
+    several: list[Any] = [futures.Future() for _ in range(3)]
+    with crowd(lambda: len(futures.wait(several).done), count) as results:
+        for future in several:
+            future.set_result(7)
+    assert results == [3] * count
+
+
+def crowd_pool(count: int) -> None:
+    """As many workers, all of which are idle, are busy, and then leave."""
+    before = standard.stack_size(256 * 1024)
+    event = threads.Event()
+    pool = futures.ThreadPoolExecutor(count)
+    try:
+        calls = [pool.submit(event.wait) for _ in range(count)]
+    finally:
+        standard.stack_size(before)
+    end = time.monotonic() + PATIENCE
+    while pool.stats().busy < count and time.monotonic() < end:
+        time.sleep(0.01)
+    assert pool.stats().busy == pool.stats().workers == count
+    event.set()
+    assert all(call.result(PATIENCE) for call in calls)
+    assert sum(pool.map(abs, range(10 * count))) == sum(range(10 * count))
+    pool.shutdown()
+    assert not any(worker.is_alive() for worker in pool._threads)
+
+
+# -- Counts and timeouts -------------------------------------------------------------------------
+
+
+def recursion_limit(_: int) -> None:
+    """The count of an RLock at its end: one more is refused, and the lock is as it was."""
+    for count in (2**31 - 1, 2**32 - 2, 2**32 - 1, 2**64 - 2, 2**64 - 1):
+        outcomes = []
+        for make in (standard.RLock, threads.RLock):
+            lock: Any = make()
+            outcome: list[object] = []
+            try:
+                lock._acquire_restore((count, standard.get_ident()))
+                for _ in range(2):
+                    outcome.append(lock.acquire(blocking=False))
+            except OverflowError as error:
+                outcome.append(str(error))
+            outcomes.append(outcome)
+            if lock._is_owned():
+                owned_as, owner = lock._release_save()
+                assert owner == standard.get_ident()
+                assert owned_as in (count, count + 1, count + 2)
+            assert lock.acquire(blocking=False)
+            lock.release()
+            assert not lock._is_owned()
+        if sys.maxsize > 2**32 and count < 2**63:
+            assert outcomes[0] == outcomes[1], (count, outcomes)
+    lock = threads.RLock()
+    for _ in range(100_000):
+        lock.acquire()
+    for _ in range(100_000):
+        lock.release()
+    assert not lock._is_owned()
+
+
+def _outcome(function: Callable[[], object]) -> object:
+    try:
+        return function()
+    except Exception as error:
+        return type(error), str(error)
+
+
+def _keep(results: list[object], function: Callable[[], object]) -> None:
+    results.append(function())
+
+
+def timeouts(_: int) -> None:
+    """What is refused is refused as by the standard library; what is over at once does not wait."""
+    top = standard.TIMEOUT_MAX
+    soon = [0, 0.0, -0.0, 1e-9, 5e-324, 1e-12]
+    # TIMEOUT_MAX is rounded down: so much above it is refused on every version.
+    beyond = [top + 1, top * 1.001, top + 1e6, 1e300, math.inf, 2**63, 10**30]
+    pairs: list[tuple[str, Callable[[Any, float], object]]] = [
+        ("Lock", lambda held, timeout: held.acquire(True, timeout)),
+        ("Semaphore", lambda held, timeout: held.acquire(True, timeout)),
+        ("Event", lambda held, timeout: held.wait(timeout)),
+        ("Condition", lambda held, timeout: held.wait(timeout)),
+    ]
+    for name, wait in pairs:
+        for timeout in [*soon, *beyond]:
+            outcomes = []
+            for module in (standard, threads):
+                held = getattr(module, name)(*([0] if name == "Semaphore" else []))
+                if name in ("Lock", "Condition"):
+                    held.acquire()
+                outcomes.append(_outcome(partial(wait, held, timeout)))
+            assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
+    # As long as can be: whoever waits so long is let go by what it waits for.
+    for timeout in (top, math.nextafter(top, 0), int(top)):
+        event, semaphore, lock = threads.Event(), threads.Semaphore(0), threads.Lock()
+        queue: Any = queues.Queue()
+        future: Any = futures.Future()
+        lock.acquire()
+        waits: list[Callable[[], object]] = [
+            partial(event.wait, timeout),
+            partial(lock.acquire, True, timeout),
+            partial(future.result, timeout),
+            # The standard library adds these to its clock, and so refuses what comes close.
+            partial(semaphore.acquire, True, top / 2),
+            partial(queue.get, True, top / 2),
+        ]
+        results: list[object] = []
+        members = [standard.Thread(target=_keep, args=(results, wait), daemon=True) for wait in waits]
+        for member in members:
+            member.start()
+        _until_all_sleep(members)
+        assert not results, f"{timeout} s were over at once: {results}"
+        event.set()
+        semaphore.release()
+        lock.release()
+        queue.put(True)
+        future.set_result(True)
+        for member in members:
+            member.join(PATIENCE)
+        assert results == [True] * len(waits)
+
+
+# -- No more threads -----------------------------------------------------------------------------
+
+
+def _can_start(threads_left: int) -> None:
+    """Let this process start so many threads more, and no other. It is a plain user's from now on."""
+    user = os.getuid() or 54_321  # root is exempt from the limit
+    running = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            if int(fields["Uid"].split()[0]) == user:
+                running += int(fields["Threads"])
+    if os.getuid() == 0:
+        running += len([*Path("/proc/self/task").iterdir()])
+        os.setgid(user)
+        os.setuid(user)
+    resource.setrlimit(resource.RLIMIT_NPROC, (running + threads_left,) * 2)
+
+
+def no_more_threads(_: int) -> None:
+    """`Thread.start` and `submit` raise what the standard ones raise, and all goes on with what there is."""
+    _can_start(3)
+    gate = standard.Event()
+    started = []
+    try:
+        while True:
+            thread = standard.Thread(target=gate.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+            assert len(started) < 100, "the limit is not enforced here"
+    except RuntimeError as error:
+        words = str(error)
+    assert len(started) == 3
+    for module, pools in ((standard, standard_futures), (threads, futures)):
+        thread = module.Thread(target=int)
+        assert _outcome(thread.start) == (RuntimeError, words), module
+        assert not thread.is_alive() and thread not in standard.enumerate()
+        pool = pools.ThreadPoolExecutor(4)
+        assert _outcome(partial(pool.submit, int)) == (RuntimeError, words), module
+        # The call that was refused is still in the queue, as it is in the standard one.
+        pool.shutdown(wait=False, cancel_futures=True)
+    # Options that must not lose count of the calls or the workers, when no worker comes.
+    waiting = futures.ThreadPoolExecutor(4, max_pending=1, on_full="raise")
+    assert _outcome(lambda: waiting.submit(int))[:1] == (RuntimeError,)  # type: ignore[index]
+    some = futures.ThreadPoolExecutor(4, idle_timeout=0.001)
+    _outcome(lambda: some.submit(int))
+    assert some.stats().workers == 0 and not some._threads
+    # One thread ends: there is room for one worker, who does the work of all.
+    gate.set()
+    for thread in started:
+        thread.join()
+    for pool in (some, waiting):
+        assert pool.submit(pow, 2, 5).result(PATIENCE) == 32
+        pool.shutdown()
+    thread = threads.Thread(target=int)
+    thread.start()
+    thread.join()
+
+
+def fewer_workers_than_wanted(_: int) -> None:
+    """A pool that gets only some of its workers runs every call that it has taken."""
+    _can_start(2)
+    event = threads.Event()
+    pool = futures.ThreadPoolExecutor(8)
+    taken, refused = [], 0
+    for _ in range(6):
+        try:
+            taken.append(pool.submit(event.wait))
+        except RuntimeError:
+            refused += 1
+    assert (len(taken), refused, pool.stats().workers) == (2, 4, 2)
+    event.set()
+    assert all(call.result(PATIENCE) for call in taken)
+    for number in range(100):
+        # A worker that has just set a result may not be idle yet, and then there is none to be had.
+        with contextlib.suppress(RuntimeError):
+            taken.append(pool.submit(abs, number))
+    pool.shutdown()
+    assert all(call.done() for call in taken)
+    assert pool.stats().done == 106 and not any(worker.is_alive() for worker in pool._threads)
+    assert pool.stats().workers == 0
+
+
+def stack_size(_: int) -> None:
+    """Workers have the stack that `threading.stack_size` says."""
+    for size in (256 * 1024, 16 * 1024 * 1024):
+        before = standard.stack_size(size)
+        try:
+            with futures.ThreadPoolExecutor(1) as pool:
+                found = pool.submit(_own_stack).result(PATIENCE)
+        finally:
+            standard.stack_size(before)
+        assert size <= found <= size + 64 * 1024, (size, found)
+
+
+def _own_stack() -> int:
+    """Bytes of this thread's stack, as the C library says."""
+    library = ctypes.CDLL(None)
+    library.pthread_self.restype = ctypes.c_ulong
+    attributes, size, start = (
+        ctypes.create_string_buffer(256),
+        ctypes.c_size_t(),
+        ctypes.c_void_p(),
+    )
+    assert library.pthread_getattr_np(ctypes.c_ulong(library.pthread_self()), attributes) == 0
+    assert library.pthread_attr_getstack(attributes, ctypes.byref(start), ctypes.byref(size)) == 0
+    library.pthread_attr_destroy(attributes)
+    return size.value
+
+
+# -- Each of them -----------------------------------------------------------------------------------
+
+LIMITS: dict[str, Callable[[int], None]] = {
+    function.__name__: function
+    for function in (
+        *(crowd_lock, crowd_rlock, crowd_semaphore, crowd_condition, crowd_event, crowd_barrier),
+        *(crowd_getters, crowd_putters, crowd_shutdown, crowd_join, crowd_future, crowd_wait, crowd_pool),
+        *(recursion_limit, timeouts, no_more_threads, fewer_workers_than_wanted, stack_size),
+    )
+}
+
+
+def main(name: str, count: int) -> None:
+    """Raises AssertionError for a limit that is not kept."""
+    gc.disable()
+    LIMITS[name](count)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
