@@ -33,6 +33,12 @@ test-portable:
     pytest -n 2 tests/test_*queue*.py tests/test_future*.py tests/test_executor*.py tests/test_wait.py tests/test_thread.py --deselect "tests/test_thread.py::test_waiting_costs_no_cpu[oxthreads]"
     pytest tests/test_threading_machines*.py
 
+# Panics injected into the Rust core, in a build that no release is.
+# It stays in the current environment until the next `just develop`.
+test-panics:
+    CARGO_TARGET_DIR=target/panics maturin develop --release --features inject-panic
+    python -m tests.siege panics
+
 # The Rust tests under ThreadSanitizer. It takes a nightly Rust with its source: it builds the standard library.
 sanitize:
     rustup component add rust-src --toolchain nightly

@@ -1,8 +1,8 @@
-"""Attacks on what must not be lost or stuck: at an exit, at a signal, in a forked child.
+"""Attacks on what must not be lost or stuck: exits, signals, forks, races, garbage, limits, hostile callers.
 
-``python -m tests.siege`` makes every attack in full, which takes hours; ``--quick`` makes a small part of
-each. Pytest does not collect any of it. An interpreter that makes attacks needs oxthreads and its ``test``
-extra.
+``python -m tests.siege`` makes every attack in full, which takes hours (README, "Tests"); ``--quick`` makes a
+small part of each, as ``pytest tests/test_siege.py`` does. An interpreter that makes attacks needs oxthreads
+and its ``test`` extra.
 
 An attack makes child interpreters, and says how each must end (:class:`~tests.siege.attack.Attack`,
 :class:`~tests.siege.attack.Program`). To add one, put a module beside this file that has a list of them::

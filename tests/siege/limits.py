@@ -1,4 +1,4 @@
-"""Limits: thousands that wait, counts and timeouts at their ends, no more threads; and injected panics."""
+"""Limits: thousands that wait, counts and timeouts at their ends, no more threads."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ def _limits(count: int) -> Iterator[Program]:
         )
 
 
-def _panics(count: int) -> Iterator[Program]:
-    for number in range(count):
-        yield Program(
-            name=f"each once, run {number + 1}",
-            arguments=("-m", f"{_INSIDE}.panics"),
-            seconds=_SECONDS,
-        )
-
-
 ATTACKS = [
     Attack(
         name="limits",
@@ -39,13 +30,5 @@ ATTACKS = [
         full=5000,
         quick=100,
         programs=_limits,
-    ),
-    Attack(
-        name="panics",
-        about="times that every leaf section panics, in a build for that (just test-panics)",
-        full=10,
-        quick=1,
-        programs=_panics,
-        reports=True,
     ),
 ]

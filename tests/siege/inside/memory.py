@@ -24,6 +24,8 @@ from oxthreads.concurrent import futures
 SLACK, BLOCK_SLACK = 32 * 1024, 500
 #: Bytes by which the resident memory may.
 RESIDENT_SLACK = 8 * 1024 * 1024
+#: Seconds that a worker may take to let go of what it has just done.
+QUIET = 10.0
 
 
 class _Mallinfo(ctypes.Structure):
@@ -295,11 +297,10 @@ def _unbalanced(operation: Callable[[Any], object], item: Item, count: int) -> s
     before = {name: sys.getrefcount(each) for name, each in watched.items()}
     for _ in range(count):
         operation(item)
-    end = time.monotonic() + 10
+    end = time.monotonic() + QUIET
     while True:
         gc.collect()
         after = {name: sys.getrefcount(each) for name, each in watched.items()}
-        # A worker may have to let go yet of what it has just done.
         if after == before or time.monotonic() > end:
             break
         time.sleep(0.001)

@@ -1,0 +1,54 @@
+"""Deadlines are those of a clock that nobody sets: what happens to the time of day does not matter."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import python
+
+#: The time of day jumps by two days, there and back, at every look.
+JUMPS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int clock_gettime(clockid_t clock, struct timespec *at) {
+    static int looks;
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int status = real(clock, at);
+    if (clock == CLOCK_REALTIME) at->tv_sec += looks++ % 2 ? 86400 : -86400;
+    return status;
+}
+"""
+
+WAITS = """
+import contextlib, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from conftest import OXTHREADS
+from test_signals import DEADLINES, waits
+
+assert abs(time.time() - time.time()) > 86_400, "the clock is not ours"
+for name in DEADLINES:
+    begin = time.monotonic()
+    with contextlib.suppress(OXTHREADS.queue.Empty, TimeoutError, threading.BrokenBarrierError):
+        waits(OXTHREADS)[name](0.05)
+    took = time.monotonic() - begin
+    assert 0.05 <= took < 60, (name, took)
+print("done")
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="takes a C compiler, on Linux"
+)
+def test_a_clock_that_is_set_ends_no_wait_early_and_none_late(tmp_path: Path) -> None:
+    source, library = tmp_path / "jumps.c", tmp_path / "jumps.so"
+    source.write_text(JUMPS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    done = python(WAITS, str(Path(__file__).parent), runner=False, LD_PRELOAD=str(library))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
