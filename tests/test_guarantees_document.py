@@ -54,7 +54,9 @@ def test_every_attack_that_is_named_exists() -> None:
     source = "".join(file.read_text() for file in (TESTS / "siege").glob("*.py"))
     named = ATTACK.findall(PROMISES.read_text())
     assert named
-    assert [name for name in named if f'name="{name}"' not in source and f'_attack("{name}"' not in source] == []
+    assert [
+        name for name in named if f'name="{name}"' not in source and f'_attack("{name}"' not in source
+    ] == []
 
 
 def test_every_promise_names_a_test_that_holds_it() -> None:

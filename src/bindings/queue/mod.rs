@@ -1,5 +1,6 @@
 //! `Queue`, and with it `LifoQueue` and `PriorityQueue`, which differ in the order of their items.
 //!
+//! * `at_once`: the methods that are called most often, where there is nothing to wait for.
 //! * `item`: what is in a queue, and how it is compared.
 //! * `batches`: `get_many`, `put_many` and the `for` loop.
 //! * `waits`: `put` and `get` as a whole.
@@ -13,7 +14,6 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
-use super::at_once::{self, Arguments, Attempt, at_once};
 use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
@@ -23,6 +23,7 @@ use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
 use crate::primitives::sync::Mutex;
 
+mod at_once;
 mod batches;
 mod item;
 mod simple;
@@ -69,47 +70,6 @@ impl Queue {
     }
 }
 
-/// `put(item)`, if there is room.
-#[inline(always)]
-fn put_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-    let item = Item::new(arguments.only()?);
-    queue.put_at_once(item).ok()?;
-    arguments.done()
-}
-
-/// `get()`, if an item is free.
-#[inline(always)]
-fn get_at_once<'py>(queue: &core::Queue<Item>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-    if !arguments.are_none() {
-        return None;
-    }
-    let item = queue.get_at_once()?;
-    Some(Ok(item.into_bound(arguments.py())))
-}
-
-at_once! {
-    Put: Queue, c"put", Queue::put_at_once;
-    Get: Queue, c"get", Queue::get_at_once;
-}
-
-impl Queue {
-    #[inline]
-    fn put_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        put_at_once(&slf.get().inner, arguments)
-    }
-
-    #[inline]
-    fn get_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        get_at_once(&slf.get().inner, arguments)
-    }
-
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Put>(class)?;
-        at_once::install::<Get>(class)
-    }
-}
-
 /// What `object.__sizeof__` says.
 fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
     queue
@@ -122,6 +82,13 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
 /// A maximum size that the primitive can count with: a plain int of 64 bits.
 fn usual_maxsize(maxsize: &Bound<'_, PyAny>) -> Option<i64> {
     maxsize.cast_exact::<PyInt>().ok()?.extract().ok()
+}
+
+impl at_once::Holds for Queue {
+    #[inline]
+    fn items(&self) -> &core::Queue<Item> {
+        &self.inner
+    }
 }
 
 impl HasStandardForm for Queue {

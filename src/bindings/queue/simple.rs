@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
+use super::at_once::Holds;
 use super::batches::{self, Putting, QueueIterator, Refused};
 use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
-use crate::bindings::at_once::{self, Arguments, Attempt, at_once};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
 
@@ -56,26 +56,10 @@ impl SimpleQueue {
     }
 }
 
-at_once! {
-    Put: SimpleQueue, c"put", SimpleQueue::put_at_once;
-    Get: SimpleQueue, c"get", SimpleQueue::get_at_once;
-}
-
-impl SimpleQueue {
+impl Holds for SimpleQueue {
     #[inline]
-    fn put_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        super::put_at_once(&slf.get().inner, arguments)
-    }
-
-    #[inline]
-    fn get_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-        super::get_at_once(&slf.get().inner, arguments)
-    }
-
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Put>(class)?;
-        at_once::install::<Get>(class)
+    fn items(&self) -> &core::Queue<Item> {
+        &self.inner
     }
 }
 

@@ -10,17 +10,14 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, Arguments, Attempt, at_once};
-use super::super::detach::Stay;
 use super::super::standard_form::HasStandardForm;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors, standard_form, user_code};
+use super::super::timeout::Blocking;
+use super::super::{errors, standard_form, user_code};
 use super::any_lock::AnyLock;
 use super::condition_waiter::ConditionWaiter;
 use super::held::{self, Held};
-use crate::primitives::Retired;
 use crate::primitives::condition as core;
 use crate::primitives::deadline::Deadline;
-use crate::primitives::waiter::Ticket;
 
 /// The native half of oxthreads.threading.Condition.
 #[pyclass(subclass, frozen, name = "Condition", module = "oxthreads._oxthreads")]
@@ -54,7 +51,7 @@ impl Condition {
     }
 
     /// The lock, whatever it is.
-    fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         if this.inner.is_retired() {
             let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
@@ -74,78 +71,9 @@ impl Condition {
         standard_form::call(slf, "__init__", (lock,), None).map(drop)
     }
 
-    fn wait_with(
-        slf: &Bound<'_, Self>,
-        lock: &AnyLock,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
-        let py = slf.py();
-        if !lock.is_owned(py) {
-            return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
-        }
-        let deadline = match timeout::of_condition(timeout)? {
-            Blocking::Until(deadline) => deadline,
-            // The lock is given up all the same: others may want to get something done.
-            Blocking::No => Deadline::now(),
-        };
-        let inner = &slf.get().inner;
-        let mut wait = inner.wait();
-        let ticket = wait.ticket();
-        let mut hold = None;
-        let Stay {
-            outcome,
-            mut raised,
-        } = detach::stay(py, &mut wait, deadline, || {
-            hold = Some(lock.release_all(py)?);
-            Ok(())
-        });
-        if let Some(Err(Retired)) = outcome {
-            return standard_form::call(slf, "wait", (timeout,), None)?.extract();
-        }
-        let owned = match hold {
-            None => true,
-            Some(hold) if Self::any_lock(slf)?.is(lock.object()) => {
-                lock.insist(py, hold, &mut raised)
-            }
-            // It was initialized again meanwhile: another lock is what the caller will release.
-            Some(hold) => {
-                let state = (hold.count, hold.owner);
-                match Self::standard_hook(slf, "_acquire_restore", (state,)) {
-                    Ok(_) => true,
-                    Err(later) => {
-                        raised = Some(errors::after(py, later, raised));
-                        false
-                    }
-                }
-            }
-        };
-        let notified = outcome.is_some();
-        if !notified
-            && inner.is_retired()
-            && let Err(later) = Self::forget(slf, ticket)
-        {
-            raised = Some(errors::after(py, later, raised));
-        }
-        match raised {
-            None => Ok(notified),
-            Some(error) => {
-                // This wait will not look at what it was woken for.
-                let passed_on = if notified && owned {
-                    Self::notify(slf, Argument::Absent)
-                } else {
-                    Ok(())
-                };
-                match passed_on {
-                    Ok(()) => Err(error),
-                    Err(later) => Err(errors::after(py, later, Some(error))),
-                }
-            }
-        }
-    }
-
     /// What the standard methods call on themselves: the lock's own, which stands in the dictionary,
     /// or else the class's.
-    fn standard_hook<'py, A>(
+    pub(super) fn standard_hook<'py, A>(
         slf: &Bound<'py, Self>,
         name: &str,
         arguments: A,
@@ -160,19 +88,6 @@ impl Condition {
                 user_code::call(&hook, &arguments, None)
             }
             None => standard_form::call(slf, name, arguments, None),
-        }
-    }
-
-    /// Takes a waiter that has gone out of the standard form's list.
-    #[cold]
-    fn forget(slf: &Bound<'_, Self>, ticket: Ticket) -> PyResult<()> {
-        let waiter = ConditionWaiter::new(slf, ticket);
-        let waiters = slf.as_any().getattr("_waiters")?;
-        match user_code::call_method(&waiters, "remove", (waiter,), None) {
-            Err(error) if error.is_instance_of::<pyo3::exceptions::PyValueError>(slf.py()) => {
-                Ok(())
-            }
-            result => result.map(drop),
         }
     }
 }
@@ -391,7 +306,7 @@ impl Condition {
     ///
     /// Raises RuntimeError if the lock is not locked.
     #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
-    fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
+    pub(super) fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let Some(lock) = Self::native(slf)? else {

@@ -3,6 +3,7 @@
 mod any_lock;
 mod barrier;
 mod condition;
+mod condition_wait;
 mod condition_waiter;
 mod event;
 mod held;

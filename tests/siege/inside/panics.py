@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -157,8 +158,12 @@ def main() -> int:
     if arm is None:
         sys.exit("this build injects none")
     logging.disable()
+    # Rust tells of each panic there.
+    errors = os.fdopen(os.dup(2), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    faulthandler.enable(errors)
     failed = injected = 0
-    faulthandler.dump_traceback_later(300, exit=True)
+    faulthandler.dump_traceback_later(300, exit=True, file=errors)
     for make, operations, check in CASES:
         for place, operation in enumerate(operations):
             for section in range(1, SECTIONS + 1):
@@ -179,7 +184,7 @@ def main() -> int:
                     check(subject)
                 except BaseException as error:
                     failed += 1
-                    print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+                    print(f"{name}: {type(error).__name__}: {error}", file=errors)
     faulthandler.cancel_dump_traceback_later()
     print(f"{injected} injected, {failed} left something unusable")
     return failed

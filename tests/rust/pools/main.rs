@@ -1,20 +1,20 @@
 //! Pools of workers, driven by threads.
 #![cfg(not(loom))]
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use _oxthreads::primitives::deadline::Wait;
-use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::future::{Future, Outcome, Start};
-use _oxthreads::primitives::pool::{
-    AsWorker, Awaited, Job, Next, ORDINARY, Pool, Staffing, SubmitError, Worker,
-};
+use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Staffing, SubmitError, Worker};
 use _oxthreads::primitives::waiter::{Operation, Parked, Waiter};
 use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
+mod helping;
+mod leftovers;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// With workers that have arrived, and are woken one by one.
@@ -313,173 +313,6 @@ fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
     assert_eq!(second.attempt(&Waiter::new()), Some(Next::Job(1)));
     assert_eq!(first.leave(Parked::Unparked), None);
     assert_eq!(first.attempt(&Waiter::new()), Some(Next::Job(2)));
-}
-
-#[test]
-fn of_workers_that_all_wait_one_that_can_is_chosen_to_help() {
-    let (pool, _workers) = staffed(2);
-    let (never, event) = (Event::new(), Event::new());
-    let parked = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let helper = scope.spawn(|| {
-            let mut wait = event.wait();
-            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
-        });
-        until_parked(&parked, 1);
-        // The other is not blocked: nobody has to help.
-        assert_eq!(parked.load(Ordering::SeqCst), 1);
-        let other = scope.spawn(|| {
-            let mut wait = never.wait();
-            block_counting(AsWorker::new(&pool, &mut wait, || false), &parked)
-        });
-        assert_eq!(helper.join().unwrap(), Awaited::Help);
-        // It is not blocked any more; when it is again, and cannot help, all wait.
-        let again = scope.spawn(|| {
-            let mut wait = event.wait();
-            block_counting(AsWorker::new(&pool, &mut wait, || false), &parked)
-        });
-        until_parked(&parked, 3);
-        event.set().unwrap();
-        assert!(matches!(again.join().unwrap(), Awaited::Done(_)));
-        never.set().unwrap();
-        assert!(matches!(other.join().unwrap(), Awaited::Done(_)));
-    });
-}
-
-#[test]
-fn a_worker_helps_at_once_if_all_others_wait_already() {
-    let (pool, _workers) = staffed(1);
-    let event = Event::new();
-    let mut wait = event.wait();
-    let outcome = block_for_ever(AsWorker::new(&pool, &mut wait, || true));
-    assert_eq!(outcome, Awaited::Help);
-    event.set().unwrap();
-    let outcome = block_for_ever(AsWorker::new(&pool, &mut event.wait(), || true));
-    assert!(matches!(outcome, Awaited::Done(_)));
-}
-
-#[test]
-fn the_last_worker_that_is_not_blocked_leaves_the_rest_to_help() {
-    let (pool, workers) = staffed(2);
-    let event = Event::new();
-    let parked = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let helper = scope.spawn(|| {
-            let mut wait = event.wait();
-            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
-        });
-        until_parked(&parked, 1);
-        pool.leave(&workers[1]);
-        assert_eq!(helper.join().unwrap(), Awaited::Help);
-    });
-}
-
-#[test]
-fn a_start_that_failed_leaves_the_blocked_to_help() {
-    let pool = Pool::new(2);
-    assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
-    pool.end_start(true);
-    let _worker = pool.arrive().unwrap();
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
-    let event = Event::new();
-    let parked = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let helper = scope.spawn(|| {
-            let mut wait = event.wait();
-            block_counting(AsWorker::new(&pool, &mut wait, || true), &parked)
-        });
-        // A worker is expected, which may come for the job.
-        until_parked(&parked, 1);
-        pool.end_start(false);
-        assert_eq!(helper.join().unwrap(), Awaited::Help);
-    });
-}
-
-/// A job that others can do without taking it out.
-#[derive(Default)]
-struct Shared {
-    done: Arc<AtomicBool>,
-}
-
-impl Job for Shared {
-    fn is_done_elsewhere(&self) -> bool {
-        self.done.load(Ordering::SeqCst)
-    }
-}
-
-/// A pool with so many jobs, and what says of each that it is done; every third job is no ordinary one.
-fn shared(jobs: usize) -> (Pool<Shared>, Vec<Arc<AtomicBool>>) {
-    let pool = Pool::new(0);
-    let done = (0..jobs)
-        .map(|job| {
-            let shared = Shared::default();
-            let done = Arc::clone(&shared.done);
-            assert!(pool.submit(shared, i64::from(job % 3 == 0)).is_ok());
-            done
-        })
-        .collect();
-    (pool, done)
-}
-
-#[test]
-fn jobs_done_elsewhere_are_not_pending_and_do_not_come_out() {
-    let (pool, done) = shared(4);
-    for leftover in [0, 1] {
-        done[leftover].store(true, Ordering::SeqCst);
-        pool.count_leftover();
-    }
-    assert_eq!(pool.pending(), 2);
-    // This one begins elsewhere in the moment when it comes out.
-    let late = pool.try_take().unwrap();
-    late.done.store(true, Ordering::SeqCst);
-    pool.count_leftover();
-    pool.forget_leftover();
-    assert_eq!(pool.pending(), 1);
-    assert!(
-        pool.try_take()
-            .is_some_and(|last| Arc::ptr_eq(&last.done, &done[3]))
-    );
-    assert!(pool.try_take().is_none());
-    assert_eq!(pool.pending(), 0);
-}
-
-#[test]
-fn many_leftovers_are_cleared_away() {
-    let (pool, done) = shared(300);
-    for (number, leftover) in done.iter().enumerate() {
-        if number % 10 != 0 {
-            leftover.store(true, Ordering::SeqCst);
-            pool.count_leftover();
-        }
-    }
-    let kept = done
-        .iter()
-        .filter(|done| Arc::strong_count(done) > 1)
-        .count();
-    assert!(kept < 100, "{kept}");
-    assert_eq!(pool.pending(), 30);
-    let taken = std::iter::from_fn(|| pool.try_take()).count();
-    assert_eq!((taken, pool.pending()), (30, 0));
-}
-
-#[test]
-fn a_leftover_makes_room() {
-    let pool = Pool::new(0);
-    pool.set_backlog(1);
-    let job = Shared::default();
-    let done = Arc::clone(&job.done);
-    assert!(pool.submit(job, ORDINARY).is_ok());
-    let parked = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            block_counting(pool.submit_when_room(Shared::default(), ORDINARY), &parked).is_ok()
-        });
-        until_parked(&parked, 1);
-        done.store(true, Ordering::SeqCst);
-        pool.count_leftover();
-        assert!(waiting.join().unwrap());
-    });
-    assert_eq!(pool.pending(), 1);
 }
 
 #[test]
