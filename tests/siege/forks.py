@@ -16,13 +16,14 @@ _START, _EACH_FORK, _EACH_PROCESS = 60.0, 0.5, 5.0
 
 
 def _forks(count: int) -> Iterator[Program]:
+    each = -(-count // (len(FORKERS) * len(LOADS)))
     for forker in FORKERS:
         for load in LOADS:
             yield Program(
                 name=f"{forker}, {load}",
-                arguments=(*_QUIETLY, "-m", "tests.siege.inside.forks", forker, load, str(count)),
-                counts=count,
-                seconds=_START + _EACH_FORK * count,
+                arguments=(*_QUIETLY, "-m", "tests.siege.inside.forks", forker, load, str(each)),
+                counts=each,
+                seconds=_START + _EACH_FORK * each,
             )
 
 
@@ -42,7 +43,7 @@ ATTACKS = [
         name="fork",
         about="forks by the main thread, a thread and a pool's worker, while others wait or are busy",
         full=10_000,
-        quick=30,
+        quick=150,
         programs=_forks,
     ),
     Attack(
