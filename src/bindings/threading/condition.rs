@@ -57,7 +57,7 @@ impl Condition {
     fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         if this.inner.is_retired() {
-            let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+            let dictionary = standard_form::dictionary(slf.as_any())?;
             if let Some(lock) = dictionary.get_item("_lock")? {
                 return Ok(lock);
             }
@@ -153,7 +153,7 @@ impl Condition {
     where
         A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
     {
-        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        let dictionary = standard_form::dictionary(slf.as_any())?;
         match dictionary.get_item(name)? {
             Some(hook) => {
                 let arguments = arguments.into_pyobject(slf.py()).map_err(Into::into)?;
@@ -489,7 +489,7 @@ impl Condition {
         if Self::native(slf)?.is_some() {
             slf.call_method0("_take_standard_form")?;
         }
-        slf.as_any().getattr("__dict__")?.set_item("_lock", lock)
+        standard_form::dictionary(slf.as_any())?.set_item("_lock", lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

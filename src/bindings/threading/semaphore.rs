@@ -92,7 +92,7 @@ impl Semaphore {
 
     /// An attribute that is native in one form, and an entry of the dictionary in the other.
     fn entry<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        let dictionary = standard_form::dictionary(slf.as_any())?;
         if let Some(value) = dictionary.get_item(name)? {
             return Ok(value);
         }
@@ -279,7 +279,7 @@ impl Semaphore {
             return Ok(());
         }
         Self::take_standard_form(slf)?;
-        slf.as_any().getattr("__dict__")?.set_item("_value", value)
+        standard_form::dictionary(slf.as_any())?.set_item("_value", value)
     }
 
     #[getter(_initial_value)]
@@ -301,9 +301,7 @@ impl Semaphore {
         }
         slf.get().inner.set_bound(i64::MAX);
         Self::take_standard_form(slf)?;
-        slf.as_any()
-            .getattr("__dict__")?
-            .set_item("_initial_value", value)
+        standard_form::dictionary(slf.as_any())?.set_item("_initial_value", value)
     }
 
     fn __setattr__(
