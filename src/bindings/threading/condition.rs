@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, Arguments, Attempt, at_once};
 use super::super::detach::Stay;
+use super::super::kept::Kept;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -267,8 +267,8 @@ impl Condition {
 
     #[pyo3(signature = (lock=None))]
     fn __init__(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        static PLAIN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        static RLOCK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static PLAIN: Kept<Py<PyType>> = Kept::new();
+        static RLOCK: Kept<Py<PyType>> = Kept::new();
         let py = slf.py();
         let this = slf.get();
         let class = slf.get_type();

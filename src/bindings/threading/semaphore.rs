@@ -2,11 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, at_once};
+use super::super::kept::Kept;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -174,7 +174,7 @@ impl Semaphore {
         }
         semaphore.retire();
         // By name, as BoundedSemaphore of the standard library does: under the patch it names this.
-        static STANDARD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyType>> = Kept::new();
         let standard = STANDARD.import(slf.py(), "oxthreads.threading", "_StandardSemaphore")?;
         let init = standard.getattr("__init__")?;
         user_code::call(&init, &(slf, value).into_pyobject(slf.py())?, None).map(drop)
