@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -87,6 +88,56 @@ def test_no_collection_starts_in_the_middle(count: int) -> None:
     finally:
         gc.callbacks.remove(look)
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="no collection starts within an instruction")
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (OXTHREADS.futures.Future, "_waiters"),
+        (OXTHREADS.queue.Queue, "mutex"),
+        (OXTHREADS.threading.Event, "_cond"),
+        (OXTHREADS.threading.Condition, "_waiters"),
+        (OXTHREADS.threading.Semaphore, "_cond"),
+        (lambda: OXTHREADS.threading.Barrier(2), "_cond"),
+    ],
+    ids=["future", "queue", "event", "condition", "semaphore", "barrier"],
+)
+def test_an_object_used_by_garbage_has_one_dictionary(
+    eager_collection: None, make: Callable[[], Any], name: str
+) -> None:
+    met: list[int] = []
+    for allocations in range(20):
+        thing, found = make(), []
+        gc.disable()
+        # The interpreter takes dictionaries that were freed, of which it keeps some, while it has any.
+        kept: list[Any] = [{} for _ in range(200)]
+        Meddler(lambda thing=thing, found=found: found.append((getattr(thing, name), vars(thing))))
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+        attribute = getattr(thing, name)
+        gc.disable()
+        assert vars(thing)[name] is attribute
+        for seen, dictionary in found:
+            met.append(allocations)
+            assert dictionary is vars(thing)
+            assert seen is attribute
+        gc.set_threshold(50)
+        gc.enable()
+        del kept
+    assert len(met) > 1
+
+
+@pytest.mark.parametrize("choose", [gc.disable, gc.enable])
+def test_the_collector_stays_enabled_or_disabled(eager_collection: None, choose: Callable[[], None]) -> None:
+    choose()
+    chosen = gc.isenabled()
+    try:
+        assert OXTHREADS.futures.Future()._condition
+        assert OXTHREADS.queue.Queue().mutex
+        assert gc.isenabled() is chosen
+    finally:
+        gc.enable()
 
 
 def test_garbage_may_put_while_a_queue_takes_its_standard_form(eager_collection: None) -> None:

@@ -3,17 +3,17 @@
 use pyo3::exceptions::{PyAttributeError, PyBaseException, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
 use super::argument::Argument;
+use super::kept::Kept;
 use super::user_code;
 
 macro_rules! standard_exception {
     ($(#[$doc:meta])* $name:ident, $module:literal, $class:literal) => {
         $(#[$doc])*
         pub(crate) fn $name(py: Python<'_>) -> PyErr {
-            static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            static CLASS: Kept<Py<PyType>> = Kept::new();
             match CLASS.import(py, $module, $class) {
                 Ok(class) => PyErr::from_type(class.clone(), ()),
                 Err(error) => error,
@@ -46,7 +46,7 @@ pub(crate) fn is_shut_down(py: Python<'_>, error: &PyErr) -> bool {
 
 /// `concurrent.futures.InvalidStateError(message)`
 pub(crate) fn invalid_state(py: Python<'_>, message: String) -> PyErr {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Kept<Py<PyType>> = Kept::new();
     match CLASS.import(py, "concurrent.futures._base", "InvalidStateError") {
         Ok(class) => PyErr::from_type(class.clone(), message),
         Err(error) => error,
@@ -111,7 +111,7 @@ pub(crate) fn raise(exception: &Bound<'_, PyAny>) -> PyErr {
 }
 
 /// Found when the module is made, for when it is needed nothing can be imported.
-static FINALIZATION_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static FINALIZATION_ERROR: Kept<Py<PyType>> = Kept::new();
 
 /// Has the exceptions at hand that are raised when the interpreter ends.
 ///
@@ -128,7 +128,7 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
 #[cfg(Py_3_13)]
 pub(crate) fn finalizing(py: Python<'_>) -> PyErr {
     let words = "cannot acquire lock at interpreter finalization";
-    match FINALIZATION_ERROR.get(py) {
+    match FINALIZATION_ERROR.get() {
         Some(class) => PyErr::from_type(class.bind(py).clone(), words),
         None => PyRuntimeError::new_err(words), // its base
     }
@@ -137,7 +137,7 @@ pub(crate) fn finalizing(py: Python<'_>) -> PyErr {
 /// Whether that is the error.
 pub(crate) fn is_finalizing(error: &PyErr, py: Python<'_>) -> bool {
     FINALIZATION_ERROR
-        .get(py)
+        .get()
         .is_some_and(|class| error.is_instance(py, class.bind(py)))
 }
 

@@ -20,6 +20,7 @@ mod detach;
 mod errors;
 mod executor;
 mod future;
+mod kept;
 mod progress;
 mod queue;
 mod stack;

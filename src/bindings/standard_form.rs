@@ -44,15 +44,36 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
     user_code::call(&method, arguments, keywords)
 }
 
+/// The instance's dictionary, which is made when it is first asked for.
+///
+/// Before Python 3.12 a collection may start while the interpreter makes it. Garbage that asked for
+/// the dictionary of the same object then would be given another, and both would have the one array
+/// of values for their own: what is in there would be counted twice by the collector, and freed with
+/// the first of them. So no collection starts in here.
+///
+/// # Errors
+/// If the instance has none, as of a subclass that is none of ours.
+pub(crate) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: attached, as `object` shows.
+    let paused = cfg!(not(Py_3_12)) && unsafe { ffi::PyGC_Disable() } != 0;
+    // SAFETY: attached; it is a live object, and the function does not look at the other argument. It
+    // runs no Python code, and does not let go of the GIL: nobody sees that the collector pauses.
+    let dictionary = unsafe { ffi::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut()) };
+    if paused {
+        // SAFETY: attached, as above.
+        unsafe { ffi::PyGC_Enable() };
+    }
+    // SAFETY: attached; the function returned a new reference, or null with an exception set.
+    let dictionary = unsafe { Bound::from_owned_ptr_or_err(object.py(), dictionary) }?;
+    Ok(dictionary.cast_into()?)
+}
+
 /// Whether the instance's dictionary has the attribute.
 ///
 /// # Errors
 /// If it has no dictionary.
 pub(crate) fn has(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-    object
-        .getattr("__dict__")?
-        .cast_into::<PyDict>()?
-        .contains(name)
+    dictionary(object)?.contains(name)
 }
 
 /// Gives the instance its standard form: the attributes that the standard class would have made,
@@ -75,7 +96,7 @@ pub(crate) fn take<'a, 'py: 'a, I>(
 where
     I: IntoIterator<Item = Py<PyAny>>,
 {
-    let dictionary = object.getattr("__dict__")?.cast_into::<PyDict>()?;
+    let dictionary = dictionary(object)?;
     // Whatever is replaced is dropped at the end.
     let _former = dictionary.copy()?;
     // Nobody else has the mutex: it is new.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt};
 
 use super::argument::Argument;
+use super::kept::Kept;
 use super::user_code;
 use crate::primitives::deadline::Deadline;
 
@@ -157,9 +157,9 @@ fn deadline(seconds: f64) -> Deadline {
 
 /// A free lock, of the standard library whatever is patched.
 fn standard_lock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static ALLOCATE_LOCK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static ALLOCATE_LOCK: Kept<Py<PyAny>> = Kept::new();
     ALLOCATE_LOCK
-        .get_or_try_init(py, || {
+        .get_or_make(|| {
             py.import("_thread")?
                 .getattr("allocate_lock")
                 .map(Bound::unbind)

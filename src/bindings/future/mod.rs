@@ -3,11 +3,11 @@
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
 use super::at_once::{self, Arguments, Attempt, at_once};
 use super::executor::Call;
+use super::kept::Kept;
 use super::user_code::{self, Owned};
 use super::{errors, standard_form};
 use crate::primitives::Retired;
@@ -43,15 +43,15 @@ fn name(state: State) -> &'static str {
 
 /// oxthreads.concurrent.futures.Future
 pub(super) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Kept<Py<PyType>> = Kept::new();
     CLASS.import(py, "oxthreads.concurrent.futures", "Future")
 }
 
 /// The logger of the standard module.
 pub(super) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static LOGGER: Kept<Py<PyAny>> = Kept::new();
     LOGGER
-        .get_or_try_init(py, || {
+        .get_or_make(|| {
             py.import("concurrent.futures._base")?
                 .getattr("LOGGER")
                 .map(Bound::unbind)

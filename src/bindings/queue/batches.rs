@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyIterator, PyList, PyTuple};
 
 use super::item::Item;
 use super::{detach, errors, timeout, user_code};
+use crate::bindings::kept::Kept;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{GetError, PutError, Queue};
 
@@ -122,7 +122,7 @@ pub(super) struct Putting<'py> {
 impl<'py> Putting<'py> {
     pub(super) fn new(iterable: &Bound<'py, PyAny>) -> PyResult<Self> {
         // Its __iter__ may be a program's own.
-        static ITER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static ITER: Kept<Py<PyAny>> = Kept::new();
         let iter = ITER.import(iterable.py(), "builtins", "iter")?;
         let iterator = user_code::call(iter, &PyTuple::new(iterable.py(), [iterable])?, None)?;
         Ok(Self {
@@ -199,7 +199,7 @@ impl<'py> Putting<'py> {
 
     /// Takes some items from the iterator; those before an exception are kept.
     fn fetch(&mut self, capacity: i64) -> PyResult<()> {
-        static ISLICE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static ISLICE: Kept<Py<PyAny>> = Kept::new();
         let py = self.iterator.py();
         let count = if capacity > 0 {
             capacity.min(AHEAD)
@@ -218,7 +218,7 @@ impl<'py> Putting<'py> {
 
     /// What is still to be put, by the standard algorithm.
     pub(super) fn rest(mut self, next: Item) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        static CHAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static CHAIN: Kept<Py<PyAny>> = Kept::new();
         let py = self.iterator.py();
         self.ahead.push_front(next);
         let rest = CHAIN

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 
 use super::user_code::{self, Owned};
+use crate::bindings::kept::Kept;
 use crate::primitives::queue::{self as core};
 
 /// Any object.
@@ -42,7 +42,7 @@ impl core::Item for Item {
     }
 
     fn is_less(&self, other: &Self) -> PyResult<bool> {
-        static LESS_THAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static LESS_THAN: Kept<Py<PyAny>> = Kept::new();
         let py = self.0.attached();
         let less_than = LESS_THAN.import(py, "operator", "lt")?;
         let pair = PyTuple::new(py, [self.object(), other.object()])?;

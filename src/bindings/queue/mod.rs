@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
+use super::kept::Kept;
 use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
@@ -48,9 +48,9 @@ impl Queue {
     /// Whether no subclass can have changed what a method calls on itself.
     #[inline]
     fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        static CLASSES: PyOnceLock<[Py<PyAny>; 3]> = PyOnceLock::new();
+        static CLASSES: Kept<[Py<PyAny>; 3]> = Kept::new();
         let py = slf.py();
-        let classes = CLASSES.get_or_try_init(py, || {
+        let classes = CLASSES.get_or_make(|| {
             let module = py.import("oxthreads.queue")?;
             let class = |name| PyResult::Ok(module.getattr(name)?.unbind());
             PyResult::Ok([

@@ -6,7 +6,6 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
 use super::at_once::Holds;
@@ -14,6 +13,7 @@ use super::batches::{self, Putting, QueueIterator, Refused};
 use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
+use crate::bindings::kept::Kept;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
 
@@ -74,7 +74,7 @@ fn deadline_of(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
         .is_ok_and(|number| is_ordinary(number.value()))
     {
         // A standard one that need not wait says whether it will do.
-        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyAny>> = Kept::new();
         let py = timeout.py();
         let queue = STANDARD.import(py, "_queue", "SimpleQueue")?.call0()?;
         queue.call_method1("put", (py.None(),))?;

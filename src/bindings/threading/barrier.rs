@@ -2,10 +2,10 @@
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::detach::Stay;
+use super::super::kept::Kept;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -99,7 +99,7 @@ impl Barrier {
         action: Option<&Bound<'_, PyAny>>,
         timeout: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        static PLAIN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static PLAIN: Kept<Py<PyType>> = Kept::new();
         let this = slf.get();
         let class = slf.get_type();
         let overrides = !class.is(PLAIN.import(slf.py(), "oxthreads.threading", "Barrier")?)

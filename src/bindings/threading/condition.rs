@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, Arguments, Attempt, at_once};
+use super::super::kept::Kept;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::Blocking;
 use super::super::{errors, standard_form, user_code};
@@ -54,7 +54,7 @@ impl Condition {
     pub(super) fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         if this.inner.is_retired() {
-            let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+            let dictionary = standard_form::dictionary(slf.as_any())?;
             if let Some(lock) = dictionary.get_item("_lock")? {
                 return Ok(lock);
             }
@@ -81,7 +81,7 @@ impl Condition {
     where
         A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
     {
-        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        let dictionary = standard_form::dictionary(slf.as_any())?;
         match dictionary.get_item(name)? {
             Some(hook) => {
                 let arguments = arguments.into_pyobject(slf.py()).map_err(Into::into)?;
@@ -182,8 +182,8 @@ impl Condition {
 
     #[pyo3(signature = (lock=None))]
     fn __init__(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        static PLAIN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        static RLOCK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static PLAIN: Kept<Py<PyType>> = Kept::new();
+        static RLOCK: Kept<Py<PyType>> = Kept::new();
         let py = slf.py();
         let this = slf.get();
         let class = slf.get_type();
@@ -404,7 +404,7 @@ impl Condition {
         if Self::native(slf)?.is_some() {
             slf.call_method0("_take_standard_form")?;
         }
-        slf.as_any().getattr("__dict__")?.set_item("_lock", lock)
+        standard_form::dictionary(slf.as_any())?.set_item("_lock", lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

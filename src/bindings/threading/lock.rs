@@ -3,13 +3,13 @@
 #[cfg(not(Py_3_13))]
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 #[cfg(not(Py_3_13))]
 use pyo3::types::{PyDict, PyTuple};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, at_once};
+use super::super::kept::Kept;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use super::held::{self, Held};
@@ -117,7 +117,7 @@ impl Lock {
     /// The standard class, as a mock with a spec has it; type() tells the truth. See `RLock`.
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyAny>> = Kept::new();
         Ok(STANDARD.import(slf.py(), "_thread", "LockType")?.clone())
     }
 

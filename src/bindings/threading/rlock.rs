@@ -3,11 +3,11 @@
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, at_once};
+use super::super::kept::Kept;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use super::held::{self, Held};
@@ -53,7 +53,7 @@ pub(crate) fn caller(_attached: Python<'_>) -> Owner {
 impl RLock {
     /// What makes the standard library's.
     fn standard(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyAny>> = Kept::new();
         STANDARD.import(py, "oxthreads.threading", "_StandardRLock")
     }
 
@@ -164,7 +164,7 @@ impl RLock {
     /// name another module, or it could not be pickled.
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        static STANDARD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyAny>> = Kept::new();
         let (py, own) = (slf.py(), slf.get_type());
         if own.is(Self::type_object(py)) {
             Ok(STANDARD.import(py, "_thread", "RLock")?.clone())

@@ -2,11 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 
 use super::super::argument::Argument;
 use super::super::at_once::{self, at_once};
+use super::super::kept::Kept;
 use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
@@ -92,7 +92,7 @@ impl Semaphore {
 
     /// An attribute that is native in one form, and an entry of the dictionary in the other.
     fn entry<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let dictionary = slf.as_any().getattr("__dict__")?.cast_into::<PyDict>()?;
+        let dictionary = standard_form::dictionary(slf.as_any())?;
         if let Some(value) = dictionary.get_item(name)? {
             return Ok(value);
         }
@@ -174,7 +174,7 @@ impl Semaphore {
         }
         semaphore.retire();
         // By name, as BoundedSemaphore of the standard library does: under the patch it names this.
-        static STANDARD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static STANDARD: Kept<Py<PyType>> = Kept::new();
         let standard = STANDARD.import(slf.py(), "oxthreads.threading", "_StandardSemaphore")?;
         let init = standard.getattr("__init__")?;
         user_code::call(&init, &(slf, value).into_pyobject(slf.py())?, None).map(drop)
@@ -279,7 +279,7 @@ impl Semaphore {
             return Ok(());
         }
         Self::take_standard_form(slf)?;
-        slf.as_any().getattr("__dict__")?.set_item("_value", value)
+        standard_form::dictionary(slf.as_any())?.set_item("_value", value)
     }
 
     #[getter(_initial_value)]
@@ -301,9 +301,7 @@ impl Semaphore {
         }
         slf.get().inner.set_bound(i64::MAX);
         Self::take_standard_form(slf)?;
-        slf.as_any()
-            .getattr("__dict__")?
-            .set_item("_initial_value", value)
+        standard_form::dictionary(slf.as_any())?.set_item("_initial_value", value)
     }
 
     fn __setattr__(
