@@ -23,6 +23,7 @@ import pytest
 import oxthreads.concurrent.futures
 import oxthreads.queue
 import oxthreads.threading
+import parallel
 
 #: Whether this interpreter counts references without a lock: what one thread has made and another was
 #: the last to let go of is freed when the first executes bytecode again.
@@ -64,6 +65,14 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
 @hypothesis.given(hypothesis.strategies.none())
 def _run_hypothesis_once(_: None) -> None:
     """What hypothesis makes in its first run, and looks for with the collector, it has from now on."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Prepare the tests for `--parallel-threads`, an option of a plugin that need not be there."""
+    if config.getoption("parallel_threads", 1) not in (1, "1"):
+        for item in items:
+            if isinstance(item, pytest.Function):
+                parallel.prepare(item)
 
 
 def pytest_collection_finish() -> None:
