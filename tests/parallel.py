@@ -62,15 +62,28 @@ OWN = ("condition", "pools", "program")
 
 def prepare(item: pytest.Function) -> None:
     """Have the test run by one thread, or by each with fixtures of its own."""
-    module = item.module.__name__
-    names = names_in(item.function.__code__)
-    reasons = [ONE_THREAD_MODULES.get(module), *(ONE_THREAD_NAMES.get(name) for name in names)]
-    for reason in filter(None, reasons):
+    reason = why_one_thread(item)
+    if reason is not None:
         item.add_marker(pytest.mark.thread_unsafe(reason=reason))
         return
     own = [name for name in OWN if name in inspect.signature(item.function).parameters]
     if own:
         item.obj = with_own_fixtures(item, own)
+
+
+def why_one_thread(item: pytest.Function) -> str | None:
+    """Why the test is run by one thread, if it is."""
+    if item.module.__name__ in ONE_THREAD_MODULES:
+        return ONE_THREAD_MODULES[item.module.__name__]
+    if repr(parameters(item).get("library")) == "standard":
+        return "runs the standard library"
+    names = names_in(item.function.__code__)
+    return next((reason for name, reason in ONE_THREAD_NAMES.items() if name in names), None)
+
+
+def parameters(item: pytest.Function) -> dict[str, Any]:
+    """What the test was parametrized with, by its arguments."""
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
 
 
 def names_in(code: CodeType) -> set[str]:
@@ -98,8 +111,7 @@ def with_own_fixtures(item: pytest.Function, own: list[str]) -> Callable[..., No
 def made(item: pytest.Function, name: str) -> Iterator[Any]:
     """The fixture, made once more; afterwards it is cleared away."""
     definition = inspect.unwrap(getattr(item.module, name))
-    parameters = SimpleNamespace(param=item.callspec.params.get(name)) if hasattr(item, "callspec") else None
-    known = {**item.funcargs, "request": parameters}
+    known = {**item.funcargs, "request": SimpleNamespace(param=parameters(item).get(name))}
     value = definition(**{argument: known[argument] for argument in inspect.signature(definition).parameters})
     if not inspect.isgenerator(value):
         yield value
