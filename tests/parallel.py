@@ -116,5 +116,7 @@ def made(item: pytest.Function, name: str) -> Iterator[Any]:
     if not inspect.isgenerator(value):
         yield value
         return
-    yield next(value)
-    assert next(value, None) is None
+    try:
+        yield next(value)
+    finally:
+        next(value, None)
