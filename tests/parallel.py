@@ -56,6 +56,11 @@ ONE_THREAD_NAMES = {
     "active_count": "counts the threads of the process",
 }
 
+#: Tests of the same, which no name in them tells.
+ONE_THREAD_TESTS = {
+    "test_workers_are_threads_with_the_given_names": "counts the pools of the process",
+}
+
 #: Fixtures that hold state.
 OWN = ("condition", "pools", "program")
 
@@ -77,6 +82,10 @@ def why_one_thread(item: pytest.Function) -> str | None:
         return ONE_THREAD_MODULES[item.module.__name__]
     if repr(parameters(item).get("library")) == "standard":
         return "runs the standard library"
+    if item.originalname in ONE_THREAD_TESTS:
+        return ONE_THREAD_TESTS[item.originalname]
+    if "caplog" in item.fixturenames:
+        return "looks at all that is logged"
     names = names_in(item.function.__code__)
     return next((reason for name, reason in ONE_THREAD_NAMES.items() if name in names), None)
 
