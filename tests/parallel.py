@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import CodeType, SimpleNamespace
@@ -104,12 +104,12 @@ def names_in(code: CodeType) -> set[str]:
 def with_own_fixtures(item: pytest.Function, own: list[str]) -> Callable[..., None]:
     """The test, which makes these fixtures itself whenever it runs, but for the first time."""
     test = item.obj
-    runs = itertools.count()
+    first = threading.Lock()
 
     @functools.wraps(test)
     def run(**fixtures: Any) -> None:
         with ExitStack() as stack:
-            if next(runs):
+            if not first.acquire(blocking=False):
                 fixtures |= {name: stack.enter_context(made(item, name)) for name in own}
             test(**fixtures)
 
