@@ -14,6 +14,12 @@ develop:
 test *arguments:
     pytest {{arguments}}
 
+# Each of the Python tests that can be in four threads at once, and the others by themselves, without the GIL:
+# it takes a free-threaded interpreter.
+test-parallel *arguments:
+    maturin develop --release --extras test,parallel
+    PYTHON_GIL=0 pytest --parallel-threads=4 {{arguments}}
+
 # Other people's programs on both libraries; `just programs --selection` takes less than five minutes.
 programs *arguments:
     python -m tests.programs {{arguments}}
@@ -43,6 +49,11 @@ test-panics:
 sanitize:
     rustup component add rust-src --toolchain nightly
     RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS=die_after_fork=0 cargo +nightly test -Zbuild-std --no-default-features --tests --target x86_64-unknown-linux-gnu --target-dir target/sanitize -- --test-threads=1
+
+# The Python tests with the extension under AddressSanitizer, on Linux; docs/unsafe.md says what that sees.
+# It takes GCC and a nightly Rust with its source. PYTHON says which interpreter to take.
+sanitize-address *arguments:
+    bash .ci/address-sanitizer {{arguments}}
 
 # That what knows the platform builds for others, as far as that can be seen from here.
 check-platforms:

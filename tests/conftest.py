@@ -23,6 +23,7 @@ import pytest
 import oxthreads.concurrent.futures
 import oxthreads.queue
 import oxthreads.threading
+import parallel
 
 #: Whether this interpreter counts references without a lock: what one thread has made and another was
 #: the last to let go of is freed when the first executes bytecode again.
@@ -30,6 +31,10 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 #: Seconds after which something that should have happened long ago is a failure.
 PATIENCE = 30.0
+
+#: So often in a row a thread has to be found asleep. Where tests are run side by side, more often: what it
+#: sleeps for may be a mutex whose owner waits for its turn on a processor.
+looks_until_asleep = 5
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,16 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
 @hypothesis.given(hypothesis.strategies.none())
 def _run_hypothesis_once(_: None) -> None:
     """What hypothesis makes in its first run, and looks for with the collector, it has from now on."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Prepare the tests for `--parallel-threads`, an option of a plugin that need not be there."""
+    global looks_until_asleep  # noqa: PLW0603
+    if config.getoption("parallel_threads", 1) not in (1, "1"):
+        looks_until_asleep = 25
+        for item in items:
+            if isinstance(item, pytest.Function):
+                parallel.prepare(item)
 
 
 def pytest_collection_finish() -> None:
@@ -103,7 +118,7 @@ def until_asleep(*threads: threading.Thread) -> None:
             # A thread that waits for the GIL gets it between two looks.
             time.sleep(0.0005)
             looks = looks + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
-            return looks > 5
+            return looks > looks_until_asleep
 
         spin_until(sleeps)
 

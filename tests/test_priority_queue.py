@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, refusal, spin_until, start, until_asleep
+from conftest import OXTHREADS, PATIENCE, STANDARD, BackEnd, Result, refusal, spin_until, start, until_asleep
 
 PriorityQueue = OXTHREADS.queue.PriorityQueue
 
@@ -194,13 +194,15 @@ def test_a_comparison_may_put_and_get() -> None:
 
 def test_a_comparison_may_wait_for_a_thread_that_uses_the_queue() -> None:
     items = PriorityQueue()
+    # There are thousands of comparisons: to start a thread for each would take a loaded machine too long.
+    threads = STANDARD.futures.ThreadPoolExecutor(2)
 
     def elsewhere() -> None:
         items.put(Item(100))
         items.qsize()
-        Result(lambda: items.put(Item(200))).get()
+        threads.submit(items.put, Item(200)).result(PATIENCE)
 
-    once = Once(lambda: Result(elsewhere).get())
+    once = Once(lambda: threads.submit(elsewhere).result(PATIENCE))
 
     def work() -> list[int]:
         for number in (3, 1, 2):
@@ -208,7 +210,8 @@ def test_a_comparison_may_wait_for_a_thread_that_uses_the_queue() -> None:
         first = [item.key for item in drain(items)]
         return first + [item.key for item in drain(items)]
 
-    keys = Result(work).get()
+    with threads:
+        keys = Result(work).get()
     while items.qsize():
         keys.append(items.get().key)
     assert sorted(key for key in keys if key < 100) == [1, 2, 3]
