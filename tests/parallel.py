@@ -58,6 +58,7 @@ ONE_THREAD_NAMES = {
 
 #: Tests of the same, which no name in them tells.
 ONE_THREAD_TESTS = {
+    "test_another_queue_may_be_put_in_its_place": "fills a queue under the standard lock of all pools",
     "test_workers_are_threads_with_the_given_names": "counts the pools of the process",
 }
 

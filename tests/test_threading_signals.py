@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, spin_until, start, until_asleep
+from conftest import OXTHREADS, BackEnd, Result, python, spin_until, start, until_asleep
 from test_signals import Interrupt, fail, handler, signal_once_asleep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
@@ -252,3 +252,65 @@ def test_a_storm_of_signals_loses_nothing(library: BackEnd, kind: str) -> None:
         feeder.join()
     assert semaphore._value == 0
     assert barrier.n_waiting == 0
+
+
+def test_an_interrupted_start_leaves_the_thread_as_it_would_be(library: BackEnd) -> None:
+    gate, ran = threading.Event(), threading.Event()
+
+    class Late(library.threading.Thread):  # type: ignore[name-defined, misc]
+        def _bootstrap_inner(self) -> None:
+            gate.wait()
+            super()._bootstrap_inner()
+
+    thread = Late(target=ran.set)
+    with handler(fail):
+        sender = signal_once_asleep()
+        with pytest.raises(Interrupt):
+            thread.start()
+        sender.join()
+    gate.set()
+    assert ran.wait(30)
+    thread.join()
+    assert not thread.is_alive()
+
+
+STARTS = """
+import signal, threading
+from oxthreads.threading import Thread
+
+class Interrupt(BaseException): pass
+
+interrupted, armed = 0, False
+
+def interrupt(*_):
+    global interrupted, armed
+    if armed:
+        armed = False
+        interrupted += 1
+        raise Interrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+threads = []  # of which none goes in the middle, for that calls Python code
+while interrupted < 1000:
+    threads.append(Thread(target=int))
+    try:
+        armed = True
+        threads[-1].start()
+        armed = False
+    except Interrupt:
+        pass
+    armed = False
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert not threading._active_limbo_lock._is_owned()
+print("started")  # and at the end those that have begun are waited for
+"""
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14),
+    reason="there an interrupted `with` of the standard library may keep its lock",
+)
+def test_a_storm_of_interrupts_breaks_no_start() -> None:
+    done = python(STARTS, runner=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")

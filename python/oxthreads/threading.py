@@ -243,8 +243,9 @@ class Barrier(_NativeBarrier, _StandardBarrier):
 class Thread(_StandardThread):
     """A thread of control.
 
-    Differences from threading.Thread: where the standard names are replaced by ours, the starting thread
-    waits for the new one on an :class:`Event` of ours. Everything else is inherited.
+    Differences from threading.Thread: the starting thread waits for the new one on an :class:`Event` of
+    ours, so that an exception that a signal handler raises in ``start`` leaves the new thread as it would be
+    without it. Everything else is inherited.
     """
 
     def __init__(
@@ -260,9 +261,8 @@ class Thread(_StandardThread):
     ) -> None:
         # `later`: what later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
-        started = self._started  # type: ignore[attr-defined]
-        if isinstance(started, Event):
-            started._set_far_off()
+        started = self._started = Event()
+        started._set_far_off()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 

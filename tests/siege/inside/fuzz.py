@@ -27,6 +27,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from oxthreads import _oxthreads
@@ -39,6 +40,9 @@ from .hostile import NUMBERS, Values
 #: Steps of one program, seconds a step may block before it is interrupted, and seconds after which a program
 #: that has not gone on hangs.
 STEPS, STEP_SECONDS, HANG_SECONDS = 14, 0.05, 20.0
+
+#: Bytes of addresses that a process with programs may have.
+_ADDRESSES = 8 << 30
 
 
 class Interrupted(BaseException):
@@ -306,8 +310,10 @@ def run(first: int, count: int, kept: set[int] | None = None) -> NoReturn:
     faulthandler.enable()
     warnings.simplefilter("ignore")
     threading.stack_size(1 << 20)
-    # What asks for the memory of the whole machine is refused rather than served.
-    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    # What asks for the memory of the whole machine is refused rather than served. (A sanitizer has reserved
+    # more than there is.)
+    if int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() < _ADDRESSES:
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def interrupt(*_: object) -> None:
