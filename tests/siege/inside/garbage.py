@@ -254,7 +254,7 @@ def a_lock_of_a_subclass() -> Any:
 @made
 def a_condition_in_a_foreign_lock() -> Any:
     thing = _thing()
-    thing.acquire = thing.release = lambda *_: thing  # type: ignore[attr-defined]
+    thing.acquire = thing.release = thing.locked = lambda *_: thing  # type: ignore[attr-defined]
     thing.held = threads.Condition(thing)
     return thing
 
