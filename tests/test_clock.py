@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -50,5 +51,10 @@ def test_a_clock_that_is_set_ends_no_wait_early_and_none_late(tmp_path: Path) ->
     source, library = tmp_path / "jumps.c", tmp_path / "jumps.so"
     source.write_text(JUMPS)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    done = python(WAITS, str(Path(__file__).parent), runner=False, LD_PRELOAD=str(library))
+    done = python(
+        WAITS,
+        str(Path(__file__).parent),
+        runner=False,
+        LD_PRELOAD=f"{os.environ.get('LD_PRELOAD', '')} {library}",
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -14,7 +14,7 @@ FAULTS = {
     "memory that grows": (
         "memory.operations_of = lambda pool: {'it': (lambda item: kept.append(object()), 1)}",
         "memory.memory('it', 1000)",
-        "AssertionError: ",
+        "blocks, ",
     ),
     "a reference that stays": (
         "memory.operations_of = lambda pool: {'it': (kept.append, 1)}\nmemory.QUIET = 0.1",
@@ -26,10 +26,10 @@ FAULTS = {
         "garbage.every_cycle(1)",
         "AssertionError: a cycle: not freed",
     ),
-    "an item that a collection tears down": (
+    "an item that is gone": (
         "garbage.QUEUES = ['Queue']\nqueues.Queue.get = lambda self: None",
         "garbage.beside_mutators(5)",
-        "AssertionError",
+        "in _mutate",
     ),
     "a crash": (
         "import faulthandler\ndo = lambda *args: faulthandler._sigsegv()",
@@ -61,7 +61,7 @@ FAULTS = {
         "queues.Queue.get_nowait = lambda self: kept.append(get(self)) or kept[len(kept) // 2]\n"
         "queues.SimpleQueue = queues.LifoQueue = queues.PriorityQueue = queues.Queue",
         "sys.exit(bool(soak.main(3, 1, 'Traffic')))",
-        "AssertionError",
+        "in check",
     ),
     "a wait that does not end": (
         "soak_round.STUCK_SECONDS = 1\nthreads.Event.set = lambda self: None",

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     if sys.version_info >= (3, 12):
         from threading import setprofile_all_threads as setprofile_all_threads
         from threading import settrace_all_threads as settrace_all_threads
+    if sys.version_info >= (3, 15):
+        from threading import concurrent_tee as concurrent_tee
+        from threading import serialize_iterator as serialize_iterator
+        from threading import synchronized_iterator as synchronized_iterator
 
 
 __all__ = list(_standard.__all__)

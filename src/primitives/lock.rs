@@ -200,4 +200,8 @@ impl Operation for Acquire<'_> {
         self.turn.lose();
         None
     }
+
+    fn undo(&mut self, (): ()) {
+        let _ = self.lock.release();
+    }
 }

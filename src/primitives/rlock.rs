@@ -178,4 +178,8 @@ impl Operation for Acquire<'_> {
         self.rlock.own(self.hold);
         Some(())
     }
+
+    fn undo(&mut self, (): ()) {
+        self.rlock.free();
+    }
 }

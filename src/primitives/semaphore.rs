@@ -214,4 +214,10 @@ impl Operation for Acquire<'_> {
         self.turn.lose();
         None
     }
+
+    fn undo(&mut self, output: Self::Output) {
+        if output.is_ok() {
+            let _ = self.semaphore.release(1);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 #[cfg(not(loom))]
 mod platform {
-    pub use parking_lot::{Mutex, MutexGuard};
+    pub use parking_lot::MutexGuard;
     pub use std::sync::Arc;
     pub use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -14,6 +14,34 @@ mod platform {
     use std::ops::{Deref, DerefMut};
 
     use super::super::inject;
+
+    #[cfg(not(feature = "inject-panic"))]
+    pub use parking_lot::Mutex;
+
+    /// parking_lot's, of which sections can be made to panic.
+    #[cfg(feature = "inject-panic")]
+    #[derive(Default)]
+    pub struct Mutex<T>(parking_lot::Mutex<T>);
+
+    #[cfg(feature = "inject-panic")]
+    impl<T> Mutex<T> {
+        /// As parking_lot's.
+        pub const fn new(value: T) -> Self {
+            Self(parking_lot::Mutex::new(value))
+        }
+
+        /// As parking_lot's.
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            let guard = self.0.lock();
+            inject::section();
+            guard
+        }
+
+        /// As parking_lot's.
+        pub fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut()
+        }
+    }
 
     /// A leaf-locked value with eight flag bits beside it.
     ///

@@ -380,6 +380,12 @@ pub trait Operation {
     /// Leaves the list, after a sleep that ended as `parked` says. `Some` means that it was
     /// completed before it could leave.
     fn leave(&mut self, parked: Parked) -> Option<Self::Output>;
+
+    /// Gives back what it was given, for a panic goes on, and nobody will use it.
+    #[cold]
+    fn undo(&mut self, output: Self::Output) {
+        drop(output);
+    }
 }
 
 /// An operation that is in a list. It leaves it when a panic drops this, or else what is meant for the
@@ -389,7 +395,9 @@ struct Joined<'a, O: Operation>(&'a mut O);
 impl<O: Operation> Drop for Joined<'_, O> {
     #[cold]
     fn drop(&mut self) {
-        self.0.leave(Parked::Interrupted);
+        if let Some(output) = self.0.leave(Parked::Interrupted) {
+            self.0.undo(output);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .attack import Attack, Program
-from .inside.memory import operations_of
+from .inside.memory import operations_of, repetitions
 
 _INSIDE = "tests.siege.inside"
 
@@ -41,11 +41,11 @@ def _references(count: int) -> Iterator[Program]:
 
 
 def _memory(count: int) -> Iterator[Program]:
-    for name in operations_of(None):
+    for name, (_, cost) in operations_of(None).items():
         yield Program(
             name=name,
             arguments=("-m", f"{_INSIDE}.memory", name, str(count)),
-            counts=count,
+            counts=repetitions(count, cost),
             seconds=_START + _THOUSAND * count / 1000,
         )
 

@@ -8,7 +8,7 @@ from .attack import Attack, Program
 from .inside.panics import arm
 
 #: Seconds that all of them take at the most.
-_SECONDS = 300.0
+_SECONDS = 110.0
 
 
 def _programs(count: int) -> Iterator[Program]:

@@ -13,10 +13,11 @@ from concurrent.futures import _base
 from concurrent.futures import thread as _thread
 
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
-from .._oxthreads import WorkQueue, close_executors
+from .._oxthreads import close_executors
 from .._oxthreads import install_in as _callable_at_once
 from ..threading import Semaphore, Thread
 from ._map import map_calls
+from ._worker import register, work
 
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
@@ -246,13 +247,13 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         queue = self._native_work_queue
         worker = Thread(
             name=f"{self._thread_name_prefix or self}_{next(self._worker_numbers)}",
-            target=_work,
+            target=work,
             args=(weakref.ref(self), queue, self._idle_timeout, self._initializer, self._initargs),
         )
         worker.start()
         if worker.daemon:
             # As the thread that submits, which so cannot be the main thread, where a Ctrl-C might come.
-            _register(worker, queue)
+            register(worker, queue)
         self._threads.add(worker)  # type: ignore[attr-defined]
         # It may have departed before it was added. Looked at in this order: it leaves `_departing`
         # only once it has ended.
@@ -441,53 +442,3 @@ def _standard_work_queue() -> Any:
     import queue  # noqa: PLC0415
 
     return queue.SimpleQueue()
-
-
-def _register(worker: threading.Thread, queue: WorkQueue) -> None:
-    """Enter the worker in ``_threads_queues``, which the exit joins.
-
-    The exit goes through them once it has set ``_shutdown``, so they change under its lock. It is taken
-    in a thread where no Ctrl-C can come between taking and releasing it; and not without end, for a
-    collection under it may submit a call. A worker that is not entered leaves at the exit all the same.
-    """
-    if _thread._global_shutdown_lock.acquire(timeout=1):
-        try:
-            if not _thread._shutdown:
-                _thread._threads_queues[worker] = queue  # type: ignore[index]
-        finally:
-            _thread._global_shutdown_lock.release()
-
-
-def _work(
-    executor: weakref.ref[ThreadPoolExecutor],
-    queue: WorkQueue,
-    idle_timeout: float | None,
-    initializer: Callable[..., object] | None,
-    initargs: tuple[Any, ...],
-) -> None:
-    """What a worker does."""
-    worker = queue.arrive(idle_timeout)
-    if worker is None:
-        return
-    if (pool := executor()) is not None:
-        # Whoever starts the worker does so too, but maybe only after its first call has asked.
-        pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
-        del pool
-    _register(_threading.current_thread(), queue)
-    try:
-        if initializer is not None:
-            try:
-                initializer(*initargs)
-            except BaseException:
-                _base.LOGGER.critical("Exception in initializer:", exc_info=True)
-                if (pool := executor()) is not None:
-                    pool._initializer_failed()
-                return
-        while went_on := worker.work():
-            pass
-        if went_on is None and (pool := executor()) is not None:
-            pool._depart()
-    except BaseException:
-        _base.LOGGER.critical("Exception in worker", exc_info=True)
-    finally:
-        worker.leave()

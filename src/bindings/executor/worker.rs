@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 use super::call::{Call, report};
@@ -83,6 +85,19 @@ pub(crate) fn wait<'py, O: Operation>(
     })
 }
 
+/// A job that was taken out of the pool. A panic that drops this settles its future, for which somebody
+/// may wait.
+struct Taken<'a, 'py>(&'a Bound<'py, Future>);
+
+impl Drop for Taken<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let panic = PanicException::new_err("a worker of the pool has panicked");
+            let _ = user_code::call_method(self.0, "set_exception", (panic,), None);
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn new(
         pool: &Arc<Pool<Py<Future>>>,
@@ -123,6 +138,7 @@ impl Worker {
     fn help(&self, future: &Bound<'_, Future>) -> PyResult<()> {
         match Future::start(future) {
             Ok(Started::Call(call)) => {
+                let _taken = Taken(future);
                 self.pool.count_leftover();
                 self.run(future, call, Instant::now()).map(drop)
             }
@@ -191,6 +207,7 @@ impl Worker {
                     Err(_) => break,
                 },
             };
+            let taken = Taken(&future);
             match Future::start(&future) {
                 Ok(Started::Call(call)) => {
                     let begin = now.take().unwrap_or_else(Instant::now);
@@ -200,6 +217,7 @@ impl Worker {
                 Ok(Started::Cancelled) => {}
                 Err(error) => report(py, error)?,
             }
+            drop(taken);
             user_code::release(future.into_any());
         }
         Ok(Some(true))

@@ -110,4 +110,10 @@ impl<J: Job, O: Operation, H: FnMut() -> bool> Operation for AsWorker<'_, J, O, 
             None => None,
         }
     }
+
+    fn undo(&mut self, output: Self::Output) {
+        if let Awaited::Done(output) = output {
+            self.operation.undo(output);
+        }
+    }
 }

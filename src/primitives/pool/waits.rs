@@ -168,6 +168,13 @@ impl<J: Job> Operation for SubmitWhenRoom<'_, J> {
         wakes.wake();
         Some(Ok(staffing))
     }
+
+    fn undo(&mut self, output: Self::Output) {
+        // The job stays in the pool, but nobody starts a worker for it.
+        if matches!(output, Ok(Staffing::Start)) {
+            let _ = self.pool.end_start(false);
+        }
+    }
 }
 
 /// A wait until no worker is being started.

@@ -27,6 +27,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -91,17 +92,30 @@ class Program:
             chance = random.Random(f"{self._seed}.{number}")
             if self._trace:
                 print(f"step {number}:", file=sys.stderr, flush=True)
+            self._attempt(partial(self._step, chance), alarm, report)
+        self._attempt(self._end, alarm, report)
+
+    @staticmethod
+    def _attempt(
+        action: Callable[[], object],
+        alarm: Callable[[float], object],
+        report: Callable[[BaseException], object],
+    ) -> None:
+        try:
             try:
-                try:
-                    alarm(STEP_SECONDS)
-                    self._step(chance)
-                finally:
-                    alarm(0)
-            except BaseException as error:
-                report(error)
+                alarm(STEP_SECONDS)
+                action()
+            finally:
+                alarm(0)
+        except BaseException as error:
+            # It may have come in the middle of the one above.
+            alarm(0)
+            report(error)
+
+    def _end(self) -> None:
         for subject in self._subjects:
             if isinstance(subject, self._executor_class):
-                with contextlib.suppress(BaseException):
+                with contextlib.suppress(Exception):
                     self._executor_class.shutdown(subject, wait=False, cancel_futures=True)
         self._subjects.clear()
 
@@ -297,10 +311,6 @@ _NOT_OVERRIDDEN = frozenset(
 )
 
 
-def _severe(error: BaseException) -> bool:
-    return isinstance(error, SystemError) or type(error).__name__ == "PanicException"
-
-
 def run(first: int, count: int, kept: set[int] | None = None) -> NoReturn:
     """Run the programs of so many consecutive seeds, and end the process.
 
@@ -312,12 +322,22 @@ def run(first: int, count: int, kept: set[int] | None = None) -> NoReturn:
     threading.stack_size(1 << 20)
     # What asks for the memory of the whole machine is refused rather than served. (A sanitizer has reserved
     # more than there is.)
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() < _ADDRESSES:
-        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
+        most = _ADDRESSES if hard == resource.RLIM_INFINITY else min(hard, _ADDRESSES)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
+    armed = False
+
     def interrupt(*_: object) -> None:
-        raise Interrupted
+        if armed:
+            raise Interrupted
+
+    def alarm(seconds: float) -> None:
+        nonlocal armed
+        armed = seconds > 0
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
     signal.signal(signal.SIGALRM, interrupt)
     # A program may print, or close what it prints to.
@@ -346,7 +366,7 @@ def run(first: int, count: int, kept: set[int] | None = None) -> NoReturn:
         print(f"seed {seed}", file=progress, flush=True)
         faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=errors)
         program = Program(seed, classes, kept, trace)
-        program.run(lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds, seconds), report)
+        program.run(alarm, report)
         del program
         if seed % 10 == 0:
             gc.collect()

@@ -303,7 +303,7 @@ def _mutate() -> None:
 
 
 def beside_mutators(seconds: float) -> int:
-    """Collect all the time, for so long, as three threads and a pool mutate; how many collections it were."""
+    """Collect all the time, for so long, as two threads and a pool mutate; how many collections it were."""
     over, failed = standard.Event(), []
 
     def live() -> None:

@@ -26,7 +26,7 @@ from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
 #: Seconds after which whoever has not been let go is stuck.
-PATIENCE = 120.0
+PATIENCE = 50.0
 
 
 # -- Crowds --------------------------------------------------------------------------------------
@@ -242,7 +242,8 @@ def recursion_limit(_: int) -> None:
             assert lock.acquire(blocking=False)
             lock.release()
             assert not lock._is_owned()
-        if sys.maxsize > 2**32 and count < 2**63:
+        # From 3.14 on the standard one refuses already to restore so many.
+        if sys.version_info < (3, 14) or count < 2**63:
             assert outcomes[0] == outcomes[1], (count, outcomes)
     lock = threads.RLock()
     for _ in range(100_000):
@@ -278,12 +279,14 @@ def timeouts(_: int) -> None:
     for name, wait in pairs:
         for timeout in [*soon, *beyond]:
             outcomes = []
+            begin = time.monotonic()
             for module in (standard, threads):
                 held = getattr(module, name)(*([0] if name == "Semaphore" else []))
                 if name in ("Lock", "Condition"):
                     held.acquire()
                 outcomes.append(_outcome(partial(wait, held, timeout)))
             assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
+            assert time.monotonic() - begin < PATIENCE, (name, timeout)
     # As long as can be: whoever waits so long is let go by what it waits for.
     for timeout in (top, math.nextafter(top, 0), int(top)):
         event, semaphore, lock = threads.Event(), threads.Semaphore(0), threads.Lock()
@@ -317,25 +320,28 @@ def timeouts(_: int) -> None:
 # -- No more threads -----------------------------------------------------------------------------
 
 
-def _can_start(threads_left: int) -> None:
-    """Let this process start so many threads more, and no other. It is a plain user's from now on."""
-    user = os.getuid() or 54_321  # root is exempt from the limit
-    running = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-            if int(fields["Uid"].split()[0]) == user:
-                running += int(fields["Threads"])
-    if os.getuid() == 0:
-        running += len([*Path("/proc/self/task").iterdir()])
+def _can_start(threads_left: int) -> bool:
+    """Let this process start so many threads more, and no other; whether it can be done here.
+
+    The limit is one of all processes of a user, and does not hold for root, who can become somebody that
+    has no other process. It stays so.
+    """
+    user = 100_000 + os.getpid()
+    try:
         os.setgid(user)
         os.setuid(user)
-    resource.setrlimit(resource.RLIMIT_NPROC, (running + threads_left,) * 2)
+    except OSError:
+        return False
+    limit = len([*Path("/proc/self/task").iterdir()]) + threads_left
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+    return True
 
 
 def no_more_threads(_: int) -> None:
     """`Thread.start` and `submit` raise what the standard ones raise, and all goes on with what there is."""
-    _can_start(3)
+    if not _can_start(3):
+        print("skipped: it takes the right to become another user")
+        return
     gate = standard.Event()
     started = []
     try:
@@ -375,7 +381,9 @@ def no_more_threads(_: int) -> None:
 
 def fewer_workers_than_wanted(_: int) -> None:
     """A pool that gets only some of its workers runs every call that it has taken."""
-    _can_start(2)
+    if not _can_start(2):
+        print("skipped: it takes the right to become another user")
+        return
     event = threads.Event()
     pool = futures.ThreadPoolExecutor(8)
     taken, refused = [], 0
@@ -384,8 +392,9 @@ def fewer_workers_than_wanted(_: int) -> None:
             taken.append(pool.submit(event.wait))
         except RuntimeError:
             refused += 1
-    assert (len(taken), refused, pool.stats().workers) == (2, 4, 2)
+    workers = pool.stats().workers
     event.set()
+    assert (len(taken), refused, workers) == (2, 4, 2)
     assert all(call.result(PATIENCE) for call in taken)
     for number in range(100):
         # A worker that has just set a result may not be idle yet, and then there is none to be had.

@@ -6,7 +6,6 @@ it, ``... references COUNT`` at how often arguments, results and callbacks are r
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
@@ -77,9 +76,16 @@ def growth(operation: Callable[[], object], operations: int) -> tuple[int, int, 
 
 
 def _refused(error: type[BaseException], function: Callable[..., object], *arguments: Any) -> None:
-    with contextlib.suppress(error):
+    try:
         function(*arguments)
-        raise AssertionError("not refused")
+    except error:
+        return
+    raise AssertionError("not refused")
+
+
+def repetitions(count: int, cost: int) -> int:
+    """How often an operation is done that takes so many times as long as the shortest."""
+    return max(count // cost, 2500)
 
 
 def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:  # noqa: PLR0915
@@ -313,9 +319,9 @@ def memory(name: str, count: int) -> None:
     """Raises AssertionError for what grows with the number of operations."""
     with futures.ThreadPoolExecutor(1) as pool:
         operation, cost = operations_of(pool)[name]
-        item, repetitions = Item(), max(count // cost, 1000)
-        used, blocks, pages = growth(lambda: operation(item), repetitions)
-        words = f"{used:+,} bytes, {blocks:+,} blocks, {pages:+,} bytes resident, {repetitions:,} operations"
+        item, times = Item(), repetitions(count, cost)
+        used, blocks, pages = growth(lambda: operation(item), times)
+        words = f"{used:+,} bytes, {blocks:+,} blocks, {pages:+,} bytes resident, {times:,} operations"
         assert used <= SLACK and blocks <= BLOCK_SLACK and pages <= RESIDENT_SLACK, words
         print(words)
 

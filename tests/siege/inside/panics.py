@@ -11,7 +11,10 @@ import faulthandler
 import logging
 import os
 import sys
+import threading as standard
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from oxthreads import _oxthreads
@@ -43,6 +46,60 @@ def _try_in_another_thread(lock: Any) -> bool:
     thread.start()
     thread.join()
     return found[0]
+
+
+def _free(lock: Any) -> None:
+    assert lock.acquire(timeout=1)
+    lock.release()
+
+
+def _one_permit(semaphore: Any) -> None:
+    assert semaphore.acquire(timeout=1)
+    assert not semaphore.acquire(blocking=False)
+    semaphore.release()
+
+
+def _given(start: Callable[[Any], object], give: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Acquire what another thread gives as soon as this one sleeps, or once the attempt is over."""
+
+    def acquire(held: Any) -> None:
+        started, over = standard.Event(), standard.Event()
+
+        def other() -> None:
+            start(held)
+            started.set()
+            while not over.is_set() and not _sleeps(standard.main_thread()):
+                pass
+            give(held)
+
+        thread = standard.Thread(target=other)
+        thread.start()
+        started.wait()
+        try:
+            held.acquire(timeout=10)
+        finally:
+            over.set()
+            thread.join()
+
+    return acquire
+
+
+def _sleeps(thread: standard.Thread) -> bool:
+    """Whether it does, and not only as it waits for the GIL."""
+    state = Path(f"/proc/self/task/{thread.native_id}/stat")
+    for _ in range(5):
+        time.sleep(0.0005)
+        if state.read_text().rpartition(")")[2].split()[0] != "S":
+            return False
+    return True
+
+
+def _barrier(barrier: Any) -> None:
+    barrier.reset()
+    partner = threads.Thread(target=barrier.wait)
+    partner.start()
+    assert barrier.wait(5) in (0, 1)
+    partner.join()
 
 
 def _condition(condition: Any) -> None:
@@ -100,6 +157,24 @@ CASES: list[tuple[Callable[[], Any], list[Callable[[Any], object]], Callable[[An
         ],
         _lock,
     ),
+    *(
+        (make, [_given(lambda held: held.acquire(), lambda held: held.release())], _free)
+        for make in (threads.Lock, threads.RLock)
+    ),
+    (
+        lambda: threads.Semaphore(0),
+        [_given(lambda semaphore: None, lambda semaphore: semaphore.release())],
+        _one_permit,
+    ),
+    (
+        lambda: threads.Barrier(2),
+        [
+            lambda barrier: barrier.wait(0.001),
+            lambda barrier: barrier.abort(),
+            lambda barrier: barrier.reset(),
+        ],
+        _barrier,
+    ),
     (
         threads.Condition,
         [
@@ -153,6 +228,24 @@ CASES: list[tuple[Callable[[], Any], list[Callable[[Any], object]], Callable[[An
 ]
 
 
+def _in_a_worker(section: int) -> None:
+    """Whatever call the worker is at has an end, as have those after it, and the shutdown."""
+    assert arm is not None
+    pool = futures.ThreadPoolExecutor(1)
+    calls: list[Any] = [pool.submit(arm, section), *(pool.submit(pow, 2, number) for number in range(5))]
+    panicked = 0
+    for number, call in enumerate(calls):
+        error = call.exception(10)
+        panicked += error is not None
+        assert error is None or type(error).__name__ == "PanicException"
+        assert error is not None or number == 0 or call.result() == 2 ** (number - 1)
+    assert panicked <= 1
+    end = threads.Thread(target=pool.shutdown, daemon=True)
+    end.start()
+    end.join(5)
+    assert not end.is_alive(), "the shutdown does not end"
+
+
 def main() -> int:
     """Have every section of every operation panic; how many left something that could not be used."""
     if arm is None:
@@ -163,8 +256,9 @@ def main() -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     faulthandler.enable(errors)
     failed = injected = 0
-    faulthandler.dump_traceback_later(300, exit=True, file=errors)
+    faulthandler.dump_traceback_later(100, exit=True, file=errors)
     for make, operations, check in CASES:
+        before = injected
         for place, operation in enumerate(operations):
             for section in range(1, SECTIONS + 1):
                 subject = make()
@@ -180,11 +274,19 @@ def main() -> int:
                     break  # it has fewer sections
                 injected += 1
                 try:
-                    assert panicked or operation is None, "the panic was not raised"
+                    assert panicked, "the panic was not raised"
                     check(subject)
                 except BaseException as error:
                     failed += 1
                     print(f"{name}: {type(error).__name__}: {error}", file=errors)
+        assert injected > before, f"nothing to inject a panic into: {make}"
+    for section in range(1, SECTIONS + 1):
+        try:
+            _in_a_worker(section)
+            injected += 1
+        except BaseException as error:
+            failed += 1
+            print(f"worker, section {section}: {type(error).__name__}: {error}", file=errors)
     faulthandler.cancel_dump_traceback_later()
     print(f"{injected} injected, {failed} left something unusable")
     return failed
