@@ -364,7 +364,7 @@ def test_an_inherited_pool_runs_calls_in_the_child_and_none_of_the_parents(worke
     executor, gate = OXTHREADS.futures.ThreadPoolExecutor(1), threading.Event()
     receive, send = os.pipe()
     if worker == "busy":
-        executor.submit(gate.wait, PATIENCE)
+        spin_until(executor.submit(gate.wait, PATIENCE).running)
         executor.submit(os.write, send, b"parent;")
     else:
         until_asleep(executor.submit(threading.current_thread).result())

@@ -64,7 +64,9 @@ FAULTS = {
         "in check",
     ),
     "a wait that does not end": (
-        "soak_round.STUCK_SECONDS = 1\nthreads.Event.set = lambda self: None",
+        "soak_round.STUCK_SECONDS = 1\n"
+        "soak_locks.Flags.end = lambda self: None\n"
+        "soak_locks.Flags._live = soak_round.Round._live",
         "soak.main(5, 1, 'Flags')",
         "Timeout (0:00:01)!",
     ),

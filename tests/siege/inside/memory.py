@@ -80,6 +80,9 @@ def _refused(error: type[BaseException], function: Callable[..., object], *argum
         function(*arguments)
     except error:
         return
+    finally:
+        # Or else a future whose result raises would be in a cycle with the exception's traceback.
+        del function, arguments
     raise AssertionError("not refused")
 
 
