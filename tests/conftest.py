@@ -105,19 +105,29 @@ def spin_until(condition: Callable[[], object]) -> None:
         os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
 
 
+def times_run(proc: Path) -> str:
+    """How often the kernel has let a thread run, by its folder in /proc; nothing where that is not told."""
+    try:
+        return (proc / "schedstat").read_text().split()[-1]
+    except FileNotFoundError:
+        return ""
+
+
 def until_asleep(*threads: threading.Thread) -> None:
     """Return once the threads sleep in the kernel, and not only because this one has the GIL."""
     for thread in threads:
         spin_until(lambda thread=thread: thread.native_id)  # type: ignore[misc]
-        state = Path(f"/proc/self/task/{thread.native_id}/stat")
-        looks = 0
+        proc = Path(f"/proc/self/task/{thread.native_id}")
+        looks, turns = 0, ""
 
-        def sleeps(state: Path = state, thread: threading.Thread = thread) -> bool:
-            nonlocal looks
+        def sleeps(proc: Path = proc, thread: threading.Thread = thread) -> bool:
+            nonlocal looks, turns
             assert thread.is_alive(), "it has ended instead"
-            # A thread that waits for the GIL gets it between two looks.
+            # A thread that waits for the GIL gets it between two looks, or runs only to wait again.
             time.sleep(0.0005)
-            looks = looks + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+            sleeps = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+            before, turns = turns, times_run(proc)
+            looks = looks + 1 if sleeps and turns == before else 0
             return looks > looks_until_asleep
 
         spin_until(sleeps)

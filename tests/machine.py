@@ -210,7 +210,10 @@ class Actor:
         self._told: queue.SimpleQueue[tuple[Act, Any] | None] = queue.SimpleQueue()
         self.thread = start(self._live)
         self.thread.name = name
-        self._state = os.open(Path(f"/proc/self/task/{self.thread.native_id}/stat"), os.O_RDONLY)
+        proc = Path(f"/proc/self/task/{self.thread.native_id}")
+        self._state = os.open(proc / "stat", os.O_RDONLY)
+        turns = proc / "schedstat"
+        self._turns = os.open(turns if turns.exists() else os.devnull, os.O_RDONLY)
 
     def _live(self) -> None:
         while (told := self._told.get()) is not None:
@@ -232,10 +235,15 @@ class Actor:
         """Whether it sleeps in the kernel at this moment."""
         return os.pread(self._state, 512, 0).rpartition(b")")[2].split()[0] == b"S"
 
+    def turns(self) -> list[bytes]:
+        """How often the kernel has let it run; nothing where that is not told."""
+        return os.pread(self._turns, 512, 0).split()[-1:]
+
     def dismiss(self) -> None:
         self._told.put(None)
         self.thread.join(PATIENCE)
         os.close(self._state)
+        os.close(self._turns)
         assert not self.thread.is_alive()
 
 
@@ -244,13 +252,16 @@ def settle(actors: list[Actor]) -> None:
 
     Whoever is woken is runnable, to be seen from outside, before the waker goes on. What sleeps until this
     thread gives up the GIL is the exception: so it gives it up before every look, and looks again and again.
+    Who has run in between, only to find that another thread has the GIL, is not at rest either.
     """
     end = time.monotonic() + PATIENCE
     calm = 0
+    turns: list[list[bytes]] = []
     while calm < 4 and (busy := [actor for actor in actors if actor.busy]):
         time.sleep(0.00005)
         at_rest = all(actor.sleeps() and not actor.brief for actor in busy)
-        calm = calm + 1 if at_rest else 0
+        before, turns = turns, [actor.turns() for actor in busy]
+        calm = calm + 1 if at_rest and turns == before else 0
         assert time.monotonic() < end, f"they do not come to rest within {PATIENCE} s"
 
 
