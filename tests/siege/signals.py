@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from test_signals import DEADLINES
 
@@ -20,21 +21,12 @@ _START, _EACH = 30.0, 1.0
 _LONG = 10
 
 
-def _interrupts(count: int) -> Iterator[Program]:
-    for name in interrupts.NAMES:
+def _each(module: str, names: Iterable[str], count: int) -> Iterator[Program]:
+    """A child for each wait, which does so many."""
+    for name in names:
         yield Program(
             name=name,
-            arguments=("-m", f"{_INSIDE}.interrupts", name, str(count)),
-            counts=count,
-            seconds=_START + _EACH * count,
-        )
-
-
-def _deadlines(count: int) -> Iterator[Program]:
-    for name in DEADLINES:
-        yield Program(
-            name=name,
-            arguments=("-m", f"{_INSIDE}.deadlines", name, str(count)),
+            arguments=("-m", f"{_INSIDE}.{module}", name, str(count)),
             counts=count,
             seconds=_START + _EACH * count,
         )
@@ -59,7 +51,7 @@ ATTACKS = [
         about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s",
         full=1000,
         quick=10,
-        programs=_interrupts,
+        programs=partial(_each, "interrupts", interrupts.NAMES),
         alone=True,
     ),
     Attack(
@@ -67,7 +59,7 @@ ATTACKS = [
         about="timeouts of each wait that takes one, while signals arrive",
         full=100,
         quick=3,
-        programs=_deadlines,
+        programs=partial(_each, "deadlines", DEADLINES),
         alone=True,
     ),
     Attack(
