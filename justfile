@@ -76,7 +76,8 @@ bench *arguments:
 bench-rust *arguments:
     cargo bench --no-default-features {{arguments}}
 
-# Attacks on what must not be lost or stuck: two to three hours on two cores, of which the soak is one.
+# Attacks on what must not be lost or stuck: two to three hours on two cores, of which the soak is one
+# (added up from runs of each attack).
 # `just siege --quick` takes minutes; so does the same in pytest (tests/test_siege.py).
 siege *arguments:
     python -m tests.siege {{arguments}}
