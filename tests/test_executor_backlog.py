@@ -72,6 +72,28 @@ def test_what_an_idle_worker_is_there_for_does_not_wait_for_room(pools: Pools) -
         spin_until(lambda: executor._idle_semaphore._value == executor.stats().workers)
 
 
+def test_workers_that_are_not_ready_yet_have_room_for_as_many_calls(pools: Pools) -> None:
+    """They were started for calls which the first worker has done meanwhile."""
+    first = threading.Lock()
+
+    def initialize() -> None:
+        if not first.acquire(blocking=False):
+            assert pools.gate.wait(PATIENCE)
+
+    executor = pools(3, initializer=initialize, max_pending=1, on_full="raise")
+    for workers_are_started in (False, True):
+        # The first worker is held, then does what the others were started for.
+        release = threading.Event()
+        futures = [executor.submit(release.wait, PATIENCE)]
+        spin_until(futures[0].running)
+        futures += [executor.submit(release.wait, PATIENCE) for _ in range(2)]
+        if workers_are_started:
+            assert refusal(executor.submit, int) == (queue.Full, "")
+        release.set()
+        assert [future.result(PATIENCE) for future in futures] == [True] * 3
+        spin_until(lambda: executor.stats().workers == 3)
+
+
 def test_a_worker_leaves_to_idle_ones_what_it_submits(pools: Pools) -> None:
     executor = pools(3, max_pending=1)
 

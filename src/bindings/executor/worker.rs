@@ -196,7 +196,7 @@ impl Worker {
         let _present = Present::new(self);
         let mut now = None;
         for count in 0..CALLS_AT_ONCE {
-            let future = match self.pool.try_take() {
+            let future = match self.pool.try_take_as(&self.record) {
                 Some(future) => future.into_bound(py),
                 // Before it sleeps, too.
                 None if count > 0 => break,

@@ -80,6 +80,7 @@ impl Nanoseconds {
 /// A worker, and what it has done. Only its own thread writes.
 #[derive(Default)]
 pub struct Worker {
+    has_looked: AtomicBool,
     busy: AtomicBool,
     done: AtomicU64,
     queue_wait: Nanoseconds,
@@ -105,6 +106,16 @@ impl Worker {
         self.run_time.add(now.saturating_duration_since(begun.at));
         self.done.store(self.done.load(Relaxed) + 1, Relaxed);
         self.busy.store(begun.inside_another, Relaxed);
+    }
+
+    /// It looks for a job. Whether that is for the first time; called under the pool's leaf lock.
+    #[inline]
+    pub(super) fn begin_to_look(&self) -> bool {
+        let is_first = !self.has_looked.load(Relaxed);
+        if is_first {
+            self.has_looked.store(true, Relaxed);
+        }
+        is_first
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -7,26 +7,19 @@
 mod blocked;
 mod figures;
 mod jobs;
+mod staffing;
 mod waits;
 
 pub use blocked::{AsWorker, Awaited};
 pub use figures::{Begun, Durations, Statistics, Work, Worker};
 pub use jobs::{Job, ORDINARY};
+pub use staffing::Staffing;
 pub use waits::{Next, SubmitWhenRoom, Take, WaitForStarts};
 
 use self::jobs::Jobs;
 use super::leaf::{Leaf, LeafGuard};
 use super::sync::Arc;
 use super::waiter::{Ticket, WaiterList, Wakes, generation};
-
-/// What has to follow a job's entry into the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Staffing {
-    /// Nothing: a worker is there for it, or will come by.
-    Enough,
-    /// The caller has to start a worker, whose place is already taken.
-    Start,
-}
 
 /// Why a job was not taken in.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,6 +82,8 @@ struct State<J> {
     former: Work,
     /// Places of workers that have not arrived yet.
     expected: usize,
+    /// Workers that have arrived, and have not looked for a job yet: an initializer may take long.
+    newcomers: usize,
     /// Calls of `submit` that have to start a worker, and have not said what came of it.
     starting: usize,
     capacity: usize,
@@ -114,6 +109,7 @@ impl<J: Job> Pool<J> {
                 workers: Vec::new(),
                 former: Work::default(),
                 expected: 0,
+                newcomers: 0,
                 starting: 0,
                 capacity,
                 closed: false,
@@ -198,6 +194,20 @@ impl<J: Job> Pool<J> {
         job
     }
 
+    /// As [`Pool::try_take`], by a worker. Its first look for a job has to be this one.
+    #[inline]
+    pub fn try_take_as(&self, worker: &Worker) -> Option<J> {
+        let mut leaving = Leaving::default();
+        let mut state = self.state();
+        if worker.begin_to_look() {
+            state.newcomers = state.newcomers.saturating_sub(1);
+        }
+        let job = state.pop_job(&mut leaving);
+        drop(state);
+        leaving.leave();
+        job
+    }
+
     /// A worker's wait for a job.
     pub fn take(&self) -> Take<'_, J> {
         Take::new(self)
@@ -226,6 +236,7 @@ impl<J: Job> Pool<J> {
             return None;
         }
         state.expected -= 1;
+        state.newcomers += 1;
         state.workers.push(Arc::clone(&worker));
         drop(state);
         Some(worker)
@@ -367,6 +378,7 @@ impl<J: Job> State<J> {
         self.workers = Vec::new();
         self.former = Work::default();
         self.expected = 0;
+        self.newcomers = 0;
         self.starting = 0;
         self.idle = WaiterList::new();
         self.searching = 0;
@@ -389,71 +401,6 @@ impl<J: Job> State<J> {
         }
     }
 
-    /// Whether a job may come in, before those that wait to. One that brings a worker along does not wait
-    /// for one; and if none could be started before, it may be what gets the others going.
-    fn has_room(&self) -> bool {
-        self.backlog == usize::MAX
-            || (self.submitters.is_empty() && self.jobs.pending() < self.backlog)
-            || self.has_worker_to_spare()
-    }
-
-    /// Whether a worker is there that will not be needed for what is pending, or can be started.
-    fn has_worker_to_spare(&self) -> bool {
-        self.jobs.pending() < self.searching + self.idle.len()
-            || self.workers.len() + self.expected < self.capacity
-    }
-
-    /// A worker is gone, or has not come: a submission that waits for room has another one started, for
-    /// without workers there would never be room.
-    fn replace_worker(&mut self, wakes: &mut Wakes) {
-        if !self.closed
-            && self.has_worker_to_spare()
-            && let Some((submitter, (job, priority))) = self.submitters.pop()
-        {
-            // It is never refused.
-            let _ = self.jobs.push(job, priority);
-            wakes.push(submitter);
-        }
-    }
-
-    /// Sees to it that somebody comes for a job that has just come in: a worker that has been woken and has
-    /// yet to look, or one that is woken now, or is to be started.
-    fn staff(&mut self, wakes: &mut Wakes) -> Staffing {
-        let pending = self.jobs.pending();
-        let is_awaited = pending <= self.searching
-            || if self.searching < self.searching_at_most {
-                self.wake_worker(wakes)
-            } else {
-                pending <= self.searching + self.idle.len()
-            };
-        if is_awaited || self.workers.len() + self.expected >= self.capacity {
-            return Staffing::Enough;
-        }
-        self.expected += 1;
-        self.starting += 1;
-        Staffing::Start
-    }
-
-    /// Has an idle worker look for a job, if there is one.
-    fn wake_worker(&mut self, wakes: &mut Wakes) -> bool {
-        // The worker that has been idle for the shortest time: its caches are warm, and those that are
-        // not needed can go.
-        let Some((worker, ())) = self.idle.pop_last() else {
-            return false;
-        };
-        self.searching += 1;
-        wakes.push(worker);
-        true
-    }
-
-    /// A worker that was woken has looked for a job, or will not.
-    fn end_search(&mut self, wakes: &mut Wakes) {
-        self.searching = self.searching.saturating_sub(1);
-        if self.searching < self.searching_at_most && self.searching < self.jobs.pending() {
-            self.wake_worker(wakes);
-        }
-    }
-
     #[inline]
     fn pop_job(&mut self, leaving: &mut Leaving<J>) -> Option<J> {
         let job = self.jobs.pop(&mut leaving.jobs);
@@ -463,23 +410,13 @@ impl<J: Job> State<J> {
         job
     }
 
-    /// Moves jobs whose submission waits for room into it.
-    fn admit(&mut self, wakes: &mut Wakes) {
-        // Those that a closed pool has woken find out by themselves.
-        while !self.closed
-            && self.jobs.pending() < self.backlog
-            && let Some((submitter, (job, priority))) = self.submitters.pop()
-        {
-            // It is never refused.
-            let _ = self.jobs.push(job, priority);
-            wakes.push(submitter);
-        }
-    }
-
     fn dismiss(&mut self, worker: &Arc<Worker>) {
         let place = (self.workers.iter()).position(|other| Arc::ptr_eq(other, worker));
         if let Some(place) = place {
             self.workers.swap_remove(place);
+            if worker.begin_to_look() {
+                self.newcomers = self.newcomers.saturating_sub(1);
+            }
             self.former.add(worker.work());
         }
     }

@@ -18,8 +18,9 @@ fn staffed(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
         .map(|_| {
             assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
             pool.end_start(true);
-            assert_eq!(pool.try_take(), Some(0));
-            pool.arrive().unwrap()
+            let worker = pool.arrive().unwrap();
+            assert_eq!(pool.try_take_as(&worker), Some(0));
+            worker
         })
         .collect();
     (pool, workers)

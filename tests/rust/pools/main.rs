@@ -30,8 +30,9 @@ fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
         .map(|_| {
             assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
             pool.end_start(true);
-            assert_eq!(pool.try_take(), Some(0));
-            pool.arrive().unwrap()
+            let worker = pool.arrive().unwrap();
+            assert_eq!(pool.try_take_as(&worker), Some(0));
+            worker
         })
         .collect();
     (pool, arrived)
@@ -313,6 +314,36 @@ fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
     assert_eq!(second.attempt(&Waiter::new()), Some(Next::Job(1)));
     assert_eq!(first.leave(Parked::Unparked), None);
     assert_eq!(first.attempt(&Waiter::new()), Some(Next::Job(2)));
+}
+
+#[test]
+fn workers_that_are_being_started_have_room_for_as_many_jobs_and_no_more() {
+    let pool = Pool::new(3);
+    for job in 0..3 {
+        assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Start));
+        pool.end_start(true);
+    }
+    let first = pool.arrive().unwrap();
+    for job in 0..3 {
+        assert_eq!(pool.try_take_as(&first), Some(job));
+    }
+    pool.set_backlog(1);
+    let second = pool.arrive().unwrap();
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(4, ORDINARY), Ok(Staffing::Enough));
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_counting(pool.submit_when_room(5, ORDINARY), &parked));
+        until_parked(&parked, 1);
+        // Now two workers are there for one job.
+        assert_eq!(pool.try_take_as(&first), Some(3));
+        assert_eq!(waiting.join().unwrap(), Ok(Staffing::Enough));
+    });
+    assert_eq!(pool.submit(6, ORDINARY), Err((SubmitError::Full, 6)));
+    assert_eq!(pool.try_take_as(&second), Some(4));
+    assert_eq!(pool.submit(6, ORDINARY), Err((SubmitError::Full, 6)));
+    pool.leave(&pool.arrive().unwrap());
+    assert_eq!(pool.submit(6, ORDINARY), Ok(Staffing::Start));
 }
 
 #[test]
