@@ -50,14 +50,14 @@ if __name__ == "__main__":
 class _Run:
     """One run of the module, in a process group of its own, which is gone when the block is left."""
 
-    def __init__(self, runner: list[str], where: Path, module: str, wanted: str) -> None:
+    def __init__(self, runner: list[str], where: Path, module: str, wanted: str, limit: int) -> None:
         where.mkdir()
-        self._where = where
+        self._where, self._limit = where, limit
         program = where / "run.py"
         program.write_text(RUN)
         with (where / "errors").open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, *runner, program, module, where / "result.json", wanted, str(LIMIT)],
+                [sys.executable, *runner, program, module, where / "result.json", wanted, str(limit)],
                 cwd=where,  # a folder of its own, for the tests write files
                 env={key: value for key, value in os.environ.items() if key != "OXTHREADS"},
                 stdout=subprocess.DEVNULL,
@@ -75,7 +75,7 @@ class _Run:
 
     def outcome(self) -> tuple[bool, list[str], list[tuple[str, str]]] | None:
         """Whether the locks were ours, what passed, and what failed; or nothing, see below."""
-        status = self._process.wait(LIMIT + 30)
+        status = self._process.wait(self._limit + 30)
         if status == 0:
             lock, passed, failed = json.loads((self._where / "result.json").read_text())
             return "oxthreads" in lock, passed, failed
@@ -88,13 +88,18 @@ class _Run:
         raise AssertionError(f"{self._where.name}: exit status {status}\n{errors[-10_000:]}")
 
 
-def assert_as_many_pass(module: str, tmp_path: Path, *, wanted: str = "") -> list[str]:
-    """Compare which tests pass, of those whose name the regular expression is found in; they come back."""
-    for attempt in range(2):
+def assert_as_many_pass(
+    module: str, tmp_path: Path, *, wanted: str = "", limit: int = LIMIT, attempts: int = 2
+) -> list[str]:
+    """Compare which tests pass, of those whose name the regular expression is found in; they come back.
+
+    limit: seconds for one run. attempts: so often both are run, if one hangs in a pool of processes.
+    """
+    for attempt in range(attempts):
         with (
             # Both at once, for they mostly wait.
-            _Run([], tmp_path / f"standard-{attempt}", module, wanted) as standard,
-            _Run(["-m", "oxthreads"], tmp_path / f"oxthreads-{attempt}", module, wanted) as oxthreads,
+            _Run([], tmp_path / f"standard-{attempt}", module, wanted, limit) as standard,
+            _Run(["-m", "oxthreads"], tmp_path / f"oxthreads-{attempt}", module, wanted, limit) as oxthreads,
         ):
             theirs, ours = standard.outcome(), oxthreads.outcome()
             if theirs is None or ours is None:
@@ -102,4 +107,4 @@ def assert_as_many_pass(module: str, tmp_path: Path, *, wanted: str = "") -> lis
             assert (theirs[0], ours[0]) == (False, True)
             assert sorted(ours[1]) == sorted(theirs[1]), ours[2]
             return theirs[1]
-    raise AssertionError(f"{module}: hung twice in a pool of processes")
+    raise AssertionError(f"{module}: hung {attempts} times in a pool of processes")

@@ -35,4 +35,6 @@ WANTED = r"\.(FutureTests|ThreadPool|ProcessPoolFork(?!server))"
 @pytest.mark.timeout(3 * LIMIT)
 @pytest.mark.parametrize("module", MODULES)
 def test_as_many_pass_with_every_name_replaced(module: str, tmp_path: Path) -> None:
-    assert len(assert_as_many_pass(f"{PACKAGE}.{module}", tmp_path, wanted=WANTED)) > 3
+    # One run in twenty of this module hangs on 3.13.0, with either library; others take some 3 s.
+    patience = {"limit": 30, "attempts": 5} if module == "test_deadlock" else {}
+    assert len(assert_as_many_pass(f"{PACKAGE}.{module}", tmp_path, wanted=WANTED, **patience)) > 3
