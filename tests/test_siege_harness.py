@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from conftest import spin_until
 from siege import attack
 from siege.attack import Attack, Program
+from siege.schedule import outcomes
 
 KINDS = attack.attacks()
 
@@ -72,3 +76,73 @@ def test_a_program_has_the_same_name_whenever_it_comes(kind: Attack) -> None:
 def test_a_quick_form_asks_for_what_the_full_one_has(kind: Attack) -> None:
     full = {program.name for program in kind.programs(kind.full)}
     assert {program.name for program in kind.programs(kind.quick)} <= full
+
+
+def test_a_child_that_is_slow_each_time_has_failed() -> None:
+    judged = outcome("pass", slow=0.0)
+    assert judged.complaint == "takes more than 0 s each time" and judged.is_slow
+
+
+def test_a_child_that_is_slow_once_is_told_of(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    code = f"""
+import pathlib, time
+seen = pathlib.Path({str(seen)!r})
+if not seen.exists():
+    seen.touch()
+    time.sleep(2.5)
+"""
+    judged = outcome(code, slow=2.5)
+    assert judged.complaint is None and judged.is_slow
+
+
+def test_children_that_measure_time_come_last_and_alone() -> None:
+    def program(name: str, seconds: float) -> Program:
+        return Program(name, (), seconds=seconds)
+
+    quiet = Attack("quiet", "", 1, 1, lambda count: [], alone=True)
+    others = [Attack(name, "", 1, 1, lambda count: []) for name in ("short", "long", "empty")]
+    requests = [
+        (quiet, [program(f"quiet {number}", 1_000) for number in range(5)]),
+        (others[0], [program(f"short {number}", 1) for number in range(50)]),
+        (others[1], [program("long", 100)]),
+        (others[2], []),
+    ]
+    lock, running, begun, most = threading.Lock(), [0], [], {True: 0, False: 0}
+
+    def run(program: Program) -> attack.Outcome:
+        is_alone = program.name.startswith("quiet")
+        with lock:
+            begun.append(program.name)
+            running[0] += 1
+            most[is_alone] = max(most[is_alone], running[0])
+        if program.name == "long":
+            spin_until(lambda: len(begun) > 10)
+        with lock:
+            running[0] -= 1
+        return attack.Outcome(program, None, "", "", 0.0)
+
+    ended: dict[str, int] = {}
+    done: dict[str, int] = {}
+    for kind, judged in outcomes(requests, 3, run):
+        if judged is None:
+            ended[kind.name] = done.get(kind.name, 0)
+        else:
+            done[kind.name] = done.get(kind.name, 0) + 1
+    assert ended == {"quiet": 5, "short": 50, "long": 1, "empty": 0} and done | {"empty": 0} == ended
+    assert "long" in begun[:3] and begun[-5:] == [f"quiet {number}" for number in range(5)]
+    assert most[True] == 1 and 1 < most[False] <= 3
+
+
+def test_no_child_is_left_where_the_siege_is_left() -> None:
+    sleeper = Program("sleeper", ("-c", "import time; time.sleep(600)"), seconds=600)
+    kind = Attack("kind", "", 1, 1, lambda count: [])
+
+    def run(program: Program) -> attack.Outcome:
+        return attack.run(program, sys.executable)
+
+    ending = outcomes([(kind, [sleeper, sleeper, Program("quick", ("-c", "pass"))])], 3, run)
+    _, judged = next(ending)
+    assert judged is not None and judged.program.name == "quick"
+    ending.close()
+    assert not attack._children

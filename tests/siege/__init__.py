@@ -1,6 +1,6 @@
 """Attacks on what must not be lost or stuck: exits, signals, forks, races, garbage, limits, hostile callers.
 
-``python -m tests.siege`` makes every attack in full, in two to three hours on two cores; ``--quick`` makes a
+``python -m tests.siege`` makes every attack in full, several at once; ``--quick`` makes a
 small part of each, as ``pytest tests/test_siege.py`` does. An interpreter that makes attacks needs oxthreads
 and its ``test`` extra.
 

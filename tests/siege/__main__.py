@@ -8,17 +8,40 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from .attack import Attack, Outcome, Program, attacks, command, reproduction, run
+from .schedule import Request, outcomes
 
-#: How many children run at once, unless they measure time.
-CHILDREN = os.cpu_count() or 1
+#: How many children run at once, unless they measure time. Some mostly wait.
+CHILDREN = 1 + (os.cpu_count() or 1)
 
 #: How many failures of one attack are shown, and of each how many lines that it wrote to either output.
 FAILURES, LINES = 5, 40
+
+
+@dataclass
+class Tally:
+    """What came of one attack so far."""
+
+    done: int = 0
+    failures: int = 0
+    slow: int = 0
+    slowest: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.done} done, {self.failures} failures, {self.slow} slow, "
+            f"the longest child {self.slowest:.1f} s"
+        )
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a child that has ended."""
+        self.done += outcome.program.counts
+        self.failures += outcome.complaint is not None
+        self.slow += outcome.is_slow
+        self.slowest = max(self.slowest, outcome.seconds)
 
 
 def main() -> int:
@@ -26,16 +49,17 @@ def main() -> int:
     # What is attacked is not what counts: this process waits by the standard library.
     known = {attack.name: attack for attack in attacks()}
     options = _parse(known)
-    failed = False
+    requests: list[Request] = []
     for name in options.attacks or known:
         attack = known[name]
         count = options.count or (attack.quick if options.quick else attack.full)
-        if options.show:
-            for program in _selected(attack, count, options.program):
+        requests.append((attack, [*_selected(attack, count, options.program)]))
+    if options.show:
+        for _, programs in requests:
+            for program in programs:
                 print(f"--- {program.name}\n{shlex.join(command(program, options.python))}")
-            continue
-        failed = not _make(attack, count, options) or failed
-    return 1 if failed else 0
+        return 0
+    return 0 if _make(requests, options) else 1
 
 
 def _selected(attack: Attack, count: int, name: str | None) -> Iterable[Program]:
@@ -50,54 +74,34 @@ def _selected(attack: Attack, count: int, name: str | None) -> Iterable[Program]
     return itertools.repeat(found, max(1, count // found.counts))
 
 
-def _make(attack: Attack, count: int, options: argparse.Namespace) -> bool:
-    """Make one attack, and say what came of it; whether all is well."""
+def _make(requests: list[Request], options: argparse.Namespace) -> bool:
+    """Make the attacks, and say what came of each as it ends; whether all is well."""
+
+    def start(program: Program) -> Outcome:
+        return run(replace(program, seconds=program.seconds * options.patience), options.python)
+
     begin = time.monotonic()
-    done, failures, slow, slowest = 0, 0, 0, 0.0
-    try:
-        for outcome in _outcomes(attack, count, options):
-            done += outcome.program.counts
-            slowest = max(slowest, outcome.seconds)
-            if outcome.is_slow:
-                slow += 1
-                print(f"    slow: {outcome.program.name}, {outcome.seconds:.1f} s", flush=True)
-            if attack.reports and outcome.standard_output:
-                print(f"    {outcome.program.name}: {outcome.standard_output.splitlines()[-1]}", flush=True)
-            if outcome.complaint is not None:
-                failures += 1
-                if failures <= FAILURES:
-                    _show(attack, outcome, options.python)
-    finally:  # after Ctrl-C, too
-        print(
-            f"{attack.name}: {done} done, {failures} failures, {slow} slow, "
-            f"{time.monotonic() - begin:.1f} s (the longest child {slowest:.1f} s)",
-            flush=True,
-        )
-    return not failures
+    tallies = {attack.name: Tally() for attack, _ in requests}
+    for attack, outcome in outcomes(requests, options.children, start):
+        tally = tallies[attack.name]
+        if outcome is None:
+            print(f"{attack.name}: {tally}, after {time.monotonic() - begin:.1f} s", flush=True)
+        else:
+            tally.add(outcome)
+            _tell(attack, outcome, tally, options.python)
+    return not any(tally.failures for tally in tallies.values())
 
 
-def _outcomes(attack: Attack, count: int, options: argparse.Namespace) -> Iterator[Outcome]:
-    """Run the children, some at once, and yield how each ended as it does."""
-    children = 1 if attack.alone else options.children
-    programs = iter(_selected(attack, count, options.program))
-    with ThreadPoolExecutor(children) as executor:
-        running: set[Future[Outcome]] = set()
-        while True:
-            for program in itertools.islice(programs, children - len(running)):
-                running.add(executor.submit(run, _patient(program, options), options.python))
-            if not running:
-                return
-            ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                yield future.result()
-
-
-def _patient(program: Program, options: argparse.Namespace) -> Program:
-    return replace(program, seconds=program.seconds * options.patience)
-
-
-def _show(attack: Attack, outcome: Outcome, python: str) -> None:
-    print(f"    failed: {outcome.program.name}: {outcome.complaint}, after {outcome.seconds:.1f} s")
+def _tell(attack: Attack, outcome: Outcome, tally: Tally, python: str) -> None:
+    """Show what is to be known of one child."""
+    where = f"    {attack.name}, {outcome.program.name}"
+    if outcome.is_slow:
+        print(f"{where}: slow, {outcome.seconds:.1f} s", flush=True)
+    if attack.reports and outcome.standard_output:
+        print(f"{where}: {outcome.standard_output.splitlines()[-1]}", flush=True)
+    if outcome.complaint is None or tally.failures > FAILURES:
+        return
+    print(f"{where}: failed: {outcome.complaint}, after {outcome.seconds:.1f} s")
     for written in (outcome.standard_output, outcome.standard_error):
         for line in written.splitlines()[-LINES:]:
             print(f"      {line}")
