@@ -33,18 +33,18 @@ FAULTS = {
     ),
     "a crash": (
         "import faulthandler\ndo = lambda *args: faulthandler._sigsegv()",
-        "fuzz.run(0, 100)",
+        "fuzz.search(0, 100)",
         "Fatal Python error: Segmentation fault",
     ),
     "an error of the interpreter's": (
         "import time\ndef do(*args): raise SystemError('what is this')",
-        "fuzz.run(0, 100)",
+        "fuzz.search(0, 100)",
         "SystemError: what is this",
     ),
     "a hang": (
         "def do(*args):\n    while True:\n        try: time.sleep(9)\n        except BaseException: pass\n"
-        "fuzz.HANG_SECONDS = 1",
-        "fuzz.run(0, 100)",
+        "fuzz.HANG_SECONDS, fuzz.PHASES = 1, fuzz.PHASES[:1]",
+        "fuzz.search(0, 100)",
         "Timeout (0:00:01)!",
     ),
     "a lock that does not exclude": (
@@ -80,7 +80,7 @@ kept = []
 {}
 if "do" in globals():
     class ThreadPoolExecutor: misbehave = do
-    fuzz._classes = lambda: [ThreadPoolExecutor] * 3
+    fuzz.classes = lambda: [ThreadPoolExecutor] * 3
 {}
 """
 
