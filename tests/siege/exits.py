@@ -20,8 +20,25 @@ from oxthreads.concurrent.futures import (
     Future, ThreadPoolExecutor, as_completed, wait as wait_for_all)
 """
 
+#: A program whose pool starts the interpreter, and which ends as that does.
+ANOTHER = """
+import os, subprocess, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+with ThreadPoolExecutor(2) as pool:
+    child = [sys.executable, "-X", "faulthandler", "-m", "oxthreads", *sys.argv[1:]]
+    status = pool.submit(subprocess.call, child).result()
+if status < 0:
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+
 #: By the name of each, how `python` is started, and what it imports first.
-STARTS = {"runner": (("-m", "oxthreads"), IMPORTS), "plain": ((), PLAIN)}
+STARTS = {
+    "runner": (("-m", "oxthreads"), IMPORTS),
+    "plain": ((), PLAIN),
+    "another": (("-m", "oxthreads", "-c", ANOTHER), IMPORTS),
+}
 
 #: What blocks a daemon thread, by name.
 WAITS = {
