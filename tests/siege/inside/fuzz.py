@@ -19,7 +19,8 @@ import threading
 import traceback
 import warnings
 from pathlib import Path
-from typing import NoReturn, TextIO
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
 import hypothesis
 from hypothesis import strategies
@@ -111,8 +112,11 @@ def _run(program: Program) -> NoReturn:
     """Run the program and end the process; with 0, unless it is a finding."""
     armed = False
 
-    def interrupt(*_: object) -> None:
-        if armed:
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        # Not in the hooks below, which must not raise: the timer comes again.
+        while frame is not None and frame.f_code is not hook.__code__:
+            frame = frame.f_back
+        if armed and frame is None:
             raise Interrupted
 
     def alarm(seconds: float) -> None:
@@ -132,8 +136,10 @@ def _run(program: Program) -> NoReturn:
         nonlocal found
         found = _is_finding(error, errors) or found
 
-    threading.excepthook = lambda args: report(args.exc_value)
-    sys.unraisablehook = lambda args: report(args.exc_value)
+    def hook(args: Any) -> None:
+        report(args.exc_value)
+
+    threading.excepthook = sys.unraisablehook = hook
     faulthandler.enable(errors)
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=errors)
     program.run(alarm, report)
