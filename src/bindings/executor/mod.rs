@@ -105,16 +105,16 @@ impl Drop for ThreadPoolExecutor {
     }
 }
 
-/// A worker is being started. That ends when a panic drops this, or else a shutdown would wait for it.
+/// A worker is being started. Dropping this says what came of it, also where a panic does so: else a shutdown
+/// would wait for it.
 struct Starting<'a> {
     pool: &'a Pool<Py<Future>>,
     started: bool,
 }
 
 impl Drop for Starting<'_> {
-    #[cold]
     fn drop(&mut self) {
-        let _ = self.pool.end_start(self.started);
+        self.pool.end_start(self.started);
     }
 }
 
@@ -214,23 +214,23 @@ impl ThreadPoolExecutor {
 
     /// Has the worker started whose place a submission has taken.
     fn start_worker(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let pool = &slf.get().pool;
+        let started = Self::try_start(slf);
+        if started.is_err() && slf.get().pool.staff_again() == Staffing::Start {
+            // For those who count on a worker that is not coming.
+            if let Err(error) = Self::try_start(slf) {
+                drop(error.into_value(slf.py()).into_bound(slf.py()));
+            }
+        }
+        started
+    }
+
+    fn try_start(slf: &Bound<'_, Self>) -> PyResult<()> {
         let mut starting = Starting {
-            pool,
+            pool: &slf.get().pool,
             started: false,
         };
         let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
         starting.started = started.is_ok();
-        let staffing = pool.end_start(starting.started);
-        std::mem::forget(starting);
-        if staffing == Staffing::Start {
-            // For those who count on a worker that is not coming.
-            let again = user_code::call_method(slf, "_adjust_thread_count", (), None);
-            pool.end_start(again.is_ok());
-            if let Err(error) = again {
-                drop(error.into_value(slf.py()).into_bound(slf.py()));
-            }
-        }
         started.map(drop)
     }
 

@@ -54,9 +54,10 @@ impl<J> Default for Leaving<J> {
 }
 
 impl<J> Leaving<J> {
+    /// In this order: what is dropped may wait for those who are woken.
     fn leave(self) {
-        drop(self.jobs);
         self.wakes.wake();
+        drop(self.jobs);
     }
 }
 
@@ -228,14 +229,15 @@ impl<J: Job> Pool<J> {
         self.state().jobs.forget_leftover();
     }
 
-    /// A worker takes its place. `None`: it was given up meanwhile, so the worker is to end.
+    /// A worker takes its place, or any other that is free: its own may have been given up although it was
+    /// started. `None`: there is none, so the worker is to end.
     pub fn arrive(&self) -> Option<Arc<Worker>> {
         let worker = Arc::new(Worker::default());
         let mut state = self.state();
-        if state.expected == 0 {
+        if state.expected == 0 && state.workers.len() >= state.capacity {
             return None;
         }
-        state.expected -= 1;
+        state.expected = state.expected.saturating_sub(1);
         state.newcomers += 1;
         state.workers.push(Arc::clone(&worker));
         drop(state);
@@ -254,29 +256,33 @@ impl<J: Job> Pool<J> {
     }
 
     /// What came of [`Staffing::Start`]: unless the worker was started, as far as anybody knows,
-    /// its place is given up. [`Staffing::Start`] again, if others have counted on it, and no worker is
-    /// there: then the caller has to try once more, and to say what came of that.
-    pub fn end_start(&self, started: bool) -> Staffing {
+    /// its place is given up.
+    pub fn end_start(&self, started: bool) {
         let mut wakes = Wakes::new();
-        let mut staffing = Staffing::Enough;
         let mut state = self.state();
         state.starting = state.starting.saturating_sub(1);
         if !started {
             state.expected = state.expected.saturating_sub(1);
             state.resolve_stall(&mut wakes);
             state.replace_worker(&mut wakes);
-            if state.workers.is_empty() && state.expected == 0 && state.jobs.pending() > 1 {
-                state.expected = 1;
-                state.starting += 1;
-                staffing = Staffing::Start;
-            }
         }
         if state.starting == 0 {
             state.awaiting_starts.drain(&mut wakes);
         }
         drop(state);
         wakes.wake();
-        staffing
+    }
+
+    /// After a start that failed: whether others have counted on its worker, so that it had better be tried
+    /// once more. What comes of that has to be said again.
+    pub fn staff_again(&self) -> Staffing {
+        let mut state = self.state();
+        // One of those that are pending is the job of the start that failed.
+        if state.jobs.pending() > 1 && state.jobs.pending() > state.unemployed() {
+            state.start_worker()
+        } else {
+            Staffing::Enough
+        }
     }
 
     /// The wait until no worker is being started.
@@ -325,9 +331,20 @@ impl<J: Job> Pool<J> {
         self.state().capacity
     }
 
-    /// Changes the capacity: more workers are started as jobs come in, none is ended.
+    /// Changes the capacity: more workers are started as jobs come in, none is ended. Submissions that wait
+    /// for room come in if a worker can now be started for them.
     pub fn set_capacity(&self, capacity: usize) {
-        self.state().capacity = capacity;
+        let mut wakes = Wakes::new();
+        let mut state = self.state();
+        state.capacity = capacity;
+        for _ in state.workers.len() + state.expected..capacity {
+            if state.submitters.is_empty() {
+                break;
+            }
+            state.replace_worker(&mut wakes);
+        }
+        drop(state);
+        wakes.wake();
     }
 
     /// At most so many jobs may be pending from now on.

@@ -29,7 +29,7 @@ impl<J: Job> State<J> {
 
     /// How many workers will come for a job without having to end another first. Those that are only being
     /// started count: the jobs that they were started for may have been taken by others.
-    fn unemployed(&self) -> usize {
+    pub(super) fn unemployed(&self) -> usize {
         self.idle.len() + self.searching + self.expected + self.newcomers
     }
 
@@ -56,7 +56,16 @@ impl<J: Job> State<J> {
             } else {
                 pending <= self.searching + self.idle.len()
             };
-        if is_awaited || self.workers.len() + self.expected >= self.capacity {
+        if is_awaited {
+            Staffing::Enough
+        } else {
+            self.start_worker()
+        }
+    }
+
+    /// Takes a place for a worker, if there is one.
+    pub(super) fn start_worker(&mut self) -> Staffing {
+        if self.workers.len() + self.expected >= self.capacity {
             return Staffing::Enough;
         }
         self.expected += 1;

@@ -172,7 +172,7 @@ impl<J: Job> Operation for SubmitWhenRoom<'_, J> {
     fn undo(&mut self, output: Self::Output) {
         // The job stays in the pool, but nobody starts a worker for it.
         if matches!(output, Ok(Staffing::Start)) {
-            let _ = self.pool.end_start(false);
+            self.pool.end_start(false);
         }
     }
 }

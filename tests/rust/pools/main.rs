@@ -347,13 +347,80 @@ fn workers_that_are_being_started_have_room_for_as_many_jobs_and_no_more() {
 }
 
 #[test]
-fn a_start_that_failed_is_tried_again_for_those_who_count_on_it() {
+fn a_start_that_failed_is_tried_again_once_for_those_who_count_on_it() {
     let pool = Pool::new(1);
     assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(false);
+    assert_eq!(pool.staff_again(), Staffing::Enough);
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
+    pool.end_start(false);
+    assert_eq!(pool.staff_again(), Staffing::Start);
+    pool.end_start(false);
+    // No place is left behind, and nobody waits for a start.
+    block_for_ever(pool.wait_for_starts());
+    assert_eq!(pool.submit(4, ORDINARY), Ok(Staffing::Start));
+    pool.end_start(true);
+    let worker = pool.arrive().unwrap();
+    let taken: Vec<_> = std::iter::from_fn(|| pool.try_take_as(&worker)).collect();
+    assert_eq!(taken, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_start_that_failed_is_tried_again_also_where_a_busy_worker_is_there() {
+    let (pool, _workers) = staffed(1);
+    pool.set_capacity(2);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
     assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
-    assert_eq!(pool.end_start(false), Staffing::Start);
-    assert_eq!(pool.end_start(true), Staffing::Enough);
+    pool.end_start(false);
+    assert_eq!(pool.staff_again(), Staffing::Start);
+    pool.end_start(true);
     assert!(pool.arrive().is_some());
+}
+
+#[test]
+fn a_worker_whose_place_was_given_up_takes_another_that_is_free() {
+    let pool = Pool::new(2);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    let first = pool.arrive().unwrap();
+    assert_eq!(pool.try_take_as(&first), Some(1));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    // The first start has ended in an exception, after its worker had come.
+    pool.end_start(false);
+    pool.end_start(true);
+    let second = pool.arrive().unwrap();
+    assert_eq!(pool.try_take_as(&second), Some(2));
+    assert!(pool.arrive().is_none());
+}
+
+#[test]
+fn a_larger_pool_has_room_for_those_who_wait() {
+    let (pool, _workers) = staffed(1);
+    pool.set_backlog(1);
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    let parked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let submissions: Vec<_> = (2..5)
+            .map(|job| {
+                let parked = &parked;
+                let pool = &pool;
+                let submission = scope
+                    .spawn(move || block_counting(pool.submit_when_room(job, ORDINARY), parked));
+                until_parked(parked, job as usize - 1);
+                submission
+            })
+            .collect();
+        pool.set_capacity(3);
+        let mut staffing = submissions.into_iter().map(|each| each.join().unwrap());
+        let mut starts = 0;
+        for _ in 0..2 {
+            starts += usize::from(staffing.next() == Some(Ok(Staffing::Start)));
+        }
+        assert_eq!(starts, 2);
+        assert_eq!(pool.pending(), 3);
+        pool.close();
+        assert_eq!(staffing.next(), Some(Err((SubmitError::Closed, 4))));
+    });
 }
 
 #[test]
