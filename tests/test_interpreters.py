@@ -22,3 +22,27 @@ def test_an_interpreter_with_a_gil_of_its_own_cannot_import_it() -> None:
     )
     assert done.stderr == ""
     assert "does not support loading in subinterpreters" in done.stdout
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="there are none to be had from Python before")
+@pytest.mark.parametrize("enabled", ["0", "1"])
+def test_an_interpreter_that_shares_the_gil_cannot_import_it_after_another(enabled: str) -> None:
+    """What the first has kept would be the other's, and the other's exit would close its pools."""
+    done = python(
+        "import _interpreters\n"
+        "from oxthreads.concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "for _ in range(2):\n"
+        "    interpreter = _interpreters.create('legacy')\n"
+        "    code = 'import queue, threading; threading.Thread(target=int).start()'\n"
+        "    assert _interpreters.exec(interpreter, code) is None\n"
+        "    error = _interpreters.exec(interpreter, 'import oxthreads.queue')\n"
+        "    _interpreters.destroy(interpreter)\n"
+        "    print(error.formatted)\n"
+        "print(pool.submit(pow, 2, 3).result())",
+        runner=False,
+        OXTHREADS=enabled,
+    )
+    assert done.stderr == ""
+    refusal = "ImportError: oxthreads serves one interpreter of a process only, which has imported it before"
+    assert done.stdout.splitlines() == [refusal, refusal, "8"]

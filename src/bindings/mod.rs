@@ -20,6 +20,7 @@ mod detach;
 mod errors;
 mod executor;
 mod future;
+mod interpreter;
 mod kept;
 mod progress;
 mod queue;
@@ -59,6 +60,7 @@ mod _oxthreads {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::interpreter::claim(module.py())?;
         super::errors::prepare(module.py())?;
         // Under another name than its own, which is the class's here.
         module.add(
