@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import oxthreads.threading
-from conftest import OXTHREADS, PATIENCE, BackEnd, Result, python, refusal
+from conftest import OXTHREADS, PATIENCE, BackEnd, Result, python, refusal, spin_until, until_asleep
 
 ThreadPoolExecutor = OXTHREADS.futures.ThreadPoolExecutor
 
@@ -25,6 +27,153 @@ def test_a_start_that_fails_strands_no_other_call(monkeypatch: pytest.MonkeyPatc
     assert refusal(executor.submit, int) == (RuntimeError, "can't start new thread")
     assert others[0].result(PATIENCE) == 8
     executor.shutdown()
+
+
+@pytest.fixture
+def starting(library: BackEnd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], None]], None]:
+    """Has workers started as the function does, which is given the thread."""
+    original = library.threading.Thread.start
+
+    def start(how: Callable[[Any], None]) -> None:
+        def instead(thread: Any) -> None:
+            if thread.name.startswith("worker"):
+                how(thread)
+            else:
+                original(thread)
+
+        monkeypatch.setattr(library.threading.Thread, "start", instead)
+
+    monkeypatch.setattr(library.threading.Thread, "original_start", original, raising=False)
+    return start
+
+
+def _refuse(thread: Any) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_starts_that_fail_in_a_row_leave_the_pool_as_it_was(
+    library: BackEnd, starting: Callable[[Callable[[Any], None]], None], workers: int
+) -> None:
+    executor = library.futures.ThreadPoolExecutor(workers, "worker")
+    starting(_refuse)
+    for _ in range(5):
+        assert refusal(executor.submit, int) == (RuntimeError, "can't start new thread")
+    starting(lambda thread: thread.original_start())
+    futures = [executor.submit(pow, 2, number) for number in range(6)]
+    assert [future.result(PATIENCE) for future in futures] == [1, 2, 4, 8, 16, 32]
+    Result(executor.shutdown).get()
+
+
+@pytest.mark.parametrize("library", [OXTHREADS], ids=lambda library: library.name)
+def test_a_start_that_fails_takes_no_worker_from_a_call_that_waits_for_another(
+    library: BackEnd, starting: Callable[[Callable[[Any], None]], None]
+) -> None:
+    executor = library.futures.ThreadPoolExecutor(2, "worker")
+    begun, called = threading.Event(), threading.Event()
+
+    def wait_for_the_other() -> bool:
+        begun.set()
+        return called.wait(PATIENCE)
+
+    def fail_once(thread: Any) -> None:
+        starting(lambda thread: thread.original_start())
+        others.append(Result(executor.submit, called.set).get())
+        _refuse(thread)
+
+    others: list[Any] = []
+    first = executor.submit(wait_for_the_other)
+    assert begun.wait(PATIENCE)
+    starting(fail_once)
+    assert refusal(executor.submit, int) == (RuntimeError, "can't start new thread")
+    assert first.result(PATIENCE) is True
+    others[0].result(PATIENCE)
+    executor.shutdown()
+
+
+@pytest.mark.parametrize("library", [OXTHREADS], ids=lambda library: library.name)
+def test_an_interrupted_start_takes_no_worker_from_a_call_that_waits_for_another(
+    library: BackEnd, starting: Callable[[Callable[[Any], None]], None]
+) -> None:
+    """Ctrl-C comes when the worker has arrived, and before it is known here that it was started."""
+    executor = library.futures.ThreadPoolExecutor(2, "worker")
+    begun, called, counted, raised = (threading.Event() for _ in range(4))
+
+    def wait_for_the_other() -> bool:
+        begun.set()
+        return called.wait(PATIENCE)
+
+    def start_late(thread: Any) -> None:
+        counted.set()
+        assert raised.wait(PATIENCE)
+        thread.original_start()
+
+    def interrupted(thread: Any) -> None:
+        thread.original_start()
+        assert begun.wait(PATIENCE)
+        starting(start_late)
+        others.append(Result(executor.submit, called.set))
+        assert counted.wait(PATIENCE)
+        raise KeyboardInterrupt
+
+    others: list[Any] = []
+    results: list[bool] = []
+    starting(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(lambda: results.append(wait_for_the_other()))
+    raised.set()
+    others[0].get().result(PATIENCE)
+    executor.shutdown()
+    assert results == [True]
+
+
+def test_a_submission_that_waits_comes_into_a_pool_that_has_become_larger() -> None:
+    executor = ThreadPoolExecutor(1, max_pending=1)
+    called = threading.Event()
+    first = executor.submit(called.wait, PATIENCE)
+    spin_until(first.running)
+    executor.submit(int)
+    waiting = Result(executor.submit, called.set)
+    until_asleep(waiting.thread)
+    executor._max_workers = 2
+    assert first.result(PATIENCE) is True
+    waiting.get().result(PATIENCE)
+    executor.shutdown()
+
+
+def test_workers_are_of_the_class_that_stands_for_thread(
+    library: BackEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Named(threading.Thread):
+        pass
+
+    monkeypatch.setattr(threading, "Thread", Named)
+    with library.futures.ThreadPoolExecutor(1) as executor:
+        assert type(executor.submit(threading.current_thread).result(PATIENCE)) is Named
+
+
+@pytest.mark.parametrize("runner", [False, True])
+def test_a_program_may_have_the_pools_end_as_at_the_exit(runner: bool) -> None:
+    done = python(
+        """
+import concurrent.futures.thread as thread
+from concurrent.futures import ThreadPoolExecutor
+
+pools = [ThreadPoolExecutor(1) for _ in range(2)]
+print(pools[0].submit(int).result())
+thread._python_exit()
+for pool in [*pools, ThreadPoolExecutor(1)]:
+    try:
+        pool.submit(int)
+    except RuntimeError as error:
+        print(error)
+""",
+        runner=runner,
+    )
+    refused = "cannot schedule new futures after "
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "0"
+    assert [line.startswith(refused) for line in done.stdout.splitlines()[1:]] == [True] * 3
 
 
 def test_a_negative_number_of_workers_later_is_none(library: BackEnd) -> None:

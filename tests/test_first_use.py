@@ -1,11 +1,12 @@
-"""What is looked up in Python on its first use may be asked for again meanwhile."""
+"""What is used for the first time needs nothing that could not be had then."""
 
 from __future__ import annotations
 
+import pytest
+
 from conftest import python
 
-#: Each is done for the first time while the same is done for the first time: in an import, where a
-#: finalizer or a signal handler may run too.
+#: An import may run a program's own code, which may use the same for the first time, too.
 PROGRAM = """
 import builtins
 import contextlib
@@ -75,12 +76,8 @@ def look_at_the_class_of_a_lock():
     threading.Lock().__class__
 
 
-def once_more(*arguments, **keywords):
-    global met
-    if not met:
-        met = True
-        use()
-    return original(*arguments, **keywords)
+def refuse(name, *arguments, **keywords):
+    raise ImportError(f"{use.__name__} imports {name}")
 
 
 original = builtins.__import__
@@ -97,17 +94,126 @@ for use in [
     put_a_batch,
     look_at_the_class_of_a_lock,
 ]:
-    met = False
-    print(use.__name__, flush=True)
-    builtins.__import__ = once_more
+    builtins.__import__ = refuse
     use()
     builtins.__import__ = original
-    assert met
 print("done")
 """
 
 
-def test_what_is_looked_up_on_the_first_use_may_be_asked_for_meanwhile() -> None:
+#: Each is done for the first time when modules are torn down.
+LATE = """
+import queue, sys, threading
+from concurrent.futures import CancelledError, Future, InvalidStateError
+
+
+class Item:
+    def __init__(self, number):
+        self.number = number
+
+    def __lt__(self, other):
+        return self.number < other.number
+
+
+class Late:
+    def __init__(self, uses, **kept):
+        self.uses = uses
+        self.__dict__.update(kept)
+
+    def __del__(self):
+        for use in self.uses:
+            use(self)
+        self.print("all done at the end")
+
+    def refuses(self, error, call, *arguments, **keywords):
+        try:
+            call(*arguments, **keywords)
+        except error:
+            return
+        raise AssertionError
+
+
+def queues(it):
+    it.refuses(it.queue.Empty, it.queue.Queue().get_nowait)
+    it.refuses(it.queue.Empty, it.queue.Queue().get, timeout=0.01)
+    it.refuses(it.queue.Empty, it.queue.SimpleQueue().get, True, 0.01)
+    full = it.queue.Queue(1)
+    full.put(1)
+    it.refuses(it.queue.Full, full.put_nowait, 2)
+
+
+def priorities(it):
+    items = it.queue.PriorityQueue()
+    items.put(it.Item(2))
+    items.put(it.Item(1))
+    assert items.get().number == 1
+
+
+def futures(it):
+    future = it.Future()
+    future.set_result(1)
+    it.refuses(it.InvalidStateError, future.set_result, 2)
+    future = it.Future()
+    future.cancel()
+    it.refuses(it.CancelledError, future.result)
+
+
+def locks(it):
+    lock, rlock = it.threading.Lock(), it.threading.RLock()
+    assert lock.acquire(1, 0.01) and rlock.acquire(True, 0.5)
+    lock.__class__, rlock.__class__
+
+
+def semaphores(it):
+    semaphore = it.threading.Semaphore(1)
+    semaphore.release(True)
+    it.refuses(ValueError, it.threading.Semaphore, -1.0)
+    assert semaphore.acquire(timeout=0.01)
+
+
+def conditions(it):
+    condition = it.threading.Condition()
+    with condition:
+        condition.wait(0.01)
+        condition.notify(1.0)
+
+
+def barriers(it):
+    barrier = it.threading.Barrier(2)
+    barrier.abort()
+    it.refuses(it.threading.BrokenBarrierError, barrier.wait)
+    it.threading.Barrier(1).wait()
+
+
+def standard_forms(it):
+    items, future, event = it.queue.Queue(), it.Future(), it.threading.Event()
+    items.mutex, future._condition, event._cond
+    items.put(items.qsize())
+    future.set_result(items.get())
+    event.set()
+    assert future.result() == 0 and event.wait(0.01)
+
+
+late = Late(
+    [queues, priorities, futures, locks, semaphores, conditions, barriers, standard_forms],
+    queue=queue,
+    threading=threading,
+    Future=Future,
+    Item=Item,
+    CancelledError=CancelledError,
+    InvalidStateError=InvalidStateError,
+    print=print,
+)
+"""
+
+
+def test_what_is_used_for_the_first_time_imports_nothing() -> None:
     ended = python(PROGRAM, runner=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith("done\n")
+
+
+@pytest.mark.parametrize("runner", [False, True])
+def test_what_is_used_for_the_first_time_at_the_end_works(runner: bool) -> None:
+    ended = python(LATE, runner=runner)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "all done at the end\n", "")

@@ -13,6 +13,7 @@ from time import monotonic
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
 from ._oxthreads import install_in as _callable_at_once
+from ._oxthreads import keep_at_hand as _keep_at_hand
 from ._standard_form import StandardAttribute
 from .threading import Condition, Lock
 
@@ -152,3 +153,6 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
 
     Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
     """
+
+
+_keep_at_hand(__name__)

@@ -15,6 +15,7 @@ from ._oxthreads import Event as _NativeEvent
 from ._oxthreads import RLock as RLock
 from ._oxthreads import Semaphore as _NativeSemaphore
 from ._oxthreads import install_in as _callable_at_once
+from ._oxthreads import keep_at_hand as _keep_at_hand
 from ._standard_form import StandardAttribute
 
 if sys.version_info >= (3, 13):
@@ -323,5 +324,6 @@ class _Module(type(sys)):  # type: ignore[misc]
         return sorted({*vars(self), *dir(_standard)})
 
 
+_keep_at_hand(__name__)
 _SHARED = frozenset(vars(_standard)).difference(globals())
 sys.modules[__name__].__class__ = _Module

@@ -19,7 +19,9 @@ static FIRST: AtomicI64 = AtomicI64::new(NONE);
 /// ImportError.
 pub(super) fn claim(_py: Python<'_>) -> PyResult<()> {
     // SAFETY: attached, as `_py` shows, so that there is a present interpreter.
-    let this = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: it is the present one, and lives as long as this thread is attached to it.
+    let this = unsafe { ffi::PyInterpreterState_GetID(interpreter) };
     match FIRST.compare_exchange(NONE, this, Ordering::Relaxed, Ordering::Relaxed) {
         Err(first) if first != this => Err(PyImportError::new_err(
             "oxthreads serves one interpreter of a process only, which has imported it before",

@@ -52,6 +52,8 @@ mod _oxthreads {
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
     #[pymodule_export]
+    use super::kept::keep_at_hand;
+    #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};

@@ -71,7 +71,7 @@ fn log(source: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
     let arguments = ("exception calling callback for %r", source);
-    user_code::call_method(&future::logger(py)?, "error", arguments, Some(&keywords)).map(drop)
+    user_code::call_method(future::logger(py)?, "error", arguments, Some(&keywords)).map(drop)
 }
 
 #[pymethods]

@@ -159,11 +159,6 @@ fn deadline(seconds: f64) -> Deadline {
 fn standard_lock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static ALLOCATE_LOCK: Kept<Py<PyAny>> = Kept::new();
     ALLOCATE_LOCK
-        .get_or_make(|| {
-            py.import("_thread")?
-                .getattr("allocate_lock")
-                .map(Bound::unbind)
-        })?
-        .bind(py)
+        .import(py, "_thread", "allocate_lock")?
         .call0()
 }

@@ -16,6 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
+use super::kept::look_up;
 use super::stack;
 
 type Call = unsafe extern "C" fn(
@@ -218,7 +219,7 @@ pub(crate) fn operate<'py>(
     right: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = left.py();
-    let operator = py.import("operator")?.getattr(name)?;
+    let operator = look_up(py, "operator", name)?;
     call(&operator, &PyTuple::new(py, [left, right])?, None)
 }
 

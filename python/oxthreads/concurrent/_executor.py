@@ -15,7 +15,7 @@ from concurrent.futures import thread as _thread
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import close_executors
 from .._oxthreads import install_in as _callable_at_once
-from ..threading import Semaphore, Thread
+from ..threading import Semaphore, Thread, _StandardThread
 from ._map import map_calls
 from ._worker import register, work
 
@@ -245,7 +245,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             super()._adjust_thread_count()
             return
         queue = self._native_work_queue
-        worker = Thread(
+        # What somebody has put in the place of the standard class, or ours.
+        replaced = _threading.Thread is not _StandardThread
+        worker = (_threading.Thread if replaced else Thread)(
             name=f"{self._thread_name_prefix or self}_{next(self._worker_numbers)}",
             target=work,
             args=(weakref.ref(self), queue, self._idle_timeout, self._initializer, self._initargs),

@@ -45,15 +45,16 @@ def work(
     initargs: tuple[Any, ...],
 ) -> None:
     """What a worker does."""
-    worker = queue.arrive(idle_timeout)
-    if worker is None:
-        return
-    if (pool := executor()) is not None:
-        # Whoever starts the worker does so too, but maybe only after its first call has asked.
-        pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
-        del pool
-    register(_threading.current_thread(), queue)
+    worker = None
     try:
+        worker = queue.arrive(idle_timeout)
+        if worker is None:
+            return
+        if (pool := executor()) is not None:
+            # Whoever starts the worker does so too, but maybe only after its first call has asked.
+            pool._threads.add(_threading.current_thread())  # type: ignore[attr-defined]
+            del pool
+        register(_threading.current_thread(), queue)
         if initializer is not None:
             try:
                 initializer(*initargs)
@@ -78,4 +79,5 @@ def work(
     except BaseException:
         _base.LOGGER.critical("Exception in worker", exc_info=True)
     finally:
-        worker.leave()
+        if worker is not None:
+            worker.leave()

@@ -9,6 +9,7 @@ from concurrent.futures import _base
 
 from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import install_in as _callable_at_once
+from .._oxthreads import keep_at_hand as _keep_at_hand
 from .._standard_form import StandardAttribute
 from ..threading import Condition
 from ._executor import ExecutorStatistics as ExecutorStatistics
@@ -78,3 +79,6 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
         waiters: list[Any] = []
         attributes = {"_condition": Condition(), "_waiters": waiters, "_done_callbacks": callbacks}
         self._retire(attributes, callbacks, waiters)
+
+
+_keep_at_hand(__name__)

@@ -124,7 +124,7 @@ pub(super) fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
     user_code::call_method(
-        &crate::bindings::future::logger(py)?,
+        crate::bindings::future::logger(py)?,
         "critical",
         ("Exception in worker",),
         Some(&keywords),

@@ -6,9 +6,10 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use super::call::{Call, report};
+use super::close_executors;
 use super::worker::Worker;
 use crate::bindings::argument::Argument;
 use crate::bindings::errors;
@@ -56,17 +57,30 @@ impl WorkQueue {
     }
 
     /// Have the idle workers look again. The item can only be None, which the standard library
-    /// puts here when the interpreter exits.
+    /// puts here when the interpreter exits, or when a program has it do what it does then.
     #[pyo3(signature = (item, block=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, item, block=True, timeout=None)")]
-    fn put(&self, item: Argument<'_>, block: Argument<'_>, timeout: Argument<'_>) -> PyResult<()> {
+    fn put(
+        &self,
+        py: Python<'_>,
+        item: Argument<'_>,
+        block: Argument<'_>,
+        timeout: Argument<'_>,
+    ) -> PyResult<()> {
         let _ = (block, timeout);
         match item {
             Argument::Given(item) if !item.is_none() => Err(PyTypeError::new_err(
                 "calls are submitted to the executor, not put into its queue",
             )),
             _ => {
-                self.pool.poke();
+                let exiting = py
+                    .import("concurrent.futures.thread")?
+                    .getattr("_shutdown")?;
+                if exiting.is(PyBool::new(py, true)) {
+                    close_executors();
+                } else {
+                    self.pool.poke();
+                }
                 Ok(())
             }
         }

@@ -41,7 +41,7 @@ impl Future {
         let keywords = PyDict::new(py);
         keywords.set_item(intern!(py, "exc_info"), error.object())?;
         user_code::call_method(
-            &logger(py)?,
+            logger(py)?,
             "error",
             ("exception calling callback for %r", slf),
             Some(&keywords),

@@ -48,15 +48,9 @@ pub(super) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 }
 
 /// The logger of the standard module.
-pub(super) fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+pub(super) fn logger(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOGGER: Kept<Py<PyAny>> = Kept::new();
-    LOGGER
-        .get_or_make(|| {
-            py.import("concurrent.futures._base")?
-                .getattr("LOGGER")
-                .map(Bound::unbind)
-        })
-        .map(|logger| logger.bind(py).clone())
+    LOGGER.import(py, "concurrent.futures._base", "LOGGER")
 }
 
 impl Future {
@@ -83,7 +77,7 @@ impl Future {
             Refused::State(state) => {
                 let address = slf.as_ptr().addr();
                 user_code::call_method(
-                    &logger(slf.py())?,
+                    logger(slf.py())?,
                     "critical",
                     ("Future %s in unexpected state: %s", address, name(state)),
                     None,
@@ -121,8 +115,9 @@ impl Future {
             (Refused::State(state), _) => {
                 let state = name(state);
                 // Of the class, whatever the instance has under that name.
-                let builtins = py.import("builtins")?;
-                let shown = user_code::call_method(&builtins, "repr", (slf,), None)?;
+                static REPR: Kept<Py<PyAny>> = Kept::new();
+                let repr = REPR.import(py, "builtins", "repr")?;
+                let shown = user_code::call(repr, &PyTuple::new(py, [slf])?, None)?;
                 let words = format!("{state}: {}", shown.str()?);
                 Err(errors::invalid_state(py, words))
             }

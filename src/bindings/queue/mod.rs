@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
 use super::argument::Argument;
-use super::kept::Kept;
+use super::kept::{Kept, look_up};
 use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
@@ -51,8 +51,7 @@ impl Queue {
         static CLASSES: Kept<[Py<PyAny>; 3]> = Kept::new();
         let py = slf.py();
         let classes = CLASSES.get_or_make(|| {
-            let module = py.import("oxthreads.queue")?;
-            let class = |name| PyResult::Ok(module.getattr(name)?.unbind());
+            let class = |name| PyResult::Ok(look_up(py, "oxthreads.queue", name)?.unbind());
             PyResult::Ok([
                 class("Queue")?,
                 class("LifoQueue")?,
