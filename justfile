@@ -24,7 +24,7 @@ test-parallel *arguments:
 programs *arguments:
     python -m tests.programs {{arguments}}
 
-# The Rust tests, and every interleaving of small programs.
+# The Rust tests, and the interleavings of small programs.
 test-rust:
     cargo test --no-default-features
     RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --target-dir target/loom

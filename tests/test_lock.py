@@ -213,22 +213,22 @@ def test_many_waiters_each_own_it_once(library: BackEnd) -> None:
     assert sorted(order) == list(range(8))
 
 
-def test_waiters_that_nobody_competes_with_are_served_in_the_order_they_came() -> None:
-    lock = OXTHREADS.threading.Lock()
+@pytest.mark.parametrize("name", ["Lock", "RLock"])
+def test_waiters_that_nobody_competes_with_are_served_in_the_order_they_came(name: str) -> None:
+    lock = getattr(OXTHREADS.threading, name)()
     order: list[int] = []
 
     def work(number: int) -> None:
-        lock.acquire()
-        order.append(number)
+        with lock:
+            order.append(number)
 
-    lock.acquire()
     threads = []
-    for number in range(4):
-        threads.append(start(work, number))
-        until_asleep(threads[-1])
-    for number in range(4):
-        lock.release()
-        spin_until(lambda number=number: len(order) > number)  # type: ignore[misc]
+    with lock:
+        for number in range(4):
+            threads.append(start(work, number))
+            until_asleep(threads[-1])
+    for thread in threads:
+        thread.join()
     assert order == [0, 1, 2, 3]
 
 
