@@ -17,7 +17,7 @@ from test_signals import waits
 from .processor import kept_waiting
 
 #: Seconds: the timeout, and how much later than that it may end, beside those in which no
-#: processor was free.
+#: processor was free for the main thread.
 TIMEOUT, PROMPT = 0.1, 0.1
 
 
@@ -34,7 +34,7 @@ def main(name: str, count: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     wrong = []
     for _ in range(count):
-        waited = kept_waiting()
+        waited = kept_waiting(threading.main_thread())
         begin = time.monotonic()
         with contextlib.suppress(OXTHREADS.queue.Empty, TimeoutError):
             try:
@@ -42,7 +42,7 @@ def main(name: str, count: int) -> None:
             except threading.BrokenBarrierError:
                 wait.__self__.reset()  # type: ignore[attr-defined]
         took = time.monotonic() - begin
-        if not TIMEOUT <= took <= TIMEOUT + PROMPT + kept_waiting() - waited:
+        if not TIMEOUT <= took <= TIMEOUT + PROMPT + kept_waiting(threading.main_thread()) - waited:
             wrong.append(round(took, 3))
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert seen > 10 * count, f"only {seen} signals"
