@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from conftest import PATIENCE
-from test_signals import DEADLINES
 
 from .attack import Attack, Program
-from .inside import interrupts
+from .inside import deadlines, interrupts
 from .inside.contended import CONTENDED
 from .inside.storms import EVERY, HANDLERS
 
@@ -65,7 +64,7 @@ ATTACKS = [
         about="timeouts of each wait that takes one, while signals arrive",
         full=100,
         quick=3,
-        programs=partial(_each, "deadlines", DEADLINES),
+        programs=partial(_each, "deadlines", deadlines.NAMES),
         alone=True,
     ),
     Attack(
