@@ -1,9 +1,9 @@
 """A soak: every type, used at random by several threads that are switched all the time.
 
-``python -m tests.siege.inside.soak SECONDS SEED [KIND]`` has round after round, each with one object, a few
+``python -m tests.siege.inside.soak SECONDS [SEED [KIND]]`` has round after round, each with one object, a few
 threads and, in many, a timer that interrupts the main thread in the midst of what it waits for. After each
 round what was put must have been taken, permits and tokens must balance, every future must be done. If
-nothing moves for 20 seconds, all stacks are shown and the process ends.
+nothing moves for 20 seconds, all stacks are shown and the process ends. Without a seed, the clock gives one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ROUNDS = (*soak_locks.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
 
 def main(seconds: float, seed: int, only: str | None = None) -> int:
     """Have rounds for so long, in an order and with chances that `seed` decides; how many failed."""
+    print(f"seed {seed}", flush=True)
     chance = random.Random(seed)
     actors: list[Actor] = []
     counts: Counter[str] = Counter()
@@ -71,4 +72,5 @@ def main(seconds: float, seed: int, only: str | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(bool(main(float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])))
+    _seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
+    sys.exit(bool(main(float(sys.argv[1]), _seed, *sys.argv[3:])))
