@@ -16,10 +16,10 @@ import traceback
 from collections import Counter
 from typing import Any
 
-from . import soak_locks, soak_pools, soak_queues
+from . import soak_lines, soak_locks, soak_pools, soak_queues
 from .soak_round import Actor, Interrupted, Interrupts, Watchdog
 
-ROUNDS = (*soak_locks.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
+ROUNDS = (*soak_locks.ROUNDS, *soak_lines.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
 
 
 def main(seconds: float, seed: int, only: str | None = None) -> int:
@@ -30,6 +30,7 @@ def main(seconds: float, seed: int, only: str | None = None) -> int:
     counts: Counter[str] = Counter()
     failed = 0
     rounds = [each for each in ROUNDS if only in (None, each.__name__)]
+    deck: list[Any] = []
     done = 0
     interrupts = Interrupts()
     unraisable = sys.unraisablehook
@@ -47,7 +48,9 @@ def main(seconds: float, seed: int, only: str | None = None) -> int:
     try:
         with Watchdog(lambda: sum(actor.operations for actor in [*actors]) + sum(counts.values())):
             while time.monotonic() < end:
-                kind = chance.choice(rounds)
+                if not deck:  # each as often as every other, also in a short soak
+                    deck = chance.sample(rounds, len(rounds))
+                kind = deck.pop()
                 name = f"{kind.__name__} {seed}.{done}"
                 made = kind(name)
                 try:
