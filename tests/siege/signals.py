@@ -53,7 +53,7 @@ def _storms(count: int) -> Iterator[Program]:
 ATTACKS = [
     Attack(
         name="signal-interrupts",
-        about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s",
+        about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s, half of them in 5 ms",
         full=1000,
         quick=10,
         programs=partial(_each, "interrupts", interrupts.NAMES),
