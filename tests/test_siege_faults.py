@@ -9,6 +9,24 @@ import pytest
 
 from siege import ROOT
 
+#: A lock that goes from each to the next in the line, also to one that was interrupted and has gone.
+LOCK = """
+import threading
+class Lock:
+    place = 0
+    def __init__(self): self.held, self.line = False, []
+    def acquire(self, blocking=True):
+        if not self.held: self.held = True
+        elif not blocking: return False
+        else:
+            self.line.append(threading.Semaphore(0))
+            self.line[-1].acquire()
+        return True
+    def release(self):
+        if self.line: self.line.pop(self.place).release()
+        else: self.held = False
+"""
+
 #: By what it is, what is done before the attack begins, the attack, and what is said of it.
 FAULTS = {
     "memory that grows": (
@@ -63,6 +81,53 @@ FAULTS = {
         "sys.exit(bool(soak.main(3, 1, 'Traffic')))",
         "in check",
     ),
+    "waiters that are served the other way round": (
+        f"{LOCK}\n"
+        "Lock.place = -1\n"
+        "def pair(line):\n"
+        "    line.kind, lock = 'Lock', Lock()\n"
+        "    return lock.acquire, lock.release\n"
+        "soak_lines.Line._pair = pair",
+        "sys.exit(bool(soak.main(1, 1, 'Line')))",
+        "were served",
+    ),
+    "a notification that a late wait takes with it": (
+        "from threading import Condition\n"
+        "class Late(Condition):\n"
+        "    def wait(self, timeout=None):\n"
+        "        return Condition.wait(self, timeout) and timeout is None\n"
+        "threads.Condition = Late\n"
+        "soak_lines.Notifications.interruptible = False\n"
+        "soak_round.STUCK_SECONDS = 1",
+        "soak.main(5, 1, 'Notifications')",
+        "Timeout (0:00:01)!",
+    ),
+    "a wake-up that an interrupted wait takes with it": (
+        f"{LOCK}\nthreads.Lock = Lock\ncontended.PATIENCE = 1",
+        "storms.main('Lock', 'raises', 1, storms.OXTHREADS)",
+        "is lost",
+    ),
+    "a wait that a signal does not end": (
+        "import signal\n"
+        "class Event(threads.Event):\n"
+        "    def wait(self, timeout=None):\n"
+        "        while not self.is_set():\n"
+        "            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "            time.sleep(0.05)\n"
+        "            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
+        "threads.Event = Event\n"
+        "interrupts.Sleeper.wakes_by_itself = lambda self: False",
+        "interrupts.main('Event.wait', 10)",
+        "the half of 10",
+    ),
+    "a deadline that moves": (
+        "class Full(queues.Queue):\n"
+        "    def put(self, item, timeout=None):\n"
+        "        return timeout is None or time.sleep(timeout + 0.2)\n"
+        "queues.Queue = Full",
+        "deadlines.main('Queue.put', 3)",
+        "seconds, of 3",
+    ),
     "a wait that does not end": (
         "soak_round.STUCK_SECONDS = 1\n"
         "soak_locks.Flags.end = lambda self: None\n"
@@ -74,7 +139,8 @@ FAULTS = {
 
 PREPARE = """
 import sys, time
-from tests.siege.inside import fuzz, garbage, memory, soak, soak_locks, soak_queues, soak_round
+from tests.siege.inside import contended, deadlines, fuzz, garbage, interrupts, memory, soak, storms
+from tests.siege.inside import soak_lines, soak_locks, soak_queues, soak_round
 from oxthreads import queue as queues, threading as threads
 kept = []
 {}

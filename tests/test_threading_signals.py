@@ -143,6 +143,34 @@ def test_a_notification_that_an_interrupted_wait_cannot_heed_goes_to_the_next() 
     assert second[0].get() is True
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_notification_by_the_handler_that_ends_the_wait_goes_to_the_next(kind: str) -> None:
+    condition = make_condition(OXTHREADS, kind)
+    second: list[Result] = []
+
+    def wait() -> bool:
+        with condition:
+            return bool(condition.wait())
+
+    def send() -> None:
+        until_asleep(threading.main_thread())
+        second.append(Result(wait))
+        until_asleep(second[0].thread)
+        signal_main()
+
+    def notify_and_fail() -> None:
+        with condition:
+            condition.notify()  # the wait in which it runs, which came first
+        raise Interrupt
+
+    with handler(notify_and_fail):
+        sender = start(send)
+        with condition, pytest.raises(Interrupt):
+            condition.wait()
+        sender.join()
+    assert second[0].get() is True
+
+
 def test_an_interrupted_acquire_has_no_permit(library: BackEnd) -> None:
     semaphore = library.threading.Semaphore(0)
     with handler(fail):

@@ -1,6 +1,10 @@
 //! The primitives, driven by threads.
 #![cfg(not(loom))]
 
+#[cfg(all(target_os = "linux", not(portable_parker)))]
+use std::os::unix::thread::JoinHandleExt;
+#[cfg(all(target_os = "linux", not(portable_parker)))]
+use std::ptr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -96,6 +100,28 @@ fn a_wake_that_crosses_a_time_out_is_not_lost() {
 #[test]
 fn a_sleep_that_nobody_ends_ends_by_itself_now_and_then() {
     assert_eq!(Waiter::new().park(Deadline::NEVER), Parked::Interrupted);
+}
+
+/// Where it tells of signals, nobody has to look for them, however long the sleep.
+#[cfg(all(target_os = "linux", not(portable_parker)))]
+#[test]
+fn a_signal_ends_a_sleep_that_has_no_deadline() {
+    extern "C" fn handle(_: libc::c_int) {}
+    // SAFETY: all zeros is a value of this type: no flags, so the sleep is not begun again, and no mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handle as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: the handler does nothing, and no other test uses this signal.
+    let status = unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) };
+    assert_eq!(status, 0);
+    let sleeper = thread::spawn(|| Waiter::new().park(Deadline::NEVER));
+    // Again and again, for one that comes before the sleep does not end it.
+    spin_until(|| {
+        // SAFETY: the thread is there until it is joined, if only for its status.
+        let status = unsafe { libc::pthread_kill(sleeper.as_pthread_t(), libc::SIGUSR1) };
+        assert_eq!(status, 0);
+        sleeper.is_finished()
+    });
+    assert_eq!(sleeper.join().unwrap(), Parked::Interrupted);
 }
 
 #[test]

@@ -68,7 +68,7 @@ def _selected(attack: Attack, count: int, name: str | None) -> Iterable[Program]
         return attack.programs(count)
     # The last of them may come late in the full form, and not at all in a smaller one.
     every = itertools.chain(attack.programs(count), attack.programs(attack.full))
-    found = next((program for program in every if program.name == name), None)
+    found = next((program for program in every if program.name == name), None) or attack.named(name, count)
     if found is None:
         sys.exit(f"{attack.name} has no program {name!r}")
     return itertools.repeat(found, max(1, count // found.counts))

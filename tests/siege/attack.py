@@ -32,7 +32,7 @@ _children: set[subprocess.Popen[bytes]] = set()
 class Program:
     """What a child interpreter runs, and how it must end.
 
-    name: unique in the attack, and the same for the same program in every run.
+    name: unique in the attack, and the same for the same program in every run, by which it is asked for.
     arguments: of ``python``.
     status: the exit status, or minus the number of the signal that ends it.
     error: what standard error must end with, after one traceback; if "", it must be empty.
@@ -60,6 +60,7 @@ class Attack:
     programs: what to run for so many; each once, or the same again and again.
     alone: whether its children measure time, so that only one may run at once.
     reports: whether the last line that a child prints is what came of it, and is shown.
+    named: what to run for a name that is not among those of `programs`, and for so many; None: nothing.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Attack:
     programs: Callable[[int], Iterable[Program]]
     alone: bool = False
     reports: bool = False
+    named: Callable[[str, int], Program | None] = lambda name, count: None
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from test_signals import DEADLINES
+from conftest import PATIENCE
 
 from .attack import Attack, Program
-from .inside import interrupts
-from .inside.families import FAMILIES
-from .inside.storms import HANDLERS
+from .inside import deadlines, interrupts
+from .inside.contended import CONTENDED
+from .inside.storms import EVERY, HANDLERS
 
 _INSIDE = "tests.siege.inside"
 
@@ -33,22 +33,27 @@ def _each(module: str, names: Iterable[str], count: int) -> Iterator[Program]:
 
 
 def _storms(count: int) -> Iterator[Program]:
-    for number, name in enumerate(FAMILIES):
-        # In a short storm, one handler for each, and another for the next.
-        handlers = list(HANDLERS) if count >= _LONG else [list(HANDLERS)[number % len(HANDLERS)]]
+    for number, name in enumerate(EVERY):
+        if count >= _LONG:
+            handlers = HANDLERS
+        elif name in CONTENDED:
+            handlers = ["raises"]  # only what does not wait on can take a wake-up with it
+        else:
+            # In a short storm, one handler for each, and another for the next.
+            handlers = [HANDLERS[number % len(HANDLERS)]]
         for handler in handlers:
             yield Program(
                 name=f"{name}, the handler {handler}",
                 arguments=("-m", f"{_INSIDE}.storms", name, handler, str(count)),
                 counts=count,
-                seconds=_START + count,
+                seconds=_START + PATIENCE + count,
             )
 
 
 ATTACKS = [
     Attack(
         name="signal-interrupts",
-        about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s",
+        about="Ctrl-Cs in each wait of the main thread, which must end it within 0.1 s, half of them in 5 ms",
         full=1000,
         quick=10,
         programs=partial(_each, "interrupts", interrupts.NAMES),
@@ -59,7 +64,7 @@ ATTACKS = [
         about="timeouts of each wait that takes one, while signals arrive",
         full=100,
         quick=3,
-        programs=partial(_each, "deadlines", DEADLINES),
+        programs=partial(_each, "deadlines", deadlines.NAMES),
         alone=True,
     ),
     Attack(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from .attack import Attack, Program
@@ -9,14 +10,29 @@ from .attack import Attack, Program
 #: Seconds for the start of the child, and for the end of its last round, at the most.
 _AROUND = 60.0
 
+#: Another one each time, for those that are not asked for by name.
+_SEED = int(time.time())
 
-def _programs(count: int) -> Iterator[Program]:
-    yield Program(
-        name="every type",
-        arguments=("-m", "tests.siege.inside.soak", str(count), "1"),
+
+_NAME = "every type, seed "
+
+
+def _program(seed: int, count: int) -> Program:
+    return Program(
+        name=f"{_NAME}{seed}",
+        arguments=("-m", "tests.siege.inside.soak", str(count), str(seed)),
         counts=count,
         seconds=count + _AROUND,
     )
+
+
+def _programs(count: int) -> Iterator[Program]:
+    yield _program(_SEED, count)
+
+
+def _named(name: str, count: int) -> Program | None:
+    seed = name.removeprefix(_NAME)
+    return _program(int(seed), count) if seed != name and seed.isdecimal() else None
 
 
 ATTACKS = [
@@ -26,6 +42,7 @@ ATTACKS = [
         full=3600,
         quick=5,
         programs=_programs,
+        named=_named,
         reports=True,
     ),
 ]

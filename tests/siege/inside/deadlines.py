@@ -10,20 +10,60 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from conftest import OXTHREADS
-from test_signals import waits
+from test_signals import DEADLINES, late, waits
 
 from .processor import kept_waiting
 
 #: Seconds: the timeout, and how much later than that it may end, beside those in which no
-#: processor was free.
+#: processor was free for the main thread.
 TIMEOUT, PROMPT = 0.1, 0.1
+
+#: Lets every call of a pool end.
+end = threading.Event()
+
+#: The names of all waits.
+NAMES = [
+    *DEADLINES,
+    *("LifoQueue.get", "PriorityQueue.get", "PriorityQueue.put", "SimpleQueue.get", "Timer.join"),
+    *("Queue.get_many", "Queue.put_many", "SimpleQueue.get_many", "wait", "as_completed", "Executor.map"),
+]
+
+
+def more() -> dict[str, Callable[[float], object]]:
+    """The waits that are not among the tests'."""
+    queues, futures = OXTHREADS.queue, OXTHREADS.futures
+    empty, full, simple = queues.Queue(), queues.Queue(1), queues.SimpleQueue()
+    lifo, least, full_heap = queues.LifoQueue(), queues.PriorityQueue(), queues.PriorityQueue(1)
+    full.put("first")
+    full_heap.put("first")
+    pending = [futures.Future(), futures.Future()]
+    busy = futures.ThreadPoolExecutor(1)
+    busy.submit(end.wait)
+    timer = OXTHREADS.threading.Timer(1000, int)
+    timer.daemon = True
+    timer.start()
+    return {
+        "LifoQueue.get": lambda timeout: lifo.get(timeout=timeout),
+        "PriorityQueue.get": lambda timeout: least.get(timeout=timeout),
+        "PriorityQueue.put": lambda timeout: full_heap.put("second", timeout=timeout),
+        "SimpleQueue.get": lambda timeout: simple.get(timeout=timeout),
+        "Timer.join": timer.join,
+        "Queue.get_many": lambda timeout: empty.get_many(10, timeout=timeout),
+        "Queue.put_many": lambda timeout: full.put_many(["second", "third"], timeout=timeout),
+        "SimpleQueue.get_many": lambda timeout: simple.get_many(10, timeout=timeout),
+        "wait": lambda timeout: futures.wait(pending, timeout).done,
+        "as_completed": lambda timeout: list(futures.as_completed(pending, timeout)),
+        "Executor.map": lambda timeout: list(busy.map(str, range(3), timeout=timeout)),
+    }
 
 
 def main(name: str, count: int) -> None:
     """Raises AssertionError for a wait that ends early or late."""
-    wait = waits(OXTHREADS)[name]
+    tested = waits(OXTHREADS)
+    wait = tested[name] if name in tested else more()[name]
     seen = 0
 
     def note(*_: object) -> None:
@@ -34,17 +74,18 @@ def main(name: str, count: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     wrong = []
     for _ in range(count):
-        waited = kept_waiting()
+        waited = kept_waiting(threading.main_thread())
         begin = time.monotonic()
-        with contextlib.suppress(OXTHREADS.queue.Empty, TimeoutError):
+        with contextlib.suppress(*late(OXTHREADS)):
             try:
                 assert not wait(TIMEOUT)
             except threading.BrokenBarrierError:
                 wait.__self__.reset()  # type: ignore[attr-defined]
         took = time.monotonic() - begin
-        if not TIMEOUT <= took <= TIMEOUT + PROMPT + kept_waiting() - waited:
+        if not TIMEOUT <= took <= TIMEOUT + PROMPT + kept_waiting(threading.main_thread()) - waited:
             wrong.append(round(took, 3))
     signal.setitimer(signal.ITIMER_REAL, 0)
+    end.set()
     assert seen > 10 * count, f"only {seen} signals"
     assert not wrong, f"seconds, of {count}: {wrong}"
 

@@ -44,105 +44,6 @@ class Family:
     def check(self) -> None: ...
 
 
-class Exclusive(Family):
-    """Something that one thread may have at a time."""
-
-    make: Any
-
-    def prepare(self, library: BackEnd) -> None:
-        self.lock, self.owners, self.taken = self.make(library.threading), 0, 0
-
-    def use(self) -> None:
-        if self.lock.acquire(False):
-            self.lock.release()
-
-    def round(self, storm: Storm) -> None:
-        if storm.attempt(self.lock.acquire):
-            self.hold(0)
-            self.taken += 1
-
-    def peer(self) -> None:
-        while not self.ended:
-            self.lock.acquire()
-            self.hold(WHILE)
-            time.sleep(WHILE / 4)  # else an interrupted thread, last in the line each time, has no turn
-
-    def hold(self, seconds: float) -> None:
-        self.owners += 1
-        assert self.owners == 1, "two threads have it"
-        time.sleep(seconds)
-        self.owners -= 1
-        self.lock.release()
-
-    def check(self) -> None:
-        assert self.taken
-        # Another thread: this one may have an RLock as often as it likes.
-        assert Result(self.lock.acquire, False).get(), "somebody still has it"
-        assert getattr(self.lock, "_value", 0) == 0, "a permit too many"
-
-
-class Lock(Exclusive):
-    make = staticmethod(lambda threads: threads.Lock())
-
-
-class RLock(Exclusive):
-    make = staticmethod(lambda threads: threads.RLock())
-
-
-class Semaphore(Exclusive):
-    make = staticmethod(lambda threads: threads.Semaphore(1))
-
-
-class BoundedSemaphore(Exclusive):
-    make = staticmethod(lambda threads: threads.BoundedSemaphore(1))
-
-
-class ConditionOfLock(Family):
-    """Each thread waits until the other has had its turn."""
-
-    kind = "Lock"
-
-    def prepare(self, library: BackEnd) -> None:
-        lock = getattr(library.threading, self.kind)()
-        self.condition, self.back = library.threading.Condition(lock), library.threading.Condition(lock)
-        self.is_mains_turn = False
-
-    def use(self) -> None:
-        if self.condition.acquire(False):
-            self.condition.notify_all()
-            self.condition.release()
-
-    def round(self, storm: Storm) -> None:
-        with self.condition:
-            while not self.is_mains_turn:
-                storm.attempt(self.condition.wait)
-                assert self.condition._is_owned(), "a wait has ended without the lock"
-            self.is_mains_turn = False
-            self.back.notify()
-
-    def peer(self) -> None:
-        while not self.ended:
-            with self.condition:
-                while self.is_mains_turn and not self.ended:
-                    self.back.wait()
-                time.sleep(WHILE)
-                self.is_mains_turn = True
-                self.condition.notify()
-
-    def finish(self) -> None:
-        with self.condition:
-            self.ended = True
-            self.back.notify()
-
-    def check(self) -> None:
-        assert Result(self.condition.acquire, False).get()
-        assert repr(self.condition).endswith(", 0)>"), "somebody still waits"
-
-
-class ConditionOfRLock(ConditionOfLock):
-    kind = "RLock"
-
-
 class Event(Family):
     def prepare(self, library: BackEnd) -> None:
         self.there, self.back = library.threading.Event(), library.threading.Event()
@@ -371,12 +272,20 @@ class ThreadJoin(Family):
     def use(self) -> None:
         self.library.threading.active_count()
 
+    def make(self) -> Any:
+        return self.library.threading.Thread(target=time.sleep, args=(WHILE,))
+
     def round(self, storm: Storm) -> None:
-        thread = self.library.threading.Thread(target=time.sleep, args=(WHILE,))
+        thread = self.make()
         thread.start()
         while not storm.attempt(thread.join):
             pass
         assert not thread.is_alive()
+
+
+class TimerJoin(ThreadJoin):
+    def make(self) -> Any:
+        return self.library.threading.Timer(WHILE, int)
 
 
 class Executor(Family):
@@ -420,12 +329,6 @@ class ExecutorMap(Executor):
 
 
 FAMILIES: dict[str, type[Family]] = {
-    "Lock": Lock,
-    "RLock": RLock,
-    "Semaphore": Semaphore,
-    "BoundedSemaphore": BoundedSemaphore,
-    "Condition(Lock)": ConditionOfLock,
-    "Condition(RLock)": ConditionOfRLock,
     "Event": Event,
     "Barrier": Barrier,
     "Queue": Queue,
@@ -437,6 +340,7 @@ FAMILIES: dict[str, type[Family]] = {
     "wait": Wait,
     "as_completed": AsCompleted,
     "Thread.join": ThreadJoin,
+    "Timer.join": TimerJoin,
     "Executor": Executor,
     "Executor.map": ExecutorMap,
 }

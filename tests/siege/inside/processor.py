@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from pathlib import Path
 
 
-def kept_waiting() -> float:
-    """Seconds for which the threads that are alive have been ready to run while no processor was free.
+def kept_waiting(*threads: threading.Thread) -> float:
+    """Seconds for which these threads have been ready to run while no processor was free.
 
     Not what a wait is to blame for. Zero where the system does not tell.
     """
-    # The second number of each line is in nanoseconds.
-    lines = (file.read_text().split() for file in Path("/proc/self/task").glob("*/schedstat"))
-    return sum(int(numbers[1]) for numbers in lines) / 1e9
+    waited = 0
+    for thread in threads:
+        with contextlib.suppress(FileNotFoundError):
+            # The second number is in nanoseconds.
+            waited += int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[1])
+    return waited / 1e9

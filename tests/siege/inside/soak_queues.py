@@ -157,8 +157,6 @@ class Traffic(Round):
 class Joining(Round):
     """Whoever joins a queue goes on when all that was put is done; the count never goes wrong."""
 
-    interruptible = False
-
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
         kind = self.chance.choice(["Queue", "LifoQueue", "PriorityQueue"])
@@ -168,12 +166,12 @@ class Joining(Round):
     def act(self, actor: Actor) -> None:
         actor.operations += 1
         if actor.number == 0:
-            self.queue.put(1)
-            self.put += 1
+            box, _ = actor.call(self.queue.put, 1)
+            self.put += len(box)
             if actor.chance.random() < 0.3:
-                self.queue.join()
+                box, error = actor.call(self.queue.join)
                 # This one alone puts.
-                assert self.done == self.put and self.queue.empty()
+                assert error is not None or (self.done == self.put and self.queue.empty())
         elif actor.number == 1:
             self.queue.join()
         elif actor.number == 2:
@@ -206,21 +204,28 @@ class Joining(Round):
 class Iteration(Round):
     """Several iterate over one queue until it is shut down, and share what there is."""
 
-    interruptible = False
-
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
         kind = self.chance.choice(["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"])
         self.queue = getattr(queues, kind)(*([8] if kind != "SimpleQueue" else []))
+        self.iterator = iter(self.queue)
         self.put = 0
         self.taken = [0] * self.actors
 
     def act(self, actor: Actor) -> None:
         if actor.number == 0:
+            # One by one: who puts goes on to do so until this one says that it is over.
+            self.taken[0] += len(actor.call(next, self.iterator)[0])
+            return
+        if actor.number == 1:
             actor.operations += 1
             if self.queue.qsize() < 100:
-                self.queue.put(self.put)
-                self.put += 1
+                try:
+                    self.queue.put(self.put)
+                except queues.ShutDown:
+                    assert self.over, "shut down by nobody"
+                else:
+                    self.put += 1
             return
         for _ in self.queue:
             self.taken[actor.number] += 1

@@ -17,7 +17,11 @@ from typing import Any
 
 from conftest import OXTHREADS, STANDARD, BackEnd, Result, until_asleep
 
-from .families import FAMILIES
+from .contended import CONTENDED
+from .families import FAMILIES, Family
+
+#: What makes each, of a library.
+EVERY: dict[str, Callable[[BackEnd], Family]] = {**CONTENDED, **FAMILIES}
 
 HANDLERS = ["returns", "raises", "uses"]
 
@@ -103,15 +107,17 @@ class Bystanders:
 def main(family: str, handler: str, seconds: float, library: BackEnd) -> None:
     """Raises AssertionError if anything is lost."""
     bystanders = Bystanders(library)
-    attacked = FAMILIES[family](library)
+    attacked = EVERY[family](library)
     storm = Storm(handler, attacked.use)
     peer = Result(attacked.peer)
     storm.begin()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and peer.error is None:
-        attacked.rounds += 1
-        attacked.round(storm)
-    storm.end()
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and peer.error is None:
+            attacked.rounds += 1
+            attacked.round(storm)
+    finally:
+        storm.end()
     if peer.error is None:
         attacked.finish()
     peer.get()
