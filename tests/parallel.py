@@ -37,6 +37,7 @@ ONE_THREAD_MODULES = {
     "test_patch_parts": "replaces modules of the process",
     "test_programs_harness": "starts child interpreters",
     "test_queue_programs": "starts child interpreters",
+    "test_queue_overrides": "changes the classes of the process",
     "test_recursion": "starts child interpreters",
     "test_runner": "starts child interpreters",
     "test_signals": "sends signals to the main thread",

@@ -152,3 +152,7 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
 
     Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
     """
+
+
+# As they are here: put_nowait() and get_nowait() call put() and get() only where these are others.
+_PLAIN = [(_class, _class.put, _class.get) for _class in (Queue, LifoQueue, PriorityQueue)]
