@@ -60,7 +60,8 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
     signal handler. Waiters are served in the order they came.
 
     Additions: ``put_many``, ``get_many``, and ``for item in queue``, which ends when the queue is shut
-    down and empty; ``shutdown`` before Python 3.13.
+    down and empty; ``shutdown`` before Python 3.13. So ``isinstance(queue, Iterable)`` is true, and
+    ``Container`` as well; but ``item in queue`` raises TypeError, as of the standard class.
 
     Differences from queue.Queue: an item put while a consumer waits is that consumer's, so until it
     runs ``qsize`` counts the item, but ``get_nowait`` elsewhere may raise Empty. ``mutex``,

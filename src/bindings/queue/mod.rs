@@ -274,6 +274,11 @@ impl Queue {
         QueueIterator::new(slf.as_any())
     }
 
+    /// Refused, as by the standard class: to look for an item is not to iterate over all.
+    fn __contains__(slf: &Bound<'_, Self>, _item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Err(batches::not_iterable(&slf.get_type().name()?.to_cow()?))
+    }
+
     /// The number of items. It may have changed by the time it is looked at.
     fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         // Looked at first: a queue that is not retired afterwards was not so before.
