@@ -35,6 +35,7 @@ ONE_THREAD_MODULES = {
     "test_notes": "starts child interpreters",
     "test_patch": "replaces modules of the process",
     "test_patch_parts": "replaces modules of the process",
+    "test_pickle": "puts classes into its module",
     "test_programs_harness": "starts child interpreters",
     "test_queue_programs": "starts child interpreters",
     "test_queue_overrides": "changes the classes of the process",

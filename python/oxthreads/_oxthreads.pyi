@@ -31,6 +31,7 @@ __all__ = [
     "Worker",
     "allocate_lock",
     "close_executors",
+    "dictionary",
     "install_in",
 ]
 
@@ -293,3 +294,4 @@ class Progress:
 
 def install_in(derived: _Class, /) -> _Class: ...
 def close_executors() -> None: ...
+def dictionary(object: object, /) -> dict[str, Any]: ...

@@ -13,7 +13,7 @@ from time import monotonic
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
 from ._oxthreads import install_in as _callable_at_once
-from ._standard_form import StandardAttribute
+from ._standard_form import StandardAttribute, given, pickling_protocol, put_back
 from .threading import Condition, Lock
 
 if sys.version_info >= (3, 13):
@@ -27,7 +27,7 @@ else:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, TypeVar
+    from typing import Any, SupportsIndex, TypeVar
 
     T = TypeVar("T")
 else:
@@ -89,7 +89,10 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             getattr(cls, name) is getattr(Queue, name) for name in ("put", "get", "put_nowait", "get_nowait")
         )
 
+    _state_names = ("mutex", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
+
     def _take_standard_form(self) -> None:
+        state = given(self, self._state_names)
         mutex = Lock()
         items: deque[Any] | list[Any] = deque() if self._order == "first" else []
         attributes = {
@@ -100,6 +103,10 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             "queue": items,
         }
         self._retire(attributes, items, mutex)
+        put_back(self, state)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
 
     # The batches of a queue in its standard form, and of one whose put() or get() is overridden.
 

@@ -96,7 +96,9 @@ impl Queue {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
-        let order = match cls.getattr("_order")?.extract::<Option<&str>>()? {
+        let order = cls.getattr_opt("_order")?;
+        let order = order.as_ref().map(|order| order.extract::<Option<&str>>());
+        let order = match order.transpose()?.flatten() {
             Some("last") => Order::Lifo,
             Some("smallest") => Order::Heap,
             _ => Order::Fifo,
@@ -110,7 +112,9 @@ impl Queue {
     #[pyo3(signature = (maxsize=Argument::Absent))]
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
         let queue = &slf.get().inner;
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_order")?.is_none() {
+        // This class itself, which copyreg may make, has no hooks at all.
+        let order = || slf.get_type().getattr_opt("_order");
+        if !Self::is_plain(slf)? && order()?.is_some_and(|order| order.is_none()) {
             queue.retire();
         }
         // At once what it is to be: those who wait must not be let in by another.
