@@ -189,7 +189,7 @@ class Event(_NativeEvent, _StandardEvent):
     _cond = StandardAttribute()
 
     def __repr__(self) -> str:
-        return f"<{_name(type(self))} at {id(self):#x}: {'set' if self.is_set() else 'unset'}>"
+        return f"<{_name(type(self))} at {id(self):#x}: {'set' if self._flag else 'unset'}>"
 
     def _take_standard_form(self) -> None:
         state = given(self, ("_cond", "_flag"))
