@@ -174,11 +174,12 @@ class _Refill:
 
 
 def _take(futures: deque[Any], end: float | None) -> Any:
-    """The result of the first future, which leaves the others once it is there."""
+    """The result of the first future, which leaves the others, and is cancelled whatever it came to."""
     # The future is in no variable, for it would be in a cycle with the exception that it raises.
-    result = futures[0].result() if end is None else futures[0].result(end - time.monotonic())
-    futures.popleft()
-    return result
+    try:
+        return futures[0].result(None if end is None else end - time.monotonic())
+    finally:
+        futures.popleft().cancel()
 
 
 def _results(futures: deque[Any], end: float | None, refill: _Refill | None) -> Iterator[Any]:
