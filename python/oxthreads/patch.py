@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oxthreads._status import Status
+else:
+    # What who asks for the annotations is told of.
+    from _collections_abc import Iterable
+
+    Status = dict
 
 __all__ = ["REPLACED", "install", "installed", "is_installed", "is_supported", "status", "uninstall"]
 

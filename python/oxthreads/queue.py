@@ -10,6 +10,7 @@ from queue import PriorityQueue as _StandardPriorityQueue
 from queue import Queue as _StandardQueue
 from time import monotonic
 
+from ._annotations import forget as _forget_annotations
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
 from ._oxthreads import install_in as _callable_at_once
@@ -164,3 +165,5 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
 
 # As they are here: put_nowait() and get_nowait() call put() and get() only where these are others.
 _PLAIN = [(_class, _class.put, _class.get) for _class in (Queue, LifoQueue, PriorityQueue)]
+
+_forget_annotations(Queue, LifoQueue, PriorityQueue)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading as _standard
 
+from ._annotations import forget as _forget_annotations
 from ._oxthreads import Barrier as _NativeBarrier
 from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
@@ -320,6 +321,9 @@ class Timer(_StandardTimer, Thread):
         self.finished = Event()
 
     __init__.__wrapped__ = _StandardTimer.__init__  # type: ignore[attr-defined]
+
+
+_forget_annotations(Condition, Semaphore, BoundedSemaphore, Event, Barrier, Thread, Timer)
 
 
 class _Module(type(sys)):  # type: ignore[misc]

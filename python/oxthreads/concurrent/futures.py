@@ -7,6 +7,7 @@ from __future__ import annotations
 import concurrent.futures as _standard
 from concurrent.futures import _base
 
+from .._annotations import forget as _forget_annotations
 from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import install_in as _callable_at_once
 from .._standard_form import StandardAttribute, pickling_protocol
@@ -81,3 +82,6 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return super().__reduce_ex__(pickling_protocol(self, protocol, ("_condition",)))
+
+
+_forget_annotations(Future, ThreadPoolExecutor, ExecutorView, as_completed, wait)
