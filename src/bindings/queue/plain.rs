@@ -46,9 +46,11 @@ impl Plain {
     #[inline]
     fn version_now(&self) -> u32 {
         let class = self.class.as_ptr().cast::<ffi::PyTypeObject>();
-        // SAFETY: it is a class, kept alive here. Others may write the number meanwhile, without the
-        // GIL, which is why it is read as an atomic one, and from an address that has its alignment.
-        unsafe { AtomicU32::from_ptr(&raw mut (*class).tp_version_tag) }.load(Ordering::Relaxed)
+        // SAFETY: it is a class, kept alive here; this makes a pointer, and reads nothing.
+        let version = unsafe { &raw mut (*class).tp_version_tag };
+        // SAFETY: it points into that class, and is aligned as the field is. Where there is no GIL others
+        // may write the number meanwhile, by atomic instructions as this reads it.
+        unsafe { AtomicU32::from_ptr(version) }.load(Ordering::Relaxed)
     }
 
     /// Whether nobody has changed the class since it was looked at.
