@@ -1,9 +1,10 @@
 """Puts the types of :mod:`oxthreads` in the place of the standard library's, name by name.
 
-:data:`REPLACED` says what is replaced where. Only names in modules change: a lock that exists
-stays the lock it is, and both kinds work side by side. A module that is imported already is
-patched at once; any other right after its first import, so that nothing is imported, and no
-thread is started, which the program does not ask for.
+:data:`REPLACED` says what is replaced where. Only names in modules change, and the bases of
+REBASED: a lock that exists stays the lock it is, and works beside ours, but it is no instance of
+what the names mean from then on. A module that is imported already is patched at once; any other
+right after its first import, so that nothing is imported, and no thread is started, which the
+program does not ask for.
 
 This module is imported while an interpreter starts, so it imports nothing that is not loaded
 then anyway.
