@@ -10,7 +10,7 @@ objects whose internals nobody touches stay fast.
 
 from __future__ import annotations
 
-from operator import index
+from _operator import index
 
 from ._oxthreads import dictionary
 
