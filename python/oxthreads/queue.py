@@ -167,3 +167,5 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
 _PLAIN = [(_class, _class.put, _class.get) for _class in (Queue, LifoQueue, PriorityQueue)]
 
 _forget_annotations(Queue, LifoQueue, PriorityQueue)
+if sys.version_info < (3, 13):
+    _forget_annotations(_StandardForm)
