@@ -39,7 +39,7 @@ def main():
     unittest.TestSuite(chosen).run(result)
     failed = [(test.id(), trace) for test, trace in result.failures + result.errors]
     with open(path, "w") as file:
-        json.dump([repr(threading.Lock()), result.passed, failed], file)
+        json.dump([repr(threading.Event.__mro__), result.passed, failed], file)
 
 # The processes that tests spawn import this.
 if __name__ == "__main__":

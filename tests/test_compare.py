@@ -22,7 +22,7 @@ COMPARE = [sys.executable, "-c", "import sys; from oxthreads.cli import main; sy
 PATIENCE = 60
 
 # What every script that behaves differently on the two back ends starts with.
-WHICH = "import sys, threading\nox = 'oxthreads' in repr(threading.Lock())\n"
+WHICH = "import sys, threading\nox = 'oxthreads' in repr(threading.Event.__mro__)\n"
 
 SPIN = "import time\nwhile True: time.sleep(60)\n"
 

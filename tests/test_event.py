@@ -116,3 +116,14 @@ def test_whoever_waits_while_it_takes_its_standard_form_still_wakes(library: Bac
     until_asleep(*(waiter.thread for waiter in waiters))
     event.set()
     assert [waiter.get() for waiter in waiters] == [True, True]
+
+
+def test_repr_calls_no_method_of_a_subclass(library: BackEnd) -> None:
+    class Mine(library.threading.Event):  # type: ignore[misc,name-defined]
+        def is_set(self) -> bool:
+            raise AssertionError("called")
+
+    event = Mine()
+    assert repr(event).endswith(": unset>")
+    event.set()
+    assert repr(event).endswith(": set>")

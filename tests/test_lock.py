@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, BackEnd, Result, refusal, spin_until, start, until_asleep
+from conftest import OXTHREADS, BackEnd, Result, python, refusal, spin_until, start, until_asleep
 
 BAD_ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((False, 1), {}),
@@ -249,3 +249,24 @@ def test_timed_waiters_that_give_up_do_not_take_the_wake_with_them(library: Back
     for thread in threads:
         thread.join()
     assert lock.acquire(blocking=False)
+
+
+def test_locks_that_stand_in_for_the_standard_ones_say_so_in_their_words() -> None:
+    code = """
+import copy, pickle, re, threading
+for lock in (threading.Lock(), threading.RLock()):
+    print(re.sub("0x.*", "", repr(lock)))
+    lock.acquire()
+    print(re.sub("owner=.*|0x.*", "", repr(lock)))
+    for refuse in (pickle.dumps, copy.copy, copy.deepcopy):
+        try:
+            refuse(lock)
+        except TypeError as error:
+            print(error)
+print(re.sub("0x.*", "", repr(threading.Condition())))
+"""
+    ours, standard = python(code), python(code, runner=False)
+    assert (ours.stdout, ours.stderr) == (standard.stdout, standard.stderr)
+    assert ours.stdout.count("cannot pickle '_thread.") == 6
+    assert repr(OXTHREADS.threading.Lock()).startswith("<unlocked oxthreads.threading.Lock object at 0x")
+    assert repr(OXTHREADS.threading.RLock()).startswith("<unlocked oxthreads.threading.RLock object owner=0")

@@ -454,3 +454,38 @@ def test_the_parameters_are_those_of_the_newest_version_and_progress() -> None:
     standard = inspect.signature(concurrent.futures.ThreadPoolExecutor(1).map).parameters.values()
     theirs = [(each.name, each.kind, each.default) for each in standard]
     assert ours == [*theirs, *(parameter for parameter in extra if parameter not in theirs)]
+
+
+@pytest.mark.parametrize("timeout", [None, 1000])
+def test_a_future_of_another_kind_is_asked_and_cancelled_as_by_the_standard_class(
+    library: BackEnd, timeout: float | None
+) -> None:
+    calls: list[object] = []
+
+    class Noted(library.futures.Future):  # type: ignore[misc,name-defined]
+        def result(self, timeout: float | None) -> Any:
+            calls.append(("result", self.number, timeout is None))
+            return super().result(timeout)
+
+        def cancel(self) -> bool:
+            calls.append(("cancel", self.number))
+            return bool(super().cancel())
+
+    class Now(library.futures.ThreadPoolExecutor):  # type: ignore[misc,name-defined]
+        def submit(self, fn: Callable[..., Any], number: int) -> Any:  # type: ignore[override]
+            future = Noted()
+            future.number = number
+            future.set_running_or_notify_cancel()
+            if number == 2:
+                future.set_exception(LookupError())
+            else:
+                future.set_result(fn(number))
+            return future
+
+    results = Now(1).map(abs, range(5), timeout=timeout)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(LookupError):
+        next(results)
+    asked = [("result", number, timeout is None) for number in range(3)]
+    gone = [("cancel", number) for number in range(3)]
+    assert calls == [*itertools.chain(*zip(asked, gone, strict=True)), ("cancel", 4), ("cancel", 3)]

@@ -43,7 +43,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def run(suite: Path, source: str, **keywords: object) -> Comparison:
-    prelude = "import os, pathlib, threading\nOURS = 'oxthreads' in repr(threading.Lock())\n"
+    prelude = "import os, pathlib, threading\nOURS = 'oxthreads' in repr(threading.Event.__mro__)\n"
     (suite / "test_it.py").write_text(prelude + textwrap.dedent(source))
     library = Library("something", "1.0", **keywords)  # type: ignore[arg-type]
     with LocalWorkshop(suite) as workshop:
@@ -152,7 +152,7 @@ def test_a_crash_is_a_difference(suite: Path) -> None:
 def test_a_bad_end_alone_is_noticed(suite: Path) -> None:
     (suite / "conftest.py").write_text(
         "import atexit, os, threading\n"
-        "if 'oxthreads' in repr(threading.Lock()): atexit.register(os._exit, 9)\n"
+        "if 'oxthreads' in repr(threading.Event.__mro__): atexit.register(os._exit, 9)\n"
     )
     found = run(suite, "def test_one(): pass")
     assert found.differences == [] and found.unexplained == ["the process ended with exit status 9"]

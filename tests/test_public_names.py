@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import pickle
 import subprocess
 import sys
 import threading
+import typing
 import weakref
 from typing import Any
 from unittest import mock
 
 import pytest
 
+import oxthreads.concurrent.futures
+import oxthreads.patch
+import oxthreads.queue
 import oxthreads.threading
 from conftest import OXTHREADS, STANDARD, BackEnd, refusal
 
@@ -222,3 +227,51 @@ assert isinstance(mine, threading.Timer) and mine.finished.is_set()
         check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("ran\n", "", 0)
+
+
+def public_things() -> list[Any]:
+    modules = (oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures, oxthreads.patch)
+    found = []
+    for module in modules:
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if not callable(thing):
+                continue
+            found.append(pytest.param(thing, id=f"{module.__name__}.{name}"))
+            if isinstance(thing, type) and thing.__module__.startswith("oxthreads"):
+                found.extend(
+                    pytest.param(getattr(thing, member), id=f"{module.__name__}.{name}.{member}")
+                    for member, value in vars(thing).items()
+                    if callable(value) or isinstance(value, classmethod | staticmethod)
+                )
+    return found
+
+
+@pytest.mark.parametrize("thing", public_things())
+def test_annotations_can_be_asked_for_at_runtime(thing: Any) -> None:
+    if isinstance(thing, type) or inspect.isfunction(thing):
+        typing.get_type_hints(thing)
+    with contextlib.suppress(ValueError):  # there may be no signature at all
+        inspect.signature(thing, eval_str=True)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in ("Thread", "Timer")])
+def test_classes_and_methods_have_no_annotations_as_there(library: BackEnd, name: str) -> None:
+    cls = getattr(library.threading, name)
+    assert typing.get_type_hints(cls) == {}
+    for function in vars(cls).values():
+        if inspect.isfunction(function):
+            assert typing.get_type_hints(function) == {}
+
+
+def test_initializers_and_functions_have_no_annotations_as_there(library: BackEnd) -> None:
+    for function in (
+        library.threading.Thread.__init__,
+        library.threading.Timer.__init__,
+        library.futures.ThreadPoolExecutor.__init__,
+        library.futures.ThreadPoolExecutor.map,
+        library.futures.ThreadPoolExecutor.submit,
+        library.futures.wait,
+        library.futures.as_completed,
+    ):
+        assert typing.get_type_hints(function) == {}, function

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, Result, refusal, spin_until, start, until_asleep
+from conftest import OXTHREADS, STANDARD, Result, refusal, spin_until, start, until_asleep
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"]
 ShutDown = OXTHREADS.queue.ShutDown
@@ -314,3 +314,19 @@ def test_producers_and_consumers_in_batches_lose_and_reorder_nothing(kind: str, 
                 numbers = [number for who, number in mine if who == producer]
                 assert numbers == sorted(numbers)
     assert sorted(itertools.chain(*received)) == [(p, i) for p in range(8) for i in range(200)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_is_refused_in_the_standard_words_and_takes_nothing(kind: str) -> None:
+    for derived in (False, True):
+        said = []
+        for library in (STANDARD, OXTHREADS):
+            cls = getattr(library.queue, kind)
+            items = type("Mine", (cls,), {})() if derived else cls()
+            items.put(1)
+            said.append(
+                (refusal(lambda items=items: 1 in items), refusal(lambda items=items: 2 not in items))
+            )
+            assert items.qsize() == 1
+        assert said[0] == said[1]
+        assert said[0][0][0] is TypeError

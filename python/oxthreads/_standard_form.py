@@ -10,10 +10,14 @@ objects whose internals nobody touches stay fast.
 
 from __future__ import annotations
 
+from _operator import index
+
+from ._oxthreads import dictionary
+
 # Importing typing takes longer than all the rest, and a program's start waits for this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any, Protocol, SupportsIndex
 
     class HasStandardForm(Protocol):
         """An object that StandardAttribute serves."""
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
         def _take_standard_form(self) -> None: ...
 
 
-__all__ = ["StandardAttribute"]
+__all__ = ["StandardAttribute", "given", "pickling_protocol", "put_back"]
 
 
 class StandardAttribute:
@@ -44,3 +48,35 @@ class StandardAttribute:
         except KeyError:  # somebody has deleted it since
             message = f"{type(instance).__name__!r} object has no attribute {self._name!r}"
             raise AttributeError(message, name=self._name, obj=instance) from None
+
+
+def pickling_protocol(instance: HasStandardForm, protocol: SupportsIndex, names: tuple[str, ...]) -> int:
+    """By which protocol to pickle or copy the object: one that makes it by its class, as from 2 on.
+
+    names: the attributes that are the standard object's state. If a class of the program's says itself
+    what its objects' state is, it may look for them in ``self.__dict__``: so they are put there, and the
+    object takes its standard form.
+    """
+    cls = type(instance)
+    if cls.__getstate__ is not object.__getstate__ or cls.__reduce__ is not object.__reduce__:
+        state = dictionary(instance)
+        if names[0] not in state:
+            instance._take_standard_form()
+        for name in names:
+            state[name] = getattr(instance, name)
+    return max(2, index(protocol))
+
+
+def given(instance: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """What a ``__setstate__`` has put into ``self.__dict__`` of an object that is about to take its form.
+
+    names: the attributes of the standard object's state, first one that it never has before.
+    """
+    state = dictionary(instance)
+    return {} if names[0] in state else {name: state[name] for name in names if name in state}
+
+
+def put_back(instance: object, state: dict[str, Any]) -> None:
+    """Have the object, which has its form now, take over what was given to it."""
+    for name, value in state.items():
+        setattr(instance, name, value)

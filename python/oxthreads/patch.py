@@ -1,9 +1,10 @@
 """Puts the types of :mod:`oxthreads` in the place of the standard library's, name by name.
 
-:data:`REPLACED` says what is replaced where. Only names in modules change: a lock that exists
-stays the lock it is, and both kinds work side by side. A module that is imported already is
-patched at once; any other right after its first import, so that nothing is imported, and no
-thread is started, which the program does not ask for.
+:data:`REPLACED` says what is replaced where. Only names in modules change, and the bases of
+REBASED: a lock that exists stays the lock it is, and works beside ours, but it is no instance of
+what the names mean from then on. A module that is imported already is patched at once; any other
+right after its first import, so that nothing is imported, and no thread is started, which the
+program does not ask for.
 
 This module is imported while an interpreter starts, so it imports nothing that is not loaded
 then anyway.
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oxthreads._status import Status
+else:
+    # What who asks for the annotations is told of.
+    from _collections_abc import Iterable
+
+    Status = dict
 
 __all__ = ["REPLACED", "install", "installed", "is_installed", "is_supported", "status", "uninstall"]
 

@@ -10,11 +10,12 @@ from queue import PriorityQueue as _StandardPriorityQueue
 from queue import Queue as _StandardQueue
 from time import monotonic
 
+from ._annotations import forget as _forget_annotations
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
 from ._oxthreads import install_in as _callable_at_once
 from ._oxthreads import keep_at_hand as _keep_at_hand
-from ._standard_form import StandardAttribute
+from ._standard_form import StandardAttribute, given, pickling_protocol, put_back
 from .threading import Condition, Lock
 
 if sys.version_info >= (3, 13):
@@ -28,7 +29,7 @@ else:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, TypeVar
+    from typing import Any, SupportsIndex, TypeVar
 
     T = TypeVar("T")
 else:
@@ -61,7 +62,8 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
     signal handler. Waiters are served in the order they came.
 
     Additions: ``put_many``, ``get_many``, and ``for item in queue``, which ends when the queue is shut
-    down and empty; ``shutdown`` before Python 3.13.
+    down and empty; ``shutdown`` before Python 3.13. So ``isinstance(queue, Iterable)`` is true, and
+    ``Container`` as well; but ``item in queue`` raises TypeError, as of the standard class.
 
     Differences from queue.Queue: an item put while a consumer waits is that consumer's, so until it
     runs ``qsize`` counts the item, but ``get_nowait`` elsewhere may raise Empty. ``mutex``,
@@ -89,7 +91,10 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             getattr(cls, name) is getattr(Queue, name) for name in ("put", "get", "put_nowait", "get_nowait")
         )
 
+    _state_names = ("mutex", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
+
     def _take_standard_form(self) -> None:
+        state = given(self, self._state_names)
         mutex = Lock()
         items: deque[Any] | list[Any] = deque() if self._order == "first" else []
         attributes = {
@@ -100,6 +105,10 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             "queue": items,
         }
         self._retire(attributes, items, mutex)
+        put_back(self, state)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
 
     # The batches of a queue in its standard form, and of one whose put() or get() is overridden.
 
@@ -154,5 +163,12 @@ class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-v
     Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
     """
 
+
+# As they are here: put_nowait() and get_nowait() call put() and get() only where these are others.
+_PLAIN = [(_class, _class.put, _class.get) for _class in (Queue, LifoQueue, PriorityQueue)]
+
+_forget_annotations(Queue, LifoQueue, PriorityQueue)
+if sys.version_info < (3, 13):
+    _forget_annotations(_StandardForm)
 
 _keep_at_hand(__name__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading as _standard
 
+from ._annotations import forget as _forget_annotations
 from ._oxthreads import Barrier as _NativeBarrier
 from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
@@ -16,7 +17,7 @@ from ._oxthreads import RLock as RLock
 from ._oxthreads import Semaphore as _NativeSemaphore
 from ._oxthreads import install_in as _callable_at_once
 from ._oxthreads import keep_at_hand as _keep_at_hand
-from ._standard_form import StandardAttribute
+from ._standard_form import StandardAttribute, given, pickling_protocol, put_back
 
 if sys.version_info >= (3, 13):
     from ._oxthreads import Lock as Lock
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from threading import setprofile as setprofile
     from threading import settrace as settrace
     from threading import stack_size as stack_size
-    from typing import Any
+    from typing import Any, SupportsIndex
 
     if sys.version_info >= (3, 12):
         from threading import setprofile_all_threads as setprofile_all_threads
@@ -112,6 +113,9 @@ class Condition(_NativeCondition, _standard.Condition):
         attributes = vars(_StandardCondition(self._lock))
         self._retire(attributes, attributes["_waiters"])
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, ("_waiters",)))
+
 
 @_callable_at_once
 class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
@@ -131,6 +135,8 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
 
     _cond = StandardAttribute()
 
+    _state_names: tuple[str, ...] = ("_cond", "_value")
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         ours = Semaphore
@@ -142,8 +148,13 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}>"
 
     def _take_standard_form(self) -> None:
+        state = given(self, self._state_names)
         mutex = Lock()
         self._retire({"_cond": Condition(mutex)}, mutex)
+        put_back(self, state)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
 
 
 class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):  # type: ignore[misc]
@@ -153,6 +164,8 @@ class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):  # type: ignore[mi
 
     Differences from threading.BoundedSemaphore: those of :class:`Semaphore`.
     """
+
+    _state_names = ("_cond", "_value", "_initial_value")
 
     def __init__(self, value: int = 1) -> None:
         super().__init__(value)
@@ -178,11 +191,16 @@ class Event(_NativeEvent, _StandardEvent):
     _cond = StandardAttribute()
 
     def __repr__(self) -> str:
-        return f"<{_name(type(self))} at {id(self):#x}: {'set' if self.is_set() else 'unset'}>"
+        return f"<{_name(type(self))} at {id(self):#x}: {'set' if self._flag else 'unset'}>"
 
     def _take_standard_form(self) -> None:
+        state = given(self, ("_cond", "_flag"))
         mutex = Lock()
         self._retire({"_cond": Condition(mutex)}, mutex)
+        put_back(self, state)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, ("_cond", "_flag")))
 
     def _at_fork_reinit(self) -> None:
         """Forget the waiters in a forked child. The native form has done so at the fork."""
@@ -224,9 +242,16 @@ class Barrier(_NativeBarrier, _StandardBarrier):
         state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
         return f"<{_name(type(self))} at {id(self):#x}: {state}>"
 
+    _state_names = ("_cond", "_action", "_timeout", "_parties", "_state", "_count")
+
     def _take_standard_form(self) -> None:
+        state = given(self, self._state_names)
         mutex = Lock()
         self._retire({"_cond": Condition(mutex), "_action": None}, mutex)
+        put_back(self, state)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
 
     def _wait_on(self: Any, index: int, timeout: float | None) -> int:
         """Go on waiting as the thread with that number, which began before the standard form."""
@@ -297,6 +322,9 @@ class Timer(_StandardTimer, Thread):
         self.finished = Event()
 
     __init__.__wrapped__ = _StandardTimer.__init__  # type: ignore[attr-defined]
+
+
+_forget_annotations(Condition, Semaphore, BoundedSemaphore, Event, Barrier, Thread, Timer)
 
 
 class _Module(type(sys)):  # type: ignore[misc]

@@ -58,6 +58,8 @@ mod _oxthreads {
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]
+    use super::standard_form::dictionary;
+    #[pymodule_export]
     use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
 
     #[pymodule_init]

@@ -5,7 +5,7 @@ use std::ptr;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDict, PyString, PySuper, PyTuple};
+use pyo3::types::{PyDict, PyString, PySuper, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo, ffi};
 
 use super::threading::Lock;
@@ -53,6 +53,8 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
 ///
 /// # Errors
 /// If the instance has none, as of a subclass that is none of ours.
+#[pyfunction]
+#[pyo3(signature = (object, /))]
 pub(crate) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     // SAFETY: attached, as `object` shows.
     let paused = cfg!(not(Py_3_12)) && unsafe { ffi::PyGC_Disable() } != 0;
@@ -74,6 +76,18 @@ pub(crate) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 /// If it has no dictionary.
 pub(crate) fn has(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
     dictionary(object)?.contains(name)
+}
+
+/// Whether the class, a subclass of ours, overrides what the standard methods call on themselves. A
+/// native class itself, which `copyreg` may make, does not.
+///
+/// # Errors
+/// What the look-up raised.
+pub(crate) fn overrides_hooks(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    match class.getattr_opt("_overrides_hooks")? {
+        Some(overrides) => overrides.is_truthy(),
+        None => Ok(false),
+    }
 }
 
 /// Gives the instance its standard form: the attributes that the standard class would have made,

@@ -53,9 +53,9 @@ def map_calls(
         follower = Progress(progress, None if buffersize else _length(iterables))
     if buffersize is None:
         futures = _submit_all(_submission(executor, follower), fn, iterables, follower)
-        return _results(futures, end, None)
+        return _results(futures, end, None, _taker(executor))
     refill = _Refill(fn, zip(*iterables, strict=False), reference or weakref.ref(executor), follower)
-    return _results(refill.first(executor, buffersize), end, refill)
+    return _results(refill.first(executor, buffersize), end, refill, _taker(executor))
 
 
 def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
@@ -173,6 +173,16 @@ class _Refill:
             del error
 
 
+def _taker(executor: Submitter) -> Callable[[deque[Any], float | None], Any]:
+    """What takes the result of the first future."""
+    # Not at the top of the module: that one imports this.
+    from ._executor import ThreadPoolExecutor  # noqa: PLC0415
+
+    if type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor):
+        return _take
+    return _take_and_cancel
+
+
 def _take(futures: deque[Any], end: float | None) -> Any:
     """The result of the first future, which leaves the others once it is there."""
     # The future is in no variable, for it would be in a cycle with the exception that it raises.
@@ -181,7 +191,23 @@ def _take(futures: deque[Any], end: float | None) -> Any:
     return result
 
 
-def _results(futures: deque[Any], end: float | None, refill: _Refill | None) -> Iterator[Any]:
+def _take_and_cancel(futures: deque[Any], end: float | None) -> Any:
+    """As the standard class does it, for futures that may be of another kind: all are cancelled in the end.
+
+    For one of ours that is done, this would have no effect.
+    """
+    try:
+        return futures[0].result(None if end is None else end - time.monotonic())
+    finally:
+        futures.popleft().cancel()
+
+
+def _results(
+    futures: deque[Any],
+    end: float | None,
+    refill: _Refill | None,
+    take: Callable[[deque[Any], float | None], Any],
+) -> Iterator[Any]:
     """Yield the results.
 
     What is yielded is kept neither here nor by its future.
@@ -190,7 +216,7 @@ def _results(futures: deque[Any], end: float | None, refill: _Refill | None) -> 
         if refill is not None:
             refill.begin()
         while futures:
-            yield _take(futures, end)
+            yield take(futures, end)
             if refill is not None:
                 refill.one(futures)
         if refill is not None:

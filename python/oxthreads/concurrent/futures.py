@@ -7,10 +7,11 @@ from __future__ import annotations
 import concurrent.futures as _standard
 from concurrent.futures import _base
 
+from .._annotations import forget as _forget_annotations
 from .._oxthreads import Future as _NativeFuture
 from .._oxthreads import install_in as _callable_at_once
 from .._oxthreads import keep_at_hand as _keep_at_hand
-from .._standard_form import StandardAttribute
+from .._standard_form import StandardAttribute, pickling_protocol
 from ..threading import Condition
 from ._executor import ExecutorStatistics as ExecutorStatistics
 from ._executor import ExecutorView as ExecutorView
@@ -23,7 +24,7 @@ from ._waiting import wait as wait
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, SupportsIndex, TypeVar
 
     T = TypeVar("T")
 else:
@@ -80,5 +81,10 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
         attributes = {"_condition": Condition(), "_waiters": waiters, "_done_callbacks": callbacks}
         self._retire(attributes, callbacks, waiters)
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(pickling_protocol(self, protocol, ("_condition",)))
+
+
+_forget_annotations(Future, ThreadPoolExecutor, ExecutorView, as_completed, wait)
 
 _keep_at_hand(__name__)

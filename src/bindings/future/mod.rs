@@ -188,7 +188,7 @@ impl Future {
                 standard_form::call(slf, "__init__", (), None)?;
             }
         }
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_overrides_hooks")?.is_truthy()? {
+        if !Self::is_plain(slf)? && standard_form::overrides_hooks(&slf.get_type())? {
             Self::take_standard_form(slf)?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyTuple};
@@ -238,6 +238,17 @@ impl<'py> Putting<'py> {
         }
         error
     }
+}
+
+/// What the interpreter says where `in` is asked of what cannot be iterated over. Ours can, but that
+/// would take out what comes before the item, and wait for it for ever.
+pub(super) fn not_iterable(class: &str) -> PyErr {
+    let what = if cfg!(Py_3_14) {
+        "a container or iterable"
+    } else {
+        "iterable"
+    };
+    PyTypeError::new_err(format!("argument of type '{class}' is not {what}"))
 }
 
 /// Iterates over what comes out of a queue, until that is shut down and empty.

@@ -3,6 +3,7 @@
 //! * `at_once`: the methods that are called most often, where there is nothing to wait for.
 //! * `item`: what is in a queue, and how it is compared.
 //! * `batches`: `get_many`, `put_many` and the `for` loop.
+//! * `plain`: whether one method may do without another.
 //! * `waits`: `put` and `get` as a whole.
 //! * `simple`: `SimpleQueue`.
 
@@ -21,11 +22,12 @@ use super::{detach, errors, standard_form, user_code};
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
-use crate::primitives::sync::Mutex;
+use crate::primitives::sync::Flagged;
 
 mod at_once;
 mod batches;
 mod item;
+mod plain;
 mod simple;
 mod waits;
 
@@ -40,33 +42,8 @@ use waits::remaining;
 #[pyclass(subclass, frozen, name = "Queue", module = "oxthreads._oxthreads")]
 pub(crate) struct Queue {
     inner: core::Queue<Item>,
-    /// A maximum size that is no plain int of 64 bits, as it was given.
-    unusual_maxsize: Mutex<Option<Py<PyAny>>>,
-}
-
-impl Queue {
-    /// Whether no subclass can have changed what a method calls on itself.
-    #[inline]
-    fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        static CLASSES: Kept<[Py<PyAny>; 3]> = Kept::new();
-        let py = slf.py();
-        let classes = CLASSES.get_or_make(|| {
-            let class = |name| PyResult::Ok(look_up(py, "oxthreads.queue", name)?.unbind());
-            PyResult::Ok([
-                class("Queue")?,
-                class("LifoQueue")?,
-                class("PriorityQueue")?,
-            ])
-        })?;
-        let class = slf.get_type();
-        Ok(classes.iter().any(|plain| class.is(plain)))
-    }
-
-    /// Whether the methods `put` and `get` are ours, so that batches may do without them.
-    fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        Ok(!slf.get().inner.is_retired()
-            && (Self::is_plain(slf)? || slf.get_type().getattr("_is_direct")?.is_truthy()?))
-    }
+    /// A maximum size that is no plain int of 64 bits, as it was given; and a flag, see `plain`.
+    unusual_maxsize: Flagged<Option<Py<PyAny>>>,
 }
 
 /// What `object.__sizeof__` says.
@@ -119,21 +96,25 @@ impl Queue {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
-        let order = match cls.getattr("_order")?.extract::<Option<&str>>()? {
+        let order = cls.getattr_opt("_order")?;
+        let order = order.as_ref().map(|order| order.extract::<Option<&str>>());
+        let order = match order.transpose()?.flatten() {
             Some("last") => Order::Lifo,
             Some("smallest") => Order::Heap,
             _ => Order::Fifo,
         };
         Ok(Self {
             inner: core::Queue::ordered(order, 0),
-            unusual_maxsize: Mutex::new(None),
+            unusual_maxsize: Flagged::new(None),
         })
     }
 
     #[pyo3(signature = (maxsize=Argument::Absent))]
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
         let queue = &slf.get().inner;
-        if !Self::is_plain(slf)? && slf.get_type().getattr("_order")?.is_none() {
+        // This class itself, which copyreg may make, has no hooks at all.
+        let order = || slf.get_type().getattr_opt("_order");
+        if !Self::is_plain(slf)? && order()?.is_some_and(|order| order.is_none()) {
             queue.retire();
         }
         // At once what it is to be: those who wait must not be let in by another.
@@ -194,18 +175,18 @@ impl Queue {
 
     /// put(item, block=False)
     fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
-        if Self::is_plain(slf)? {
+        if Self::is_untouched(slf)? {
             return Self::put_item(slf, item, false, None);
         }
-        user_code::call_method(slf, "put", (item, false), None).map(drop)
+        Self::put_by_name(slf, item)
     }
 
     /// get(block=False)
     fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        if Self::is_plain(slf)? {
+        if Self::is_untouched(slf)? {
             return Self::get_item(slf, false, None);
         }
-        user_code::call_method(slf, "get", (false,), None)
+        Self::get_by_name(slf)
     }
 
     /// Put all items of an iterable into the queue, in their order, waiting for room if need be.
@@ -297,6 +278,11 @@ impl Queue {
         QueueIterator::new(slf.as_any())
     }
 
+    /// Refused, as by the standard class: to look for an item is not to iterate over all.
+    fn __contains__(slf: &Bound<'_, Self>, _item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Err(batches::not_iterable(&slf.get_type().name()?.to_cow()?))
+    }
+
     /// The number of items. It may have changed by the time it is looked at.
     fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         // Looked at first: a queue that is not retired afterwards was not so before.
@@ -370,6 +356,7 @@ impl Queue {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
+        slf.get().note_attribute(name);
         standard_form::set_attribute(slf, name, Some(value))
     }
 

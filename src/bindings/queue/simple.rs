@@ -23,7 +23,8 @@ use crate::primitives::queue::{self as core, GetError, PutError};
 /// signal handler. Waiters are served in the order they came.
 ///
 /// Differences from queue.SimpleQueue: ``shutdown``, ``is_shutdown``, ``get_many``, ``put_many`` and
-/// iteration are additions. An item put while a consumer waits is that consumer's: ``qsize`` counts
+/// iteration are additions: isinstance(queue, Iterable) is true, and Container as well (but ``item in
+/// queue`` raises TypeError, as there). An item put while a consumer waits is that consumer's: ``qsize`` counts
 /// it until the consumer runs, but ``get_nowait`` elsewhere may raise Empty. It is no subclass of the
 /// standard class, which has a layout of its own.
 #[pyclass(
@@ -245,6 +246,15 @@ impl SimpleQueue {
     /// and empty. Not in queue.SimpleQueue.
     fn __iter__(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
         QueueIterator::new(slf.as_any())
+    }
+
+    /// Refused, as by the standard class: to look for an item is not to iterate over all.
+    fn __contains__(slf: &Bound<'_, Self>, _item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let class = slf.get_type();
+        if class.is(slf.py().get_type::<Self>()) {
+            return Err(batches::not_iterable("_queue.SimpleQueue"));
+        }
+        Err(batches::not_iterable(&class.name()?.to_cow()?))
     }
 
     /// The number of items. It may have changed by the time it is looked at.

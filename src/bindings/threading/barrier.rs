@@ -103,7 +103,7 @@ impl Barrier {
         let this = slf.get();
         let class = slf.get_type();
         let overrides = !class.is(PLAIN.import(slf.py(), "oxthreads.threading", "Barrier")?)
-            && class.getattr("_overrides_hooks")?.is_truthy()?;
+            && standard_form::overrides_hooks(&class)?;
         let number = parties
             .cast_exact::<PyInt>()
             .ok()

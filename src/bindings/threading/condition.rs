@@ -188,7 +188,7 @@ impl Condition {
         let this = slf.get();
         let class = slf.get_type();
         if !class.is(PLAIN.import(py, "oxthreads.threading", "Condition")?)
-            && class.getattr("_overrides_hooks")?.is_truthy()?
+            && standard_form::overrides_hooks(&class)?
         {
             return Self::init_standard(slf, lock);
         }

@@ -13,6 +13,7 @@ use super::super::kept::Kept;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use super::held::{self, Held};
+use super::standard_name;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::lock as core;
 
@@ -199,15 +200,25 @@ impl Lock {
         self.inner.reset();
     }
 
+    fn __reduce_ex__<'py>(
+        slf: &Bound<'py, Self>,
+        protocol: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let standard = standard_name::stands_in(slf.py(), "Lock").then_some("_thread.lock");
+        standard_name::reduce(slf.as_any(), protocol, standard)
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> String {
         let state = if slf.get().inner.is_locked() {
             "locked"
         } else {
             "unlocked"
         };
-        format!(
-            "<{state} oxthreads.threading.Lock object at {:p}>",
-            slf.as_ptr()
-        )
+        let name = if standard_name::stands_in(slf.py(), "Lock") {
+            "_thread.lock"
+        } else {
+            "oxthreads.threading.Lock"
+        };
+        format!("<{state} {name} object at {:p}>", slf.as_ptr())
     }
 }

@@ -10,6 +10,7 @@ mod held;
 mod lock;
 mod rlock;
 mod semaphore;
+mod standard_name;
 
 pub(crate) use barrier::Barrier;
 pub(crate) use condition::Condition;

@@ -11,6 +11,7 @@ use super::super::kept::Kept;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors};
 use super::held::{self, Held};
+use super::standard_name;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::rlock::{self as core, Hold, NotOwned, Overflow, Owner};
 
@@ -267,15 +268,28 @@ impl RLock {
         self.inner.reset();
     }
 
+    fn __reduce_ex__<'py>(
+        slf: &Bound<'py, Self>,
+        protocol: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let is_one_itself = slf.get_type().is(Self::type_object(py));
+        let standard =
+            (is_one_itself && standard_name::stands_in(py, "RLock")).then_some("_thread.RLock");
+        standard_name::reduce(slf.as_any(), protocol, standard)
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let Hold { count, owner } = slf.get().inner.hold();
         let state = if count > 0 { "locked" } else { "unlocked" };
         let class = slf.get_type();
         // In the standard words: the bare name of a class written in Python.
-        let name = if class.is(Self::type_object(slf.py())) {
-            "oxthreads.threading.RLock".to_owned()
-        } else {
+        let name = if !class.is(Self::type_object(slf.py())) {
             class.name()?.to_string()
+        } else if standard_name::stands_in(slf.py(), "RLock") {
+            "_thread.RLock".to_owned()
+        } else {
+            "oxthreads.threading.RLock".to_owned()
         };
         Ok(format!(
             "<{state} {name} object owner={owner} count={count} at {:p}>",

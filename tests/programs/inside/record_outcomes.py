@@ -31,8 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish() -> None:
-    """Say, for the harness to check, whose lock it was."""
-    _write("", repr(threading.Lock()), "")
+    """Say, for the harness to check, whose classes they were."""
+    _write("", repr(threading.Event.__mro__), "")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

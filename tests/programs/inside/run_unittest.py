@@ -80,8 +80,8 @@ def main(modules: list[str], patterns: list[str]) -> None:
     ]
     unittest.TestSuite(chosen).run(Recorder())
     with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
-        # For the harness to check whose lock it was.
-        file.write(json.dumps(["", repr(threading.Lock()), ""]) + "\n")
+        # For the harness to check whose classes they were.
+        file.write(json.dumps(["", repr(threading.Event.__mro__), ""]) + "\n")
 
 
 if __name__ == "__main__":
