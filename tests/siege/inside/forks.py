@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from conftest import OXTHREADS, PATIENCE, Result, spin_until, until_asleep
+from conftest import OXTHREADS, PATIENCE, Result, spin_until
 from test_fork import in_child
 
 from .forks_underway import SWITCHES, Busy, Held, Woken, both
+from .processor import until_all_sleep
 
 THREADS, QUEUES, FUTURES = OXTHREADS.threading, OXTHREADS.queue, OXTHREADS.futures
 
@@ -49,7 +50,10 @@ class Parked:
         for items in self.others_full.values():
             items.put(1)
         self.gate = THREADS.Event()
-        self.taken_up, self.closing = FUTURES.ThreadPoolExecutor(1, max_pending=1), FUTURES.ThreadPoolExecutor(1)
+        self.taken_up, self.closing = (
+            FUTURES.ThreadPoolExecutor(1, max_pending=1),
+            FUTURES.ThreadPoolExecutor(1),
+        )
         self.mapping = FUTURES.ThreadPoolExecutor(1)
         self.calls = [self.taken_up.submit(self.gate.wait), self.closing.submit(self.gate.wait)]
         spin_until(lambda: self.taken_up.stats().busy == 1)
@@ -82,7 +86,7 @@ class Parked:
         for name in OTHER_ORDERS:
             self.waiting[f"{name}.get"] = Result(self.others_empty[name].get)
             self.waiting[f"{name}.put"] = Result(self.others_full[name].put, 2)
-        until_asleep(*(result.thread for result in self.waiting.values()))
+        until_all_sleep([result.thread for result in self.waiting.values()])
 
     @staticmethod
     def wait(condition: Any) -> bool:
@@ -228,7 +232,7 @@ def fork(load: str, count: int) -> None:
 
 
 def fork_or_end(load: str, count: int) -> None:
-    """And end the process if a child fails: the threads that wait would keep it, and nothing would be seen."""
+    """And end the process if a child fails: the threads that wait would keep it, and the failure unseen."""
     try:
         fork(load, count)
     except BaseException:

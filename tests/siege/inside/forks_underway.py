@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from conftest import FREE_THREADED, OXTHREADS, PATIENCE, Result, start, until_asleep
+from conftest import FREE_THREADED, OXTHREADS, PATIENCE, Result, start
+
+from .processor import until_all_sleep
 
 THREADS, QUEUES, FUTURES = OXTHREADS.threading, OXTHREADS.queue, OXTHREADS.futures
 
@@ -40,10 +42,11 @@ class Held:
         self.semaphores = THREADS.Semaphore(1), THREADS.BoundedSemaphore(1)
 
         def hold() -> None:
-            with self.lock, self.rlock, self.conditions[0], self.conditions[1]:
-                with self.semaphores[0], self.semaphores[1]:
-                    held.set()
-                    self.over.wait()
+            with contextlib.ExitStack() as stack:
+                for each in (self.lock, self.rlock, *self.conditions, *self.semaphores):
+                    stack.enter_context(each)
+                held.set()
+                self.over.wait()
 
         self.owner = start(hold)
         held.wait()
@@ -131,7 +134,7 @@ class Woken:
             **{f"get {items}": Result(items.get) for items in self.empty},
             **{f"put {items}": Result(items.put, 2) for items in self.full},
         }
-        until_asleep(*(result.thread for result in self.results.values()), *self.pool._threads)
+        until_all_sleep([*(result.thread for result in self.results.values()), *self.pool._threads])
         sys.setswitchinterval(NO_SWITCH)
         self.lock.release()
         self.rlock.release()

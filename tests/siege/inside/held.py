@@ -56,6 +56,10 @@ def _queue(name: str, thing: Thing) -> Any:
     return queue
 
 
+def _iterator(name: str, thing: Thing) -> Any:
+    return iter(_queue(name, thing))
+
+
 def _queue_in_standard_form(name: str, thing: Thing) -> Any:
     queue = getattr(queues, name)()
     assert queue.mutex
@@ -74,7 +78,7 @@ def _is_in_iterator(thing: Thing) -> None:
 
 for _name in ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"):
     _kind(f"{_name}'s item", partial(_queue, _name), _is_in_queue)
-    _kind(f"{_name}'s iterator", lambda thing, name=_name: iter(_queue(name, thing)), _is_in_iterator)
+    _kind(f"{_name}'s iterator", partial(_iterator, _name), _is_in_iterator)
     if _name != "SimpleQueue":
         _kind(f"{_name}'s standard form's", partial(_queue_in_standard_form, _name), _is_in_queue)
 
@@ -191,10 +195,10 @@ def _is_itself(name: str, made: Any) -> None:
 
 
 for _name, _arguments in {
-    **{name: () for name in ("Condition", "Semaphore", "BoundedSemaphore", "Event")},
+    **dict.fromkeys(("Condition", "Semaphore", "BoundedSemaphore", "Event"), ()),
     "Barrier": (1,),
 }.items():
-    KINDS[f"{_name}'s attribute"] = partial(_itself, _name, *_arguments), partial(_is_itself, _name)  # type: ignore[misc]
+    KINDS[f"{_name}'s attribute"] = partial(_itself, _name, *_arguments), partial(_is_itself, _name)
 KINDS["Condition's lock"] = _lock_of_a_condition, _is_lock
 KINDS["Barrier's timeout"] = _timeout_of_a_barrier, _is_timeout
 _kind("Barrier's action", lambda thing: threads.Barrier(1, action=thing), _barrier_passed)

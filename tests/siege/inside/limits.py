@@ -25,21 +25,13 @@ from oxthreads import queue as queues
 from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
+from .processor import until_all_sleep
+
 #: Seconds after which whoever has not been let go is stuck.
 PATIENCE = 50.0
 
 
 # -- Crowds --------------------------------------------------------------------------------------
-
-
-def _until_all_sleep(members: list[standard.Thread]) -> None:
-    """As `conftest.until_asleep`, which looks at one after the other."""
-    looks = 0
-    while looks < 3:
-        time.sleep(0.01)  # whoever waits for the GIL gets it
-        states = (Path(f"/proc/self/task/{each.native_id}/stat").read_text() for each in members)
-        asleep = all(state.rpartition(")")[2].split()[0] == "S" for state in states)
-        looks = looks + 1 if asleep else 0
 
 
 @contextlib.contextmanager
@@ -61,7 +53,7 @@ def crowd(wait: Callable[[], object], count: int) -> Iterator[list[object]]:
         standard.stack_size(before)
     for _ in range(count):
         arrived.acquire()
-    _until_all_sleep(members)
+    until_all_sleep(members)
     yield results
     end = time.monotonic() + PATIENCE
     for member in members:
@@ -305,7 +297,7 @@ def timeouts(_: int) -> None:
         members = [standard.Thread(target=_keep, args=(results, wait), daemon=True) for wait in waits]
         for member in members:
             member.start()
-        _until_all_sleep(members)
+        until_all_sleep(members)
         assert not results, f"{timeout} s were over at once: {results}"
         event.set()
         semaphore.release()

@@ -1,8 +1,16 @@
-"""What other programs take from the time of this one."""
+"""Who runs, who sleeps, and what other programs take from the time of this one."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from conftest import times_run
+
+#: So often in a row, with some milliseconds between, threads have to be found asleep.
+LOOKS = 5
 
 
 def kept_waiting() -> float:
@@ -13,3 +21,14 @@ def kept_waiting() -> float:
     # The second number of each line is in nanoseconds.
     lines = (file.read_text().split() for file in Path("/proc/self/task").glob("*/schedstat"))
     return sum(int(numbers[1]) for numbers in lines) / 1e9
+
+
+def until_all_sleep(members: Sequence[threading.Thread]) -> None:
+    """As `conftest.until_asleep`, which looks at one after the other and so takes long for many."""
+    folders = [Path(f"/proc/self/task/{member.native_id}") for member in members]
+    looks, turns = 0, [""]
+    while looks < LOOKS:
+        time.sleep(0.005)  # whoever waits for the GIL gets it
+        states = [(folder / "stat").read_text().rpartition(")")[2].split()[0] for folder in folders]
+        before, turns = turns, [times_run(folder) for folder in folders]
+        looks = looks + 1 if turns == before and set(states) <= {"S"} else 0
