@@ -17,8 +17,8 @@ FAULTS = {
         "blocks, ",
     ),
     "a reference that stays": (
-        "memory.operations_of = lambda pool: {'it': (kept.append, 1)}\nmemory.QUIET = 0.1",
-        "memory.references(10)",
+        "memory.operations_of = lambda pool: {'it': (kept.append, 1)}\nreferences.QUIET = 0.1",
+        "references.references(10)",
         "AssertionError: it: item ",
     ),
     "a cycle that is not freed": (
@@ -74,7 +74,7 @@ FAULTS = {
 
 PREPARE = """
 import sys, time
-from tests.siege.inside import fuzz, garbage, memory, soak, soak_locks, soak_queues, soak_round
+from tests.siege.inside import fuzz, garbage, memory, references, soak, soak_locks, soak_queues, soak_round
 from oxthreads import queue as queues, threading as threads
 kept = []
 {}
