@@ -91,7 +91,9 @@ def repetitions(count: int, cost: int) -> int:
 
 
 def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:  # noqa: PLR0915
-    """What is done with an item, by name, and how many times as long as the shortest it takes, roughly."""
+    """What is done with an item, by name, and how many times as long as the shortest it takes, roughly:
+    a time of sleep is some fifty microseconds, whatever the timeout.
+    """
     lock, rlock, event, semaphore = threads.Lock(), threads.RLock(), threads.Event(), threads.Semaphore(2)
     condition, barrier = threads.Condition(), threads.Barrier(1)
     bounded, lonely = threads.BoundedSemaphore(1), threads.Barrier(2)
@@ -170,9 +172,11 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
             queue.get_nowait()
             queue.get(True, timeout=a_second)
             _refused(queues.Empty, queue.get_nowait)
-            _refused(queues.Empty, queue.get, True, soon)
 
         return through
+
+    def timed_out(queue: Any) -> Callable[[Any], object]:
+        return lambda item: _refused(queues.Empty, queue.get, True, soon)
 
     def in_batches(queue: Any) -> Callable[[Any], object]:
         def through(item: Any) -> None:
@@ -277,35 +281,36 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
 
     found: dict[str, tuple[Callable[[Any], object], int]] = {
         "Lock with": (in_section(lock), 1),
-        "Lock acquire, release": (taken_and_released, 20),
+        "Lock acquire, release": (taken_and_released, 25),
         "RLock": (recursion, 1),
         "Condition with": (in_section(condition), 1),
-        "Condition notify, wait": (notified, 50),
+        "Condition notify, wait": (notified, 30),
         "Semaphore with": (in_section(semaphore), 1),
         "BoundedSemaphore with": (in_section(bounded), 1),
-        "Event": (set_and_cleared, 5),
+        "Event": (set_and_cleared, 20),
         "Semaphore acquire, release": (permits(semaphore), 20),
         "BoundedSemaphore acquire, release": (permits(bounded), 20),
         "Barrier": (made(barrier.wait), 1),
         "Barrier broken": (met_and_broken, 20),
-        "Queue refused": (refused_batch, 20),
+        "Queue refused": (refused_batch, 40),
         "PriorityQueue": (by_order, 1),
-        "Queue filled and dropped": (filled_and_dropped, 5),
-        "Queue in its standard form": (in_standard_form, 50),
-        "Future": (settled, 5),
-        "Future that failed": (failed_and_read, 5),
-        "Future that was cancelled": (cancelled, 5),
-        "wait, as_completed": (waited_for, 10),
-        "submit": (submitted, 5),
-        "submit, failing": (submitted_and_failed, 10),
-        "map": (mapped, 20),
-        "map, left": (mapped_and_left, 20),
-        "pool": (a_pool, 500),
-        "pool, dropped": (a_pool_dropped, 500),
-        "thread": (a_thread, 500),
+        "Queue filled and dropped": (filled_and_dropped, 2),
+        "Queue in its standard form": (in_standard_form, 2),
+        "Future": (settled, 2),
+        "Future that failed": (failed_and_read, 2),
+        "Future that was cancelled": (cancelled, 1),
+        "wait, as_completed": (waited_for, 60),
+        "submit": (submitted, 6),
+        "submit, failing": (submitted_and_failed, 6),
+        "map": (mapped, 25),
+        "map, left": (mapped_and_left, 10),
+        "pool": (a_pool, 60),
+        "pool, dropped": (a_pool_dropped, 50),
+        "thread": (a_thread, 30),
     }
     for name, queue in ours.items():
         found[name] = in_and_out(queue), 2
+        found[f"{name}, timed out"] = timed_out(queue), 25
         found[f"{name} in batches"] = in_batches(queue), 2
     for name, make in {
         **{name: getattr(threads, name) for name in ("Lock", "RLock", "Condition", "Semaphore", "Event")},
@@ -313,7 +318,7 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         **{name: getattr(queues, name) for name in ("Queue", "PriorityQueue", "SimpleQueue")},
         "ThreadPoolExecutor": lambda: futures.ThreadPoolExecutor(1),
     }.items():
-        found[f"{name}()"] = made(make), 5 if name != "ThreadPoolExecutor" else 50
+        found[f"{name}()"] = made(make), 1 if name != "ThreadPoolExecutor" else 2
     return {**found, **in_turns(crowded)}
 
 

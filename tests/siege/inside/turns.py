@@ -203,7 +203,10 @@ def in_turns(crowded: Any) -> dict[str, tuple[Callable[[Any], object], int]]:
         "as_completed": settled(_as_completed),
         "submit": submitted(crowded),
     }
-    return {f"{name}, in turns": (operation, 20) for name, operation in made.items()}
+    return {
+        f"{name}, in turns": (operation, 25 if "contended" in name or name == "RLock" else 8)
+        for name, operation in made.items()
+    }
 
 
 def _barrier() -> tuple[Callable[[Any], object], Callable[[], object]]:
