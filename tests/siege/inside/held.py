@@ -9,6 +9,7 @@ it, nothing would come of that.
 from __future__ import annotations
 
 import threading as standard
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ class Thing:
     """Something that can be called with anything, and remembers that it was."""
 
     ours: Any
+    queue: weakref.ref[Any]
     called = False
 
     def __call__(self, *_: object) -> Thing:
@@ -57,7 +59,9 @@ def _queue(name: str, thing: Thing) -> Any:
 
 
 def _iterator(name: str, thing: Thing) -> Any:
-    return iter(_queue(name, thing))
+    queue = _queue(name, thing)
+    thing.queue = weakref.ref(queue)
+    return iter(queue)
 
 
 def _queue_in_standard_form(name: str, thing: Thing) -> Any:
@@ -73,6 +77,8 @@ def _is_in_queue(thing: Thing) -> None:
 
 
 def _is_in_iterator(thing: Thing) -> None:
+    queue = thing.queue()
+    assert queue is not None and queue.qsize() == 1, "the item is gone"
     assert next(thing.ours) is thing
 
 
@@ -302,7 +308,11 @@ def _kinds_of_calls(gate: standard.Event) -> dict[str, Kind]:
 
 def every_kind(collect: Callable[[], object]) -> None:
     """Make one of each, collect, and look. Raises if anything is gone."""
-    _hold([*KINDS.items(), *_kinds_of_calls(standard.Event()).items()], collect)
+    gate = standard.Event()
+    try:
+        _hold([*KINDS.items(), *_kinds_of_calls(gate).items()], collect)
+    finally:
+        gate.set()
 
 
 def _hold(kinds: Sequence[tuple[str, Kind]], collect: Callable[[], object]) -> None:

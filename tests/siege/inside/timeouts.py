@@ -157,22 +157,29 @@ def slept(function: Callable[[], object]) -> float:
 
 def timeouts(_count: int = 0) -> None:
     """What is refused is refused as by the standard library; what is over at once does not wait."""
+    theirs, ours = waits(STANDARD), waits(OXTHREADS)
+    try:
+        for name in ours:
+            _shortest_and_refused(name, theirs[name][0], ours[name][0])
+    finally:
+        for each in (theirs, ours):
+            for _, let_go in each.values():
+                start(let_go)  # a barrier's waits for another
+    top = standard.TIMEOUT_MAX
+    for timeout in (top, math.nextafter(top, 0), int(top), top / 2):
+        patience(timeout)
+
+
+def _shortest_and_refused(name: str, theirs: Callable[..., object], ours: Callable[..., object]) -> None:
     top = standard.TIMEOUT_MAX
     soon = [0, 0.0, -0.0, 1e-9, 5e-324, 1e-12]
     # TIMEOUT_MAX is rounded down: so much above it is refused on every version.
     beyond = [top + 1, top * 1.001, top + 1e6, 1e300, math.inf, 2**63, 10**30]
-    theirs, ours = waits(STANDARD), waits(OXTHREADS)
-    for name in ours:
-        for timeout in [*soon, *beyond]:
-            outcomes = [_outcome(partial(each[name][0], timeout)) for each in (theirs, ours)]
-            assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
-            call = partial(_outcome, partial(ours[name][0], timeout))
-            assert any(slept(call) < AT_ONCE for _ in range(ATTEMPTS)), f"{name}: {timeout} s are waited for"
-    for each in (theirs, ours):
-        for _, let_go in each.values():
-            start(let_go)  # a barrier's waits for another
-    for timeout in (top, math.nextafter(top, 0), int(top), top / 2):
-        patience(timeout)
+    for timeout in [*soon, *beyond]:
+        outcomes = [_outcome(partial(wait, timeout)) for wait in (theirs, ours)]
+        assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
+        call = partial(_outcome, partial(ours, timeout))
+        assert any(slept(call) < AT_ONCE for _ in range(ATTEMPTS)), f"{name}: {timeout} s are waited for"
 
 
 def patience(timeout: float) -> None:
