@@ -41,7 +41,7 @@ FAULTS = {
         "every, queues.SimpleQueue = weakref.WeakSet(), SimpleQueue\n"
         "gc.callbacks.append(clear)",
         "held.every_kind(gc.collect)",
-        "AssertionError: SimpleQueue's item: torn down",
+        "AssertionError: SimpleQueue's iterator: torn down",
     ),
     "a lock that is referred to for ever": (
         "class Lock:\n"
