@@ -9,6 +9,7 @@ import itertools
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -237,6 +238,8 @@ class Busy:
                 return
             for items in self.queues:
                 items.put(number)
+            if FREE_THREADED:
+                time.sleep(0.001)  # else these threads leave no processor to the one that forks
 
     def consume(self) -> None:
         """And some are empty."""

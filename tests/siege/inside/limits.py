@@ -25,7 +25,6 @@ from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
 from .processor import until_all_sleep
-from .timeouts import timeouts
 
 #: Seconds after which whoever has not been let go is stuck.
 PATIENCE = 50.0
@@ -301,6 +300,13 @@ def _outcome(function: Callable[[], object]) -> object:
         return function()
     except Exception as error:
         return type(error), str(error)
+
+
+def timeouts(_: int) -> None:
+    """As `timeouts.timeouts`, which takes longer to import than most limits take to be tried."""
+    from .timeouts import timeouts  # noqa: PLC0415
+
+    timeouts()
 
 
 # -- No more threads -----------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def slept(function: Callable[[], object]) -> float:
     return time.monotonic() - begin - (awake() - before)
 
 
-def timeouts(_count: int = 0) -> None:
+def timeouts() -> None:
     """What is refused is refused as by the standard library; what is over at once does not wait."""
     theirs, ours = waits(STANDARD), waits(OXTHREADS)
     try:
