@@ -35,8 +35,8 @@ FAULTS = {
         "blocks, ",
     ),
     "a reference that stays": (
-        "memory.operations_of = lambda pool: {'it': (kept.append, 1)}\nmemory.QUIET = 0.1",
-        "memory.references(10)",
+        "memory.operations_of = lambda pool: {'it': (kept.append, 1)}\nreferences.QUIET = 0.1",
+        "references.references(10)",
         "AssertionError: it: item ",
     ),
     "a cycle that is not freed": (
@@ -48,6 +48,105 @@ FAULTS = {
         "garbage.QUEUES = ['Queue']\nqueues.Queue.get = lambda self: None",
         "garbage.beside_mutators(5)",
         "in _mutate",
+    ),
+    "something live that is torn down": (
+        "import gc, weakref\n"
+        "class SimpleQueue(queues.SimpleQueue):\n"
+        "    def __init__(self): every.add(self)\n"
+        "def clear(phase, info):\n"
+        "    for queue in [*every]:\n"
+        "        while phase == 'stop' and not queue.empty(): queue.get()\n"
+        "every, queues.SimpleQueue = weakref.WeakSet(), SimpleQueue\n"
+        "gc.callbacks.append(clear)",
+        "held.every_kind(gc.collect)",
+        "AssertionError: SimpleQueue's iterator: torn down",
+    ),
+    "a lock that is referred to for ever": (
+        "class Lock:\n"
+        "    def __init__(self): self.held, self.locked = standard.Lock(), self.is_locked\n"
+        "    def acquire(self, *args, timeout=-1): kept.append(self); return self.held.acquire(*args)\n"
+        "    def release(self): self.held.release()\n"
+        "    def is_locked(self): return self.held.locked()\n"
+        "    def __enter__(self): return self.acquire()\n"
+        "    def __exit__(self, *args): self.release()\n"
+        "threads.Lock, references.QUIET = Lock, 0.1",
+        "references.references(10)",
+        "AssertionError: Lock with: held ",
+    ),
+    "a timeout that is referred to for ever": (
+        "wait = threads.Event.wait\n"
+        "threads.Event.wait = lambda self, timeout=None: kept.append(timeout) or wait(self, timeout)\n"
+        "references.QUIET = 0.1",
+        "references.references(10)",
+        "AssertionError: Event: ",
+    ),
+    "memory that grows when threads wait": (
+        "class Lock:\n"
+        "    def __init__(self): self.held = standard.Lock()\n"
+        "    def acquire(self): return self.held.acquire(False) or self.wait()\n"
+        "    def wait(self): kept.append(object()); self.held.acquire()\n"
+        "    def release(self): self.held.release()\n"
+        "memory.operations_of = lambda pool: {'it': (turns.handed_over(lambda: turns._acquired(Lock)), 1)}",
+        "memory.memory('it', 3000)",
+        "blocks, ",
+    ),
+    "an item that a fork takes away": (
+        "class Queue(queues.Queue):\n"
+        "    def get(self, *args):\n"
+        "        item = super().get(*args)\n"
+        "        if os.getpid() != parent: raise queues.Empty\n"
+        "        return item\n"
+        "parent, forks.QUEUES.Queue = os.getpid(), Queue",
+        "forks.main('main', 'parked', 4)",
+        "Empty",
+    ),
+    "a permit that a fork gives to nobody": (
+        "class Semaphore(threads.Semaphore):\n"
+        "    def release(self, n=1):\n"
+        "        if os.getpid() == parent: super().release(n)\n"
+        "parent, threads.Semaphore = os.getpid(), Semaphore\n"
+        "import signal; in_child = forks.in_child\n"
+        "forks.in_child = lambda check: in_child(lambda: (signal.alarm(2), check()))",
+        "forks.main('main', 'parked', 4)",
+        "in in_child",
+    ),
+    "a lock that is free in a forked child": (
+        "class RLock(type(threads.RLock())):\n"
+        "    def acquire(self, *args, **keywords):\n"
+        "        if os.getpid() != parent: self._at_fork_reinit()\n"
+        "        return super().acquire(*args, **keywords)\n"
+        "parent, threads.RLock = os.getpid(), RLock",
+        "forks.main('main', 'parked', 8)",
+        "in check",
+    ),
+    "a timeout that is waited for": (
+        "wait = threads.Barrier.wait\n"
+        "def late(self, timeout=None): 0 < timeout < 1 and time.sleep(0.1); return wait(self, timeout)\n"
+        "threads.Barrier.wait = late",
+        "timeouts.timeouts()",
+        "AssertionError: Barrier: 1e-09 s are waited for",
+    ),
+    "a timeout that is not refused": (
+        "get = queues.LifoQueue.get\n"
+        "queues.LifoQueue.get = lambda self, block, timeout: get(self, block, min(timeout, 1e-9))",
+        "timeouts.timeouts()",
+        "AssertionError: ('LifoQueue.get', ",
+    ),
+    "the longest timeout that is over at once": (
+        "join = threads.Thread.join\n"
+        "threads.Thread.join = lambda self, timeout: timeout > 9e9 or join(self, timeout)\n"
+        "timeouts.standard.TIMEOUT_MAX -= 1",
+        "timeouts.patience(timeouts.standard.TIMEOUT_MAX)",
+        "'Thread.join': (True, ",
+    ),
+    "one of a crowd that is never let go": (
+        "class Event(threads.Event):\n"
+        "    def wait(self): waits.append(1); super().wait(); len(waits) < 3 or kept_for_ever.acquire()\n"
+        "waits, kept_for_ever = [], standard.Lock()\n"
+        "kept_for_ever.acquire()\n"
+        "threads.Event, limits.PATIENCE = Event, 1",
+        "limits.crowd_event(5)",
+        "AssertionError: ",
     ),
     "a crash": (
         "import faulthandler\ndo = lambda *args: faulthandler._sigsegv()",
@@ -138,9 +237,10 @@ FAULTS = {
 }
 
 PREPARE = """
-import sys, time
-from tests.siege.inside import contended, deadlines, fuzz, garbage, interrupts, memory, soak, storms
-from tests.siege.inside import soak_lines, soak_locks, soak_queues, soak_round
+import gc, os, sys, threading as standard, time
+from tests.siege.inside import contended, deadlines, forks, fuzz, garbage, held, interrupts, limits, memory
+from tests.siege.inside import references, soak, soak_lines, soak_locks, soak_queues, soak_round, storms
+from tests.siege.inside import timeouts, turns
 from oxthreads import queue as queues, threading as threads
 kept = []
 {}

@@ -11,7 +11,7 @@ use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Staffing};
-use _oxthreads::primitives::queue::{GetError, Queue};
+use _oxthreads::primitives::queue::{GetError, Order, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
 use _oxthreads::primitives::semaphore::Semaphore;
 use _oxthreads::primitives::turn::PATIENCE;
@@ -100,6 +100,24 @@ fn an_item_granted_to_a_waiter_of_the_parent_is_free_in_the_child() {
         waiter.park(deadline)
     });
     assert_eq!(outcome, Wait::Ready(Ok(1)));
+}
+
+#[test]
+fn room_in_a_heap_reserved_for_a_waiter_of_the_parent_is_free_in_the_child() {
+    follow_forks();
+    let queue = Queue::ordered(Order::Heap, 1);
+    queue.try_put(1).unwrap();
+    let outcome = wait(&mut queue.put(2), Deadline::NEVER, |waiter, deadline| {
+        assert_eq!(queue.try_get(), Ok(1));
+        assert!(queue.try_put(3).is_err());
+        assert!(in_child(|| {
+            let free = queue.try_put(3).is_ok() && queue.try_put(4).is_err();
+            free && queue.try_get() == Ok(3)
+        }));
+        waiter.park(deadline)
+    });
+    assert!(matches!(outcome, Wait::Ready(Ok(()))));
+    assert_eq!(queue.try_get(), Ok(2));
 }
 
 #[test]

@@ -34,7 +34,7 @@ def _collections(count: int) -> Iterator[Program]:
 def _references(count: int) -> Iterator[Program]:
     yield Program(
         name="to what is passed",
-        arguments=("-m", f"{_INSIDE}.memory", "references", str(count)),
+        arguments=("-m", f"{_INSIDE}.references", str(count)),
         counts=count,
         seconds=_START + 100 * _THOUSAND * count / 1000,
     )

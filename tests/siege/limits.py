@@ -30,5 +30,6 @@ ATTACKS = [
         full=5000,
         quick=100,
         programs=_limits,
+        reports=True,  # a limit that cannot be tried here
     ),
 ]

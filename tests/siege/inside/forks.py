@@ -1,31 +1,31 @@
 """Forks while other threads wait for every type, or use it: in the child everything can be used.
 
 ``python -m tests.siege.inside.forks FORKER LOAD COUNT``: forked by the ``main`` thread, by a ``thread`` or by
-a pool's ``worker``, while the other threads are ``parked`` or, some of them, ``busy``.
+a pool's ``worker``, while the other threads are ``parked`` or, some of them, ``busy``. What they do is
+a class, with a ``check`` that is made in the child, and a ``release`` that ends it in the parent.
 """
 
 from __future__ import annotations
 
-import itertools
-import queue
+import os
 import sys
-import threading
-from collections.abc import Callable
+import traceback
 from typing import Any
 
-from conftest import OXTHREADS, PATIENCE, Result, start, until_asleep
+import pytest
+
+from conftest import OXTHREADS, PATIENCE, Result, spin_until
 from test_fork import in_child
+
+from .forks_underway import SWITCHES, Busy, Held, Woken, both
+from .processor import until_all_sleep
 
 THREADS, QUEUES, FUTURES = OXTHREADS.threading, OXTHREADS.queue, OXTHREADS.futures
 
 FORKERS, LOADS = ["main", "thread", "worker"], ["parked", "busy"]
 
-
-def both(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
-    """What two calls come to that wait for each other."""
-    result = Result(one)
-    value = other()
-    return result.get(), value
+#: The queues that do not give their items in turn.
+OTHER_ORDERS = ("LifoQueue", "PriorityQueue")
 
 
 class Parked:
@@ -43,6 +43,21 @@ class Parked:
         self.full.put("first")
         self.joined.put("first")
         self.simple, self.future = QUEUES.SimpleQueue(), FUTURES.Future()
+        self.bounded = THREADS.BoundedSemaphore(1)
+        self.bounded.acquire()
+        self.others_empty = {name: getattr(QUEUES, name)() for name in OTHER_ORDERS}
+        self.others_full = {name: getattr(QUEUES, name)(1) for name in OTHER_ORDERS}
+        for items in self.others_full.values():
+            items.put(1)
+        self.gate = THREADS.Event()
+        self.taken_up, self.closing = (
+            FUTURES.ThreadPoolExecutor(1, max_pending=1),
+            FUTURES.ThreadPoolExecutor(1),
+        )
+        self.mapping = FUTURES.ThreadPoolExecutor(1)
+        self.calls = [self.taken_up.submit(self.gate.wait), self.closing.submit(self.gate.wait)]
+        spin_until(lambda: self.taken_up.stats().busy == 1)
+        self.calls.append(self.taken_up.submit(self.gate.wait))
         self.thread = THREADS.Thread(target=self.event.wait, daemon=True)
         self.thread.start()
         self.waiting = {
@@ -63,8 +78,15 @@ class Parked:
             "wait": Result(FUTURES.wait, [self.future]),
             "as_completed": Result(lambda: list(FUTURES.as_completed([self.future]))),
             "Thread.join": Result(self.thread.join),
+            "BoundedSemaphore.acquire": Result(self.bounded.acquire),
+            "submit": Result(lambda: self.taken_up.submit(pow, 2, 3).result()),
+            "shutdown": Result(self.closing.shutdown),
+            "map": Result(lambda: list(self.mapping.map(lambda _: self.gate.wait(), range(2)))),
         }
-        until_asleep(*(result.thread for result in self.waiting.values()))
+        for name in OTHER_ORDERS:
+            self.waiting[f"{name}.get"] = Result(self.others_empty[name].get)
+            self.waiting[f"{name}.put"] = Result(self.others_full[name].put, 2)
+        until_all_sleep([result.thread for result in self.waiting.values()])
 
     @staticmethod
     def wait(condition: Any) -> bool:
@@ -103,6 +125,29 @@ class Parked:
         assert both(self.future.result, lambda: self.future.set_result("f"))[0] == "f"
         assert FUTURES.wait([self.future]).done == {self.future}
         self.thread.join()  # it is not here
+        assert both(self.bounded.acquire, self.bounded.release)[0] is True
+        self.bounded.release()
+        for items in self.others_empty.values():
+            assert both(items.get, lambda items=items: items.put(5))[0] == 5  # type: ignore[misc]
+        for items in self.others_full.values():
+            assert items.get() == 1
+            assert items.empty(), "a thread that is not here has put its item"
+            items.put_nowait(7)
+            assert both(lambda items=items: items.put(8), items.get)[1] == 7  # type: ignore[misc]
+            assert items.get() == 8
+        gate = THREADS.Event()
+        first = self.taken_up.submit(gate.wait)
+        spin_until(lambda: self.taken_up.stats().busy == 1)
+        second = self.taken_up.submit(int)  # nobody who is here waits to do the same
+        gate.set()
+        assert (first.result(PATIENCE), second.result(PATIENCE)) == (True, 0)
+        for pool in (self.taken_up, self.mapping):
+            assert pool.stats().queued == 0, "calls of the parent"
+            assert list(pool.map(abs, range(-3, 0))) == [3, 2, 1]
+            pool.shutdown()
+        self.closing.shutdown()  # it has been told already, and its worker is not here
+        with pytest.raises(RuntimeError):
+            self.closing.submit(int)
 
     def release(self) -> None:
         """End all waits in the parent, and look at what they come to."""
@@ -120,89 +165,31 @@ class Parked:
         self.joined.task_done()
         self.simple.put("e")
         self.future.set_result("f")
+        self.bounded.release()
+        self.gate.set()
+        for name in OTHER_ORDERS:
+            self.others_empty[name].put(3)
+            assert [self.others_full[name].get(), self.others_full[name].get()] == [1, 2]
+        assert [call.result(PATIENCE) for call in self.calls] == [True] * 3
         results = {name: result.get() for name, result in self.waiting.items()}
         assert results.pop("Barrier.wait") in (0, 1, 2)
         assert sorted([results.pop("Queue.get"), *results.pop("Queue.get_many")]) == ["a", "b"]
         assert results.pop("wait").done == {self.future}
-        assert list(results.values()) == [
-            *(True, (True, None), True, True, True, True, None, None, None, "e", "f", [self.future], None)
-        ], results
-
-
-class Busy:
-    """An object of every type, and threads that use all of them as fast as they can until `release`."""
-
-    def __init__(self) -> None:
-        self.stop = False
-        self.lock, self.rlock, self.event = THREADS.Lock(), THREADS.RLock(), THREADS.Event()
-        self.semaphore, self.barrier = THREADS.Semaphore(1), THREADS.Barrier(2)
-        self.condition, self.items, self.small = THREADS.Condition(), QUEUES.Queue(), QUEUES.Queue(2)
-        self.simple, self.priority, self.lifo = (
-            QUEUES.SimpleQueue(),
-            QUEUES.PriorityQueue(),
-            QUEUES.LifoQueue(),
-        )
-        self.pool = FUTURES.ThreadPoolExecutor(2)
-        self.threads = [start(self.work) for _ in range(2)]
-
-    def work(self) -> None:
-        for number in itertools.count():
-            if self.stop:
-                return
-            with self.lock, self.rlock, self.rlock, self.semaphore:
-                self.event.set()
-                self.event.clear()
-            with self.condition:
-                self.condition.notify()
-                self.condition.wait(1e-4)
-            for items in (self.items, self.simple, self.priority, self.lifo, self.small):
-                items.put(number)
-                items.get()
-            self.items.task_done()
-            try:
-                self.barrier.wait(1e-3)
-            except threading.BrokenBarrierError:
-                self.barrier.reset()
-            future = self.pool.submit(pow, 2, 3)
-            assert future.result() == 8
-            assert next(FUTURES.as_completed([self.pool.submit(int), self.pool.submit(int)])).result() == 0
-
-    def check(self) -> None:
-        """Use everything, in a forked child. What another thread owns stays its own, as a lock does."""
-        for lock in (self.lock, self.rlock):
-            lock._at_fork_reinit()
-            with lock:
-                assert not Result(lock.acquire, False).get()
-            assert Result(lambda lock=lock: (lock.acquire(timeout=1), lock.release())).get()[0]
-        self.semaphore.release()
-        assert self.semaphore.acquire(timeout=1)
-        self.event.clear()
-        assert both(self.event.wait, self.event.set)[0] is True
-        self.condition._at_fork_reinit()
-        with self.condition:
-            self.condition.notify_all()
-            assert not self.condition.wait(1e-4)
-        self.barrier.reset()
-        assert sorted(both(self.barrier.wait, self.barrier.wait)) == [0, 1]
-        for items in (self.items, self.simple, self.priority, self.lifo, self.small):
-            while True:  # what the threads of the parent have put and not taken
-                try:
-                    items.get_nowait()
-                except queue.Empty:
-                    break
-            assert items.qsize() == 0
-            assert both(items.get, lambda items=items: items.put(1))[0] == 1  # type: ignore[misc]
-        assert self.pool.submit(pow, 2, 3).result(PATIENCE) == 8
-        assert list(self.pool.map(abs, range(-3, 0))) == [3, 2, 1]
-        self.pool.shutdown()
-
-    def release(self) -> None:
-        self.stop = True
-        for thread in self.threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), "it hangs"
-        assert self.items.unfinished_tasks >= 0
-        self.pool.shutdown()
+        assert results == {
+            **dict.fromkeys(("Lock.acquire", "Event.wait", "Semaphore.acquire"), True),
+            **dict.fromkeys(("Condition.wait", "Condition(Lock).wait", "BoundedSemaphore.acquire"), True),
+            **dict.fromkeys(("Queue.put", "Queue.put_many", "Queue.join", "Thread.join", "shutdown")),
+            **{f"{name}.get": 3 for name in OTHER_ORDERS},
+            **{f"{name}.put": None for name in OTHER_ORDERS},
+            "RLock.acquire": (True, None),
+            "SimpleQueue.get": "e",
+            "Future.result": "f",
+            "as_completed": [self.future],
+            "submit": 8,
+            "map": [True, True],
+        }
+        for pool in (self.taken_up, self.mapping):
+            pool.shutdown()
 
 
 class Pools:
@@ -230,25 +217,40 @@ class Pools:
 
 def fork(load: str, count: int) -> None:
     """Fork so often, in this thread. Raises AssertionError if a child fails."""
-    states: list[Any] = [Parked(), Pools()]
-    if load == "busy":
-        states.append(Busy())
+    states: list[Any] = [Parked(), Pools(), Held()]
+    # The former is what it is by chance, but while everything happens; the latter for certain.
+    often = Busy() if load == "busy" else Woken()
+    turns = [turn for state in states for turn in (often, state)]
     for number in range(count):
-        in_child(states[number % len(states)].check)
-    for state in states:
+        state = turns[number % len(turns)]
+        if state is often:
+            state.prepare()
+        in_child(state.check)
+        sys.setswitchinterval(SWITCHES)  # which may have been another at the fork
+    for state in (*states, often):
         state.release()
+
+
+def fork_or_end(load: str, count: int) -> None:
+    """And end the process if a child fails: the threads that wait would keep it, and the failure unseen."""
+    try:
+        fork(load, count)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def main(forker: str, load: str, count: int) -> None:
     if forker == "main":
-        fork(load, count)
+        fork_or_end(load, count)
     elif forker == "thread":
-        thread = THREADS.Thread(target=fork, args=(load, count))
+        thread = THREADS.Thread(target=fork_or_end, args=(load, count))
         thread.start()
         thread.join()
     else:
         with FUTURES.ThreadPoolExecutor(1) as pool:
-            pool.submit(fork, load, count).result()
+            pool.submit(fork_or_end, load, count).result()
 
 
 if __name__ == "__main__":

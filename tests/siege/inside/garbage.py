@@ -20,6 +20,8 @@ from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 from test_garbage import is_freed
 
+from .held import every_kind
+
 
 class Thing:
     """Something that can be watched."""
@@ -302,41 +304,60 @@ def _mutate() -> None:
     assert event.wait() and barrier.wait() == 0
 
 
-def beside_mutators(seconds: float) -> int:
-    """Collect all the time, for so long, as two threads and a pool mutate; how many collections it were."""
-    over, failed = standard.Event(), []
+class Collections:
+    """How many there were, and whether no more come."""
+
+    def __init__(self) -> None:
+        self.number, self.over = 0, False
+
+    def wait(self) -> None:
+        """Until all that is there now has been looked at."""
+        # One that is not over yet may have begun before.
+        enough = self.number + 2
+        while self.number < enough and not self.over:
+            time.sleep(0.0001)
+
+
+def beside_mutators(seconds: float) -> tuple[int, int]:
+    """Collect all the time, for so long, as two threads and a pool mutate; how many collections it were, and
+    how often everything was held through one of them.
+    """
+    collections, failed, rounds = Collections(), [], 0
 
     def live() -> None:
+        nonlocal rounds
         try:
-            while not over.is_set():
+            while not collections.over:
                 _mutate()
+                every_kind(collections.wait)
+                rounds += not collections.over
         except BaseException as error:
             failed.append(error)
-            over.set()
 
     mutators = [standard.Thread(target=live, daemon=True) for _ in range(2)]
     for mutator in mutators:
         mutator.start()
-    interval, collections, end = sys.getswitchinterval(), 0, time.monotonic() + seconds
+    interval, end = sys.getswitchinterval(), time.monotonic() + seconds
     sys.setswitchinterval(1e-6)
     try:
         with futures.ThreadPoolExecutor(2) as pool:
             calls = [pool.submit(_mutate) for _ in range(100)]
-            while time.monotonic() < end and not failed:
+            # However slow the machine is, everything is looked at once.
+            while (time.monotonic() < end or not rounds) and not failed:
                 gc.collect()
-                collections += 1
+                collections.number += 1
                 if all(call.done() for call in calls):
                     calls = [pool.submit(_mutate) for _ in range(100)]
             for call in calls:
                 call.result()
     finally:
-        over.set()
+        collections.over = True
         sys.setswitchinterval(interval)
     for mutator in mutators:
         mutator.join()
     if failed:
         raise failed[0]
-    return collections
+    return collections.number, rounds
 
 
 def every_cycle(count: int) -> int:
@@ -353,7 +374,10 @@ def main(what: str, count: int) -> None:
     if what == "cycles":
         print(f"{every_cycle(count)} kinds of cycles, each {count:,} times")
     else:
-        print(f"{beside_mutators(count):,} collections")
+        gc.collect()
+        gc.freeze()  # what is there before, which takes the collector the longest
+        collections, rounds = beside_mutators(count)
+        print(f"{collections:,} collections, of what is held in every way {rounds:,} times")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import math
 import os
 import resource
 import sys
@@ -25,21 +24,13 @@ from oxthreads import queue as queues
 from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
+from .processor import until_all_sleep
+
 #: Seconds after which whoever has not been let go is stuck.
 PATIENCE = 50.0
 
 
 # -- Crowds --------------------------------------------------------------------------------------
-
-
-def _until_all_sleep(members: list[standard.Thread]) -> None:
-    """As `conftest.until_asleep`, which looks at one after the other."""
-    looks = 0
-    while looks < 3:
-        time.sleep(0.01)  # whoever waits for the GIL gets it
-        states = (Path(f"/proc/self/task/{each.native_id}/stat").read_text() for each in members)
-        asleep = all(state.rpartition(")")[2].split()[0] == "S" for state in states)
-        looks = looks + 1 if asleep else 0
 
 
 @contextlib.contextmanager
@@ -61,7 +52,7 @@ def crowd(wait: Callable[[], object], count: int) -> Iterator[list[object]]:
         standard.stack_size(before)
     for _ in range(count):
         arrived.acquire()
-    _until_all_sleep(members)
+    until_all_sleep(members)
     yield results
     end = time.monotonic() + PATIENCE
     for member in members:
@@ -101,8 +92,23 @@ def crowd_semaphore(count: int) -> None:
     assert results == [True] * count and semaphore._value == 0
 
 
-def crowd_condition(count: int) -> None:
-    condition = threads.Condition()
+def crowd_bounded_semaphore(count: int) -> None:
+    semaphore = threads.BoundedSemaphore(count)
+    for _ in range(count):
+        semaphore.acquire()
+    with crowd(semaphore.acquire, count) as results:
+        semaphore.release(count // 2)
+        for _ in range(count - count // 2):
+            semaphore.release()
+    assert results == [True] * count and semaphore._value == 0
+
+
+def crowd_condition_of_lock(count: int) -> None:
+    crowd_condition(count, threads.Lock())
+
+
+def crowd_condition(count: int, lock: Any = None) -> None:
+    condition = threads.Condition(lock)
     waiting = notified = 0
 
     def wait() -> bool:
@@ -198,6 +204,42 @@ def crowd_wait(count: int) -> None:
     assert results == [3] * count
 
 
+def crowd_as_completed(count: int) -> None:
+    several: list[Any] = [futures.Future() for _ in range(3)]
+    with crowd(lambda: [future.result() for future in futures.as_completed(several)], count) as results:
+        for number in (2, 0, 1):
+            several[number].set_result(number)
+    assert all(sorted(each) == [0, 1, 2] for each in results)  # type: ignore[call-overload]
+
+
+def crowd_thread_join(count: int) -> None:
+    event = threads.Event()
+    thread = threads.Thread(target=event.wait)
+    thread.start()
+    with crowd(thread.join, count) as results:
+        event.set()
+    assert results == [None] * count and not thread.is_alive()
+
+
+def crowd_submit(count: int) -> None:
+    """As many that wait for a pool to take in what they submit."""
+    event, done = threads.Event(), standard.Semaphore(0)
+    with futures.ThreadPoolExecutor(1, max_pending=1) as pool:
+        first = pool.submit(event.wait)
+        while pool.stats().busy < 1:
+            time.sleep(0.001)
+        second = pool.submit(done.release)
+        with crowd(lambda: pool.submit(done.release), count) as calls:
+            assert pool.stats().queued == 1 and not calls
+            event.set()
+        assert first.result(PATIENCE)
+        for call in (second, *calls):
+            assert call.result(PATIENCE) is None
+    for _ in range(count + 1):
+        assert done.acquire(blocking=False), "a call is lost"
+    assert not done.acquire(blocking=False), "a call was made twice"
+
+
 def crowd_pool(count: int) -> None:
     """As many workers, all of which are idle, are busy, and then leave."""
     before = standard.stack_size(256 * 1024)
@@ -218,7 +260,7 @@ def crowd_pool(count: int) -> None:
     assert not any(worker.is_alive() for worker in pool._threads)
 
 
-# -- Counts and timeouts -------------------------------------------------------------------------
+# -- Counts -------------------------------------------------------------------------
 
 
 def recursion_limit(_: int) -> None:
@@ -260,61 +302,11 @@ def _outcome(function: Callable[[], object]) -> object:
         return type(error), str(error)
 
 
-def _keep(results: list[object], function: Callable[[], object]) -> None:
-    results.append(function())
-
-
 def timeouts(_: int) -> None:
-    """What is refused is refused as by the standard library; what is over at once does not wait."""
-    top = standard.TIMEOUT_MAX
-    soon = [0, 0.0, -0.0, 1e-9, 5e-324, 1e-12]
-    # TIMEOUT_MAX is rounded down: so much above it is refused on every version.
-    beyond = [top + 1, top * 1.001, top + 1e6, 1e300, math.inf, 2**63, 10**30]
-    pairs: list[tuple[str, Callable[[Any, float], object]]] = [
-        ("Lock", lambda held, timeout: held.acquire(True, timeout)),
-        ("Semaphore", lambda held, timeout: held.acquire(True, timeout)),
-        ("Event", lambda held, timeout: held.wait(timeout)),
-        ("Condition", lambda held, timeout: held.wait(timeout)),
-    ]
-    for name, wait in pairs:
-        for timeout in [*soon, *beyond]:
-            outcomes = []
-            begin = time.monotonic()
-            for module in (standard, threads):
-                held = getattr(module, name)(*([0] if name == "Semaphore" else []))
-                if name in ("Lock", "Condition"):
-                    held.acquire()
-                outcomes.append(_outcome(partial(wait, held, timeout)))
-            assert outcomes[0] == outcomes[1], (name, timeout, outcomes)
-            assert time.monotonic() - begin < PATIENCE, (name, timeout)
-    # As long as can be: whoever waits so long is let go by what it waits for.
-    for timeout in (top, math.nextafter(top, 0), int(top)):
-        event, semaphore, lock = threads.Event(), threads.Semaphore(0), threads.Lock()
-        queue: Any = queues.Queue()
-        future: Any = futures.Future()
-        lock.acquire()
-        waits: list[Callable[[], object]] = [
-            partial(event.wait, timeout),
-            partial(lock.acquire, True, timeout),
-            partial(future.result, timeout),
-            # The standard library adds these to its clock, and so refuses what comes close.
-            partial(semaphore.acquire, True, top / 2),
-            partial(queue.get, True, top / 2),
-        ]
-        results: list[object] = []
-        members = [standard.Thread(target=_keep, args=(results, wait), daemon=True) for wait in waits]
-        for member in members:
-            member.start()
-        _until_all_sleep(members)
-        assert not results, f"{timeout} s were over at once: {results}"
-        event.set()
-        semaphore.release()
-        lock.release()
-        queue.put(True)
-        future.set_result(True)
-        for member in members:
-            member.join(PATIENCE)
-        assert results == [True] * len(waits)
+    """As `timeouts.timeouts`, which takes longer to import than most limits take to be tried."""
+    from .timeouts import timeouts  # noqa: PLC0415
+
+    timeouts()
 
 
 # -- No more threads -----------------------------------------------------------------------------
@@ -408,15 +400,19 @@ def fewer_workers_than_wanted(_: int) -> None:
 
 
 def stack_size(_: int) -> None:
-    """Workers have the stack that `threading.stack_size` says."""
+    """Workers and threads have the stack that `threading.stack_size` says."""
     for size in (256 * 1024, 16 * 1024 * 1024):
         before = standard.stack_size(size)
         try:
             with futures.ThreadPoolExecutor(1) as pool:
-                found = pool.submit(_own_stack).result(PATIENCE)
+                found = [pool.submit(_own_stack).result(PATIENCE)]
+            thread = threads.Thread(target=lambda found=found: found.append(_own_stack()))
+            thread.start()
+            thread.join()
         finally:
             standard.stack_size(before)
-        assert size <= found <= size + 64 * 1024, (size, found)
+        assert len(found) == 2
+        assert all(size <= each <= size + 64 * 1024 for each in found), (size, found)
 
 
 def _own_stack() -> int:
@@ -440,7 +436,9 @@ LIMITS: dict[str, Callable[[int], None]] = {
     function.__name__: function
     for function in (
         *(crowd_lock, crowd_rlock, crowd_semaphore, crowd_condition, crowd_event, crowd_barrier),
+        *(crowd_bounded_semaphore, crowd_condition_of_lock, crowd_as_completed, crowd_thread_join),
         *(crowd_getters, crowd_putters, crowd_shutdown, crowd_join, crowd_future, crowd_wait, crowd_pool),
+        crowd_submit,
         *(recursion_limit, timeouts, no_more_threads, fewer_workers_than_wanted, stack_size),
     )
 }

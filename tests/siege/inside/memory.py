@@ -1,7 +1,6 @@
-"""The memory and the references that the methods that programs call often leave behind: none.
+"""The memory that the methods that programs call often leave behind: none.
 
-``python -m tests.siege.inside.memory OPERATION COUNT`` looks at the memory in use before and after so many of
-it, ``... references COUNT`` at how often arguments, results and callbacks are referred to.
+``python -m tests.siege.inside.memory OPERATION COUNT`` looks at the memory in use before and after so many.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import ctypes
 import gc
 import os
 import sys
-import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from oxthreads import queue as queues
 from oxthreads import threading as threads
 from oxthreads.concurrent import futures
 
+from .turns import in_turns
+
 #: Bytes by which the memory in use may grow, whatever the number of operations; and Python's blocks.
 SLACK, BLOCK_SLACK = 32 * 1024, 500
 #: Bytes by which the resident memory may.
 RESIDENT_SLACK = 8 * 1024 * 1024
-#: Seconds that a worker may take to let go of what it has just done.
-QUIET = 10.0
 
 
 class _Mallinfo(ctypes.Structure):
@@ -92,17 +91,24 @@ def repetitions(count: int, cost: int) -> int:
 
 
 def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]:  # noqa: PLR0915
-    """What is done with an item, by name, and how many times as long as the shortest it takes, roughly."""
+    """What is done with an item, by name, and how many times as long as the shortest it takes, roughly:
+    a time of sleep is some fifty microseconds, whatever the timeout.
+    """
     lock, rlock, event, semaphore = threads.Lock(), threads.RLock(), threads.Event(), threads.Semaphore(2)
     condition, barrier = threads.Condition(), threads.Barrier(1)
-    bounded = threads.BoundedSemaphore(1)
+    bounded, lonely = threads.BoundedSemaphore(1), threads.Barrier(2)
+    started_with = {semaphore: 2, bounded: 1}
     ours: dict[str, Any] = {name: getattr(queues, name)() for name in ("Queue", "LifoQueue", "SimpleQueue")}
     full: Any = queues.Queue(1)
     heap: Any = queues.PriorityQueue()
     failed: Any = futures.Future()
+    # One that takes in no more calls than it has workers, and one.
+    crowded = futures.ThreadPoolExecutor(1, max_pending=1)
     full.put(None)
     failed.set_exception(ValueError())
     own_number = iter(range(2**62))
+    # Numbers of their own, whose references are counted: those in the code are immortal in some versions.
+    soon, a_second, fraction = float("1e-9"), float("1.5"), Fraction(1, 10**9)
 
     def in_section(held: Any) -> Callable[[Any], object]:
         def section(_: Any) -> None:
@@ -112,10 +118,13 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         return section
 
     def taken_and_released(_: Any) -> None:
-        lock.acquire(True, 1.0)
+        lock.acquire(True, a_second)
         lock.acquire(False)
-        lock.acquire(timeout=1e-9)
+        lock.acquire(timeout=soon)
         lock.release()
+
+    def nothing() -> bool:
+        return False
 
     def recursion(_: Any) -> None:
         rlock.acquire()
@@ -128,25 +137,46 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         with condition:
             condition.notify()
             condition.notify_all()
-            condition.wait(0)
+            condition.wait(soon)
+            condition.wait_for(nothing, soon)
 
     def set_and_cleared(_: Any) -> None:
         event.set()
         event.wait()
+        event.wait(a_second)
         event.clear()
-        event.wait(0)
+        event.wait(soon)
+
+    def permits(semaphore: Any) -> Callable[[Any], object]:
+        def taken(_: Any) -> None:
+            semaphore.acquire(timeout=a_second)
+            while semaphore.acquire(False):
+                pass
+            semaphore.acquire(True, soon)
+            for _ in range(started_with[semaphore]):
+                semaphore.release()
+
+        return taken
+
+    def met_and_broken(_: Any) -> None:
+        barrier.wait(a_second)
+        lonely.reset()
+        _refused(threads.BrokenBarrierError, lonely.wait, soon)
 
     def in_and_out(queue: Any) -> Callable[[Any], object]:
         def through(item: Any) -> None:
             queue.put(item)
             queue.put_nowait(item)
-            queue.put(item, True, 1)
+            queue.put(item, True, a_second)
             queue.get()
             queue.get_nowait()
-            queue.get(True, timeout=1)
+            queue.get(True, timeout=a_second)
             _refused(queues.Empty, queue.get_nowait)
 
         return through
+
+    def timed_out(queue: Any) -> Callable[[Any], object]:
+        return lambda item: _refused(queues.Empty, queue.get, True, soon)
 
     def in_batches(queue: Any) -> Callable[[Any], object]:
         def through(item: Any) -> None:
@@ -160,7 +190,8 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
 
     def refused_batch(item: Any) -> None:
         _refused(queues.Full, full.put_many, [item, item], False)
-        _refused(queues.Full, full.put, item, True, 1e-9)
+        _refused(queues.Full, full.put, item, True, soon)
+        _refused(queues.Full, full.put, item, True, fraction)
 
     def by_order(item: Any) -> None:
         heap.put((next(own_number), item))
@@ -216,7 +247,10 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         for _ in futures.as_completed(several[:1]):
             pass
         next(futures.as_completed(several))
-        _refused(TimeoutError, several[1].result, 0)
+        _refused(TimeoutError, several[1].result, soon)
+        _refused(TimeoutError, several[1].exception, soon)
+        futures.wait(several, soon)
+        _refused(TimeoutError, list, futures.as_completed(several, soon))
 
     def submitted(item: Any) -> None:
         pool.submit(id, item).result()
@@ -247,32 +281,36 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
 
     found: dict[str, tuple[Callable[[Any], object], int]] = {
         "Lock with": (in_section(lock), 1),
-        "Lock acquire, release": (taken_and_released, 20),
+        "Lock acquire, release": (taken_and_released, 25),
         "RLock": (recursion, 1),
         "Condition with": (in_section(condition), 1),
-        "Condition notify, wait": (notified, 50),
+        "Condition notify, wait": (notified, 30),
         "Semaphore with": (in_section(semaphore), 1),
         "BoundedSemaphore with": (in_section(bounded), 1),
-        "Event": (set_and_cleared, 5),
+        "Event": (set_and_cleared, 20),
+        "Semaphore acquire, release": (permits(semaphore), 20),
+        "BoundedSemaphore acquire, release": (permits(bounded), 20),
         "Barrier": (made(barrier.wait), 1),
-        "Queue refused": (refused_batch, 20),
+        "Barrier broken": (met_and_broken, 20),
+        "Queue refused": (refused_batch, 40),
         "PriorityQueue": (by_order, 1),
-        "Queue filled and dropped": (filled_and_dropped, 5),
-        "Queue in its standard form": (in_standard_form, 50),
-        "Future": (settled, 5),
-        "Future that failed": (failed_and_read, 5),
-        "Future that was cancelled": (cancelled, 5),
-        "wait, as_completed": (waited_for, 10),
-        "submit": (submitted, 5),
-        "submit, failing": (submitted_and_failed, 10),
-        "map": (mapped, 20),
-        "map, left": (mapped_and_left, 20),
-        "pool": (a_pool, 500),
-        "pool, dropped": (a_pool_dropped, 500),
-        "thread": (a_thread, 500),
+        "Queue filled and dropped": (filled_and_dropped, 2),
+        "Queue in its standard form": (in_standard_form, 2),
+        "Future": (settled, 2),
+        "Future that failed": (failed_and_read, 2),
+        "Future that was cancelled": (cancelled, 1),
+        "wait, as_completed": (waited_for, 60),
+        "submit": (submitted, 6),
+        "submit, failing": (submitted_and_failed, 6),
+        "map": (mapped, 25),
+        "map, left": (mapped_and_left, 10),
+        "pool": (a_pool, 60),
+        "pool, dropped": (a_pool_dropped, 50),
+        "thread": (a_thread, 30),
     }
     for name, queue in ours.items():
         found[name] = in_and_out(queue), 2
+        found[f"{name}, timed out"] = timed_out(queue), 25
         found[f"{name} in batches"] = in_batches(queue), 2
     for name, make in {
         **{name: getattr(threads, name) for name in ("Lock", "RLock", "Condition", "Semaphore", "Event")},
@@ -280,42 +318,14 @@ def operations_of(pool: Any) -> dict[str, tuple[Callable[[Any], object], int]]: 
         **{name: getattr(queues, name) for name in ("Queue", "PriorityQueue", "SimpleQueue")},
         "ThreadPoolExecutor": lambda: futures.ThreadPoolExecutor(1),
     }.items():
-        found[f"{name}()"] = made(make), 5 if name != "ThreadPoolExecutor" else 50
-    return found
+        found[f"{name}()"] = made(make), 1 if name != "ThreadPoolExecutor" else 2
+    return {**found, **in_turns(crowded)}
 
 
 class Item:
     """What is passed around. Its class is callable with anything."""
 
     def __init__(self, *_: object) -> None: ...
-
-
-def references(count: int) -> None:
-    """Raises AssertionError for what is referred to more often, or less often, after so many operations."""
-    with futures.ThreadPoolExecutor(1) as pool:
-        for name, (operation, _) in operations_of(pool).items():
-            unbalanced = _unbalanced(operation, Item(), count)
-            assert not unbalanced, f"{name}: {unbalanced}"
-
-
-def _unbalanced(operation: Callable[[Any], object], item: Item, count: int) -> str:
-    """By how much the references to what the operation is given have changed, once all is quiet."""
-    operation(item)
-    gc.collect()
-    watched = {"item": item, "class": Item, "id": id}
-    before = {name: sys.getrefcount(each) for name, each in watched.items()}
-    for _ in range(count):
-        operation(item)
-    end = time.monotonic() + QUIET
-    while True:
-        gc.collect()
-        after = {name: sys.getrefcount(each) for name, each in watched.items()}
-        if after == before or time.monotonic() > end:
-            break
-        time.sleep(0.001)
-    return ", ".join(
-        f"{name} {before[name]} -> {after[name]}" for name in watched if after[name] != before[name]
-    )
 
 
 def memory(name: str, count: int) -> None:
@@ -329,12 +339,5 @@ def memory(name: str, count: int) -> None:
         print(words)
 
 
-def main(what: str, count: int) -> None:
-    if what == "references":
-        references(count)
-    else:
-        memory(what, count)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    memory(sys.argv[1], int(sys.argv[2]))
