@@ -96,7 +96,8 @@ def _tell(attack: Attack, outcome: Outcome, tally: Tally, python: str) -> None:
     """Show what is to be known of one child."""
     where = f"    {attack.name}, {outcome.program.name}"
     if outcome.is_slow:
-        print(f"{where}: slow, {outcome.seconds:.1f} s", flush=True)
+        waiting = f"{outcome.kept_waiting:.1f} s of them for a processor"
+        print(f"{where}: slow, {outcome.seconds:.1f} s, {waiting}", flush=True)
     if attack.reports and outcome.standard_output:
         print(f"{where}: {outcome.standard_output.splitlines()[-1]}", flush=True)
     if outcome.complaint is None or tally.failures > FAILURES:
