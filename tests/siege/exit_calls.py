@@ -85,7 +85,7 @@ CALLS = {
     "Semaphore.acquire, blocking": "semaphore.release(); semaphore.acquire(Slow())",
     "Semaphore.release, a number": """
             try: semaphore.release(Slow(1))
-            except TypeError: pass  # before 3.14, once it has compared
+            except TypeError: pass  # as the standard library's, once it has compared
             else: semaphore.acquire()""",
     "Barrier.wait, a timeout": """
             try: barrier.wait(Slow())
