@@ -13,9 +13,8 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
-from .attack import Attack, Outcome, Program, attacks, command, reproduction, run, too_many_slow
+from .attack import Attack, Outcome, Program, attacks, command, leave, reproduction, run, too_many_slow
 from .schedule import Request, outcomes
 
 #: How many children run at once, unless they measure time. Some mostly wait.
@@ -23,6 +22,9 @@ CHILDREN = 1 + (os.cpu_count() or 1)
 
 #: How many failures of one attack are shown, and of each how many lines that it wrote to either output.
 FAILURES, LINES = 5, 40
+
+#: Those that have told this process to leave. Then every child is killed.
+_signals: list[int] = []
 
 
 @dataclass
@@ -70,8 +72,8 @@ def main() -> int:
             for program in programs:
                 print(f"--- {program.name}\n{shlex.join(command(program, python))}")
         return 0
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # it may be ignored, by nohup
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup
             signal.signal(number, _leave)
     versions = [f"{_version(python)}, " if len(pythons) > 1 else "" for python in pythons]
     well = [
@@ -80,11 +82,10 @@ def main() -> int:
     return 0 if all(well) else 1
 
 
-def _leave(number: int, _: object) -> NoReturn:
-    """End as by Ctrl-C, with all children; once is enough."""
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
+def _leave(number: int, _: object) -> None:
+    # It must not raise: it may come in the middle of a thread's start.
+    _signals.append(number)
+    leave()
 
 
 def _version(python: str) -> str:
@@ -116,6 +117,8 @@ def _make(requests: list[Request], options: argparse.Namespace, python: str, ver
     tallies = {attack.name: Tally() for attack, _ in requests}
     with contextlib.closing(outcomes(requests, options.children, start)) as ending:
         for attack, outcome in ending:
+            if _signals:
+                sys.exit(128 + _signals[0])
             tally = tallies[attack.name]
             if outcome is None:
                 print(f"{version}{attack.name}: {tally}, after {time.monotonic() - begin:.1f} s", flush=True)

@@ -30,8 +30,9 @@ SLOW_PART, SLOW_ANYWAY = 1 / 200, 2
 #: Seconds between two looks at a child, and how many times its seconds it has where it does not get to run.
 LOOKS, LONGEST = 0.25, 6.0
 
-#: The children that run.
+#: The children that run; and whether none is to run any more.
 _children: set[subprocess.Popen[bytes]] = set()
+_left = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,13 @@ def too_many_slow(slow: int, done: int) -> bool:
     return slow > max(SLOW_ANYWAY, done * SLOW_PART)
 
 
+def leave() -> None:
+    """Kill those that run, and whatever is still run later. For signal handlers, too."""
+    global _left  # noqa: PLW0603
+    _left = True
+    kill_children()
+
+
 def kill_children() -> None:
     """Kill those that run, with all that they have started."""
     for child in [*_children]:
@@ -145,6 +153,8 @@ def _run_once(program: Program, python: str) -> Outcome:
         ) as child:
             watch = Watch(child.pid)
             _children.add(child)
+            if _left:
+                _kill(child)
             try:
                 hangs = not _ends(child, watch, program.seconds)
                 if hangs:

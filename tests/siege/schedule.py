@@ -58,7 +58,7 @@ def _side_by_side(
 
 
 def _leave(executor: ThreadPoolExecutor) -> None:
-    """End it with the children that still run, if it is left early, by a signal."""
+    """End it with the children that still run, if it is left early."""
     ending = Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
     ending.start()
     while ending.is_alive():  # one may just be starting
