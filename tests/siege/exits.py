@@ -360,19 +360,22 @@ GROUPS = {
     "exit-objects": STATES | LATE,
 }
 
-#: How many of an attack's quick form come after all its states.
-_MORE = 20
+#: How often every state comes in an attack's quick form, where not each time shows a fault, and how many
+#: programs come after that.
+_ROUNDS, _MORE = {"exit-busy": 2, "exit-calls": 2}, 20
 
 
 def _programs(group: str, count: int) -> Iterator[Program]:
     """At first each state with the ending in which most is taken down, then all of them in every way."""
+    starts, states = list(STARTS), GROUPS[group].items()
     first = [
-        _program(state, code, "falls off the end", start)
-        for (state, code), start in zip(GROUPS[group].items(), itertools.cycle(STARTS), strict=False)
+        _program(state, code, "falls off the end", starts[(number + turn) % len(starts)])
+        for turn in range(_ROUNDS.get(group, 1))
+        for number, (state, code) in enumerate(states)
     ]
     every = [
         _program(state, code, ending, start)
-        for state, code in GROUPS[group].items()
+        for state, code in states
         for ending in ENDINGS
         for start in STARTS
     ]
@@ -400,7 +403,7 @@ def _attack(group: str, about: str) -> Attack:
         name=group,
         about=about,
         full=1000 * len(ENDINGS),  # a thousand of each
-        quick=len(GROUPS[group]) + _MORE,
+        quick=_ROUNDS.get(group, 1) * len(GROUPS[group]) + _MORE,
         programs=partial(_programs, group),
     )
 
