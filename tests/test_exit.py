@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass
 
 import pytest
 
@@ -49,21 +50,42 @@ until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), 
     threading.Timer(1000, int).run))
 """
 
+
+@dataclass(frozen=True)
+class Ending:
+    """How a program ends: the code, the exit status or minus a signal, and what standard error ends with."""
+
+    code: str
+    status: int
+    error: str = ""
+
+
 ENDINGS = {
-    "": 0,
-    "sys.exit(3)": 3,
-    "raise KeyError('the end')": 1,
-    "os._exit(4)": 4,
-    "os.kill(os.getpid(), 15); time.sleep(30)": -15,
+    "falls off the end": Ending("", 0),
+    "sys.exit": Ending("sys.exit(3)", 3),
+    "an exception": Ending("raise KeyError('the end')", 1, "KeyError: 'the end'"),
+    "os._exit": Ending("os._exit(4)", 4),
+    "SIGTERM": Ending("os.kill(os.getpid(), 15); time.sleep(30)", -15),
+    "SIGTERM, handled": Ending(
+        "import signal; signal.signal(15, lambda *_: sys.exit(5))\nos.kill(os.getpid(), 15); time.sleep(30)",
+        5,
+    ),
+    # Without a terminal the interpreter may have found the signal ignored.
+    "Ctrl-C": Ending(
+        "import signal; signal.signal(2, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), 2); time.sleep(30)",
+        -2,
+        "KeyboardInterrupt",
+    ),
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending or "falls off the end")
-def test_daemon_threads_blocked_in_every_wait_do_not_hold_up_the_exit(ending: str) -> None:
-    done = python(PREPARE + BLOCKED + ending)
-    assert done.returncode == ENDINGS[ending], done.stderr
-    if "KeyError" in ending:
-        assert done.stderr.rstrip().endswith("KeyError: 'the end'")
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_daemon_threads_blocked_in_every_wait_do_not_hold_up_the_exit(ending: Ending) -> None:
+    done = python(PREPARE + BLOCKED + ending.code)
+    assert done.returncode == ending.status, done.stderr
+    if ending.error:
+        assert done.stderr.rstrip().endswith(ending.error)
         assert done.stderr.count("Traceback") == 1
     else:
         assert done.stderr == ""

@@ -14,8 +14,15 @@ KINDS = attack.attacks()
 
 def complaints(kind: Attack, count: int) -> list[str]:
     """What is wrong with how the children ended."""
-    outcomes = (attack.run(program, sys.executable) for program in kind.programs(count))
-    return [describe(outcome) for outcome in outcomes if outcome.complaint is not None]
+    found, slow, done = [], [], 0
+    for program in kind.programs(count):
+        outcome = attack.run(program, sys.executable)
+        done += program.counts
+        if outcome.is_slow:
+            slow.append(program.name)
+        if outcome.complaint is not None:
+            found.append(describe(outcome))
+    return [*found, *(slow if attack.too_many_slow(len(slow), done) else [])]
 
 
 def describe(outcome: Outcome) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from siege import ROOT
+from siege import ROOT, attack, exits
 
 #: A lock that goes from each to the next in the line, also to one that was interrupted and has gone.
 LOCK = """
@@ -158,6 +159,12 @@ FAULTS = {
         "fuzz.search(0, 100)",
         "SystemError: what is this",
     ),
+    "programs that are never made up": (
+        "settings = fuzz.hypothesis.settings\n"
+        "fuzz.hypothesis.settings = lambda **given: settings(**given | {'max_examples': 5})",
+        "fuzz.search(0, 100)",
+        "programs instead of 100",
+    ),
     "a hang": (
         "def do(*args):\n    while True:\n        try: time.sleep(9)\n        except BaseException: pass\n"
         "fuzz.HANG_SECONDS, fuzz.PHASES = 1, fuzz.PHASES[:1]",
@@ -264,3 +271,58 @@ def test_it_finds(name: str) -> None:
     )
     assert done.returncode != 0
     assert words in done.stderr
+
+
+#: The same of exits: what a child does before it comes into its state, the program, and what is said of it.
+EXIT_FAULTS = {
+    "a daemon thread that is waited for": (
+        "threading._register_atexit(lambda: [each.join() for each in threading.enumerate() if each.daemon])",
+        "exit-blocked",
+        "Queue.get, falls off the end, plain",
+        "hangs after 3 s",
+    ),
+    "a call that is lost": (
+        "from itertools import count\nnumber, submit = count(), ThreadPoolExecutor.submit\n"
+        "ThreadPoolExecutor.submit = lambda self, *call: (\n"
+        "    submit(self, *call) if next(number) != 5000 else Future())",
+        "exit-pools",
+        "10,000 calls queued, falls off the end, plain",
+        "something on standard error",
+    ),
+    "an interrupt that is swallowed": (
+        "import signal; signal.default_int_handler = lambda *args: None",
+        "exit-blocked",
+        "Lock.acquire, Ctrl-C, runner",
+        "hangs after 3 s",
+    ),
+    "a child that dies of its parent's pool": (
+        "os.register_at_fork(after_in_child=os.abort)",
+        "exit-objects",
+        "in a forked child, a pool before, falls off the end, plain",
+        "exit status -6 instead of 0",
+    ),
+    "an object that is gone too early": (
+        "atexit.register(lambda: globals().pop('items'))",
+        "exit-objects",
+        "used by a late __del__ again, falls off the end, runner",
+        "something on standard error",
+    ),
+    # The standard library's lock, where it does not refuse to wait.
+    "a wait that nobody can end": (
+        "import _thread; lock = _thread.allocate_lock(); lock.acquire()",
+        "exit-objects",
+        "Lock.acquire in a late __del__, last of all, falls off the end, plain",
+        "hangs after 3 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXIT_FAULTS)
+def test_an_exit_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "a wait that nobody can end" and not (3, 13) <= sys.version_info < (3, 15):
+        pytest.skip("nothing is refused before 3.13, and by 3.15 in the standard library, too")
+    fault, kind, which, complaint = EXIT_FAULTS[name]
+    every = next(each for each in exits.ATTACKS if each.name == kind)
+    monkeypatch.setattr(exits, "OBJECTS", f"{exits.OBJECTS}{fault}\n")
+    program = next(each for each in every.programs(every.full) if each.name == which)
+    assert attack.run(replace(program, seconds=3.0), sys.executable).complaint == complaint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import spin_until
-from siege import attack
+from conftest import FREE_THREADED, PATIENCE, spin_until
+from siege import ROOT, attack
 from siege.attack import Attack, Program
 from siege.schedule import outcomes
 
@@ -79,21 +81,62 @@ def test_a_quick_form_asks_for_what_the_full_one_has(kind: Attack) -> None:
 
 
 def test_a_child_that_is_slow_each_time_has_failed() -> None:
-    judged = outcome("pass", slow=0.0)
-    assert judged.complaint == "takes more than 0 s each time" and judged.is_slow
+    judged = outcome("import time; time.sleep(0.5)", slow=0.25)
+    assert judged.complaint == "takes more than 0.25 s 3 times of 3" and judged.is_slow
+
+
+#: It sleeps where the number of its run is one of some.
+SOMETIMES = """
+import pathlib, time
+runs = pathlib.Path({runs!r})
+with runs.open("a") as file:
+    file.write(".")
+if len(runs.read_text()) in {slow}:
+    time.sleep(3)
+"""
+
+
+def test_a_child_that_is_slow_now_and_then_has_failed(tmp_path: Path) -> None:
+    code = SOMETIMES.format(runs=str(tmp_path / "runs"), slow={1, 20, 35})
+    judged = outcome(code, slow=2.5)
+    assert judged.complaint == "takes more than 2.5 s 3 times of 35" and judged.is_slow
 
 
 def test_a_child_that_is_slow_once_is_told_of(tmp_path: Path) -> None:
-    seen = tmp_path / "seen"
-    code = f"""
-import pathlib, time
-seen = pathlib.Path({str(seen)!r})
-if not seen.exists():
-    seen.touch()
-    time.sleep(2.5)
-"""
-    judged = outcome(code, slow=2.5)
+    judged = outcome(SOMETIMES.format(runs=str(tmp_path / "runs"), slow={1}), slow=2.5)
     assert judged.complaint is None and judged.is_slow
+    assert len((tmp_path / "runs").read_text()) == 1 + attack.AGAIN
+
+
+def test_an_attack_of_which_too_much_is_slow_has_failed() -> None:
+    assert [attack.too_many_slow(slow, 100) for slow in (0, 2, 3)] == [False, False, True]
+    assert [attack.too_many_slow(slow, 10_000) for slow in (3, 50, 51)] == [False, False, True]
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not tell")
+def test_what_waits_for_a_processor_is_not_slow_and_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attack, "LONGEST", 60.0)
+    # Processes that share one processor: each is kept waiting by the others.
+    code = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+children = [1]
+while len(children) < 9 and children[-1]:
+    children.append(os.fork())
+end = time.process_time() + 0.15
+while time.process_time() < end: pass
+if children[-1]:
+    for child in children[1:]: os.waitpid(child, 0)
+"""
+    judged = outcome(code, seconds=1.0, slow=1.0)
+    assert judged.complaint is None and not judged.is_slow
+    assert judged.seconds > 1.0 and judged.kept_waiting > 0
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(9)", "while True: pass"])
+def test_what_sleeps_or_runs_is_not_kept_waiting_for_all_of_that(code: str) -> None:
+    judged = outcome(code, seconds=1.0)
+    assert judged.complaint == "hangs after 1 s"
 
 
 def test_children_that_measure_time_come_last_and_alone() -> None:
@@ -146,3 +189,37 @@ def test_no_child_is_left_where_the_siege_is_left() -> None:
     assert judged is not None and judged.program.name == "quick"
     ending.close()
     assert not attack._children
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_no_child_is_left_where_a_signal_ends_the_siege(number: signal.Signals) -> None:
+    # The child would last for a minute. The signals may be ignored here.
+    code = "import runpy, signal; signal.signal(1, signal.SIG_DFL); signal.signal(2, signal.SIG_DFL);"
+    code += "runpy.run_module('tests.siege', run_name='__main__', alter_sys=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "soak", "--count", "60"], cwd=ROOT, stdout=subprocess.DEVNULL
+    ) as siege:
+        children: list[str] = []
+
+        def find() -> bool:
+            tasks = Path(f"/proc/{siege.pid}/task").glob("*/children")
+            children[:] = [child for task in tasks for child in task.read_text().split()]
+            return bool(children) or siege.poll() is not None
+
+        spin_until(find)
+        siege.send_signal(number)
+        assert siege.wait(PATIENCE) == 128 + number
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_each_of_several_interpreters_makes_the_attacks() -> None:
+    arguments = ["exit-blocked", "--count", "1", *["--python", sys.executable] * 2]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.siege", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}{'t' if FREE_THREADED else ''}"
+    assert done.stdout.count(f"{version}, exit-blocked: 1 done, 0 failures") == 2

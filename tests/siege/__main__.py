@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .attack import Attack, Outcome, Program, attacks, command, reproduction, run
+from .attack import Attack, Outcome, Program, attacks, command, leave, reproduction, run, too_many_slow
 from .schedule import Request, outcomes
 
 #: How many children run at once, unless they measure time. Some mostly wait.
@@ -19,6 +22,9 @@ CHILDREN = 1 + (os.cpu_count() or 1)
 
 #: How many failures of one attack are shown, and of each how many lines that it wrote to either output.
 FAILURES, LINES = 5, 40
+
+#: Those that have told this process to leave. Then every child is killed.
+_signals: list[int] = []
 
 
 @dataclass
@@ -31,10 +37,16 @@ class Tally:
     slowest: float = 0.0
 
     def __str__(self) -> str:
+        too_many = " (too many)" if too_many_slow(self.slow, self.done) else ""
         return (
-            f"{self.done} done, {self.failures} failures, {self.slow} slow, "
+            f"{self.done} done, {self.failures} failures, {self.slow} slow{too_many}, "
             f"the longest child {self.slowest:.1f} s"
         )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the attack has found nothing."""
+        return not self.failures and not too_many_slow(self.slow, self.done)
 
     def add(self, outcome: Outcome) -> None:
         """Count a child that has ended."""
@@ -54,12 +66,33 @@ def main() -> int:
         attack = known[name]
         count = options.count or (attack.quick if options.quick else attack.full)
         requests.append((attack, [*_selected(attack, count, options.program)]))
+    pythons = options.python or [sys.executable]
     if options.show:
-        for _, programs in requests:
+        for python, (_, programs) in itertools.product(pythons, requests):
             for program in programs:
-                print(f"--- {program.name}\n{shlex.join(command(program, options.python))}")
+                print(f"--- {program.name}\n{shlex.join(command(program, python))}")
         return 0
-    return 0 if _make(requests, options) else 1
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup
+            signal.signal(number, _leave)
+    versions = [f"{_version(python)}, " if len(pythons) > 1 else "" for python in pythons]
+    well = [
+        _make(requests, options, python, version) for python, version in zip(pythons, versions, strict=True)
+    ]
+    return 0 if all(well) else 1
+
+
+def _leave(number: int, _: object) -> None:
+    # It must not raise: it may come in the middle of a thread's start.
+    _signals.append(number)
+    leave()
+
+
+def _version(python: str) -> str:
+    """The version of an interpreter, as 3.14t."""
+    code = "import sys, sysconfig; print('%d.%d' % sys.version_info[:2], end='')\n"
+    code += "if sysconfig.get_config_var('Py_GIL_DISABLED'): print('t', end='')"
+    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def _selected(attack: Attack, count: int, name: str | None) -> Iterable[Program]:
@@ -74,29 +107,32 @@ def _selected(attack: Attack, count: int, name: str | None) -> Iterable[Program]
     return itertools.repeat(found, max(1, count // found.counts))
 
 
-def _make(requests: list[Request], options: argparse.Namespace) -> bool:
+def _make(requests: list[Request], options: argparse.Namespace, python: str, version: str) -> bool:
     """Make the attacks, and say what came of each as it ends; whether all is well."""
 
     def start(program: Program) -> Outcome:
-        return run(replace(program, seconds=program.seconds * options.patience), options.python)
+        return run(replace(program, seconds=program.seconds * options.patience), python)
 
     begin = time.monotonic()
     tallies = {attack.name: Tally() for attack, _ in requests}
-    for attack, outcome in outcomes(requests, options.children, start):
-        tally = tallies[attack.name]
-        if outcome is None:
-            print(f"{attack.name}: {tally}, after {time.monotonic() - begin:.1f} s", flush=True)
-        else:
-            tally.add(outcome)
-            _tell(attack, outcome, tally, options.python)
-    return not any(tally.failures for tally in tallies.values())
+    with contextlib.closing(outcomes(requests, options.children, start)) as ending:
+        for attack, outcome in ending:
+            if _signals:
+                sys.exit(128 + _signals[0])
+            tally = tallies[attack.name]
+            if outcome is None:
+                print(f"{version}{attack.name}: {tally}, after {time.monotonic() - begin:.1f} s", flush=True)
+            else:
+                tally.add(outcome)
+                _tell(attack, outcome, tally, python, f"    {version}{attack.name}, {outcome.program.name}")
+    return all(tally.is_well for tally in tallies.values())
 
 
-def _tell(attack: Attack, outcome: Outcome, tally: Tally, python: str) -> None:
+def _tell(attack: Attack, outcome: Outcome, tally: Tally, python: str, where: str) -> None:
     """Show what is to be known of one child."""
-    where = f"    {attack.name}, {outcome.program.name}"
     if outcome.is_slow:
-        print(f"{where}: slow, {outcome.seconds:.1f} s", flush=True)
+        waiting = f"{outcome.kept_waiting:.1f} s of them for a processor"
+        print(f"{where}: slow, {outcome.seconds:.1f} s, {waiting}", flush=True)
     if attack.reports and outcome.standard_output:
         print(f"{where}: {outcome.standard_output.splitlines()[-1]}", flush=True)
     if outcome.complaint is None or tally.failures > FAILURES:
@@ -122,7 +158,9 @@ def _parse(known: dict[str, Attack]) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--count", type=int, metavar="N", help="how many of what each attack counts")
     form.add_argument("--quick", action="store_true", help="a small part of each")
-    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="of the children")
+    parser.add_argument(
+        "--python", action="append", metavar="PATH", help="of the children; of several, all with each"
+    )
     parser.add_argument("--program", metavar="NAME", help="only this one of the attack's programs")
     parser.add_argument("--show", action="store_true", help="only show what would be run")
     parser.add_argument(

@@ -10,22 +10,29 @@ import shlex
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from . import ROOT
+from .watch import Watch
 
 #: Seconds that a child may take to say where its threads stand before it is killed.
 LAST_WORDS = 5.0
 
-#: How many times in a row a program that is not to be slow may be so; the machine may be loaded.
-SLOW_AT_MOST = 3
+#: How many times more a program is run that was slow, and how often in all it may be so before it has failed.
+AGAIN, SLOW_AT_MOST = 40, 2
 
-#: The children that run.
+#: Of an attack's children, the part that may be slow; and how many may be in any case.
+SLOW_PART, SLOW_ANYWAY = 1 / 200, 2
+
+#: Seconds between two looks at a child, and how many times its seconds it has where it does not get to run.
+LOOKS, LONGEST = 0.25, 6.0
+
+#: The children that run; and whether none is to run any more.
 _children: set[subprocess.Popen[bytes]] = set()
+_left = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,9 @@ class Program:
     error: what standard error must end with, after one traceback; if "", it must be empty.
     counts: how many of what the attack counts the child does.
     seconds: after so many the child hangs, and it has failed.
-    slow: one that takes more than so many is run again, and has failed if it is slow each time.
+    slow: one that takes more than so many is run again, and has failed if it is slow now and then.
+
+    Neither counts those for which the child waits for a processor.
     """
 
     name: str
@@ -75,18 +84,22 @@ class Attack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended: what is wrong with that, in a line, or None; and how long it took."""
+    """How a child ended: what is wrong with that, in a line, or None.
+
+    And how many seconds it took, and for how many of them it waited for a processor.
+    """
 
     program: Program
     complaint: str | None
     standard_output: str
     standard_error: str
     seconds: float
+    kept_waiting: float = 0.0
 
     @property
     def is_slow(self) -> bool:
         """Whether it took longer than it should, however it ended."""
-        return self.seconds > self.program.slow
+        return self.seconds - self.kept_waiting > self.program.slow
 
 
 def run(program: Program, python: str) -> Outcome:
@@ -95,13 +108,26 @@ def run(program: Program, python: str) -> Outcome:
     A child that hangs is made to show where its threads stand and is killed, with all that it has started.
     """
     first = outcome = _run_once(program, python)
-    for _ in range(1, SLOW_AT_MOST):
-        if outcome.complaint is not None or not outcome.is_slow:
-            break
+    times = slow = 1
+    while first.is_slow and outcome.complaint is None and times <= AGAIN:
         outcome = _run_once(program, python)
-    if outcome.complaint is None and outcome.is_slow:
-        return replace(outcome, complaint=f"takes more than {program.slow:g} s each time")
+        times += 1
+        slow += outcome.is_slow
+        if slow > SLOW_AT_MOST and outcome.complaint is None:
+            return replace(outcome, complaint=f"takes more than {program.slow:g} s {slow} times of {times}")
     return first if outcome.complaint is None else outcome
+
+
+def too_many_slow(slow: int, done: int) -> bool:
+    """Whether an attack has failed of which so many children were slow, by themselves or not."""
+    return slow > max(SLOW_ANYWAY, done * SLOW_PART)
+
+
+def leave() -> None:
+    """Kill those that run, and whatever is still run later. For signal handlers, too."""
+    global _left  # noqa: PLW0603
+    _left = True
+    kill_children()
 
 
 def kill_children() -> None:
@@ -118,7 +144,6 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _run_once(program: Program, python: str) -> Outcome:
     # Files, since what such a child has started may keep a pipe open.
     with _text_file() as output, _text_file() as error:
-        begin = time.monotonic()
         with subprocess.Popen(
             command(program, python),
             cwd=ROOT,
@@ -128,19 +153,19 @@ def _run_once(program: Program, python: str) -> Outcome:
             stderr=error,
             start_new_session=True,
         ) as child:
-            hangs = False
+            watch = Watch(child.pid)
             _children.add(child)
+            if _left:
+                _kill(child)
             try:
-                child.wait(program.seconds)
-            except subprocess.TimeoutExpired:
-                hangs = True
-                child.send_signal(signal.SIGABRT)  # faulthandler answers
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(LAST_WORDS)
+                hangs = not _ends(child, watch, program.seconds)
+                if hangs:
+                    child.send_signal(signal.SIGABRT)  # faulthandler answers
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(LAST_WORDS)
             finally:
                 _kill(child)
                 _children.discard(child)
-        seconds = time.monotonic() - begin
         output.seek(0)
         error.seek(0)
         printed, written = output.read(), error.read()
@@ -148,7 +173,20 @@ def _run_once(program: Program, python: str) -> Outcome:
         complaint: str | None = f"hangs after {program.seconds:g} s"
     else:
         complaint = _complaint(program, child.returncode, written)
-    return Outcome(program, complaint, printed, written, seconds)
+    return Outcome(program, complaint, printed, written, watch.seconds, watch.kept_waiting)
+
+
+def _ends(child: subprocess.Popen[bytes], watch: Watch, seconds: float) -> bool:
+    """Wait for it; whether it has ended within the seconds."""
+    while watch.seconds - watch.kept_waiting < seconds and watch.seconds < seconds * LONGEST:
+        try:
+            child.wait(min(LOOKS, seconds))
+        except subprocess.TimeoutExpired:
+            watch.look()
+        else:
+            watch.look()
+            return True
+    return False
 
 
 def _text_file() -> IO[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from test_exit import BLOCKED, ENDINGS, IMPORTS, OBJECTS, WOKEN
 
 from .attack import Attack, Program
+from .exit_calls import CALLS, PREPARE
+from .exit_late import LATE
 
 #: Seconds after which an exit counts as slow, and as one that hangs.
 SLOW, HANGS = 2.0, 10.0
@@ -20,16 +23,22 @@ from oxthreads.concurrent.futures import (
     Future, ThreadPoolExecutor, as_completed, wait as wait_for_all)
 """
 
+#: To end as a child did, by its status.
+_FOLLOW = """
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+"""
+
 #: A program whose pool starts the interpreter, and which ends as that does.
-ANOTHER = """
-import os, subprocess, sys, threading
+ANOTHER = f"""
+import os, signal, subprocess, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 with ThreadPoolExecutor(2) as pool:
     child = [sys.executable, "-X", "faulthandler", "-m", "oxthreads", *sys.argv[1:]]
     status = pool.submit(subprocess.call, child).result()
-if status < 0:
-    os.kill(os.getpid(), -status)
+{_FOLLOW}
 sys.exit(status)
 """
 
@@ -75,7 +84,34 @@ WAITS = {
     "as_completed": "lambda: list(as_completed([future, Future()]))",
     "Thread.join": "daemons(event.wait)[0].join",
     "Timer.run": "threading.Timer(1000, int).run",
+    "Condition.wait, a Python lock": "lambda: wait(slow_lock)",
+    "Queue.get, hooks": "hooked.get",
 }
+
+#: What makes an object take the standard form, and what blocks two daemon threads in that; or the other way
+#: round.
+STANDARD_WAITS = {
+    "Queue.get": "items.mutex; block(items.get)",
+    "Queue.get(timeout)": "items.mutex; block(lambda: items.get(timeout=1000))",
+    "Queue.put": "full.mutex; block(lambda: full.put(2))",
+    "Queue.join": "full.mutex; block(full.join)",
+    "Queue.get, then": "block(items.get); items.mutex",
+    "Queue.put, then": "block(lambda: full.put(2)); full.not_full",
+    "LifoQueue.get": "q = queue.LifoQueue(); q.queue; block(q.get)",
+    "Future.result": "future._condition; block(future.result)",
+    "Future.result, then": "block(future.result); future._condition",
+    "wait": "future._condition; block(lambda: wait_for_all([future, Future()]))",
+    "as_completed": "future._condition; block(lambda: list(as_completed([future, Future()])))",
+    "Condition.wait": "condition._waiters; block(lambda: wait(condition))",
+    "Condition.wait, then": "block(lambda: wait(condition)); condition._waiters",
+    "Semaphore.acquire": "semaphore._cond; block(semaphore.acquire)",
+    "Semaphore.acquire, then": "block(semaphore.acquire); semaphore._value",
+    "Event.wait": "event._cond; block(event.wait)",
+    "Event.wait, then": "block(event.wait); event._flag",
+    "Barrier.wait": "b = threading.Barrier(3); b._cond; block(b.wait)",
+    "Barrier.wait, then": "b = threading.Barrier(3); block(b.wait); b._state",
+}
+
 #: What keeps two daemon threads busy, by name. A pool refuses calls once the interpreter ends.
 WORK = {
     "Lock": "lock2.acquire(); lock2.release()",
@@ -110,6 +146,7 @@ WORK = {
     "pools dropped": "ThreadPoolExecutor(1).submit(int)",
 }
 
+#: The two threads at it.
 BUSY = """
 lock2, rlock2, lifo, priority = (
     threading.Lock(), threading.RLock(), queue.LifoQueue(), queue.PriorityQueue())
@@ -210,6 +247,18 @@ until_asleep(*daemons(pool.shutdown))""",
 pool = ThreadPoolExecutor(2)
 for _ in range(100): pool.submit(int).add_done_callback(lambda f: f.result())""",
     "with an initializer": "pool = ThreadPoolExecutor(2, initializer=threading.local); pool.submit(int)",
+    "in an initializer": """
+pool = ThreadPoolExecutor(2, initializer=time.sleep, initargs=(0.05,)); pool.submit(int)""",
+    "in an initializer that fails": """
+import logging
+logging.disable()
+def fail(): time.sleep(0.05); raise KeyError
+pool = ThreadPoolExecutor(2, initializer=fail); pool.submit(int)""",
+    "in a callback": """
+pool = ThreadPoolExecutor(2); pool.submit(int).add_done_callback(lambda f: time.sleep(0.05))""",
+    "in what map calls with progress": """
+pool = ThreadPoolExecutor(2)
+results = pool.map(str, range(100), progress=lambda *done: time.sleep(1e-3))""",
     "a call that fails": "pool = ThreadPoolExecutor(2); pool.submit(divmod, 1, 0)",
     "a daemon in its shutdown": """
 pool = ThreadPoolExecutor(2); pool.submit(time.sleep, 0.05); daemons(pool.shutdown)""",
@@ -236,6 +285,17 @@ def use():
 """
 
 EVERYTHING = "everything = [lock, event, items, full, future, rlock, semaphore, barrier, condition, plain]\n"
+
+#: A process that was forked goes on to the end; this one ends as it does.
+_FORK = f"""
+import signal, warnings
+warnings.simplefilter('ignore')  # of threads that are not in it
+child = os.fork()
+if child:
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    {_FOLLOW.strip().replace(chr(10), chr(10) + "    ")}
+    os._exit(status)
+"""
 
 STATES = {
     "alive in globals": EVERYTHING,
@@ -264,55 +324,94 @@ STATES = {
     "a pool called by atexit": "pool = ThreadPoolExecutor(1); pool.submit(int)\n"
     + "def submit():\n    try: pool.submit(int)\n    except RuntimeError: pass\n"
     + "    else: raise AssertionError\natexit.register(submit)",
+    "a Timer pending": "threading.Timer(0.05, int).start()",
+    "a daemon Timer pending": "timer = threading.Timer(1000, int); timer.daemon = True; timer.start()",
+    "a Timer cancelled as the interpreter ends": """
+timer = threading.Timer(1000, int); timer.start(); threading._register_atexit(timer.cancel)""",
+    "in a forked child": BLOCKED + _FORK + USE + "use(); atexit.register(use)",
+    "in a forked child, a pool before": """
+pool = ThreadPoolExecutor(2); pool.submit(int).result(); pool.submit(time.sleep, 0.02)"""
+    + _FORK
+    + "pool.submit(int).result(); again = ThreadPoolExecutor(2); again.submit(int)",
+    "after a child of a pool's worker": USE
+    + """
+import warnings
+warnings.simplefilter('ignore')  # of threads that are not in it
+def call():
+    child, status = os.fork(), 1
+    if not child:
+        try: use(); other = ThreadPoolExecutor(1); other.submit(int).result(); other.submit(int); status = 0
+        finally: os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+pool = ThreadPoolExecutor(2); pool.submit(call).result()""",
 }
 
 _BLOCKED = "bounded = threading.BoundedSemaphore(1)\nuntil_asleep(*daemons({0}, {0}))\n"
 
+_STANDARD = "def block(target): until_asleep(*daemons(target, target))\n"
+
 #: Per attack: what state the interpreter is in when it ends.
 GROUPS = {
-    "exit-blocked": {name: _BLOCKED.format(wait) for name, wait in WAITS.items()},
+    "exit-blocked": {name: PREPARE + _BLOCKED.format(wait) for name, wait in WAITS.items()}
+    | {f"{name}, standard form": _STANDARD + code for name, code in STANDARD_WAITS.items()},
     "exit-busy": {name: BUSY.format(work=work) for name, work in WORK.items()},
+    "exit-calls": {name: PREPARE + BUSY.format(work=work) for name, work in CALLS.items()},
     "exit-pools": POOLS,
-    "exit-objects": STATES,
+    "exit-objects": STATES | LATE,
 }
 
-_NAMES = ["falls off the end", "sys.exit", "an exception", "os._exit", "SIGTERM"]
+#: How often every state comes in an attack's quick form, where not each time shows a fault, and how many
+#: programs come after that.
+_ROUNDS, _MORE = {"exit-busy": 2, "exit-calls": 2}, 20
 
 
 def _programs(group: str, count: int) -> Iterator[Program]:
+    """At first each state with the ending in which most is taken down, then all of them in every way."""
+    starts, states = list(STARTS), GROUPS[group].items()
+    first = [
+        _program(state, code, "falls off the end", starts[(number + turn) % len(starts)])
+        for turn in range(_ROUNDS.get(group, 1))
+        for number, (state, code) in enumerate(states)
+    ]
     every = [
-        _program(f"{state}, {_name}, {start}", code, ending, start)
-        for state, code in GROUPS[group].items()
-        for _name, ending in zip(_NAMES, ENDINGS, strict=True)
+        _program(state, code, ending, start)
+        for state, code in states
+        for ending in ENDINGS
         for start in STARTS
     ]
     # So that few of them are of all kinds, too.
     step = next(step for step in range(len(every) * 5 // 8, len(every)) if math.gcd(step, len(every)) == 1)
-    for number in range(count):
-        yield every[number * step % len(every)]
+    mixed = (every[number * step % len(every)] for number in itertools.count())
+    yield from itertools.islice(itertools.chain(first, mixed), count)
 
 
-def _program(name: str, code: str, ending: str, start: str) -> Program:
+def _program(state: str, code: str, name: str, start: str) -> Program:
     arguments, imports = STARTS[start]
+    ending = ENDINGS[name]
     return Program(
-        name=name,
-        arguments=(*arguments, "-c", f"{imports}{OBJECTS}{code}\n{ending}"),
-        status=ENDINGS[ending],
-        error="KeyError: 'the end'" if "KeyError" in ending else "",
+        name=f"{state}, {name}, {start}",
+        arguments=(*arguments, "-c", f"{imports}{OBJECTS}{code}\n{ending.code}"),
+        status=ending.status,
+        error=ending.error,
         seconds=HANGS,
         slow=SLOW,
     )
 
 
 def _attack(group: str, about: str) -> Attack:
-    programs: Callable[[int], Iterator[Program]] = partial(_programs, group)
-    # A thousand of each ending.
-    return Attack(group, about, full=1000 * len(ENDINGS), quick=50, programs=programs)
+    return Attack(
+        name=group,
+        about=about,
+        full=1000 * len(ENDINGS),  # a thousand of each
+        quick=_ROUNDS.get(group, 1) * len(GROUPS[group]) + _MORE,
+        programs=partial(_programs, group),
+    )
 
 
 ATTACKS = [
     _attack("exit-blocked", "exits while daemon threads are blocked in one of the waits"),
     _attack("exit-busy", "exits while daemon threads do one thing again and again"),
+    _attack("exit-calls", "exits while daemon threads are in Python code that ours calls"),
     _attack("exit-pools", "exits with thread pools in every state"),
     _attack("exit-objects", "exits with objects that live on, or are used by what runs at the end"),
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Thread
 
 from .attack import Attack, Outcome, Program, kill_children
 
@@ -14,7 +15,7 @@ Request = tuple[Attack, list[Program]]
 
 def outcomes(
     requests: Iterable[Request], children: int, run: Callable[[Program], Outcome]
-) -> Iterator[tuple[Attack, Outcome | None]]:
+) -> Generator[tuple[Attack, Outcome | None], None, None]:
     """Run every program, and yield how each ended as it does; None is the end of the attack.
 
     So many children run at once, also of several attacks: some have one only, which takes an hour. Those
@@ -37,20 +38,29 @@ def _side_by_side(
         if not programs:
             yield attack, None
     waiting = ((attack, program) for attack, programs in requests for program in programs)
-    with ThreadPoolExecutor(children) as executor:
-        running: dict[Future[Outcome], Attack] = {}
-        try:
-            while True:
-                while len(running) < children and (following := next(waiting, None)) is not None:
-                    attack, program = following
-                    running[executor.submit(run, program)] = attack
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    attack = running.pop(future)
-                    yield attack, future.result()
-                    left[attack.name] -= 1
-                    if not left[attack.name]:
-                        yield attack, None
-        finally:  # if it is left before its end, by Ctrl-C
-            kill_children()
+    executor = ThreadPoolExecutor(children)
+    running: dict[Future[Outcome], Attack] = {}
+    try:
+        while True:
+            while len(running) < children and (following := next(waiting, None)) is not None:
+                attack, program = following
+                running[executor.submit(run, program)] = attack
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                attack = running.pop(future)
+                yield attack, future.result()
+                left[attack.name] -= 1
+                if not left[attack.name]:
+                    yield attack, None
+    finally:
+        _leave(executor)
+
+
+def _leave(executor: ThreadPoolExecutor) -> None:
+    """End it with the children that still run, if it is left early."""
+    ending = Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
+    ending.start()
+    while ending.is_alive():  # one may just be starting
+        kill_children()
+        ending.join(0.1)

@@ -71,6 +71,8 @@ def search(seed: int, count: int) -> None:
 
     try:
         nothing_dies()
+        # What is generated may end early, and would look as if nothing was found.
+        assert tried >= count, f"{tried} programs instead of {count}"
     except BaseException:
         if found is None:
             raise
