@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::{future, user_code};
+use crate::bindings::user_code::Owned;
 use crate::primitives::progress::{self as core, Report};
 
 thread_local! {
@@ -37,7 +38,7 @@ pub(super) fn follow(future: &Bound<'_, PyAny>, function: &Bound<'_, PyAny>) -> 
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Progress {
     inner: core::Progress,
-    function: Py<PyAny>,
+    function: Owned,
 }
 
 impl Progress {
@@ -51,7 +52,7 @@ impl Progress {
         let mut outcome = Ok(());
         while let Some(Report { done, total }) = inner.begin_report(Instant::now()) {
             let arguments = (done, total).into_pyobject(slf.py())?;
-            let called = user_code::call(function.bind(slf.py()), &arguments, None);
+            let called = user_code::call(function.object().bind(slf.py()), &arguments, None);
             inner.end_report(Instant::now());
             match called {
                 Ok(_) => {}
@@ -83,7 +84,7 @@ impl Progress {
     fn new(function: Py<PyAny>, total: Option<usize>) -> Self {
         Self {
             inner: core::Progress::new(total),
-            function,
+            function: function.into(),
         }
     }
 
@@ -120,7 +121,7 @@ impl Progress {
     /// No more calls will be submitted.
     fn all_submitted(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().inner.all_submitted();
-        Self::report(slf, slf.get().function.bind(slf.py()))
+        Self::report(slf, slf.get().function.object().bind(slf.py()))
     }
 
     /// The call has ended or was cancelled.
@@ -131,6 +132,6 @@ impl Progress {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.function)
+        visit.call(self.function.object())
     }
 }

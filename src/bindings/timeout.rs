@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple};
 
 use super::argument::Argument;
 use super::kept::Kept;
@@ -44,17 +44,17 @@ pub(crate) fn of_lock(
                 Argument::Absent => (blocking.clone(), (-1_i64).into_pyobject(py)?.into_any()),
                 Argument::Given(timeout) => (blocking.clone(), timeout.clone()),
             };
-            if blocking.is_exact_instance_of::<pyo3::types::PyBool>() {
-                if !blocking.is_truthy()? {
+            if blocking.is_exact_instance_of::<PyBool>() {
+                if !user_code::truth(blocking)? {
                     if let Argument::Given(_) = timeout {
-                        standard_lock(py)?.call_method1("acquire", &arguments)?;
+                        ask_standard_lock(py, arguments)?;
                     }
                     return Ok(Blocking::No);
                 }
                 return of_lock(py, &Argument::Absent, timeout);
             }
-            standard_lock(py)?.call_method1("acquire", &arguments)?;
-            if blocking.is_truthy()? {
+            ask_standard_lock(py, arguments)?;
+            if user_code::truth(blocking)? {
                 of_lock(py, &Argument::Absent, timeout)
             } else {
                 Ok(Blocking::No)
@@ -81,7 +81,7 @@ pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking>
     if let Some(timeout) = timeout {
         // What cannot be added is refused in these words.
         let sum = sum(timeout)?;
-        if sum.extract::<f64>().is_ok_and(f64::is_nan) {
+        if number(&sum).is_ok_and(f64::is_nan) {
             // The standard library would spin: no comparison with the clock ever ends the wait.
             seconds(&sum, 0.0)?;
         }
@@ -143,8 +143,30 @@ fn seconds(timeout: &Bound<'_, PyAny>, least: f64) -> PyResult<f64> {
             return Ok(number);
         }
     }
-    standard_lock(timeout.py())?.call_method1("acquire", (true, timeout))?;
-    timeout.extract()
+    let py = timeout.py();
+    let blocking = PyBool::new(py, true).to_owned().into_any();
+    ask_standard_lock(py, (blocking, timeout.clone()))?;
+    number(timeout)
+}
+
+/// The float that a number is, which a program may have made itself.
+///
+/// # Errors
+/// What its `__float__` or `__index__` raised.
+pub(crate) fn number(number: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if let Ok(number) = number.cast::<PyFloat>() {
+        return Ok(number.value());
+    }
+    if is_plain(number) {
+        return number.extract();
+    }
+    let py = number.py();
+    user_code::call(
+        &py.get_type::<PyFloat>(),
+        &PyTuple::new(py, [number])?,
+        None,
+    )?
+    .extract()
 }
 
 fn until(seconds: f64) -> Blocking {
@@ -155,10 +177,14 @@ fn deadline(seconds: f64) -> Deadline {
     Duration::try_from_secs_f64(seconds).map_or(Deadline::NEVER, Deadline::after)
 }
 
-/// A free lock, of the standard library whatever is patched.
-fn standard_lock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// `acquire` of a free lock, of the standard library whatever is patched.
+fn ask_standard_lock<'py>(
+    py: Python<'py>,
+    arguments: (Bound<'py, PyAny>, Bound<'py, PyAny>),
+) -> PyResult<()> {
     static ALLOCATE_LOCK: Kept<Py<PyAny>> = Kept::new();
-    ALLOCATE_LOCK
+    let lock = ALLOCATE_LOCK
         .import(py, "_thread", "allocate_lock")?
-        .call0()
+        .call0()?;
+    user_code::call_method(&lock, "acquire", arguments, None).map(drop)
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple};
 
 use super::kept::look_up;
 use super::stack;
@@ -243,6 +243,16 @@ pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = object.py();
     let boolean = py.get_type::<PyBool>();
     call(&boolean, &PyTuple::new(py, [object])?, None)?.is_truthy()
+}
+
+/// `str(object)`, of one that a program may have made itself.
+///
+/// # Errors
+/// What its `__str__` or `__repr__` raised.
+pub(crate) fn shown(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = object.py();
+    let text = py.get_type::<PyString>();
+    call(&text, &PyTuple::new(py, [object])?, None)?.extract()
 }
 
 /// `object.method(*arguments, **keywords)`.

@@ -93,6 +93,11 @@ CALLS = {
     "Future.result, a timeout": """
             try: future.result(Slow())
             except (TimeoutError, TypeError): pass""",
+    "Lock.acquire, a number": "lock2.acquire(timeout=SlowNumber(1)) and lock2.release()",
+    "Lock.acquire, blocking": "lock2.acquire(SlowNumber(1)) and lock2.release()",
+    "RLock.acquire, a number": "rlock2.acquire(timeout=SlowNumber(1)) and rlock2.release()",
+    "Event.wait, a number": "event.wait(SlowNumber(0.5e-3))",
+    "a barrier gone, its timeout": "threading.Barrier(1, timeout=Mortal())",
     "Queue.get, a number": """
             try: items.get(timeout=SlowNumber(1e-3))
             except queue.Empty: pass""",

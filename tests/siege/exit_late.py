@@ -74,7 +74,7 @@ _HOPELESS_WAITS = {
 _NOT_LAST = {"wait", "as_completed"}
 
 LATE = {
-    # What they import when it is first used they have by then.
+    "used by a late __del__": f"{_USE}{_LATE}{_WITH['']}",
     "used by a late __del__ again": f"{_USE}late()\n{_LATE}{_WITH['']}",
     **{
         f"{name} in a late __del__{when}": _HOPELESS.format(wait) + _LATE + with_

@@ -19,6 +19,7 @@ use super::standard_form::HasStandardForm;
 use super::threading::Lock;
 use super::timeout;
 use super::{detach, errors, standard_form, user_code};
+use crate::bindings::user_code::Owned;
 use crate::primitives::Retired;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
@@ -43,7 +44,7 @@ use waits::remaining;
 pub(crate) struct Queue {
     inner: core::Queue<Item>,
     /// A maximum size that is no plain int of 64 bits, as it was given; and a flag, see `plain`.
-    unusual_maxsize: Flagged<Option<Py<PyAny>>>,
+    unusual_maxsize: Flagged<Option<Owned>>,
 }
 
 /// What `object.__sizeof__` says.
@@ -389,7 +390,7 @@ impl Queue {
         let py = slf.py();
         let queue = slf.get();
         if let Some(maxsize) = queue.unusual_maxsize.lock().as_ref() {
-            return Ok(maxsize.bind(py).clone());
+            return Ok(maxsize.object().bind(py).clone());
         }
         Ok(queue.inner.capacity().into_pyobject(py)?.into_any())
     }
@@ -402,7 +403,7 @@ impl Queue {
                 queue.inner.set_capacity(capacity);
                 None
             }
-            None => Some(maxsize.clone().unbind()),
+            None => Some(Owned::from(maxsize.clone())),
         };
         if unusual.is_some() && !queue.inner.is_retired() {
             // Whatever compares with an int will do for the standard algorithm.
@@ -448,7 +449,9 @@ impl Queue {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&*self.unusual_maxsize.lock())?;
+        if let Some(maxsize) = self.unusual_maxsize.lock().as_ref() {
+            visit.call(maxsize.object())?;
+        }
         self.inner.try_for_each(|item| visit.call(item.object()))
     }
 

@@ -14,6 +14,8 @@ use super::item::Item;
 use super::{basic_size, detach, errors};
 use crate::bindings::argument::Argument;
 use crate::bindings::kept::Kept;
+use crate::bindings::timeout::number;
+use crate::bindings::user_code;
 use crate::primitives::deadline::Deadline;
 use crate::primitives::queue::{self as core, GetError, PutError};
 
@@ -79,9 +81,9 @@ fn deadline_of(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
         let py = timeout.py();
         let queue = STANDARD.import(py, "_queue", "SimpleQueue")?.call0()?;
         queue.call_method1("put", (py.None(),))?;
-        queue.call_method1("get", (true, timeout))?;
+        user_code::call_method(&queue, "get", (true, timeout), None)?;
     }
-    let seconds: f64 = timeout.extract()?;
+    let seconds = number(timeout)?;
     Ok(Duration::try_from_secs_f64(seconds).map_or(Deadline::NEVER, Deadline::after))
 }
 

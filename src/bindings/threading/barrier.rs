@@ -10,6 +10,7 @@ use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, errors, standard_form, user_code};
 use super::Lock;
+use crate::bindings::user_code::Owned;
 use crate::primitives::Retired;
 use crate::primitives::barrier::{self as core, Passage};
 use crate::primitives::deadline::Deadline;
@@ -23,7 +24,7 @@ use crate::primitives::sync::Mutex;
 pub(crate) struct Barrier {
     inner: core::Barrier,
     /// The timeout of waits that are given none, unless it is None.
-    timeout: Mutex<Option<Py<PyAny>>>,
+    timeout: Mutex<Option<Owned>>,
 }
 
 impl Barrier {
@@ -114,7 +115,7 @@ impl Barrier {
             && !overrides
             && this.inner.reset_for(number).is_ok()
         {
-            let before = std::mem::replace(&mut *this.timeout.lock(), timeout.map(Bound::unbind));
+            let before = std::mem::replace(&mut *this.timeout.lock(), timeout.map(Owned::from));
             drop(before); // not under the leaf lock
             return Ok(());
         }
@@ -143,8 +144,8 @@ impl Barrier {
         if timeout.is_some() {
             return Self::native_wait(slf, timeout);
         }
-        let own = this.timeout.lock().as_ref().map(|own| own.clone_ref(py));
-        Self::native_wait(slf, own.as_ref().map(|own| own.bind(py)))
+        let own = this.timeout.lock().as_ref().map(Owned::share);
+        Self::native_wait(slf, own.as_ref().map(|own| own.object().bind(py)))
     }
 
     /// Make the barrier as new; whoever waits gets a BrokenBarrierError.
@@ -221,10 +222,9 @@ impl Barrier {
         attributes: &Bound<'_, PyDict>,
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
-        let py = slf.py();
         let this = slf.get();
-        let timeout = this.timeout.lock().as_ref().map(|own| own.clone_ref(py));
-        attributes.set_item("_timeout", timeout)?;
+        let timeout = this.timeout.lock().as_ref().map(Owned::share);
+        attributes.set_item("_timeout", timeout.as_ref().map(Owned::object))?;
         attributes.set_item("_parties", this.inner.parties())?;
         standard_form::take(slf.as_any(), attributes, Some(mutex.get()), || {
             let remains = this.inner.retire()?;
@@ -237,7 +237,9 @@ impl Barrier {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let timeout = self.timeout.lock();
-        timeout.as_ref().map_or(Ok(()), |own| visit.call(own))
+        timeout
+            .as_ref()
+            .map_or(Ok(()), |own| visit.call(own.object()))
     }
 
     fn __clear__(&self) {

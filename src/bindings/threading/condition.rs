@@ -402,7 +402,7 @@ impl Condition {
     #[setter(_lock)]
     fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
         if Self::native(slf)?.is_some() {
-            slf.call_method0("_take_standard_form")?;
+            user_code::call_method(slf, "_take_standard_form", (), None)?;
         }
         standard_form::dictionary(slf.as_any())?.set_item("_lock", lock)
     }
@@ -414,7 +414,7 @@ impl Condition {
         };
         Ok(format!(
             "<Condition({}, {waiting})>",
-            Self::any_lock(slf)?.str()?
+            user_code::shown(&Self::any_lock(slf)?)?
         ))
     }
 

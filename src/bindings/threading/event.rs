@@ -8,6 +8,7 @@ use super::super::standard_form::HasStandardForm;
 use super::super::timeout::{self, Blocking};
 use super::super::{detach, standard_form};
 use super::lock::Lock;
+use crate::bindings::user_code;
 use crate::primitives::Retired;
 use crate::primitives::event as core;
 
@@ -185,7 +186,7 @@ impl Event {
 
     #[setter(_flag)]
     fn set_flag(&self, flag: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.inner.overwrite(flag.is_truthy()?);
+        self.inner.overwrite(user_code::truth(flag)?);
         Ok(())
     }
 }
