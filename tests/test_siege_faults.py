@@ -93,8 +93,8 @@ FAULTS = {
     ),
     "an item that a fork takes away": (
         "class Queue(queues.Queue):\n"
-        "    def get(self, *args):\n"
-        "        item = super().get(*args)\n"
+        "    def get(self, *args, **keywords):\n"
+        "        item = super().get(*args, **keywords)\n"
         "        if os.getpid() != parent: raise queues.Empty\n"
         "        return item\n"
         "parent, forks.QUEUES.Queue = os.getpid(), Queue",
