@@ -74,8 +74,9 @@ bench *arguments:
 bench-rust *arguments:
     cargo bench --no-default-features {{arguments}}
 
-# Attacks on what must not be lost or stuck: two to three hours on two cores, of which the soak is one
-# (added up from runs of each attack).
+# Attacks on what must not be lost or stuck: about three hours on two cores (estimated from parts), with the soak
+# of one hour beside the others. With `--python PATH`, which may be given several times, those interpreters are
+# attacked.
 # `just siege --quick` takes minutes; so does the same in pytest (tests/test_siege.py).
 siege *arguments:
     python -m tests.siege {{arguments}}

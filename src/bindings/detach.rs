@@ -131,7 +131,7 @@ fn look_before_sleep(waiter: &Waiter, deadline: Deadline) {
 /// # Errors
 /// Where nobody is left who could unpark it: while the interpreter is being finalized no other thread
 /// runs Python code, so a wait without end would be a hang. Python 3.15 ends those with a deadline
-/// too, and those of its own locks in the same way.
+/// too, unless it has passed, and those of its own locks in the same way.
 fn sleep(
     py: Python<'_>,
     waiter: &Waiter,
@@ -141,7 +141,10 @@ fn sleep(
 ) -> PyResult<Parked> {
     // SAFETY: attached, as `py` shows; it reads a flag of the runtime.
     #[cfg(Py_3_13)]
-    if (cfg!(Py_3_15) || deadline == Deadline::NEVER) && unsafe { ffi::Py_IsFinalizing() } != 0 {
+    if unsafe { ffi::Py_IsFinalizing() } != 0
+        && (deadline == Deadline::NEVER
+            || cfg!(Py_3_15) && deadline.remaining() != Some(Duration::ZERO))
+    {
         return Err(errors::finalizing(py));
     }
     Ok(py.detach(|| {

@@ -29,3 +29,13 @@ pub(super) fn claim(_py: Python<'_>) -> PyResult<()> {
         _ => Ok(()),
     }
 }
+
+/// Attaches once. On the first attachment, as when an exception is first looked at, pyo3 asks whether the
+/// interpreter is initialized, and panics if not. While it ends it is not so any more; nor, in 3.15, while it
+/// reads start-up files, one of which may be what imports the module.
+pub(super) fn attach_once(py: Python<'_>) {
+    // SAFETY: it may be called at any time.
+    if unsafe { ffi::Py_IsInitialized() } != 0 {
+        py.detach(|| Python::attach(|_| ()));
+    }
+}

@@ -66,9 +66,7 @@ mod _oxthreads {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::interpreter::claim(module.py())?;
         super::errors::prepare(module.py())?;
-        // What pyo3 asks on its first attachment, as when an exception is first looked at, is not so any more
-        // while the interpreter ends.
-        module.py().detach(|| pyo3::Python::attach(|_| ()));
+        super::interpreter::attach_once(module.py());
         // Under another name than its own, which is the class's here.
         module.add(
             "allocate_lock",

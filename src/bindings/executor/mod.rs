@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::at_once::{self, Arguments, Attempt, at_once};
 use super::future::{Future, Started};
-use super::{detach, errors, standard_form, user_code};
+use super::{detach, errors, interpreter, standard_form, user_code};
 use crate::primitives::deadline::Deadline;
 use crate::primitives::pool::{self as core, ORDINARY, Pool, Staffing, SubmitError};
 use crate::primitives::sync::Mutex;
@@ -32,7 +32,9 @@ static POOLS: Mutex<Vec<Weak<Pool<Py<Future>>>>> = Mutex::new(Vec::new());
 /// Have every executor refuse calls from now on, and its workers leave once none is pending: the
 /// interpreter exits.
 #[pyfunction]
-pub(crate) fn close_executors() {
+pub(crate) fn close_executors(py: Python<'_>) {
+    // For what is done from now on, if the module was made too early for that.
+    interpreter::attach_once(py);
     // In this order: an executor that is made in between refuses calls by itself.
     EXITING.store(true, Ordering::SeqCst);
     let pools = std::mem::take(&mut *POOLS.lock());

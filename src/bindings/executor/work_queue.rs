@@ -77,7 +77,7 @@ impl WorkQueue {
                     .import("concurrent.futures.thread")?
                     .getattr("_shutdown")?;
                 if exiting.is(PyBool::new(py, true)) {
-                    close_executors();
+                    close_executors(py);
                 } else {
                     self.pool.poke();
                 }
