@@ -107,14 +107,14 @@ impl Drop for ThreadPoolExecutor {
     }
 }
 
-/// A worker is being started. Dropping this says what came of it, also where a panic does so: else a shutdown
-/// would wait for it.
+/// A worker is being started. That ends when a panic drops this, or else a shutdown would wait for it.
 struct Starting<'a> {
     pool: &'a Pool<Py<Future>>,
     started: bool,
 }
 
 impl Drop for Starting<'_> {
+    #[cold]
     fn drop(&mut self) {
         self.pool.end_start(self.started);
     }
@@ -227,12 +227,15 @@ impl ThreadPoolExecutor {
     }
 
     fn try_start(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let pool = &slf.get().pool;
         let mut starting = Starting {
-            pool: &slf.get().pool,
+            pool,
             started: false,
         };
         let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
         starting.started = started.is_ok();
+        pool.end_start(starting.started);
+        std::mem::forget(starting);
         started.map(drop)
     }
 
