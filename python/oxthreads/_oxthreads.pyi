@@ -33,6 +33,7 @@ __all__ = [
     "close_executors",
     "dictionary",
     "install_in",
+    "keep_at_hand",
 ]
 
 _T = TypeVar("_T")
