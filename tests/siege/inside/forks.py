@@ -17,7 +17,7 @@ import pytest
 from conftest import OXTHREADS, PATIENCE, Result, spin_until
 from test_fork import in_child
 
-from .forks_underway import SWITCHES, Busy, Held, Woken, both
+from .forks_underway import SWITCHES, Busy, Held, Woken, assert_serves, both
 from .processor import until_all_sleep
 
 THREADS, QUEUES, FUTURES = OXTHREADS.threading, OXTHREADS.queue, OXTHREADS.futures
@@ -109,12 +109,7 @@ class Parked:
         assert sorted((*both(self.barrier.wait, self.barrier.wait), third.get())) == [0, 1, 2]
         for condition in (self.condition, self.plain):
             assert repr(condition).endswith(", 0)>"), "a thread that is not here waits"
-            with condition:
-                waiter = Result(self.wait, condition)
-            while waiter.thread.is_alive():
-                with condition:
-                    condition.notify()
-            assert waiter.get() is True
+            assert_serves(condition, self.wait)
         assert both(self.empty.get, lambda: self.empty.put("a"))[0] == "a"
         assert both(lambda: self.empty.get_many(2), lambda: self.empty.put_many(["b"]))[0] == ["b"]
         assert self.full.get() == "first"

@@ -33,6 +33,16 @@ def both(one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
     return result.get(), value
 
 
+def assert_serves(condition: Any, wait: Callable[[Any], Any]) -> None:
+    """Notify a thread that waits by the function until it has heard of it."""
+    with condition:
+        waiter = Result(wait, condition)
+    while waiter.thread.is_alive():
+        with condition:
+            condition.notify()
+    assert waiter.get() is True
+
+
 class Held:
     """What another thread holds at the fork stays locked in the child, as ever, until it is made anew."""
 
@@ -67,12 +77,7 @@ class Held:
         for condition in self.conditions:
             with pytest.raises(RuntimeError, match="un-acquired"):
                 condition.notify()
-            with condition:
-                waiter = Result(self.wait, condition)
-            while waiter.thread.is_alive():
-                with condition:
-                    condition.notify()
-            assert waiter.get() is True
+            assert_serves(condition, self.wait)
         for semaphore in self.semaphores:
             assert semaphore._value == 0
             assert not semaphore.acquire(False)
