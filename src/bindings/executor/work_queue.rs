@@ -78,9 +78,8 @@ impl WorkQueue {
                     .getattr("_shutdown")?;
                 if exiting.is(PyBool::new(py, true)) {
                     close_executors(py);
-                } else {
-                    self.pool.poke();
                 }
+                self.pool.poke();
                 Ok(())
             }
         }
