@@ -129,7 +129,9 @@ FAULTS = {
     ),
     "a timeout that is not refused": (
         "get = queues.LifoQueue.get\n"
-        "queues.LifoQueue.get = lambda self, block, timeout: get(self, block, min(timeout, 1e-9))",
+        "queues.LifoQueue.get = lambda self, block=True, timeout=9: get(self, block, min(timeout, 1e-9))\n"
+        # What threads write would come between the words.
+        "standard.excepthook = lambda args: None",
         "timeouts.timeouts()",
         "AssertionError: ('LifoQueue.get', ",
     ),
