@@ -238,8 +238,10 @@ FAULTS = {
     ),
     "a wait that does not end": (
         "soak_round.STUCK_SECONDS = 1\n"
-        "soak_locks.Flags.end = lambda self: None\n"
-        "soak_locks.Flags._live = soak_round.Round._live",
+        "class Event(threads.Event):\n"
+        "    def wait(self, timeout=None):\n"
+        "        while True: time.sleep(9)\n"
+        "threads.Event = Event",
         "soak.main(5, 1, 'Flags')",
         "Timeout (0:00:01)!",
     ),
