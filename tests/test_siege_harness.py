@@ -193,9 +193,16 @@ def test_no_child_is_left_where_the_siege_is_left() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_no_child_is_left_where_a_signal_ends_the_siege(number: signal.Signals) -> None:
-    # The child would last for a minute. The signals may be ignored here.
-    code = "import runpy, signal; signal.signal(1, signal.SIG_DFL); signal.signal(2, signal.SIG_DFL);"
-    code += "runpy.run_module('tests.siege', run_name='__main__', alter_sys=True)"
+    # The child would last for a minute. The signals may be ignored here. They come to another thread, so that
+    # they do not wake the main one; nor do they where they come just before it sleeps.
+    code = """if True:
+        import runpy, signal, threading, time
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        runpy.run_module("tests.siege", run_name="__main__", alter_sys=True)
+    """
     with subprocess.Popen(
         [sys.executable, "-c", code, "soak", "--count", "60"], cwd=ROOT, stdout=subprocess.DEVNULL
     ) as siege:

@@ -9,6 +9,10 @@ from threading import Thread
 
 from .attack import Attack, Outcome, Program, kill_children
 
+#: Seconds between two looks for a signal. One that comes just before the main thread sleeps in a lock of the
+#: standard library, or to another thread, is noticed only when that sleep ends.
+LOOKS = 0.5
+
 #: What is asked for of an attack.
 Request = tuple[Attack, list[Program]]
 
@@ -47,7 +51,7 @@ def _side_by_side(
                 running[executor.submit(run, program)] = attack
             if not running:
                 return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in wait(running, LOOKS, return_when=FIRST_COMPLETED).done:
                 attack = running.pop(future)
                 yield attack, future.result()
                 left[attack.name] -= 1
