@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from .attack import Attack, Outcome, Program, attacks, command, leave, reproduction, run, too_many_slow
 from .schedule import Request, outcomes
 
-#: How many children run at once, unless they measure time. Some mostly wait.
-CHILDREN = 1 + (os.cpu_count() or 1)
+#: How many children run at once, unless they measure time. Many mostly wait.
+CHILDREN = 3 * (os.cpu_count() or 1)
 
 #: How many failures of one attack are shown, and of each how many lines that it wrote to either output.
 FAILURES, LINES = 5, 40

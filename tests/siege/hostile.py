@@ -25,7 +25,7 @@ ATTACKS = [
     Attack(
         name="hostile",
         about="programs that do what nobody should with every type",
-        full=100_000,
+        full=25_000,
         quick=200,
         programs=_programs,
     ),
