@@ -108,6 +108,26 @@ def test_a_child_that_is_slow_once_is_told_of(tmp_path: Path) -> None:
     assert len((tmp_path / "runs").read_text()) == 1 + attack.AGAIN
 
 
+#: It fails in its first run.
+AT_FIRST = """
+import pathlib, sys, time
+runs = pathlib.Path({runs!r})
+with runs.open("a") as file:
+    file.write(".")
+time.sleep(0.5)
+sys.exit(len(runs.read_text()) == 1)
+"""
+
+
+@pytest.mark.parametrize(("still", "complaint"), [(0.1, None), (10.0, "exit status 1 instead of 0")])
+def test_what_failed_while_the_machine_stood_still_is_run_again(
+    still: float, complaint: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack, "STILL", still)  # less than lies between two looks
+    judged = outcome(AT_FIRST.format(runs=str(tmp_path / "runs")))
+    assert judged.complaint == complaint and judged.stood_still > 0.1
+
+
 def test_an_attack_of_which_too_much_is_slow_has_failed() -> None:
     assert [attack.too_many_slow(slow, 100) for slow in (0, 2, 3)] == [False, False, True]
     assert [attack.too_many_slow(slow, 10_000) for slow in (3, 50, 51)] == [False, False, True]
@@ -193,11 +213,10 @@ def test_no_child_is_left_where_the_siege_is_left() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_no_child_is_left_where_a_signal_ends_the_siege(number: signal.Signals) -> None:
-    # The child would last for a minute. The signals may be ignored here. They come to another thread, so that
+    # The child would last for a minute. A hang-up may be ignored here. They come to another thread, so that
     # they do not wake the main one; nor do they where they come just before it sleeps.
     code = """if True:
         import runpy, signal, threading, time
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})

@@ -67,6 +67,8 @@ mod _oxthreads {
         super::interpreter::claim(module.py())?;
         super::errors::prepare(module.py())?;
         super::interpreter::attach_once(module.py());
+        #[cfg(not(Py_3_12))]
+        module.py().import("oxthreads._collector_at_exit")?;
         // Under another name than its own, which is the class's here.
         module.add(
             "allocate_lock",

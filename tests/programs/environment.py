@@ -62,6 +62,8 @@ class Workshop:
         self.interpreter = interpreter
         self._cache = cache
         self._wheels = wheels
+        #: The environments that have it as it is in this tree.
+        self._up_to_date: set[Path] = set()
         self._scratch = tempfile.TemporaryDirectory(prefix="oxthreads-programs-", ignore_cleanup_errors=True)
         self.scratch = Path(self._scratch.name)
         # A suite without a configuration would get whatever pytest finds further up.
@@ -85,8 +87,17 @@ class Workshop:
             if requirements:
                 run(python, "-m", "pip", "install", "--quiet", *requirements)
             stamp.write_text(wanted)
-        options = ("--quiet", "--no-index", "--no-deps", "--force-reinstall", "--find-links", self._wheel())
-        run(python, "-m", "pip", "install", *options, "oxthreads")
+        if place not in self._up_to_date:
+            options = (
+                "--quiet",
+                "--no-index",
+                "--no-deps",
+                "--force-reinstall",
+                "--find-links",
+                self._wheel(),
+            )
+            run(python, "-m", "pip", "install", *options, "oxthreads")
+            self._up_to_date.add(place)
         return python
 
     def library(self, library: Library) -> Path:

@@ -14,7 +14,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .attack import Attack, Outcome, Program, attacks, command, leave, reproduction, run, too_many_slow
+from .attack import (
+    STILL,
+    Attack,
+    Outcome,
+    Program,
+    attacks,
+    command,
+    leave,
+    reproduction,
+    run,
+    too_many_slow,
+)
 from .schedule import Request, outcomes
 
 #: How many children run at once, unless they measure time. Many mostly wait.
@@ -72,7 +83,9 @@ def main() -> int:
             for program in programs:
                 print(f"--- {program.name}\n{shlex.join(command(program, python))}")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # A shell has what it runs in the background ignore Ctrl-C; so would the children, of which many rely on it.
+    signal.signal(signal.SIGINT, _leave)
+    for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # by nohup
             signal.signal(number, _leave)
     versions = [f"{_version(python)}, " if len(pythons) > 1 else "" for python in pythons]
@@ -133,6 +146,8 @@ def _tell(attack: Attack, outcome: Outcome, tally: Tally, python: str, where: st
     if outcome.is_slow:
         waiting = f"{outcome.kept_waiting:.1f} s of them for a processor"
         print(f"{where}: slow, {outcome.seconds:.1f} s, {waiting}", flush=True)
+    if outcome.stood_still > STILL:
+        print(f"{where}: the machine stood still for {outcome.stood_still:.1f} s", flush=True)
     if attack.reports and outcome.standard_output:
         print(f"{where}: {outcome.standard_output.splitlines()[-1]}", flush=True)
     if outcome.complaint is None or tally.failures > FAILURES:

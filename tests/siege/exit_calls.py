@@ -6,8 +6,6 @@ stack, where a Rust frame lies below.
 
 from __future__ import annotations
 
-import sys
-
 #: The code that is called, in which a thread gives up its turn.
 PREPARE = """
 import gc, logging, weakref
@@ -42,6 +40,9 @@ class HookedQueue(queue.Queue):
     def _put(self, item): pause(); super()._put(item)
     def _get(self): pause(); return super()._get()
     def _qsize(self): pause(); return super()._qsize()
+def rest():
+    if gc.get_threshold()[0] == 700: gc.set_threshold(5)
+    time.sleep(5e-3)
 def generate(*args): pause(); yield 1; pause(); yield 2
 def watched(thing=Mortal):
     it = thing(); weakref.finalize(it, pause).atexit = False
@@ -137,8 +138,12 @@ CALLS = {
     "an event gone": "e = threading.Event(); e.kept = Mortal(); del e",
     "a semaphore gone": "e = threading.Semaphore(); e.kept = Mortal(); del e",
     "a call gone, __del__": "pool.submit(Mortal(), Mortal()).result()",
+    # With pauses: where others make garbage without end while one collects it, that takes for ever.
+    "a queue in a cycle, __del__": "q = queue.Queue(); q.put(q); q.put(Mortal()); del q; gc.collect(); rest()",
+    "a queue in a cycle, collected at any time": "q = queue.Queue(); q.put(q); q.put(Mortal()); del q; rest()",
+    "a future in a cycle, collected at any time": "f = Future(); f.set_result([f, Mortal()]); del f; rest()",
+    "a refused get, beside garbage": """
+            garbage = [Mortal()]; garbage.append(garbage); del garbage; rest()
+            try: items.get_nowait()
+            except queue.Empty: pass""",
 }
-if sys.version_info >= (3, 12):
-    # Before, a collection may start, and run a `__del__`, wherever an object is made: also inside ours, while
-    # pyo3 makes one, where nothing of ours can stand between (docs/guarantees.md).
-    CALLS["a queue in a cycle, __del__"] = "q = queue.Queue(); q.put(q); q.put(Mortal()); del q; gc.collect()"

@@ -15,10 +15,11 @@ class Watch:
     seconds: since then.
     kept_waiting: for so many of these, about, one of their threads was ready to run while no processor was
         free, or the one that looks; zero where the system does not tell. It is not the child's doing.
+    stood_still: the most seconds between two looks. If they are many, where looks are frequent, nothing ran.
     """
 
     def __init__(self, pid: int) -> None:
-        self.seconds = self.kept_waiting = 0.0
+        self.seconds = self.kept_waiting = self.stood_still = 0.0
         self._pid = pid
         self._begin = time.monotonic()
         #: By the folder of each thread, how many nanoseconds it had waited at the last look.
@@ -34,6 +35,7 @@ class Watch:
         self._waited |= waited
         # Threads that wait side by side hold up nothing for longer than the time that has passed.
         self.kept_waiting += min(longer / 1e9, seconds - self.seconds)
+        self.stood_still = max(self.stood_still, seconds - self.seconds)
         self.seconds = seconds
 
     def _processes(self) -> Iterator[int]:

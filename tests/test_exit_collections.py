@@ -1,0 +1,80 @@
+"""How an interpreter ends while a daemon thread collects garbage."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from conftest import python
+
+#: A daemon thread makes garbage with a slow finalizer, and has it collected in the middle of `OPERATION`.
+PROGRAM = """
+import gc, os, queue, sys, threading, time
+from concurrent.futures import Future
+collects = threading.Event()
+class Slow:
+    def __del__(self): collects.set(); time.sleep(SECONDS)
+def run():
+    gc.disable()
+    for each in [[] for _ in range(2000)]: each.append(each)
+    slow = [Slow()]; slow.append(slow)
+    del each, slow
+    gc.enable()
+    OPERATION
+class Late:  # ends after it, when no other thread may run any more: one that asks for its turn is ended
+    def __del__(self, sleep=time.sleep): sleep(LAST)
+sys.keep = Late()
+threading.Thread(target=run, daemon=True).start()
+collects.wait()
+"""
+
+only_before_3_12 = pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="no collection starts within an instruction"
+)
+
+
+def program(seconds: float, operation: str, last: float = 0.0) -> str:
+    return PROGRAM.replace("SECONDS", str(seconds)).replace("OPERATION", operation).replace("LAST", str(last))
+
+
+@only_before_3_12
+@pytest.mark.parametrize(
+    "operation", ["queue.Queue()", "queue.SimpleQueue()", "Future()", "threading.Event()", "gc.collect()"]
+)
+def test_it_waits_for_a_collection_that_began_in_the_middle_of_an_operation(operation: str) -> None:
+    done = python(program(0.2, operation, last=0.5))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@only_before_3_12
+def test_it_does_not_wait_for_ever_for_a_collection() -> None:
+    # By the collection itself: no frame of ours lies below, so that the thread may be ended in it.
+    done = python(program(600, "gc.collect()"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@only_before_3_12
+def test_garbage_is_collected_at_the_end_all_the_same() -> None:
+    done = python(
+        "import gc, oxthreads.queue\n"
+        "class Mortal:\n"
+        "    def __del__(self, write=__import__('os').write): write(1, b'gone ')\n"
+        "def make():\n"
+        "    mortal = [Mortal()]; mortal.append(mortal)\n"
+        "make(); make()\n"
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "gone gone ")
+
+
+@only_before_3_12
+def test_neither_what_is_frozen_nor_what_is_debugged_is_disturbed() -> None:
+    done = python(
+        "import atexit, gc\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0, gc.get_threshold()[0], gc.garbage))\n"
+        "import oxthreads.queue\n"
+        "gc.freeze()\n"
+        "gc.set_debug(gc.DEBUG_SAVEALL)\n",
+        runner=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "True 0 []\n")
