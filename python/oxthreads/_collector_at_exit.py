@@ -1,10 +1,10 @@
 """Imported by the native module on Python 3.11, where a collection may start wherever an object is made.
 
-That may be in the middle of native code, under no guard of ours (an exception that pyo3 makes, the arguments
-of a call). If a ``__del__`` that the collection runs there gives up its turn, in a daemon thread, and the
-interpreter ends meanwhile, the thread is ended by unwinding its stack; below lie frames of Rust, and the process
-aborts. So as the program ends no further collection starts by itself, and one that is under way is waited for.
-From 3.12 on collections start only between instructions of Python code.
+That may be in the middle of native code, under no guard of ours (an exception that pyo3 makes, the
+arguments of a call). If a ``__del__`` that the collection runs there gives up its turn, in a daemon thread,
+and the interpreter ends meanwhile, the thread is ended by unwinding its stack; below lie frames of Rust, and
+the process aborts. So as the program ends no further collection starts by itself, and one that is under way
+is waited for. From 3.12 on collections start only between instructions of Python code.
 """
 
 from __future__ import annotations

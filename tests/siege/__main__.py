@@ -83,7 +83,7 @@ def main() -> int:
             for program in programs:
                 print(f"--- {program.name}\n{shlex.join(command(program, python))}")
         return 0
-    # A shell has what it runs in the background ignore Ctrl-C; so would the children, of which many rely on it.
+    # A shell has what it runs in the background ignore Ctrl-C; so would the children, which rely on it.
     signal.signal(signal.SIGINT, _leave)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # by nohup

@@ -30,8 +30,8 @@ SLOW_PART, SLOW_ANYWAY = 1 / 200, 2
 #: Seconds between two looks at a child, and how many times its seconds it has where it does not get to run.
 LOOKS, LONGEST = 0.25, 6.0
 
-#: Seconds without a look from which on the machine has stood still, as a virtual one may, so that whoever had a
-#: timeout is late; and how many times more a program is run that has failed in such a time.
+#: Seconds without a look from which on the machine has stood still, as a virtual one may, so that whoever had
+#: a timeout is late; and how many times more a program is run that has failed in such a time.
 STILL, AFTER_STILL = 10.0, 3
 
 #: The children that run; and whether none is to run any more.

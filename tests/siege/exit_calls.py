@@ -11,6 +11,7 @@ PREPARE = """
 import gc, logging, weakref
 logging.disable()  # of what a callback raises
 def pause(*args): time.sleep(1e-4); sum(range(100))
+alive = []
 class Slow:
     def __init__(self, value=1e-4): self.value = value
     def __lt__(self, other): pause(); return self.value < other
@@ -40,9 +41,12 @@ class HookedQueue(queue.Queue):
     def _put(self, item): pause(); super()._put(item)
     def _get(self): pause(); return super()._get()
     def _qsize(self): pause(); return super()._qsize()
-def rest():
+class Counted(Mortal):
+    def __init__(self): alive.append(1)
+    def __del__(self, pause=pause, alive=alive): pause(); alive.pop()
+def garbage(*more):  # no more than is collected: with no end of it, a collection has no end
     if gc.get_threshold()[0] == 700: gc.set_threshold(5)
-    time.sleep(5e-3)
+    if len(alive) < 4: cycle = [Counted(), *more]; cycle.append(cycle)
 def generate(*args): pause(); yield 1; pause(); yield 2
 def watched(thing=Mortal):
     it = thing(); weakref.finalize(it, pause).atexit = False
@@ -138,12 +142,12 @@ CALLS = {
     "an event gone": "e = threading.Event(); e.kept = Mortal(); del e",
     "a semaphore gone": "e = threading.Semaphore(); e.kept = Mortal(); del e",
     "a call gone, __del__": "pool.submit(Mortal(), Mortal()).result()",
-    # With pauses: where others make garbage without end while one collects it, that takes for ever.
-    "a queue in a cycle, __del__": "q = queue.Queue(); q.put(q); q.put(Mortal()); del q; gc.collect(); rest()",
-    "a queue in a cycle, collected at any time": "q = queue.Queue(); q.put(q); q.put(Mortal()); del q; rest()",
-    "a future in a cycle, collected at any time": "f = Future(); f.set_result([f, Mortal()]); del f; rest()",
-    "a refused get, beside garbage": """
-            garbage = [Mortal()]; garbage.append(garbage); del garbage; rest()
-            try: items.get_nowait()
+    "garbage, collected": "garbage(queue.Queue()); gc.collect()",
+    "garbage, beside a queue made": "garbage(); queue.Queue()",
+    "garbage, beside a future made": "garbage(); f = Future(); f.set_result([f])",
+    "garbage, beside a call": "garbage(); pool.submit(int)",
+    "garbage, beside a wait": """
+            garbage()
+            try: items.get(timeout=1e-5)
             except queue.Empty: pass""",
 }
