@@ -74,8 +74,8 @@ bench *arguments:
 bench-rust *arguments:
     cargo bench --no-default-features {{arguments}}
 
-# Attacks on what must not be lost or stuck: about three hours on two cores (estimated from parts), with the soak
-# of one hour beside the others. With `--python PATH`, which may be given several times, those interpreters are
+# Attacks on what must not be lost or stuck: about an hour and a half on two cores (added up from parts), with the
+# soak of one hour beside the others. With `--python PATH`, which may be given several times, those interpreters are
 # attacked.
 # `just siege --quick` takes minutes; so does the same in pytest (tests/test_siege.py).
 siege *arguments:
