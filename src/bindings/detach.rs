@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::errors;
+use super::{errors, user_code};
 use crate::primitives::deadline::{Deadline, Wait};
 use crate::primitives::spin;
 use crate::primitives::waiter::{self, Operation, Parked, Waiter};
@@ -205,7 +205,7 @@ fn wait_after<O: Operation>(
             (Wait::Ready(output), _) => return Ok(Some(output)),
             (Wait::TimedOut, _) => return Ok(None),
             (Wait::Interrupted, Some(error)) => return Err(error),
-            (Wait::Interrupted, None) => py.check_signals()?,
+            (Wait::Interrupted, None) => user_code::check_signals(py)?,
         }
     }
 }
@@ -237,7 +237,7 @@ pub(crate) fn stay<O: Operation>(
         loop {
             match step.and_then(|()| sleep(py, parking, deadline, &mut lookout, Before::Look)) {
                 Ok(Parked::Interrupted) => {
-                    step = waiter::staying(parking, || py.check_signals());
+                    step = waiter::staying(parking, || user_code::check_signals(py));
                 }
                 Ok(parked) => return parked,
                 Err(error) => {

@@ -6,6 +6,7 @@
 //! the thread sleeps there until the process is gone.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -95,6 +96,29 @@ pub(crate) fn call<'py>(
     std::mem::forget(guard);
     // SAFETY: attached; PyObject_Call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
+}
+
+type Look = unsafe extern "C" fn() -> c_int;
+type UnwindingLook = unsafe extern "C-unwind" fn() -> c_int;
+
+/// Runs the handlers of the signals that have come, in the main thread; from Python 3.12 on also a collection
+/// that is due, in any thread, and with it whatever `__del__` a program has.
+///
+/// # Errors
+/// What a handler raised.
+pub(crate) fn check_signals(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: as in `call`.
+    let unwinding: UnwindingLook = unsafe {
+        std::mem::transmute::<Look, UnwindingLook>(black_box(ffi::PyErr_CheckSignals as Look))
+    };
+    let guard = SleepOnUnwind;
+    // SAFETY: attached, as `py` shows.
+    let result = unsafe { unwinding() };
+    std::mem::forget(guard);
+    match result {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(py)),
+    }
 }
 
 type Release = unsafe extern "C" fn(*mut ffi::PyObject);

@@ -140,7 +140,7 @@ impl<'py> Putting<'py> {
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         loop {
             // Where nothing here runs bytecode, nobody else looks.
-            self.iterator.py().check_signals()?;
+            user_code::check_signals(self.iterator.py())?;
             let ended = self.fetch(queue.capacity());
             let count = self.ahead.len();
             self.put_ahead(queue, deadline)?;
@@ -159,7 +159,7 @@ impl<'py> Putting<'py> {
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         let py = self.iterator.py();
         while !self.ahead.is_empty() {
-            py.check_signals()?;
+            user_code::check_signals(py)?;
             let before = self.ahead.len();
             let result = queue.try_put_many(&mut self.ahead);
             self.put += before - self.ahead.len() - usize::from(result.is_err());
@@ -273,7 +273,7 @@ impl QueueIterator {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         // Whoever runs through this in C runs no bytecode, and nothing has been taken yet.
-        py.check_signals()?;
+        user_code::check_signals(py)?;
         match user_code::call(self.get.bind(py), &PyTuple::empty(py), None) {
             Ok(item) => Ok(Some(item)),
             Err(error) if errors::is_shut_down(py, &error) => Ok(None),
