@@ -367,6 +367,29 @@ def test_an_immediate_shutdown_drops_the_items_and_ends_the_joins() -> None:
     items.shutdown()
 
 
+@pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"])
+def test_an_immediate_shutdown_may_be_asked_for_by_whatever_is_true(kind: str) -> None:
+    for immediate in (1, "no", [0], 0.5):
+        items = getattr(OXTHREADS.queue, kind)()
+        items.put(1)
+        items.shutdown(immediate)
+        assert items.empty()
+    for immediate in (0, "", [], None):
+        items = getattr(OXTHREADS.queue, kind)()
+        items.put(1)
+        items.shutdown(immediate=immediate)
+        assert items.get_nowait() == 1
+    with pytest.raises(ZeroDivisionError):
+        items.shutdown(Unclear())
+
+
+class Unclear:
+    """Neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shutdown_in_the_standard_form(kind: str) -> None:
     ShutDown = OXTHREADS.queue.ShutDown  # noqa: N806

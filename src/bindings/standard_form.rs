@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::critical_section::with_critical_section;
@@ -40,7 +41,8 @@ pub(crate) fn call_with<'py, T: PyTypeInfo>(
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let method = PySuper::new(&T::type_object(object.py()), object.as_any())?.getattr(method)?;
+    let standard = PySuper::new(&T::type_object(object.py()), object.as_any())?;
+    let method = user_code::attribute(&standard, &PyString::new(object.py(), method))?;
     user_code::call(&method, arguments, keywords)
 }
 
@@ -84,7 +86,8 @@ pub(crate) fn has(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
 /// # Errors
 /// What the look-up raised.
 pub(crate) fn overrides_hooks(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    match class.getattr_opt("_overrides_hooks")? {
+    let name = intern!(class.py(), "_overrides_hooks");
+    match user_code::attribute_or_none(class.as_any(), name)? {
         Some(overrides) => overrides.is_truthy(),
         None => Ok(false),
     }

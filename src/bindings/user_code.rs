@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::time::Duration;
 
-use pyo3::exceptions::PyRecursionError;
+use pyo3::exceptions::{PyAttributeError, PyRecursionError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple};
@@ -96,6 +96,44 @@ pub(crate) fn call<'py>(
     std::mem::forget(guard);
     // SAFETY: attached; PyObject_Call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }
+}
+
+type Get = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+type UnwindingGet =
+    unsafe extern "C-unwind" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+/// `object.name`, which may be a property, or what the object's `__getattr__` finds.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn attribute<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: as in `call`.
+    let unwinding: UnwindingGet = unsafe {
+        std::mem::transmute::<Get, UnwindingGet>(black_box(ffi::PyObject_GetAttr as Get))
+    };
+    let guard = SleepOnUnwind;
+    // SAFETY: attached, as the arguments' lifetime shows; both are live objects, the second a string.
+    let result = unsafe { unwinding(object.as_ptr(), name.as_ptr()) };
+    std::mem::forget(guard);
+    // SAFETY: attached; PyObject_GetAttr returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(object.py(), result) }
+}
+
+/// As [`attribute`]; `None` where there is none.
+///
+/// # Errors
+/// What it raised, but for AttributeError.
+pub(crate) fn attribute_or_none<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match attribute(object, name) {
+        Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 type Look = unsafe extern "C" fn() -> c_int;
@@ -293,5 +331,6 @@ where
     A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
 {
     let arguments = arguments.into_pyobject(object.py()).map_err(Into::into)?;
-    call(&object.getattr(method)?, &arguments, keywords)
+    let method = attribute(object, &PyString::new(object.py(), method))?;
+    call(&method, &arguments, keywords)
 }

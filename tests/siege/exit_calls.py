@@ -37,6 +37,12 @@ class SlowLock:
     def locked(self): pause(); return self.lock.locked()
     def __enter__(self): self.acquire()
     def __exit__(self, *args): self.release()
+class Proxy:
+    def __init__(self, of): self.of = of
+    def __getattr__(self, name): pause(); return getattr(self.of, name)
+class SlowClass(type):
+    def __getattribute__(cls, name): pause(); return super().__getattribute__(name)
+class OfSlowClass(queue.Queue, metaclass=SlowClass): pass
 class HookedQueue(queue.Queue):
     def _put(self, item): pause(); super()._put(item)
     def _get(self): pause(); return super()._get()
@@ -52,6 +58,7 @@ def watched(thing=Mortal):
     it = thing(); weakref.finalize(it, pause).atexit = False
     return it
 slow_lock, hooked = threading.Condition(SlowLock()), HookedQueue()
+proxied = threading.Condition(Proxy(threading.Lock()))
 """
 
 #: What they do again and again, by what calls the code.
@@ -70,6 +77,9 @@ CALLS = {
     "Barrier, an action": "threading.Barrier(1, pause).wait()",
     "Condition, a lock": "slow_lock.acquire(); slow_lock.release()",
     "Condition, a lock, with": "with slow_lock: pass",
+    "Condition, a lock behind another": "proxied.acquire(); proxied.release()",
+    "Condition, a lock behind another, with": "with proxied: proxied.notify()",
+    "a queue of a class of its own class": "q = OfSlowClass(); q.put_many([1]); q.get()",
     "Condition.wait, a lock": "with slow_lock: slow_lock.notify(); slow_lock.wait(1e-4)",
     "Condition.wait_for, a predicate": "with condition: condition.wait_for(pause, 1e-3)",
     "Condition.notify, a number": "with condition: condition.notify(Slow(1))",

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
 use super::{Future, class};
+use crate::bindings::user_code;
 
 /// The functions that make an instance of the class and initialize it.
 fn slots(class: &Bound<'_, PyType>) -> (Option<ffi::newfunc>, Option<ffi::initproc>) {
@@ -48,6 +49,6 @@ impl Future {
                 return Ok(object);
             }
         }
-        class.call0()
+        user_code::call(class.as_any(), &PyTuple::empty(py), None)
     }
 }

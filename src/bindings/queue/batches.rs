@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyTuple};
 
@@ -260,7 +261,7 @@ pub(crate) struct QueueIterator {
 
 impl QueueIterator {
     pub(super) fn new(queue: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let get = queue.getattr("get")?.unbind();
+        let get = user_code::attribute(queue, intern!(queue.py(), "get"))?.unbind();
         Ok(Self { get })
     }
 }

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
@@ -97,7 +98,7 @@ impl Queue {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         // A subclass may take arguments of its own; __init__ refuses what is not for it.
-        let order = cls.getattr_opt("_order")?;
+        let order = user_code::attribute_or_none(cls.as_any(), intern!(cls.py(), "_order"))?;
         let order = order.as_ref().map(|order| order.extract::<Option<&str>>());
         let order = match order.transpose()?.flatten() {
             Some("last") => Order::Lifo,
@@ -114,7 +115,8 @@ impl Queue {
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
         let queue = &slf.get().inner;
         // This class itself, which copyreg may make, has no hooks at all.
-        let order = || slf.get_type().getattr_opt("_order");
+        let order =
+            || user_code::attribute_or_none(slf.get_type().as_any(), intern!(slf.py(), "_order"));
         if !Self::is_plain(slf)? && order()?.is_some_and(|order| order.is_none()) {
             queue.retire();
         }
@@ -341,8 +343,9 @@ impl Queue {
     ///
     /// immediate: drop the items first, each counted as a task done, so that get() raises at
     /// once.
-    #[pyo3(signature = (immediate=false))]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
+    #[pyo3(signature = (immediate=Argument::Absent), text_signature = "($self, immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Argument<'_>) -> PyResult<()> {
+        let immediate = immediate.is_true_or(false)?;
         match slf.get().inner.shut_down(immediate) {
             Ok(items) => {
                 drop(items);
@@ -430,8 +433,9 @@ impl Queue {
     }
 
     #[setter]
-    fn set_is_shutdown(&self, shut_down: bool) {
-        self.inner.set_shut_down(shut_down);
+    fn set_is_shutdown(&self, shut_down: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.inner.set_shut_down(user_code::truth(shut_down)?);
+        Ok(())
     }
 
     /// A generic alias, as of the standard class.

@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyString};
 
@@ -124,7 +125,10 @@ impl Queue {
         }
         match Self::plain_class(slf)? {
             Some(plain) => plain.is_unchanged(slf.py()),
-            None => slf.get_type().getattr("_is_direct")?.is_truthy(),
+            None => {
+                let direct = intern!(slf.py(), "_is_direct");
+                user_code::attribute(slf.get_type().as_any(), direct)?.is_truthy()
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
 
@@ -120,7 +121,9 @@ impl SimpleQueue {
             // As for the standard class: what a subclass does with them is its own affair, if it
             // has an __init__ to do it.
             let ours = cls.py().get_type::<Self>();
-            if cls.getattr("__init__")?.is(ours.getattr("__init__")?) {
+            if user_code::attribute(cls.as_any(), intern!(cls.py(), "__init__"))?
+                .is(ours.getattr("__init__")?)
+            {
                 return Err(PyTypeError::new_err(if args.is_empty() {
                     "SimpleQueue() takes no keyword arguments".to_owned()
                 } else {
@@ -273,9 +276,10 @@ impl SimpleQueue {
     /// empty, and so do those that wait in it. Not in queue.SimpleQueue.
     ///
     /// immediate: drop the items first, so that get() raises at once.
-    #[pyo3(signature = (immediate=false))]
-    fn shutdown(&self, immediate: bool) {
-        drop(self.inner.shut_down(immediate));
+    #[pyo3(signature = (immediate=Argument::Absent), text_signature = "($self, immediate=False)")]
+    fn shutdown(&self, immediate: Argument<'_>) -> PyResult<()> {
+        drop(self.inner.shut_down(immediate.is_true_or(false)?));
+        Ok(())
     }
 
     /// Whether the queue was shut down. Not in queue.SimpleQueue.

@@ -2,7 +2,7 @@
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PySuper, PyTuple, PyType};
 
 use super::super::detach::Stay;
 use super::super::kept::Kept;
@@ -66,7 +66,8 @@ impl Barrier {
 
     /// `getter` of the standard class.
     fn standard<'py>(slf: &Bound<'py, Self>, getter: &str) -> PyResult<Bound<'py, PyAny>> {
-        pyo3::types::PySuper::new(&slf.py().get_type::<Self>(), slf.as_any())?.getattr(getter)
+        let standard = PySuper::new(&slf.py().get_type::<Self>(), slf.as_any())?;
+        user_code::attribute(&standard, &PyString::new(slf.py(), getter))
     }
 }
 

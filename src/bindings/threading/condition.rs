@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
@@ -221,7 +222,7 @@ impl Condition {
             let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
             return Ok(acquired.into_pyobject(py)?.to_owned().into_any());
         }
-        let acquire = Self::any_lock(slf)?.getattr("acquire")?;
+        let acquire = user_code::attribute(&Self::any_lock(slf)?, intern!(py, "acquire"))?;
         user_code::call(&acquire, args, keywords)
     }
 
@@ -271,7 +272,8 @@ impl Condition {
                         Argument::Absent => None,
                     });
                 let arguments = PyTuple::new(slf.py(), given.collect::<Vec<_>>())?;
-                let exit = Self::any_lock(slf)?.getattr("__exit__")?;
+                let exit =
+                    user_code::attribute(&Self::any_lock(slf)?, intern!(slf.py(), "__exit__"))?;
                 user_code::call(&exit, &arguments, None).map(Some)
             }
         }
@@ -410,7 +412,7 @@ impl Condition {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let waiting = match Self::native(slf)? {
             Some(_) => slf.get().inner.len(),
-            None => slf.as_any().getattr("_waiters")?.len()?,
+            None => user_code::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?.len()?,
         };
         Ok(format!(
             "<Condition({}, {waiting})>",

@@ -1,6 +1,7 @@
 //! `Condition.wait`
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::super::argument::Argument;
@@ -89,7 +90,7 @@ impl Condition {
     #[cold]
     fn forget(slf: &Bound<'_, Self>, ticket: Ticket) -> PyResult<()> {
         let waiter = ConditionWaiter::new(slf, ticket);
-        let waiters = slf.as_any().getattr("_waiters")?;
+        let waiters = user_code::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?;
         match user_code::call_method(&waiters, "remove", (waiter,), None) {
             Err(error) if error.is_instance_of::<PyValueError>(slf.py()) => Ok(()),
             result => result.map(drop),
