@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::{PyAttributeError, PyBaseException, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
@@ -163,8 +164,10 @@ pub(crate) fn after(py: Python<'_>, later: PyErr, earlier: Option<PyErr>) -> PyE
     if let Some(earlier) = earlier {
         let value = later.value(py);
         // It may have a context of its own, from the handler that raised it.
-        if value.getattr("__context__").is_ok_and(|own| own.is_none()) {
-            let _ = value.setattr("__context__", earlier.into_value(py));
+        let own = user_code::attribute(value.as_any(), intern!(py, "__context__"));
+        if own.is_ok_and(|own| own.is_none()) {
+            let earlier = earlier.into_value(py).into_bound(py);
+            let _ = user_code::set_attribute(value.as_any(), "__context__", earlier.as_any());
         }
     }
     later

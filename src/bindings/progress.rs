@@ -28,7 +28,8 @@ pub(super) fn follow(future: &Bound<'_, PyAny>, function: &Bound<'_, PyAny>) -> 
     });
     match followed {
         Some((_, progress)) => {
-            user_code::call_method(future, "add_done_callback", (progress,), None).map(drop)
+            user_code::call_method(future, "add_done_callback", (progress,), None)
+                .map(user_code::release)
         }
         None => Ok(()),
     }
@@ -55,7 +56,7 @@ impl Progress {
             let called = user_code::call(function.object().bind(slf.py()), &arguments, None);
             inner.end_report(Instant::now());
             match called {
-                Ok(_) => {}
+                Ok(result) => user_code::release(result),
                 Err(error) if error.is_instance_of::<PyException>(slf.py()) => {
                     log(source, error)?;
                 }
@@ -72,7 +73,8 @@ fn log(source: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
     let arguments = ("exception calling callback for %r", source);
-    user_code::call_method(future::logger(py)?, "error", arguments, Some(&keywords)).map(drop)
+    user_code::call_method(future::logger(py)?, "error", arguments, Some(&keywords))
+        .map(user_code::release)
 }
 
 #[pymethods]
@@ -107,7 +109,8 @@ impl Progress {
             Ok(future) => {
                 if let Some((_, progress)) = unfollowed {
                     // It was not our executor that was called.
-                    user_code::call_method(&future, "add_done_callback", (progress,), None)?;
+                    user_code::call_method(&future, "add_done_callback", (progress,), None)
+                        .map(user_code::release)?;
                 }
                 Ok(future)
             }
@@ -127,7 +130,7 @@ impl Progress {
     /// The call has ended or was cancelled.
     fn __call__(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let cancelled = user_code::call_method(future, "cancelled", (), None)?;
-        slf.get().inner.end(user_code::truth(&cancelled)?);
+        slf.get().inner.end(user_code::is_true(cancelled)?);
         Self::report(slf, future)
     }
 

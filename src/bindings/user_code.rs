@@ -291,7 +291,7 @@ pub(crate) fn operate<'py>(
 /// What it raised.
 pub(crate) fn holds(name: &str, left: &Bound<'_, PyAny>, right: i64) -> PyResult<bool> {
     let right = right.into_pyobject(left.py())?;
-    truth(&operate(name, left, &right)?)
+    is_true(operate(name, left, &right)?)
 }
 
 /// The truth value of an object that a program may have made itself.
@@ -307,6 +307,16 @@ pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     call(&boolean, &PyTuple::new(py, [object])?, None)?.is_truthy()
 }
 
+/// As [`truth`], of one that is let go.
+///
+/// # Errors
+/// What its `__bool__` raised.
+pub(crate) fn is_true(object: Bound<'_, PyAny>) -> PyResult<bool> {
+    let truth = truth(&object);
+    release(object);
+    truth
+}
+
 /// `str(object)`, of one that a program may have made itself.
 ///
 /// # Errors
@@ -315,6 +325,18 @@ pub(crate) fn shown(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = object.py();
     let text = py.get_type::<PyString>();
     call(&text, &PyTuple::new(py, [object])?, None)?.extract()
+}
+
+/// `object.name = value`, by what its class may have made of that.
+///
+/// # Errors
+/// What it raised.
+pub(crate) fn set_attribute(
+    object: &Bound<'_, PyAny>,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    call_method(object, "__setattr__", (name, value), None).map(release)
 }
 
 /// `object.method(*arguments, **keywords)`.

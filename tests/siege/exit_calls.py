@@ -53,12 +53,37 @@ class Counted(Mortal):
 def garbage(*more):  # no more than is collected: with no end of it, a collection has no end
     if gc.get_threshold()[0] == 700: gc.set_threshold(5)
     if len(alive) < 4: cycle = [Counted(), *more]; cycle.append(cycle)
-def generate(*args): pause(); yield 1; pause(); yield 2
+def generate(*args):
+    try: pause(); yield 1; pause(); yield 2
+    finally: pause()
+def fail(): yield 1; raise Particular
+class Empty(Mortal):  # what is false, and goes at once
+    def __bool__(self): return False
+class Odd:
+    def __lt__(self, other): return Empty()
+    __gt__ = __lt__
+class Particular(Exception):
+    def __setattr__(self, name, value): pause(); super().__setattr__(name, value)
+    def __getattribute__(self, name): pause(); return super().__getattribute__(name)
+class MortalLock(threading.Semaphore):
+    def acquire(self, *args): super().acquire(*args); return Mortal()
+    def release(self): super().release(); return Mortal()
+    def __enter__(self): return self.acquire()
+    def __exit__(self, *args): super().release(); return Empty()
+    def _is_owned(self): return True
+class MortalHooks(queue.Queue):
+    def _put(self, item): super()._put(item); return Mortal()
+class Limited(queue.Queue):
+    @property
+    def maxsize(self): pause(); return 0
+    @maxsize.setter
+    def maxsize(self, value): pause()
 def watched(thing=Mortal):
     it = thing(); weakref.finalize(it, pause).atexit = False
     return it
 slow_lock, hooked = threading.Condition(SlowLock()), HookedQueue()
 proxied = threading.Condition(Proxy(threading.Lock()))
+mortal_lock, mortal_hooks = threading.Condition(MortalLock()), MortalHooks()
 """
 
 #: What they do again and again, by what calls the code.
@@ -80,6 +105,30 @@ CALLS = {
     "Condition, a lock behind another": "proxied.acquire(); proxied.release()",
     "Condition, a lock behind another, with": "with proxied: proxied.notify()",
     "a queue of a class of its own class": "q = OfSlowClass(); q.put_many([1]); q.get()",
+    "Condition, a lock's results": "mortal_lock.acquire(); mortal_lock.release()",
+    "Condition, a lock's results, with": "with mortal_lock: mortal_lock.notify()",
+    "Condition.wait, a lock's results": "with mortal_lock: mortal_lock.wait(1e-4)",
+    "Condition.wait_for, a predicate's result": """
+            with condition: condition.wait_for(Empty, 1e-3)""",
+    "Barrier, an action's result": "threading.Barrier(1, Mortal).wait()",
+    "PriorityQueue, what __lt__ returns": """
+            priority.put(Odd()); priority.put(Odd()); priority.get_many(2)""",
+    "a Queue's hooks, their results": "mortal_hooks.put_many([1, 2]); mortal_hooks.get_many(2)",
+    "a Queue's attribute": "q = Limited(); q.put(1); q.get()",
+    "Queue.put_many, a generator that is left": """
+            try: full.put_many(generate(), timeout=0)
+            except queue.Full: pass""",
+    "Queue.put_many, an exception's __setattr__": """
+            try: items.put_many(fail())
+            except Particular: pass""",
+    "a future's exception, its attributes": """
+            f = Future(); f.set_exception(Particular())
+            try: f.result()
+            except Particular: pass""",
+    "an initializer's result": """
+            p = ThreadPoolExecutor(1, initializer=Mortal); p.submit(int).result(); p.shutdown()""",
+    "map, an iterable that is left": "next(pool.map(str, generate(), buffersize=1))",
+    "map, what progress returns": "list(pool.map(str, range(3), progress=lambda *_: Mortal()))",
     "Condition.wait, a lock": "with slow_lock: slow_lock.notify(); slow_lock.wait(1e-4)",
     "Condition.wait_for, a predicate": "with condition: condition.wait_for(pause, 1e-3)",
     "Condition.notify, a number": "with condition: condition.notify(Slow(1))",

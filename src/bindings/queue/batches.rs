@@ -85,7 +85,7 @@ fn stopped(
         GetError::Comparison(error) if !error.is_instance_of::<PyException>(py) => {
             let items = list(py, std::mem::take(taken))?;
             // An exception without a dictionary cannot tell.
-            let _ = error.value(py).setattr("taken", items);
+            let _ = user_code::set_attribute(error.value(py).as_any(), "taken", items.as_any());
             Err(Refused::Raised(error))
         }
         _ => Ok(()),
@@ -234,8 +234,10 @@ impl<'py> Putting<'py> {
         let exception = error.value(py);
         if let Ok(not_put) = list(py, self.ahead) {
             // An exception without a dictionary cannot tell.
-            let _ = exception.setattr("items_put", self.put);
-            let _ = exception.setattr("not_put", not_put);
+            let _ = (self.put.into_pyobject(py).map_err(PyErr::from)).and_then(|put| {
+                user_code::set_attribute(exception.as_any(), "items_put", put.as_any())
+            });
+            let _ = user_code::set_attribute(exception.as_any(), "not_put", not_put.as_any());
         }
         error
     }

@@ -47,7 +47,7 @@ impl core::Item for Item {
         let less_than = LESS_THAN.import(py, "operator", "lt")?;
         let pair = PyTuple::new(py, [self.object(), other.object()])?;
         let less = user_code::call(less_than, &pair, None)?;
-        user_code::truth(&less)
+        user_code::is_true(less)
     }
 
     #[inline]

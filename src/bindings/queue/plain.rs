@@ -150,7 +150,7 @@ impl Queue {
     #[cold]
     pub(super) fn put_by_name(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
         let keywords = [("block", false)].into_py_dict(slf.py())?;
-        user_code::call_method(slf, "put", (item,), Some(&keywords)).map(drop)
+        user_code::call_method(slf, "put", (item,), Some(&keywords)).map(user_code::release)
     }
 
     /// `get(block=False)`, whatever stands under that name.

@@ -230,7 +230,8 @@ impl Condition {
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         match Self::native(slf)? {
             Some(lock) => lock.release(slf.py()),
-            None => user_code::call_method(&Self::any_lock(slf)?, "release", (), None).map(drop),
+            None => user_code::call_method(&Self::any_lock(slf)?, "release", (), None)
+                .map(user_code::release),
         }
     }
 
