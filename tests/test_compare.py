@@ -385,9 +385,13 @@ def test_signals_leave_no_child_behind(script: Write, tmp_path: Path, number: in
     temporary.mkdir()
     command = [*COMPARE, str(script(WITH_CHILD + SPIN)), "--", str(pids)]
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(
+    # Under nohup the command would leave the signal ignored, as it found it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=environment
-    ) as process:
+    )
+    signal.signal(signal.SIGHUP, before)
+    with process:
         wait_until(lambda: pids.exists() or process.poll() is not None)
         # As the terminal does, to the foreground process group.
         os.killpg(process.pid, number)
