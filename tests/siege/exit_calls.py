@@ -66,6 +66,7 @@ class Particular(Exception):
     def __setattr__(self, name, value): pause(); super().__setattr__(name, value)
     def __getattribute__(self, name): pause(); return super().__getattribute__(name)
 class MortalLock(threading.Semaphore):
+    def locked(self): return not self._value
     def acquire(self, *args): super().acquire(*args); return Mortal()
     def release(self): super().release(); return Mortal()
     def __enter__(self): return self.acquire()
