@@ -213,7 +213,7 @@ class Tokens(Round):
 class Meetings(Round):
     """A barrier lets parties through in full rounds: every index as often as every other.
 
-    An interrupted wait may have met the others, without having an index.
+    An interrupted wait may have met the others, without having an index, or has left them with two of one.
     """
 
     def __init__(self, seed: str) -> None:
@@ -257,7 +257,9 @@ class Meetings(Round):
             assert self.called >= max(total.values(), default=0)
             return
         counts = [total[index] for index in range(self.actors)]
-        assert max(counts) * self.actors - sum(counts) <= self.interrupted, (
+        # Who leaves early, interrupted, gives the index of those that came later to who comes next, as in the
+        # standard library: one more of that for none of another.
+        assert max(counts) * self.actors - sum(counts) <= self.interrupted * self.actors, (
             f"rounds that were not full: {total}"
         )
 
