@@ -1,5 +1,5 @@
 //! Has the crate know which Python it is built for: `cfg(Py_3_15)` and the like, and whether that one
-//! has a global lock (`src/primitives/leaf.rs`).
+//! has a global lock (`src/wait/gil_mutex.rs`).
 
 fn main() {
     #[cfg(feature = "python")]

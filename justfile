@@ -35,13 +35,13 @@ test-portable:
     RUSTFLAGS="--cfg portable_parker" cargo test --no-default-features --target-dir target/portable
     RUSTFLAGS="--cfg portable_parker" CARGO_TARGET_DIR=target/portable maturin develop --release
     # It polls, which one test forbids: that is what the Linux parker is for; and few signals of a storm are noticed.
-    pytest -n 4 --deselect "tests/test_siege.py::test_quickly[signal-interrupts]" --deselect "tests/test_siege.py::test_quickly[signal-deadlines]" --deselect "tests/test_siege.py::test_quickly[signal-storms]" --deselect "tests/test_thread.py::test_waiting_costs_no_cpu[oxthreads]" --deselect "tests/test_signals.py::test_a_storm_of_signals_loses_no_item_and_no_order[oxthreads]"
+    pytest -n 4 --deselect "tests/stress/test_stress.py::test_quickly[signal-interrupts]" --deselect "tests/stress/test_stress.py::test_quickly[signal-deadlines]" --deselect "tests/stress/test_stress.py::test_quickly[signal-storms]" --deselect "tests/threading/test_thread.py::test_waiting_costs_no_cpu[oxthreads]" --deselect "tests/process/test_signals.py::test_a_storm_of_signals_loses_no_item_and_keeps_the_order[oxthreads]"
 
 # Panics injected into the Rust core, in a build that no release is.
 # It stays in the current environment until the next `just develop`.
 test-panics:
     CARGO_TARGET_DIR=target/panics maturin develop --release --features inject-panic
-    python -m tests.siege panics
+    python -m tests.stress panics
 
 # The Rust tests under ThreadSanitizer. It takes a nightly Rust with its source: it builds the standard library.
 sanitize:
@@ -60,6 +60,14 @@ check-platforms:
         RUSTFLAGS="-D warnings" cargo check --no-default-features --target-dir target/platforms --target $target || exit 1; \
     done
 
+# Format, lints and types of both languages. Nothing is changed.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    ruff check
+    ruff format --check
+    mypy
+
 # Formats both languages.
 format:
     cargo fmt
@@ -77,6 +85,6 @@ bench-rust *arguments:
 # Attacks on what must not be lost or stuck: about an hour and a half on two cores (added up from parts), with the
 # soak of one hour beside the others. With `--python PATH`, which may be given several times, those interpreters are
 # attacked.
-# `just siege --quick` takes minutes; so does the same in pytest (tests/test_siege.py).
-siege *arguments:
-    python -m tests.siege {{arguments}}
+# `just stress --quick` takes minutes; so does the same in pytest (tests/stress/test_stress.py).
+stress *arguments:
+    python -m tests.stress {{arguments}}

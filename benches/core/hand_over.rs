@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use _oxthreads::primitives::deadline::Deadline;
-use _oxthreads::primitives::waiter::{Parked, Waiter};
+use _oxthreads::wait::deadline::Deadline;
+use _oxthreads::wait::{Parked, Waiter};
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 
 use crate::pair;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::queue::{GetError, PutError, Queue};
-use _oxthreads::primitives::waiter::{Operation, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Operation, Waiter, drive};
 use criterion::{Criterion, Throughput};
 
 use crate::pair;
@@ -48,7 +48,7 @@ fn through_ours(count: u64) -> Duration {
 }
 
 fn block<O: Operation>(mut operation: O) -> O::Output {
-    match wait(&mut operation, Deadline::NEVER, Waiter::park) {
+    match drive(&mut operation, Deadline::NEVER, Waiter::park) {
         Wait::Ready(output) => output,
         _ => unreachable!("no deadline, and no signal on these threads"),
     }

@@ -13,9 +13,13 @@ __all__ = ["__version__"]
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import pytest
 
-def pytest_addoption() -> None:
-    """Install the patch in the process of pytest and in those that it starts.
+
+def pytest_addoption(pluginmanager: "pytest.PytestPluginManager") -> None:
+    """Install the patch in the process of pytest and in those that it starts, and add the watch's option.
 
     It is this hook because pytest calls it as soon as it knows of a plugin, before it looks for tests
     or for a ``conftest.py``.
@@ -27,3 +31,4 @@ def pytest_addoption() -> None:
 
     if patch.install():
         os.environ[VARIABLE] = "1"
+    pluginmanager.import_plugin("oxthreads.diagnose.pytest_plugin")

@@ -1,7 +1,8 @@
-"""Annotations are for type checkers, which read the source: the standard functions have none at runtime.
+"""Removes the annotations of our functions at run time; the standard functions have none.
 
-Ours name what exists for a type checker only, so that who asks for them at runtime, as
-``typing.get_type_hints`` and containers that inject dependencies do, would be told of a NameError.
+Type checkers read them in the source. At run time some of their names do not exist, because modules such as
+``typing`` are not imported. So ``typing.get_type_hints``, and containers that inject dependencies, would
+raise NameError.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ __all__ = ["forget"]
 
 
 def forget(*public: object) -> None:
-    """Take the annotations from the functions, and from the classes and their methods."""
+    """Remove the annotations of these functions, and of these classes and their methods."""
     for thing in public:
         if isinstance(thing, type):
             thing.__annotations__ = {}

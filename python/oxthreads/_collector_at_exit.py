@@ -1,10 +1,11 @@
-"""Imported by the native module on Python 3.11, where a collection may start wherever an object is made.
+"""Stop the garbage collector when the interpreter exits. Imported by the native module on Python 3.11 only.
 
-That may be in the middle of native code, under no guard of ours (an exception that pyo3 makes, the
-arguments of a call). If a ``__del__`` that the collection runs there gives up its turn, in a daemon thread,
-and the interpreter ends meanwhile, the thread is ended by unwinding its stack; below lie frames of Rust, and
-the process aborts. So as the program ends no further collection starts by itself, and one that is under way
-is waited for. From 3.12 on collections start only between instructions of Python code.
+On 3.11 a collection can start wherever an object is made, also in the middle of native code that is not
+guarded (while pyo3 makes an exception, say). The collection can run a ``__del__`` that lets another thread
+run. If that happens in a daemon thread and the interpreter exits meanwhile, the interpreter ends the thread
+by unwinding its stack. There are Rust frames on that stack, and the process aborts. So at exit no new
+collection may start, and one that is in progress is waited for. From 3.12 on collections start only
+between two instructions of Python code.
 """
 
 from __future__ import annotations
@@ -13,26 +14,27 @@ import atexit
 import gc
 import time
 
-#: Seconds that a collection which is under way in another thread is waited for: a ``__del__`` may block.
-PATIENCE = 1.0
+#: How long to wait for a collection in another thread, in seconds. A ``__del__`` may block it for ever.
+TIMEOUT = 1.0
 
-#: Seconds between two looks.
-LOOKS = 0.001
+#: How long to sleep between two checks, in seconds.
+INTERVAL = 0.001
 
 
 def settle() -> None:
-    """Have no collection start by itself any more, and wait until none is under way."""
-    gc.set_threshold(0)  # not `disable`, for which the interpreter would leave out the collection at its end
+    """Let no collection start by itself any more, and wait until none is in progress."""
+    # Not `disable`: then the interpreter would skip the collection at its end.
+    gc.set_threshold(0)
     if gc.get_debug():
-        return  # every look would be told of, or kept
-    end = time.monotonic() + PATIENCE
+        return  # each check would be printed, or keep its garbage
+    end = time.monotonic() + TIMEOUT
     while _is_under_way() and time.monotonic() < end:
-        time.sleep(LOOKS)
+        time.sleep(INTERVAL)
 
 
 def _is_under_way() -> bool:
-    """Whether a thread collects garbage, which excludes another collection."""
-    # Only what is made here is looked at: not what was made meanwhile, with no end of slow finalizers.
+    """Return whether a thread is collecting garbage: then this thread cannot collect."""
+    # Hide all other objects. Their finalizers could be slow, and new ones could come without end.
     hides_the_rest = gc.get_freeze_count() == 0
     if hides_the_rest:
         gc.freeze()

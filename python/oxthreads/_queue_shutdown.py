@@ -1,4 +1,4 @@
-"""What Python 3.13 gave its queues, ``shutdown()``, for the standard form of ours before that."""
+"""``shutdown()`` of the queues of Python 3.13, for queues that fall back on an older Python."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ class ShutDown(Exception):
 
 
 class QueueWithShutdown(queue.Queue[T]):
-    """A standard queue that can be shut down, as that of Python 3.13 can.
+    """A standard queue with the ``shutdown()`` of Python 3.13.
 
-    It works on the attributes and hooks of the standard class, which subclasses override.
+    It uses the attributes and hooks of the standard class, which subclasses may override.
     """
 
-    is_shutdown: bool
+    #: Not `is_shutdown`: the standard class has no such attribute here, so a program may use that name.
+    _oxthreads_is_shutdown: bool
 
     def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
         with self.not_full:
-            if not self.is_shutdown and self.maxsize > 0:
-                self._wait_for(self._can_put, self.not_full, block, timeout, queue.Full)
-            if self.is_shutdown:
+            if not self._oxthreads_is_shutdown and self.maxsize > 0:
+                self._oxthreads_wait_for(self._oxthreads_can_put, self.not_full, block, timeout, queue.Full)
+            if self._oxthreads_is_shutdown:
                 raise ShutDown
             self._put(item)
             self.unfinished_tasks += 1
@@ -42,9 +43,9 @@ class QueueWithShutdown(queue.Queue[T]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         with self.not_empty:
-            if not self.is_shutdown:
-                self._wait_for(self._can_get, self.not_empty, block, timeout, queue.Empty)
-            if self.is_shutdown and not self._qsize():
+            if not self._oxthreads_is_shutdown:
+                self._oxthreads_wait_for(self._oxthreads_can_get, self.not_empty, block, timeout, queue.Empty)
+            if self._oxthreads_is_shutdown and not self._qsize():
                 raise ShutDown
             item: T = self._get()
             self.not_full.notify()
@@ -52,7 +53,7 @@ class QueueWithShutdown(queue.Queue[T]):
 
     def shutdown(self, immediate: bool = False) -> None:
         with self.mutex:
-            self.is_shutdown = True
+            self._oxthreads_is_shutdown = True
             if immediate:
                 while self._qsize():
                     self._get()
@@ -61,14 +62,14 @@ class QueueWithShutdown(queue.Queue[T]):
             self.not_empty.notify_all()
             self.not_full.notify_all()
 
-    def _can_put(self) -> bool:
-        return self.is_shutdown or self._qsize() < self.maxsize
+    def _oxthreads_can_put(self) -> bool:
+        return self._oxthreads_is_shutdown or self._qsize() < self.maxsize
 
-    def _can_get(self) -> bool:
-        return self.is_shutdown or self._qsize() > 0
+    def _oxthreads_can_get(self) -> bool:
+        return self._oxthreads_is_shutdown or self._qsize() > 0
 
     @staticmethod
-    def _wait_for(
+    def _oxthreads_wait_for(
         ready: Callable[[], bool],
         changed: Condition,
         block: bool,

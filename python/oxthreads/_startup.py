@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["MARKER", "VARIABLE", "main"]
+__all__ = ["MARKER", "VARIABLE", "WATCH_VARIABLE", "main", "watch_if_asked"]
 
 #: The environment variable: "0" is off, "1" is on, anything else leaves it to the marker.
 VARIABLE = "OXTHREADS"
+
+#: The environment variable that asks for a watch for deadlocks: its mode; "1" is "report", "" and "0" are
+#: off.
+WATCH_VARIABLE = "OXTHREADS_WATCH"
 
 #: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up file
 #: and not in the package: the package of an editable install is shared by several environments,
@@ -38,5 +42,15 @@ def main(site_packages: str) -> None:
         # Asked for by name on a Python that is not known, it says so; otherwise a process that
         # never mentioned oxthreads gets no line that its parent may not expect.
         patch.install(quiet=choice != "1" or patch.is_supported())
+        watch_if_asked()
     except Exception:
         pass
+
+
+def watch_if_asked() -> None:
+    """Start a watch for deadlocks, if the environment variable asks for one."""
+    choice = os.environ.get(WATCH_VARIABLE, "")
+    if choice not in ("", "0"):
+        from oxthreads.diagnose import _watch  # noqa: PLC0415 - only those who ask for it pay for it
+
+        _watch.start_as_asked(choice)

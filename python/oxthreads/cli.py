@@ -12,15 +12,23 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Carry out the command line and return its exit status.
+    """Run a command of ``oxthreads``, and return the exit status of the process.
 
-    Wrong usage raises SystemExit with status 2; Ctrl-C returns 130, except in ``run``, where a
-    program ends as ``python`` would end it, and raises what it raises.
+    Args:
+        arguments: the command line after ``oxthreads``; by default that of this process.
+
+    Returns:
+        The exit status: 0 on success, 1 if the command failed, 2 on wrong usage, 130 after Ctrl-C. The
+        commands ``compare`` and ``bench`` say in their modules what else they return.
+
+    Raises:
+        SystemExit: with status 2 on wrong usage that the parser of the command line finds.
+        BaseException: with ``run``, what the program raises, KeyboardInterrupt included.
     """
     if arguments is None:
         arguments = sys.argv[1:]
     if arguments[:1] == ["run"]:
-        # Apart from the rest: the program's start is not to wait for the parser's.
+        # Handled first, so that the start of the program does not wait for argparse.
         from oxthreads import runner  # noqa: PLC0415
 
         runner.main(arguments[1:])
@@ -42,6 +50,10 @@ def _carry_out(arguments: list[str]) -> int:
         from oxthreads.bench import command as bench  # noqa: PLC0415
 
         return bench.run(options)
+    if command == "inspect":
+        from oxthreads.diagnose import _inspection  # noqa: PLC0415
+
+        return _inspection.run(options.process, as_json=options.json)
     if command == "status":
         return _show_status(as_json=options.json)
     from oxthreads import environment  # noqa: PLC0415
@@ -87,14 +99,17 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         from oxthreads.compare import add_arguments  # noqa: PLC0415
 
         add_arguments(compare)
-    bench = add("bench", "measure the standard library, oxthreads and their peers, scenario by scenario")
+    bench = add("bench", "measure operations of the standard library, of oxthreads and of similar libraries")
     if arguments[:1] == ["bench"]:
         from oxthreads.bench.command import add_arguments as add_bench_arguments  # noqa: PLC0415
 
         add_bench_arguments(bench)
     add("run", "run a program on oxthreads, as `python -m oxthreads` does")
-    add("enable", "have every python of this environment run on oxthreads")
+    inspect = add("inspect", "say what the threads of a running process wait for")
+    inspect.add_argument("process", metavar="PID", help="the number of the process")
+    inspect.add_argument("--json", action="store_true", help="print it as JSON")
+    add("enable", "run every program of this environment on oxthreads")
     add("disable", "undo enable")
-    status = add("status", "say what is enabled, and what a new interpreter really has")
+    status = add("status", "show what is enabled, and what a new interpreter really uses")
     status.add_argument("--json", action="store_true", help="print it as JSON")
     return parser

@@ -1,8 +1,10 @@
-"""``oxthreads compare``: one script on the standard library and on oxthreads, side by side.
+"""``oxthreads compare``: runs a script on the standard library and on oxthreads, side by side.
 
-It exits with 0 if the results (exit code and output) are the same, with 1 if they differ or a run
-did not end in time, with 2 for wrong usage, and with 128 and the signal's number if it was ended by
-a signal (130 for Ctrl-C).
+Use it to see whether a program behaves the same on oxthreads, and how much faster it is.
+
+The exit status is 0 if the results (exit code and output) are the same, 1 if they differ or a run did
+not end in time, 2 for wrong usage, and 128 plus the signal's number if a signal ended it (130 for
+Ctrl-C).
 """
 
 import argparse
@@ -28,18 +30,18 @@ from .comparison.output import OutputStore, shown
 from .comparison.rounds import Comparison, compare_back_ends
 
 STANDARD = BackEnd("standard", (sys.executable,), {"OXTHREADS": "0"})
-# As a user would start it: a setting that switches it off must not make this a comparison of equals.
+# Started as a user starts it. OXTHREADS is removed, because OXTHREADS=0 would make both sides the same.
 OXTHREADS = BackEnd("oxthreads", (sys.executable, "-m", "oxthreads"), {"OXTHREADS": None})
 
 PROGRAM = "oxthreads compare"
 
 
 class UsageError(Exception):
-    """What was asked for cannot be compared."""
+    """The command line does not name exactly one thing to run, or it names one that cannot be run."""
 
 
 class Stopped(BaseException):
-    """A signal has ended the comparison; not an Exception, so that nothing on the way swallows it."""
+    """A signal has ended the comparison. Not an Exception, so that no ``except Exception`` catches it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
@@ -47,9 +49,10 @@ class Stopped(BaseException):
 
 
 class StopSignals:
-    """Has SIGINT, SIGTERM and SIGHUP end what may be interrupted, and wait for what may not.
+    """Context manager: SIGINT, SIGTERM and SIGHUP raise Stopped, but only in interruptible blocks.
 
-    Only the first signal counts: those after it would interrupt the clearing up.
+    A signal that comes at another time raises at the beginning of the next interruptible block. Only the
+    first signal counts, because later ones would interrupt the cleanup.
     """
 
     def __init__(self) -> None:
@@ -59,13 +62,13 @@ class StopSignals:
     def __enter__(self) -> Self:
         names = ("SIGINT", "SIGTERM", "SIGHUP")
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        # What the parent had this process ignore, as nohup does, stays ignored.
+        # Signals that the parent process told this one to ignore, as nohup does, stay ignored.
         heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._handle) for number in heeded}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Once stopped, the process only has to exit: more signals are not to make it do so otherwise.
+        # After a signal the process is exiting: the handler stays, so that further signals have no effect.
         if self._received is None:
             for number, handler in self._previous.items():
                 signal.signal(number, handler or signal.SIG_DFL)
@@ -78,7 +81,11 @@ class StopSignals:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Where a signal raises Stopped, be it one that came before."""
+        """Context manager: a signal raises Stopped in this block, even if it came before the block.
+
+        Raises:
+            Stopped: if a signal has come.
+        """
         self._interruptible = True
         try:
             if self._received is not None:
@@ -93,17 +100,21 @@ class Options:
     """A checked command line."""
 
     command: list[str]
-    """What follows the interpreter: SCRIPT, ``-m MODULE`` or ``-c CODE``, and the arguments."""
+    """The command line after the interpreter: SCRIPT, ``-m MODULE`` or ``-c CODE``, and the arguments."""
     name: str
-    """What the table calls it."""
+    """The name of the script in the table."""
     runs: int
     timeout: float | None
-    """Seconds for one run."""
+    """The longest time of one run, in seconds. None: no limit."""
     json: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``oxthreads compare``."""
+    """Add the options of ``oxthreads compare`` to the parser.
+
+    Args:
+        parser: the parser of this command.
+    """
     parser.add_argument("script", metavar="SCRIPT", nargs="?", help="the script to run")
     parser.add_argument("-m", dest="module", metavar="MODULE", help="run a module instead of a script")
     parser.add_argument("-c", dest="code", metavar="CODE", help="run CODE instead of a script")
@@ -112,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=5,
         metavar="N",
-        help="runs on each side, after one that is not counted (default 5; 1: nothing else is run)",
+        help="counted runs on each side (default 5); unless N is 1, one uncounted run comes first",
     )
     parser.add_argument(
         "--timeout", type=positive_seconds, metavar="SECONDS", help="kill a run that takes longer"
@@ -124,10 +135,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _leave_arguments_alone(parser: argparse.ArgumentParser) -> None:
-    """Have the parser put all that follows ``--`` into ``arguments``, unseen.
+    """Let the parser store everything after ``--`` in ``arguments``, without parsing it.
 
-    argparse itself cannot: a positional for the rest is filled, with nothing, together with SCRIPT,
-    and then is no longer there for what follows an option that comes after SCRIPT.
+    argparse cannot do this itself. It fills a positional argument for the rest together with SCRIPT, with
+    nothing. When an option follows SCRIPT, that argument is then not available for what comes after it.
     """
     parse = parser.parse_known_args
 
@@ -142,7 +153,11 @@ def _leave_arguments_alone(parser: argparse.ArgumentParser) -> None:
 
 
 def positive_int(text: str) -> int:
-    """Read a number of runs. Raises ArgumentTypeError for one below 1."""
+    """Return the text of an option as a whole number.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not a whole number, or less than 1.
+    """
     with suppress(ValueError):
         if (number := int(text)) > 0:
             return number
@@ -150,7 +165,11 @@ def positive_int(text: str) -> int:
 
 
 def positive_seconds(text: str) -> float:
-    """Read a time in seconds. Raises ArgumentTypeError for one that is not above 0, or has no end."""
+    """Return the text of an option as a number of seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not a number, not above 0, or infinite.
+    """
     with suppress(ValueError):
         if 0 < (seconds := float(text)) < math.inf:
             return seconds
@@ -158,7 +177,14 @@ def positive_seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare as the parsed command line says, print the result, and return the exit code."""
+    """Run the comparison of a parsed command line, and print the result.
+
+    Args:
+        arguments: the parsed command line.
+
+    Returns:
+        The exit status; see the beginning of this module.
+    """
     try:
         options = check(arguments)
     except UsageError as error:
@@ -172,14 +198,24 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stopped:
         return stopped.exit_code
     except (RunError, OSError) as error:
-        # OSError: no room for the captured output, say.
+        # OSError: for example, no disk space for the captured output.
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     return 0 if comparison.same else 1
 
 
 def check(arguments: argparse.Namespace) -> Options:
-    """Check a parsed command line. Raises UsageError if there is not exactly one thing to run."""
+    """Check the options.
+
+    Args:
+        arguments: the parsed command line.
+
+    Returns:
+        The checked options.
+
+    Raises:
+        UsageError: if there is not exactly one thing to run, or if the script cannot be run.
+    """
     targets = {
         "script": (arguments.script, [arguments.script]),
         "module": (arguments.module, ["-m", arguments.module]),
@@ -202,7 +238,14 @@ def check(arguments: argparse.Namespace) -> Options:
 
 
 def check_script(script: str) -> None:
-    """Raises UsageError, in the words of ``python``, for a script that no back end could run."""
+    """Check whether a script can be run.
+
+    Args:
+        script: the path of the script.
+
+    Raises:
+        UsageError: if it cannot be run. The message is that of ``python``.
+    """
     path = Path(script)
     if not path.exists():
         raise UsageError(f"can't open file {script!r}: {os.strerror(errno.ENOENT)}")
@@ -213,7 +256,19 @@ def check_script(script: str) -> None:
 
 
 def compare(options: Options, signals: StopSignals) -> Comparison:
-    """Run the script on both back ends. Raises RunError if a run cannot be made, Stopped by a signal."""
+    """Run the script on both back ends.
+
+    Args:
+        options: the checked options.
+        signals: lets a signal end the comparison.
+
+    Returns:
+        All runs, and the verdicts.
+
+    Raises:
+        RunError: if a run cannot be made.
+        Stopped: if a signal has come.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="oxthreads-compare-") as directory,
         progress_line() as progress,
@@ -230,7 +285,12 @@ def compare(options: Options, signals: StopSignals) -> Comparison:
 
 
 def show(comparison: Comparison, options: Options) -> None:
-    """Print the result on standard output, as far as anybody reads it."""
+    """Print the result on standard output. It is not an error if nobody reads it (a closed pipe).
+
+    Args:
+        comparison: the runs and verdicts.
+        options: the checked options.
+    """
     if options.json:
         document = report.document(comparison, options.command)
         text = json.dumps(document, indent=2)
@@ -241,13 +301,16 @@ def show(comparison: Comparison, options: Options) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # So that the interpreter, at its end, does not try again.
+        # Otherwise the interpreter tries to flush again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def progress_line() -> Iterator[Callable[[str], None]]:
-    """A function that shows a line on a terminal in place of the one before; it is gone at the end."""
+    """Context manager: yield a function that shows a line on the terminal instead of the line before.
+
+    At the end the line is erased. If standard error is not a terminal, the function does nothing.
+    """
     if not sys.stderr.isatty():
         yield lambda text: None
         return

@@ -1,12 +1,15 @@
-"""Switches oxthreads on and off for the environment that it is installed in, and tells which it is.
+"""Switches oxthreads on and off for the Python environment in which it is installed.
 
-The wheel brings a start-up file for site-packages, ``oxthreads_startup.pth``. It looks for a marker,
-a file beside it, and does nothing without it. :func:`enable` writes the marker, :func:`disable`
-removes it. The environment variable ``OXTHREADS`` (0 or 1) overrides it for one run.
+When it is on, each interpreter of the environment installs the patch as it starts. Use it for programs
+that you cannot start by ``python -m oxthreads``.
 
-There is no ``.start`` file (PEP 829), which Python knows since 3.15 and will need from 3.18 on: each
-interpreter of the environment would import oxthreads to hear that it is off, and would print an
-error once the package is gone.
+The wheel puts a start-up file into site-packages, ``oxthreads_startup.pth``. It installs the patch only
+if there is a *marker*, another file in the same directory. :func:`enable` writes the marker,
+:func:`disable` removes it. The environment variable ``OXTHREADS`` (0 or 1) overrides it for one run.
+
+There is no ``.start`` file (PEP 829), which Python supports since 3.15 and requires from 3.18 on. With
+such a file each interpreter of the environment would import oxthreads only to find that it is off, and
+would print an error after the package was removed.
 """
 
 from __future__ import annotations
@@ -25,17 +28,17 @@ from oxthreads import patch
 from oxthreads._startup import MARKER, VARIABLE
 
 if TYPE_CHECKING:
-    from oxthreads._status import Status
+    from oxthreads.patch.status_report import Status
 
 __all__ = ["EnvironmentStatus", "describe", "disable", "enable", "is_as_asked", "site_packages", "status"]
 
-# Not `oxthreads.pth`: an editable install keeps its path there. In the order of names, which is the
-# order in which Python reads them, this one comes after it.
+# Not `oxthreads.pth`: an editable install stores its path there. Python reads these files in the order of
+# their names, so this one comes after it.
 START_UP_FILE = "oxthreads_startup.pth"
 
-# As little as will tell that it is off, since every interpreter compiles it; and nothing that could
-# fail: a file that `enable` wrote may outlive the package. `sitedir` is a variable of site.py, where
-# the line is executed, on every version.
+# As short as possible, because every interpreter compiles it. It must not fail if the package is gone,
+# because a file that `enable` wrote may outlive the package. `sitedir` is a variable of site.py, which
+# executes the line, in every version.
 START_UP_LINE = (
     "import os; choice = os.environ.get('OXTHREADS'); "
     f"(choice == '1' or choice != '0' and os.access(locals().get('sitedir', '') + '/{MARKER}', 0)) and exec("
@@ -51,7 +54,7 @@ print(json.dumps(patch.status(fresh=True)))
 
 
 class EnvironmentStatus(TypedDict):
-    """What :func:`status` returns."""
+    """The result of :func:`status`; see there."""
 
     version: str
     python: str
@@ -65,10 +68,10 @@ class EnvironmentStatus(TypedDict):
 
 
 def site_packages() -> Path:
-    """Where this environment's start-up files lie: the site-packages that oxthreads is in.
+    """Return the directory of this environment's start-up files: the site-packages of oxthreads.
 
-    If it is in none of this environment's (an editable install, or a virtual environment that
-    sees the system's packages), the one that the environment installs to.
+    If oxthreads is in none of the environment's directories (an editable install, or a virtual
+    environment that can see the system's packages), it is the one to which the environment installs.
     """
     own = [Path(sysconfig.get_path(name)) for name in ("platlib", "purelib")]
     if sys.prefix == sys.base_prefix and site.ENABLE_USER_SITE:
@@ -78,10 +81,14 @@ def site_packages() -> Path:
 
 
 def enable() -> str:
-    """Have every interpreter of this environment start on oxthreads; return a line that says so.
+    """Let every new interpreter of this environment use oxthreads. Does nothing if it is enabled already.
 
-    Does nothing if that is so already. Raises OSError if site-packages cannot be written to, and
-    RuntimeError on a version of Python that is not known yet.
+    Returns:
+        str: a line that says what was done.
+
+    Raises:
+        OSError: if site-packages cannot be written to.
+        RuntimeError: if this version of oxthreads does not support the running Python version.
     """
     if not patch.is_supported():
         raise RuntimeError("this version of Python is not known to this version of oxthreads")
@@ -91,7 +98,7 @@ def enable() -> str:
         return f"already enabled in {directory}"
     written = _written_by_enable(marker)
     if not start_up_file.exists():
-        # A package that was not installed, only put on the path, brings none.
+        # There is none if the package was not installed, but only put on `sys.path`.
         start_up_file.write_text(START_UP_LINE, encoding="utf-8")
         written = [START_UP_FILE]
     comment = "# `oxthreads enable` wrote this file and those named here; `oxthreads disable` removes them."
@@ -100,10 +107,13 @@ def enable() -> str:
 
 
 def disable() -> str:
-    """Have the interpreters of this environment start as they always did; return a line.
+    """Let new interpreters of this environment start without oxthreads. Removes what :func:`enable` wrote.
 
-    Removes what :func:`enable` wrote, and does nothing if there is nothing. Raises OSError if
-    site-packages cannot be written to.
+    Returns:
+        str: a line that says what was done; nothing is done if it is not enabled.
+
+    Raises:
+        OSError: if site-packages cannot be written to.
     """
     directory = site_packages()
     marker = directory / MARKER
@@ -124,16 +134,21 @@ def _written_by_enable(marker: Path) -> list[str]:
 
 
 def status() -> EnvironmentStatus:
-    """What is switched on here, and what a new interpreter of this environment really has.
+    """Return what is enabled, and what a new interpreter of this environment really uses.
 
-    ``fresh`` is :func:`oxthreads.patch.status` of that interpreter after it has imported each
-    module; if it could not say, it is None and ``error`` tells why.
+    It starts an interpreter to find out, so it takes as long as a start of Python.
+
+    Returns:
+        EnvironmentStatus: a dictionary. ``enabled`` says whether there is a marker. ``variable`` is the
+        value of the environment variable ``OXTHREADS``. ``fresh`` is :func:`oxthreads.patch.status` of the
+        new interpreter after it has imported each module. If that failed, ``fresh`` is None and ``error``
+        says why.
     """
     directory = site_packages()
     start_up_file = directory / START_UP_FILE
     fresh: Status | None = None
     error: str | None = None
-    # -P: a queue.py in the working directory is not what is asked about.
+    # -P: a queue.py in the working directory must not be imported instead of the standard one.
     probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=False)
     try:
         fresh = json.loads(probe.stdout)
@@ -153,7 +168,7 @@ def status() -> EnvironmentStatus:
 
 
 def is_as_asked(found: EnvironmentStatus) -> bool:
-    """Whether a new interpreter has what the marker and the variable ask for."""
+    """Return whether a new interpreter uses what the marker and the variable ask for."""
     if found["fresh"] is None:
         return False
     asked = found["variable"] == "1" or (found["variable"] != "0" and found["enabled"])
@@ -161,7 +176,7 @@ def is_as_asked(found: EnvironmentStatus) -> bool:
 
 
 def describe(found: EnvironmentStatus) -> str:
-    """*found* as lines for people."""
+    """Return the status as text for people, in several lines."""
     known = {None: "not set", "0": "0: off, whatever is enabled", "1": "1: on, whatever is enabled"}
     variable = known.get(found["variable"], f"{found['variable']!r}: means nothing")
     lines = [

@@ -1,76 +1,115 @@
-"""The names of :mod:`queue`: ours where oxthreads has them, the standard objects elsewhere."""
+"""A drop-in mirror of :mod:`queue`: the classes of oxthreads, and the standard objects for the rest."""
 
 from __future__ import annotations
 
+import queue as _standard
 import sys
 from collections import deque
-from queue import Empty, Full
 from queue import LifoQueue as _StandardLifoQueue
 from queue import PriorityQueue as _StandardPriorityQueue
 from queue import Queue as _StandardQueue
 from time import monotonic
+from weakref import ref
 
 from ._annotations import forget as _forget_annotations
+from ._fallback import (
+    ReadOnly,
+    StandardAttribute,
+    UnchangedIn,
+    given,
+    pickling_protocol,
+    put_back,
+    show_as_standard,
+    stands_for,
+)
+from ._mirror import share as _share_names
 from ._oxthreads import Queue as _NativeQueue
 from ._oxthreads import SimpleQueue
-from ._oxthreads import install_in as _callable_at_once
-from ._oxthreads import keep_at_hand as _keep_at_hand
-from ._standard_form import StandardAttribute, given, pickling_protocol, put_back
+from ._oxthreads import install_in as _install_in
+from ._oxthreads import preload as _preload
+from ._oxthreads import set_questions as _set_questions
 from .threading import Condition, Lock
 
 if sys.version_info >= (3, 13):
-    from queue import Queue as _StandardForm
-    from queue import ShutDown
+    from queue import Queue as _QueueWithShutdown
 else:
-    from ._queue_shutdown import QueueWithShutdown as _StandardForm
+    from ._queue_shutdown import QueueWithShutdown as _QueueWithShutdown
     from ._queue_shutdown import ShutDown
 
-# Importing typing takes longer than all the rest, and a program's start waits for this.
+# Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from queue import Empty as Empty
+    from queue import Full as Full
     from typing import Any, SupportsIndex, TypeVar
+
+    if sys.version_info >= (3, 13):
+        from queue import ShutDown as ShutDown
 
     T = TypeVar("T")
 else:
     T = object
 
-_HOOKS = ("_init", "_qsize", "_put", "_get")
-
-
-def _hooks(cls: type) -> tuple[Any, ...]:
-    return tuple(getattr(cls, hook) for hook in _HOOKS)
-
-
-# Which item comes out next, by the hooks that see to it in the standard form.
-_ORDERS = {
-    _hooks(_StandardQueue): "first",
-    _hooks(_StandardLifoQueue): "last",
-    _hooks(_StandardPriorityQueue): "smallest",
-}
-
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
 
-@_callable_at_once
-class Queue(_NativeQueue[T], _StandardForm[T]):
-    """A queue from which items come out in the order they were put in.
+class Queue(_NativeQueue[T], _QueueWithShutdown[T]):
+    """A first-in, first-out queue that passes items from threads to threads.
 
-    maxsize: at most this many items; zero or less means any number. Nothing is reserved for it.
+    Use it to hand work or results to other threads without locks of your own. ``get`` waits for an item.
+    With a ``maxsize``, ``put`` waits for room, so that fast producers cannot fill the memory. Call
+    ``shutdown`` to tell the consumers that nothing more will come.
 
-    Thread-safe, and re-entrant: ``put`` may be called from ``__del__``, a weakref callback or a
-    signal handler. Waiters are served in the order they came.
+    Thread-safe and re-entrant: ``put`` may be called from ``__del__``, a weakref callback or a signal
+    handler. Waiters are woken in the order in which they arrived. Another thread may take an item, or the
+    room for one, before the woken waiter does; a waiter that has lost this race and has waited for a
+    millisecond is handed the next item or the next room.
 
-    Additions: ``put_many``, ``get_many``, and ``for item in queue``, which ends when the queue is shut
-    down and empty; ``shutdown`` before Python 3.13. So ``isinstance(queue, Iterable)`` is true, and
-    ``Container`` as well; but ``item in queue`` raises TypeError, as of the standard class.
+    Args:
+        maxsize (int): the largest number of items. Zero or less means no limit. No memory is reserved.
 
-    Differences from queue.Queue: an item put while a consumer waits is that consumer's, so until it
-    runs ``qsize`` counts the item, but ``get_nowait`` elsewhere may raise Empty. ``mutex``,
-    ``not_empty``, ``not_full``, ``all_tasks_done`` and ``queue`` are made when one is first used, and
-    the queue is then a standard one (see the README, "Standard form"); so is, from the beginning, one
-    of a subclass that overrides ``_init``, ``_qsize``, ``_put`` or ``_get``. A NaN timeout raises
-    ValueError instead of spinning.
+    Beyond the standard queue there are ``put_many`` and ``get_many``, which pass many items in one step;
+    ``iterate``, for a loop that ends when the queue is shut down and empty; and, before Python 3.13 too,
+    ``shutdown`` and ``is_shutdown``. The queue itself is not iterable, like the standard one.
+
+    Example:
+        >>> from oxthreads.queue import Queue, ShutDown
+        >>> from oxthreads.threading import Thread
+        >>> tasks, done = Queue(maxsize=10), []
+        >>> def work():
+        ...     for task in tasks.iterate():  # until shutdown
+        ...         done.append(task.upper())
+        >>> worker = Thread(target=work)
+        >>> worker.start()
+        >>> tasks.put_many(["wash", "dry"])
+        >>> tasks.shutdown()
+        >>> worker.join()
+        >>> done
+        ['WASH', 'DRY']
+
+    Many items at once, and what happens after ``shutdown``:
+        >>> letters = Queue()
+        >>> letters.put_many("abcde")
+        >>> letters.get_many(max_items=3)
+        ['a', 'b', 'c']
+        >>> letters.shutdown()
+        >>> letters.get_many()  # what is left
+        ['d', 'e']
+        >>> try:
+        ...     letters.get()
+        ... except ShutDown:
+        ...     print("nothing more")
+        nothing more
+
+    Differences from queue.Queue:
+
+    * An item that was handed to a waiting consumer is not counted by ``qsize``, but uses a place until
+      the consumer runs.
+    * The queue falls back to the standard library (see "Fallback" in the README) when ``mutex``,
+      ``not_empty``, ``not_full``, ``all_tasks_done`` or ``queue`` is used, and from the start in a
+      subclass that overrides ``_init``, ``_qsize``, ``_put`` or ``_get``.
+    * A timeout of NaN raises ValueError; the standard queue spins.
     """
 
     mutex = StandardAttribute()
@@ -79,24 +118,17 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
     all_tasks_done = StandardAttribute()
     queue = StandardAttribute()
 
-    # Which item comes out next; None: that is up to the hooks, which are not the standard ones.
-    _order: str | None = "first"
-    # Whether put() and get() are ours.
-    _is_direct = True
+    if sys.version_info >= (3, 13):
+        is_shutdown = _NativeQueue._oxthreads_is_shutdown
+    else:
+        is_shutdown = ReadOnly(_NativeQueue._oxthreads_is_shutdown)
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls._order = _ORDERS.get(_hooks(cls))
-        cls._is_direct = all(
-            getattr(cls, name) is getattr(Queue, name) for name in ("put", "get", "put_nowait", "get_nowait")
-        )
+    _oxthreads_state = ("mutex", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
 
-    _state_names = ("mutex", "queue", "maxsize", "unfinished_tasks", "is_shutdown")
-
-    def _take_standard_form(self) -> None:
-        state = given(self, self._state_names)
+    def _oxthreads_fall_back(self) -> None:
+        state = given(self, self._oxthreads_state)
         mutex = Lock()
-        items: deque[Any] | list[Any] = deque() if self._order == "first" else []
+        items: deque[Any] | list[Any] = deque() if self._oxthreads_is_first_in_first_out else []
         attributes = {
             "mutex": mutex,
             "not_empty": Condition(mutex),
@@ -104,15 +136,17 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             "all_tasks_done": Condition(mutex),
             "queue": items,
         }
-        self._retire(attributes, items, mutex)
+        self._oxthreads_hand_over(attributes, items, mutex)
         put_back(self, state)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._oxthreads_state))
 
-    # The batches of a queue in its standard form, and of one whose put() or get() is overridden.
+    # put_many() and get_many() of a queue that has fallen back, or whose put() or get() is overridden.
 
-    def _put_one_by_one(self, items: Iterable[T], block: bool, timeout: float | None, put: int) -> None:
+    def _oxthreads_put_one_by_one(
+        self, items: Iterable[T], block: bool, timeout: float | None, put: int
+    ) -> None:
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         end = None if timeout is None else monotonic() + timeout
@@ -128,7 +162,7 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
                 vars(error).update(items_put=put, not_put=not_put)
             raise
 
-    def _get_one_by_one(self, most: int, block: bool, timeout: float | None) -> list[T]:
+    def _oxthreads_get_one_by_one(self, most: int, block: bool, timeout: float | None) -> list[T]:
         if most == 0:
             return []
         items = [self.get(block, timeout)]
@@ -136,7 +170,7 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
             while len(items) < most:
                 items.append(self.get_nowait())
         except Exception:
-            # Most likely Empty or ShutDown. If not: what has been taken must not be lost.
+            # Usually Empty or ShutDown. For any other error, too, the items taken must not be lost.
             return items
         except BaseException as error:
             if hasattr(error, "__dict__"):
@@ -146,29 +180,124 @@ class Queue(_NativeQueue[T], _StandardForm[T]):
 
 
 class LifoQueue(Queue[T], _StandardLifoQueue[T]):
-    """A queue from which the item put in last comes out first.
+    """A last-in, first-out queue (a stack): ``get`` returns the item that was put last.
 
-    Differences from queue.LifoQueue: as of :class:`Queue`.
+    Use it where the newest item is the most interesting one. Everything else, thread safety, arguments and
+    additions included, is as in :class:`Queue`.
+
+    Args:
+        maxsize (int): the largest number of items. Zero or less means no limit.
+
+    Example:
+        >>> from oxthreads.queue import LifoQueue
+        >>> plates = LifoQueue()
+        >>> plates.put("blue")
+        >>> plates.put("red")
+        >>> plates.get()
+        'red'
+
+    Differences from queue.LifoQueue: those of :class:`Queue`.
     """
 
 
 class PriorityQueue(Queue[T], _StandardPriorityQueue[T]):  # type: ignore[type-var]
-    """A queue from which the smallest item comes out first.
+    """A queue whose ``get`` returns the smallest item.
 
-    Items are compared by ``<``, which may raise, take its time, or use the queue itself, from any
-    thread: meanwhile the queue is as it was before, and if it raises it stays so. ``put`` has then
-    not stored its item, and ``get`` has taken none. A ``<`` that puts or gets something whenever it is
-    called loses nothing, but may find items out of order.
+    Use it where some items are more urgent than others. Items are often tuples, ``(priority, data)``.
+    Everything else, thread safety, arguments and additions included, is as in :class:`Queue`.
 
-    Differences from queue.PriorityQueue: as of :class:`Queue`, and what was just said.
+    Items are compared with ``<``. This method of the items may raise, take long, or use the queue itself,
+    from any thread. The queue stays unchanged while it compares, and also if a comparison raises: ``put``
+    has then not stored its item, and ``get`` has removed none. If each comparison puts or gets something, no
+    item is lost, but items may come out of order.
+
+    Args:
+        maxsize (int): the largest number of items. Zero or less means no limit.
+
+    Example:
+        >>> from oxthreads.queue import PriorityQueue
+        >>> errands = PriorityQueue()
+        >>> errands.put((2, "buy stamps"))
+        >>> errands.put((1, "see the dentist"))
+        >>> errands.get()
+        (1, 'see the dentist')
+
+    Differences from queue.PriorityQueue: those of :class:`Queue`, and the behaviour of comparisons that is
+    described above.
     """
 
 
-# As they are here: put_nowait() and get_nowait() call put() and get() only where these are others.
-_PLAIN = [(_class, _class.put, _class.get) for _class in (Queue, LifoQueue, PriorityQueue)]
+@stands_for("Queue", __name__)
+class _Additions:
+    """Signatures of the methods that the standard class does not have."""
+
+    def put_many(self, iterable, block=True, timeout=None):  # type: ignore[no-untyped-def]
+        raise TypeError("put_many() is for queues of oxthreads")
+
+    def get_many(self, max_items=None, block=True, timeout=None):  # type: ignore[no-untyped-def]
+        raise TypeError("get_many() is for queues of oxthreads")
+
+    def iterate(self):  # type: ignore[no-untyped-def]
+        raise TypeError("iterate() is for queues of oxthreads")
+
+
+show_as_standard(
+    Queue, LifoQueue, PriorityQueue, *([_QueueWithShutdown] if sys.version_info < (3, 13) else [])
+)
+_install_in(Queue, _StandardQueue, _QueueWithShutdown, _Additions)
+SimpleQueue.is_shutdown = ReadOnly(SimpleQueue._oxthreads_is_shutdown)  # type: ignore[assignment]
+
+
+def _answer_questions() -> None:
+    names = ["mutex", "not_empty", "not_full", "all_tasks_done", "queue", "maxsize", "unfinished_tasks"]
+    if sys.version_info >= (3, 13):
+        names.append("is_shutdown")
+    hooks = ("_init", "_qsize", "_put", "_get")
+    attributes = UnchangedIn(Queue, *names)
+    methods = UnchangedIn(Queue, "put", "get", "put_nowait", "get_nowait")
+    orders = [UnchangedIn(ours, *hooks) for ours in (Queue, LifoQueue, PriorityQueue)]
+    # The order that each class had when it was first seen, by the class's id. If a class gets another order
+    # later, its objects so far have the wrong kind of storage.
+    # Not a WeakKeyDictionary: a __del__ may get here when the interpreter has cleared that module at exit.
+    first_order: dict[int, tuple[ref[type], UnchangedIn]] = {}
+    make_reference = ref
+
+    def is_first_order(cls: type, order: UnchangedIn) -> bool:
+        number = id(cls)
+        if number not in first_order:
+            reference = make_reference(cls, lambda _: first_order.pop(number, None))
+            first_order.setdefault(number, (reference, order))
+        return first_order[number][1] is order
+
+    def runs_natively(cls: type) -> bool:
+        order = next((order for order in orders if order(cls)), None)
+        return order is not None and attributes(cls) and is_first_order(cls, order)
+
+    def puts_and_gets_itself(cls: type) -> bool:
+        return runs_natively(cls) and methods(cls)
+
+    _set_questions(
+        Queue,
+        runs_natively,
+        puts_and_gets_itself=puts_and_gets_itself,
+        is_first_in_first_out=orders[0],
+        is_last_in_first_out=orders[1],
+        is_smallest_first=orders[2],
+    )
+
+
+_answer_questions()
 
 _forget_annotations(Queue, LifoQueue, PriorityQueue)
 if sys.version_info < (3, 13):
-    _forget_annotations(_StandardForm)
+    _forget_annotations(_QueueWithShutdown)
 
-_keep_at_hand(__name__)
+_shared = frozenset(("Empty", "Full", "ShutDown")).difference(globals())
+_share_names(sys.modules[__name__], _standard, _shared)
+
+# The native code looks up the exceptions in `_NAMES` when it raises them. `_STANDARD_MODULES` tells
+# `oxthreads.patch` what this module replaces.
+_NAMES = vars(_standard)
+_STANDARD_MODULES = {"queue": _standard}
+
+_preload(__name__)

@@ -1,13 +1,13 @@
-"""Runs a program as ``python`` would, with the standard names replaced by ours.
+"""Runs a program as ``python`` does, with the classes of oxthreads under the standard names.
 
-``python -m oxthreads SCRIPT``, ``-m MODULE``, ``-c CODE`` and ``-`` set up what the interpreter
-sets up for ``python SCRIPT`` and so on (``sys.argv``, ``sys.path[0]``, a new ``__main__``), and
-say what it says where a program cannot be run. All that is needed is imported before the
-program's directory leads ``sys.path``, since what stands there may bear any name; ``python -m``
-has loaded these modules anyway.
+``python -m oxthreads SCRIPT``, ``-m MODULE``, ``-c CODE`` and ``-`` prepare what the interpreter
+prepares for ``python SCRIPT`` and so on (``sys.argv``, ``sys.path[0]``, a new ``__main__``), and
+print the same errors if a program cannot be run. Every module that the runner needs is imported
+before the program's directory is put first on ``sys.path``, because a file there may have the name
+of any of them. (``python -m`` has loaded these modules anyway.)
 """
 
-# Pathlib is one of the names that may stand there.
+# No pathlib: a file of the program may have that name.
 # ruff: noqa: PTH109, PTH113, PTH118, PTH120
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import runpy
 import sys
 
 from oxthreads import __version__, patch
-from oxthreads._startup import VARIABLE
+from oxthreads._startup import VARIABLE, WATCH_VARIABLE, watch_if_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["USAGE", "main"]
 
 USAGE = """\
-usage: python -m oxthreads SCRIPT [ARGS...]
-       python -m oxthreads -m MODULE [ARGS...]
-       python -m oxthreads -c CODE [ARGS...]
-       python -m oxthreads - [ARGS...]
+usage: python -m oxthreads [--watch[=MODE]] SCRIPT [ARGS...]
+       python -m oxthreads [--watch[=MODE]] -m MODULE [ARGS...]
+       python -m oxthreads [--watch[=MODE]] -c CODE [ARGS...]
+       python -m oxthreads [--watch[=MODE]] - [ARGS...]
 
 Run a program as python would, with the locks, events, threads, queues, futures
 and thread pools of the standard library replaced by those of oxthreads. SCRIPT
@@ -40,25 +40,39 @@ may be a directory or zip file with a __main__.py; "-" reads the program from
 standard input. Python's own options go before the -m. The program's child
 processes get OXTHREADS=1 in their environment, which does the same for them.
 
+  --watch[=MODE] report deadlocks on standard error. MODE is "report" (the
+                 default), "raise" (also end one of the waits with an error) or
+                 "exit" (also end the program with status 2). The program's
+                 child processes get OXTHREADS_WATCH=MODE in their environment.
   -h, --help     show this text
   -V, --version  show the version of oxthreads
 """
 
 
 def main(arguments: list[str]) -> None:
-    """Run the program that *arguments* name, in this process.
+    """Run a program in this process, and return when it ends.
 
-    Returns when the program ends; raises whatever it raises, SystemExit included, prepared so
-    that the interpreter prints the traceback that the program alone would have. Raises SystemExit
-    with status 2 on wrong usage and for a script that cannot be opened, as ``python`` does.
+    Its tracebacks are those that the program alone would have, without the frames of the runner.
+
+    Args:
+        arguments: the command line after ``python -m oxthreads``: what to run, and its arguments.
+
+    Raises:
+        SystemExit: with status 2 on wrong usage and for a script that cannot be opened, as ``python``
+            does.
+        BaseException: what the program raises, SystemExit included.
     """
+    mode, arguments = _watch_mode(arguments)
     kind, target, rest = _parse(arguments)
     if not sys.flags.safe_path:
-        del sys.path[0]  # where oxthreads was started from: the program gets its own
+        del sys.path[0]  # the directory in which oxthreads was started; the program's own follows
     try:
         if patch.install():
-            # Other processes know only what they inherit; the start-up file reads this.
+            # Child processes inherit these variables; the start-up file reads them there.
             os.environ[VARIABLE] = "1"
+        if mode:
+            os.environ[WATCH_VARIABLE] = mode
+        watch_if_asked()
         if kind == "-m":
             _run_module(target, rest)
         elif kind == "-c":
@@ -74,8 +88,18 @@ def main(arguments: list[str]) -> None:
         raise
 
 
+def _watch_mode(arguments: list[str]) -> tuple[str, list[str]]:
+    """Split off the option --watch: return its mode ("" without the option) and the other arguments."""
+    option, equals, mode = arguments[0].partition("=") if arguments else ("", "", "")
+    if option != "--watch":
+        return "", arguments
+    if equals and mode not in ("report", "raise", "exit"):
+        _fail(f"--watch must be 'report', 'raise' or 'exit', not {mode!r}\n{USAGE}", 2)
+    return mode or "report", arguments[1:]
+
+
 def _parse(arguments: list[str]) -> tuple[str, str, list[str]]:
-    """Split *arguments* into "-m", "-c" or "", what to run, and the program's own arguments."""
+    """Split the arguments into "-m", "-c" or "", what to run, and the program's own arguments."""
     if not arguments:
         _fail(USAGE, 2)
     first, rest = arguments[0], arguments[1:]
@@ -99,7 +123,7 @@ def _parse(arguments: list[str]) -> tuple[str, str, list[str]]:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    """Write *message* to standard error and raise SystemExit with *status*."""
+    """Write the message to standard error, and raise SystemExit with the status."""
     sys.stderr.write(message)
     raise SystemExit(status)
 
@@ -150,7 +174,7 @@ def _run_command(command: str, rest: list[str]) -> None:
         import linecache  # noqa: PLC0415 - as python itself does, to show the lines in a traceback
 
         if sys.version_info >= (3, 14):
-            # By code object: what asks by file name, as warnings do, is to find nothing.
+            # By code object, as python does: warnings look lines up by file name, and must find none.
             linecache._register_code(code, source, "<string>")
         else:
             linecache.cache["<string>"] = (len(source), None, source.splitlines(True), "<string>")
@@ -170,13 +194,13 @@ def _execute(code: CodeType | None, main_module: ModuleType) -> None:
 
 
 def _compile_script(source: bytes, path: str) -> CodeType:
-    """Compile as python would; where that fails, become the python that says so."""
+    """Compile a script; if that fails, replace this process by a python that prints the error."""
     warned, sys.stderr = sys.stderr, io.StringIO()
     try:
         code: CodeType = compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
-        # Python reads a script with another tokenizer than compile() has, which words and places
-        # some errors otherwise; so let it say for itself what is wrong. No line has been run.
+        # Python reads a script with another tokenizer than compile() does, and some errors have other
+        # words and positions there. So python itself prints the error. No line has been run yet.
         if os.name == "posix" and os.path.isfile(path) and sys.executable:
             if not sys.flags.safe_path:
                 del sys.path[0]
@@ -191,12 +215,12 @@ def _compile_script(source: bytes, path: str) -> CodeType:
     return code
 
 
-#: What ``__main__`` has for a loader wherever it does not come from a file.
+#: The loader of a ``__main__`` that does not come from a file.
 _BUILTIN_IMPORTER: Any = builtins.__loader__
 
 
 def _absolute(path: str) -> str:
-    # Not normalized, since python does not: "./a.py" shows as "/directory/./a.py".
+    # Not normalized, as in python: "./a.py" is shown as "/directory/./a.py".
     directory = _working_directory()
     return path if directory is None else os.path.join(directory, path)
 
@@ -205,11 +229,11 @@ def _working_directory() -> str | None:
     try:
         return os.getcwd()
     except OSError:
-        return None  # it was removed: python goes on without
+        return None  # it was removed: python continues without it
 
 
 def _is_importable(path: str) -> bool:
-    """Whether *path* is something to import from: a directory or a zip file."""
+    """Return whether the path can be imported from: a directory or a zip file."""
     for hook in sys.path_hooks:
         try:
             hook(path)
@@ -225,8 +249,10 @@ def _lead_path_with(entry: str | None) -> None:
 
 
 def _new_main(loader: Any, file: str | None = None) -> ModuleType:
-    """Make a new ``__main__``, as bare as the interpreter makes it, so that pickle and
-    multiprocessing find the program's names and none of ours."""
+    """Create a new ``__main__`` with only the names that the interpreter gives it.
+
+    So pickle and multiprocessing find the program's names there, and none of the runner's.
+    """
     ours = vars(sys.modules["__main__"])
     main_module = type(sys)("__main__")
     main_module.__loader__ = loader
@@ -242,11 +268,12 @@ def _new_main(loader: Any, file: str | None = None) -> ModuleType:
 
 
 def _hide_our_frames(error: BaseException) -> None:
-    """Have the interpreter print *error* as if our frames, and runpy's outside them, were not there.
+    """Let the interpreter print the error without our frames, and without those of runpy around them.
 
-    They come back at the head of the traceback as the exception goes on to the interpreter, which
-    alone gives the right exit status (and, after Ctrl-C, death by SIGINT). So they are cut off
-    when it calls ``sys.excepthook``; the program's own hook is put back then, and called.
+    The exception must reach the interpreter, because only the interpreter sets the right exit status
+    (and ends by SIGINT after Ctrl-C). On the way the frames are added to the traceback again. So they
+    are removed when the interpreter calls ``sys.excepthook``; the program's own hook is restored then,
+    and called.
     """
     theirs = error.__traceback__
     while theirs is not None and theirs.tb_frame.f_code.co_filename == _hide_our_frames.__code__.co_filename:
@@ -271,7 +298,7 @@ def _hide_our_frames(error: BaseException) -> None:
 
 
 def _show_failed_hook(failure: BaseException, error: BaseException) -> None:
-    """Say what the interpreter says when the program's ``sys.excepthook`` itself raises."""
+    """Print what the interpreter prints when the program's ``sys.excepthook`` raises."""
     failure.__traceback__ = failure.__traceback__.tb_next if failure.__traceback__ else None
     sys.stderr.write("Error in sys.excepthook:\n")
     sys.__excepthook__(type(failure), failure, failure.__traceback__)

@@ -1,33 +1,37 @@
-"""The names of :mod:`threading`: ours where oxthreads has them, the standard objects elsewhere.
+"""A drop-in mirror of :mod:`threading`: the classes of oxthreads, and the standard objects for the rest.
 
-What the standard module shares with everybody (``excepthook``, the trace and profile functions, the
-threads themselves) is not kept twice: this module reads it from the standard one and writes it there.
+The standard module's shared state (``excepthook``, the trace and profile functions, the table of live
+threads) exists only once, in the standard module. This module reads it there and writes it there.
 """
 
 from __future__ import annotations
 
 import sys
 import threading as _standard
+from collections import deque
 
 from ._annotations import forget as _forget_annotations
+from ._fallback import StandardAttribute, UnchangedIn, given, pickling_protocol, put_back
+from ._fallback import stands_for as _stands_for
+from ._mirror import share as _share_names
 from ._oxthreads import Barrier as _NativeBarrier
 from ._oxthreads import Condition as _NativeCondition
 from ._oxthreads import Event as _NativeEvent
 from ._oxthreads import RLock as RLock
 from ._oxthreads import Semaphore as _NativeSemaphore
-from ._oxthreads import install_in as _callable_at_once
-from ._oxthreads import keep_at_hand as _keep_at_hand
-from ._standard_form import StandardAttribute, given, pickling_protocol, put_back
+from ._oxthreads import install_in as _install_in
+from ._oxthreads import preload as _preload
+from ._oxthreads import set_questions as _set_questions
 
 if sys.version_info >= (3, 13):
     from ._oxthreads import Lock as Lock
 else:
-    from ._oxthreads import allocate_lock
+    from ._oxthreads import allocate_lock as _make_lock
 
-    Lock = allocate_lock
+    Lock = _make_lock
     Lock.__module__ = __name__  # where it is found under its name, "Lock"
 
-# Importing typing takes longer than all the rest, and a program's start waits for this.
+# Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,7 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = list(_standard.__all__)
 
-# Kept, because the standard module's own names may be replaced by ours.
+# Stored here, because the patch may replace the standard module's names by ours.
 _StandardBarrier = _standard.Barrier
 _StandardBoundedSemaphore = _standard.BoundedSemaphore
 _StandardCondition: Any = _standard.Condition  # takes any lock
@@ -73,119 +77,174 @@ _StandardTimer = _standard.Timer
 
 
 def _name(cls: type) -> str:
-    """A class as the standard `repr` names it, `threading.Event`; ours are `oxthreads.Event`."""
+    """Return the name of a class for its `repr`, such as ``oxthreads.Event``."""
     module = cls.__module__
     return f"{'oxthreads' if module == __name__ else module}.{cls.__qualname__}"
 
 
-def _overrides(cls: type, ours: type, hooks: tuple[str, ...]) -> bool:
-    """Whether a subclass changes what the standard methods call on themselves."""
-    return any(getattr(cls, hook) is not getattr(ours, hook) for hook in hooks)
-
-
-@_callable_at_once
 class Condition(_NativeCondition, _standard.Condition):
-    """A condition variable: threads wait until another one notifies them.
+    """A condition variable: threads wait until another thread notifies them.
 
-    lock: the lock that goes with it; an :class:`RLock` of its own by default.
+    Use it when threads wait for a state that other threads change, for example "the list is not empty". A
+    thread holds the lock while it reads or changes the state. ``wait`` releases the lock, sleeps until it is
+    notified, and acquires the lock again before it returns.
 
-    Thread-safe; waiters are notified in the order they came, and none of them wakes without a
-    notification.
+    Thread-safe. Waiters are notified in the order in which they arrived, and no waiter wakes without a
+    notification, unless its timeout expires.
 
-    Differences from threading.Condition: an exception that a signal handler raises in ``wait`` is
-    held back until the lock is locked again (for a second, if the lock cannot be had and another
-    exception follows); if the wait had been notified by then, the next waiter is notified instead.
-    With a lock that is none of ours, once ``_waiters`` is used, and in a subclass that overrides
-    ``notify``, ``_is_owned``, ``_release_save`` or ``_acquire_restore``, the condition is a standard
-    one (see the README, "Standard form"). ``locked()`` is there before Python 3.14.
+    Args:
+        lock (Lock or RLock): the lock to use; by default a new :class:`RLock`.
+
+    Example:
+        >>> from oxthreads.threading import Condition, Thread
+        >>> items, changed = [], Condition()
+        >>> def produce():
+        ...     with changed:
+        ...         items.append("tea")
+        ...         changed.notify()
+        >>> with changed:
+        ...     producer = Thread(target=produce)
+        ...     producer.start()
+        ...     changed.wait_for(lambda: items)  # releases the lock while it waits
+        ['tea']
+        >>> producer.join()
+
+    Differences from threading.Condition:
+
+    * If a signal handler raises in ``wait``, the exception is raised only after the lock has been acquired
+      again. If the lock cannot be acquired for a second, another exception ends the wait for it. If the
+      wait had already been notified, the next waiter is notified instead.
+    * The condition falls back to the standard library (see "Fallback" in the README) if its lock is not
+      an oxthreads lock, when ``_waiters`` is used, and in a subclass that overrides ``notify``,
+      ``_is_owned``, ``_release_save`` or ``_acquire_restore``.
+    * ``locked()`` also exists before Python 3.14.
     """
 
     _waiters = StandardAttribute()
 
-    _overrides_hooks = False
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        hooks = ("notify", "_is_owned", "_release_save", "_acquire_restore")
-        cls._overrides_hooks = _overrides(cls, Condition, hooks)
-
-    def _take_standard_form(self) -> None:
-        attributes = vars(_StandardCondition(self._lock))
-        self._retire(attributes, attributes["_waiters"])
+    def _oxthreads_fall_back(self) -> None:
+        lock = self._oxthreads_lock
+        # Without a lock, __init__ has not run: the object has no attributes yet.
+        attributes = {"_waiters": deque()} if lock is None else vars(_StandardCondition(lock))
+        self._oxthreads_hand_over({} if lock is None else attributes, attributes["_waiters"])
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return super().__reduce_ex__(pickling_protocol(self, protocol, ("_waiters",)))
 
 
-@_callable_at_once
 class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
-    """A number of permits: acquire takes one, and waits if there is none; release gives one back.
+    """A counter of permits, which limits how many threads do something at the same time.
 
-    value: how many there are at first (int).
+    ``acquire`` takes a permit, and waits if there is none. ``release`` gives one back, and may be called by
+    any thread. In a ``with`` statement both happen automatically. Use it to limit the connections to a
+    server, for example.
 
-    Raises ValueError if that is negative. Thread-safe. Waiters are served in the order they came,
-    except that a thread which finds a permit free takes it, until some waiter has lost that race and
-    has waited for a millisecond: it is handed the next permit.
+    Thread-safe. Waiters are served in the order in which they arrived, with one exception: a thread that
+    finds a free permit takes it immediately. No waiter starves: one that has lost this race and has waited
+    for a millisecond is handed the next permit.
 
-    Differences from threading.Semaphore: the order and the bound on barging; a NaN timeout raises
-    ValueError instead of spinning; and the condition ``_cond`` is made when it is first used, and the
-    semaphore is then a standard one (see the README, "Standard form"), as from the beginning with a
-    value that is no int of 64 bits.
+    Args:
+        value (int): the number of permits at the start.
+
+    Raises:
+        ValueError: if ``value`` is negative.
+
+    Example:
+        >>> from oxthreads.threading import Semaphore
+        >>> connections = Semaphore(2)
+        >>> with connections, connections:
+        ...     connections.acquire(blocking=False)  # both permits are taken
+        False
+        >>> connections.acquire(timeout=1)
+        True
+
+    Differences from threading.Semaphore:
+
+    * The order in which waiters are served, and the limit on how long others may overtake them.
+    * A timeout of NaN raises ValueError; the standard semaphore spins.
+    * The semaphore falls back to the standard library (see "Fallback" in the README) when ``_cond`` is
+      used, and from the start if ``value`` is not an int of 64 bits.
     """
 
     _cond = StandardAttribute()
 
-    _state_names: tuple[str, ...] = ("_cond", "_value")
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        ours = Semaphore
-        if cls.release is not ours.release and cls.__exit__ is ours.__exit__:
-            # Ours would not call it.
-            cls.__exit__ = _StandardSemaphore.__exit__  # type: ignore[assignment]
+    _oxthreads_state: tuple[str, ...] = ("_cond", "_value")
 
     def __repr__(self) -> str:
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}>"
 
-    def _take_standard_form(self) -> None:
-        state = given(self, self._state_names)
+    def _oxthreads_fall_back(self) -> None:
+        state = given(self, self._oxthreads_state)
         mutex = Lock()
-        self._retire({"_cond": Condition(mutex)}, mutex)
+        self._oxthreads_hand_over({"_cond": Condition(mutex)}, mutex)
         put_back(self, state)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._oxthreads_state))
 
 
 class BoundedSemaphore(Semaphore, _StandardBoundedSemaphore):  # type: ignore[misc]
-    """A semaphore that has never more permits than at first.
+    """A semaphore that raises ValueError when it is released more often than acquired.
 
-    value: how many there are at first (int).
+    Use it where each ``release`` belongs to an ``acquire``: a ``release`` too many is then found at once,
+    and does not quietly raise the limit.
+
+    Thread-safe. Waiters are served as by :class:`Semaphore`.
+
+    Args:
+        value (int): the number of permits at the start, which is also the largest number.
+
+    Raises:
+        ValueError: if ``value`` is negative.
+
+    Example:
+        >>> from oxthreads.threading import BoundedSemaphore
+        >>> connections = BoundedSemaphore(2)
+        >>> with connections:
+        ...     pass
+        >>> connections.release()
+        Traceback (most recent call last):
+            ...
+        ValueError: Semaphore released too many times
 
     Differences from threading.BoundedSemaphore: those of :class:`Semaphore`.
     """
 
-    _state_names = ("_cond", "_value", "_initial_value")
+    _oxthreads_state = ("_cond", "_value", "_initial_value")
+    _initial_value = _NativeSemaphore._oxthreads_initial_value
 
     def __init__(self, value: int = 1) -> None:
         super().__init__(value)
         self._initial_value = value
 
-    # The signatures to show are those of the running version, here and below.
+    # inspect shows the signature of the running Python version, here and below.
     __init__.__wrapped__ = _StandardBoundedSemaphore.__init__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return f"<{_name(type(self))} at {id(self):#x}: value={self._value}/{self._initial_value}>"
 
 
-@_callable_at_once
 class Event(_NativeEvent, _StandardEvent):
-    """A flag that threads wait for.
+    """A flag that threads can wait for. It is clear at first.
 
-    It is clear at first. Thread-safe; waiters wake in the order they came.
+    Use it to tell any number of threads that something has happened, once: ``set`` wakes every thread in
+    ``wait``, and later calls of ``wait`` return immediately.
 
-    Differences from threading.Event: the condition ``_cond`` is made when it is first used, and
-    the event is then a standard one (see the README, "Standard form").
+    Thread-safe. Waiters wake in the order in which they arrived.
+
+    Example:
+        >>> from oxthreads.threading import Event, Thread
+        >>> ready = Event()
+        >>> ready.wait(timeout=0)  # not set yet
+        False
+        >>> worker = Thread(target=ready.set)
+        >>> worker.start()
+        >>> ready.wait()
+        True
+        >>> worker.join()
+
+    Differences from threading.Event: the event falls back to the standard library (see "Fallback" in the
+    README) when ``_cond`` is used.
     """
 
     _cond = StandardAttribute()
@@ -193,35 +252,60 @@ class Event(_NativeEvent, _StandardEvent):
     def __repr__(self) -> str:
         return f"<{_name(type(self))} at {id(self):#x}: {'set' if self._flag else 'unset'}>"
 
-    def _take_standard_form(self) -> None:
+    def _oxthreads_fall_back(self) -> None:
         state = given(self, ("_cond", "_flag"))
         mutex = Lock()
-        self._retire({"_cond": Condition(mutex)}, mutex)
+        self._oxthreads_hand_over({"_cond": Condition(mutex)}, mutex)
         put_back(self, state)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return super().__reduce_ex__(pickling_protocol(self, protocol, ("_cond", "_flag")))
 
     def _at_fork_reinit(self) -> None:
-        """Forget the waiters in a forked child. The native form has done so at the fork."""
+        """Remove the waiters in a forked child. An event that has not fallen back does this at the fork."""
         if "_cond" in vars(self):
             super()._at_fork_reinit()  # type: ignore[misc]
 
 
 class Barrier(_NativeBarrier, _StandardBarrier):
-    """A rendezvous: each thread waits until all have come.
+    """A meeting point: each thread waits until all of them have arrived.
 
-    parties: how many threads that are (int).
-    action: called by the last one before any goes on; if it raises, the barrier is broken.
-    timeout: the timeout of waits that are given none, in seconds; None means without end.
+    Use it when a fixed number of threads work in steps, and no thread may begin the next step before all
+    have finished this one. After all threads have passed, the barrier can be used again.
 
-    Thread-safe; waiters wake in the order they came.
+    Thread-safe. Waiters wake in the order in which they arrived.
 
-    Differences from threading.Barrier: a thread that comes again while others have yet to leave is
-    counted for the next round at once; a NaN timeout raises ValueError instead of spinning; with an
-    action, once an attribute with an underscore is used, and in a subclass that overrides ``_enter``,
-    ``_release``, ``_wait``, ``_exit`` or ``_break``, the barrier is a standard one (see the README,
-    "Standard form").
+    Args:
+        parties (int): the number of threads that meet.
+        action (callable): called without arguments by the thread that arrives last, before any thread
+            passes. If it raises, the barrier is broken. None calls nothing.
+        timeout (float): seconds, the timeout of each ``wait`` that is called without one. None waits
+            without a limit.
+
+    Raises:
+        ValueError: if ``parties`` is less than 1 (from Python 3.13 on).
+
+    Example:
+        >>> from oxthreads.threading import Barrier, Thread
+        >>> loaded, barrier = [], Barrier(2)
+        >>> def load():
+        ...     loaded.append("settings")
+        ...     barrier.wait()
+        >>> loader = Thread(target=load)
+        >>> loader.start()
+        >>> position = barrier.wait()  # which thread this is: 0 or 1
+        >>> loaded
+        ['settings']
+        >>> loader.join()
+
+    Differences from threading.Barrier:
+
+    * A thread that calls ``wait`` again while others of the last round have not left yet is counted for
+      the next round immediately. In the standard barrier it waits for them first.
+    * A timeout of NaN raises ValueError; the standard barrier spins.
+    * The barrier falls back to the standard library (see "Fallback" in the README) if it has an action,
+      when an attribute that begins with an underscore is used, and in a subclass that overrides
+      ``_enter``, ``_release``, ``_wait``, ``_exit`` or ``_break``.
     """
 
     _cond = StandardAttribute()
@@ -231,30 +315,23 @@ class Barrier(_NativeBarrier, _StandardBarrier):
     _state = StandardAttribute()
     _count = StandardAttribute()
 
-    _overrides_hooks = False
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        hooks = ("_enter", "_release", "_wait", "_exit", "_break")
-        cls._overrides_hooks = _overrides(cls, Barrier, hooks)
-
     def __repr__(self) -> str:
         state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
         return f"<{_name(type(self))} at {id(self):#x}: {state}>"
 
-    _state_names = ("_cond", "_action", "_timeout", "_parties", "_state", "_count")
+    _oxthreads_state = ("_cond", "_action", "_timeout", "_parties", "_state", "_count")
 
-    def _take_standard_form(self) -> None:
-        state = given(self, self._state_names)
+    def _oxthreads_fall_back(self) -> None:
+        state = given(self, self._oxthreads_state)
         mutex = Lock()
-        self._retire({"_cond": Condition(mutex), "_action": None}, mutex)
+        self._oxthreads_hand_over({"_cond": Condition(mutex), "_action": None}, mutex)
         put_back(self, state)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return super().__reduce_ex__(pickling_protocol(self, protocol, self._state_names))
+        return super().__reduce_ex__(pickling_protocol(self, protocol, self._oxthreads_state))
 
-    def _wait_on(self: Any, index: int, timeout: float | None) -> int:
-        """Go on waiting as the thread with that number, which began before the standard form."""
+    def _oxthreads_wait_on(self: Any, index: int, timeout: float | None) -> int:
+        """Continue a wait that began before the fallback, as the thread with that index."""
         with self._cond:
             try:
                 self._wait(timeout)
@@ -263,19 +340,40 @@ class Barrier(_NativeBarrier, _StandardBarrier):
                 self._count -= 1
                 self._exit()
 
-    def _withdraw(self: Any) -> None:
-        """As :meth:`_wait_on`, but something was raised."""
+    def _oxthreads_withdraw(self: Any) -> None:
+        """End a wait that began before the fallback, because something was raised in it."""
         with self._cond:
             self._count -= 1
             self._exit()
 
 
 class Thread(_StandardThread):
-    """A thread of control.
+    """A thread of control, which runs a function at the same time as the other threads.
 
-    Differences from threading.Thread: the starting thread waits for the new one on an :class:`Event` of
-    ours, so that an exception that a signal handler raises in ``start`` leaves the new thread as it would be
-    without it. Everything else is inherited.
+    Thread-safe, as the standard class is: ``join`` and ``is_alive`` may be called by any thread.
+
+    Args:
+        group: must be None.
+        target (callable): the function that the thread calls.
+        name (str): the thread's name, which logs and reports show. By default it is made from a number.
+        args (iterable): the positional arguments of ``target``.
+        kwargs (mapping): the keyword arguments of ``target``.
+        daemon (bool): True if the interpreter may exit while the thread runs. By default it is the value
+            of the thread that creates this one.
+        context (contextvars.Context): the context to run in (from Python 3.14 on).
+
+    Example:
+        >>> from oxthreads.threading import Thread
+        >>> squares = []
+        >>> thread = Thread(target=lambda number: squares.append(number * number), args=(4,))
+        >>> thread.start()
+        >>> thread.join()
+        >>> squares
+        [16]
+
+    Differences from threading.Thread: ``start`` waits for the new thread with an oxthreads :class:`Event`.
+    If a signal handler raises in ``start``, the new thread runs as if nothing had been raised. Everything
+    else is inherited.
     """
 
     def __init__(
@@ -289,24 +387,36 @@ class Thread(_StandardThread):
         daemon: bool | None = None,
         **later: Any,
     ) -> None:
-        # `later`: what later versions of Python add (3.14: context).
+        # `later`: arguments that later versions of Python add (3.14: context).
         super().__init__(group, target, name, args, kwargs, daemon=daemon, **later)
         started = self._started = Event()
-        started._set_far_off()
+        started._oxthreads_set_no_spin()
 
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 
 
 class Timer(_StandardTimer, Thread):
-    """A thread that calls a function after a while, unless it is cancelled before.
+    """A thread that calls a function after some time, unless it is cancelled before.
 
-    interval: so many seconds (int or float).
-    function, args, kwargs: what to call, and with what.
+    Thread-safe: ``cancel`` may be called by any thread.
 
-    Differences from threading.Timer: it waits on an :class:`Event` of ours.
+    Args:
+        interval (float): seconds to wait after ``start`` before the call.
+        function (callable): the function to call.
+        args (iterable): the positional arguments of ``function``; None means none.
+        kwargs (mapping): the keyword arguments of ``function``; None means none.
+
+    Example:
+        >>> from oxthreads.threading import Timer
+        >>> reminder = Timer(3600, print, ["Time for a break!"])
+        >>> reminder.start()
+        >>> reminder.cancel()  # prints nothing
+        >>> reminder.join()
+
+    Differences from threading.Timer: it waits for an oxthreads :class:`Event`.
     """
 
-    # Not _StandardTimer's: that names a class as its base which the patch replaces.
+    # Not the __init__ of _StandardTimer: it calls `Thread.__init__` by a name that the patch replaces.
     def __init__(
         self,
         interval: float,
@@ -324,34 +434,70 @@ class Timer(_StandardTimer, Thread):
     __init__.__wrapped__ = _StandardTimer.__init__  # type: ignore[attr-defined]
 
 
+@_stands_for("Condition", __name__)
+class _Additions:
+    """Signatures of the methods that standard conditions copy from their lock, and ours define."""
+
+    def acquire(self, blocking=True, timeout=-1):  # type: ignore[no-untyped-def]
+        raise TypeError("acquire() is for conditions of oxthreads")
+
+    def release(self):  # type: ignore[no-untyped-def]
+        raise TypeError("release() is for conditions of oxthreads")
+
+    def locked(self):  # type: ignore[no-untyped-def]
+        raise TypeError("locked() is for conditions of oxthreads")
+
+
+_install_in(Condition, _StandardCondition, _Additions)
+_install_in(Semaphore, _StandardSemaphore)
+_install_in(BoundedSemaphore, _StandardBoundedSemaphore)
+_install_in(Event, _StandardEvent)
+_install_in(Barrier, _StandardBarrier)
+_set_questions(
+    Condition,
+    UnchangedIn(
+        Condition,
+        *("_lock", "_waiters", "acquire", "release"),
+        *("notify", "_is_owned", "_release_save", "_acquire_restore"),
+    ),
+)
+_set_questions(Event, UnchangedIn(Event, "_cond", "_flag"))
+_set_questions(
+    Barrier,
+    UnchangedIn(
+        Barrier,
+        *("_cond", "_action", "_timeout", "_parties", "_state", "_count"),
+        *("_enter", "_release", "_wait", "_exit", "_break"),
+    ),
+)
+
+
+def _semaphores() -> None:
+    unbounded = UnchangedIn(Semaphore, "_cond", "_value")
+    bounded = UnchangedIn(BoundedSemaphore, "_cond", "_value", "_initial_value")
+    releases = UnchangedIn(Semaphore, "release")
+    releases_within_bounds = UnchangedIn(BoundedSemaphore, "release")
+
+    def runs_natively(cls: type) -> bool:
+        return bounded(cls) if issubclass(cls, BoundedSemaphore) else unbounded(cls)
+
+    def releases_itself(cls: type) -> bool:
+        return runs_natively(cls) and (releases(cls) or releases_within_bounds(cls))
+
+    _set_questions(Semaphore, runs_natively, releases_itself=releases_itself)
+
+
+_semaphores()
+
 _forget_annotations(Condition, Semaphore, BoundedSemaphore, Event, Barrier, Thread, Timer)
 
+_shared = frozenset(vars(_standard)).difference(globals())
+_share_names(sys.modules[__name__], _standard, _shared, reads_all=True)
 
-class _Module(type(sys)):  # type: ignore[misc]
-    """This module's type: what is not ours is the standard module's, to be read, set and deleted."""
+# The native code looks up locks and exceptions in `_NAMES` when it needs them. The other two tell
+# `oxthreads.patch` what this module replaces.
+_NAMES = vars(_standard)
+_OWN_NAMES = globals()
+_STANDARD_MODULES = {"threading": _standard}
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return getattr(_standard, name)
-        except AttributeError:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SHARED:
-            setattr(_standard, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        if name in _SHARED:
-            delattr(_standard, name)
-        else:
-            super().__delattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *dir(_standard)})
-
-
-_keep_at_hand(__name__)
-_SHARED = frozenset(vars(_standard)).difference(globals())
-sys.modules[__name__].__class__ = _Module
+_preload(__name__)

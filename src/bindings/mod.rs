@@ -1,41 +1,61 @@
-//! The Python module: translates between Python and [`crate::primitives`], and decides nothing.
+//! The Python module: the classes and functions that Python code sees, on top of [`crate::primitives`].
+//!
+//! The primitives have the algorithms: who waits, who is woken, which item is next. The bindings decide what
+//! depends on Python: what an argument means, which exception is raised, when signal handlers run, and when an
+//! object uses the standard library instead of the primitive.
+//!
+//! * `runtime/`: what all the classes need from the interpreter; for example blocking, calls of a program's code, the
+//!   fast paths of methods, and errors.
+//! * `threading/`: `Lock`, `RLock`, `Condition`, `Semaphore`, `Event`, `Barrier`.
+//! * `queue/`: `Queue` and its subclasses, and `SimpleQueue`.
+//! * `future/`: `Future`, and waits for many futures.
+//! * `executor/`: `ThreadPoolExecutor` and its workers.
+//! * `progress.rs`: `Executor.map(progress=...)`.
+//! * `diagnose/`: what reports of hangs ask the engine.
+//! * `fallback.rs`: how an object falls back to the standard library.
+//! * `function.rs`: methods that look like Python functions.
+//! * `registry.rs`: the classes that have fast paths, those that are native halves, and those with lazy imports.
+//! * `hooks.rs`: the Python methods that Rust calls by name.
+//!
+//! # Native halves
+//!
+//! Most classes here are the *native half* of a Python class, which derives from the native half and from the
+//! standard class. An object runs natively at first: its methods use the primitive. If a program uses an internal
+//! of the standard class, the object falls back to the standard library. Then the primitive is marked as fallen
+//! back, and the methods of the standard class serve the object from then on.
 //!
 //! # Rules
 //!
-//! * Only [`detach`] lets go of the interpreter to block, and only it looks at signals.
-//! * [`at_once`] is how the methods that are called most often are called.
-//! * Python code that users wrote is called through [`user_code`], because a daemon thread may
-//!   be ended inside it when the interpreter exits.
-//! * Nothing of Python happens inside a leaf lock but counting references up, and comparing plain
-//!   numbers and strings (`queue/item.rs`): what is to be dropped is taken out first.
-//! * A class here is the native half of a Python class that also derives from the standard one.
-//!   Where the standard internals are reached for, the object takes its *standard form*: the
-//!   primitive is retired, and the methods of the standard class serve from then on.
+//! * Only `runtime/block.rs` releases the interpreter to block. After a sleep, and before the thread takes
+//!   anything, it checks there for exceptions that must be raised in the thread
+//!   (`runtime/asynchronous.rs`).
+//! * The most frequent methods have a fast path (`runtime/fast_path.rs`).
+//! * Code that a program may have written is called only through `runtime/foreign.rs`, because a daemon
+//!   thread may be ended in such a call when the interpreter exits.
+//! * Under a leaf lock, only two things of Python happen: reference counts are increased, and plain numbers and
+//!   strings are compared (`queue/item.rs`). An object that must be dropped is moved out of the locked data, and
+//!   dropped after the lock was released.
 
 use pyo3::prelude::*;
 
-mod argument;
-mod at_once;
-mod detach;
-mod errors;
+mod diagnose;
 mod executor;
+mod fallback;
+mod function;
 mod future;
-mod interpreter;
-mod kept;
+mod hooks;
 mod progress;
 mod queue;
-mod stack;
-mod standard_form;
+mod registry;
+mod runtime;
 mod threading;
-mod timeout;
-mod user_code;
 
-/// Has the leaf section with that number, counted from now on, panic in this thread; zero: none. How many
-/// were left of what had been asked for before.
+/// Let the leaf section with that number, counted from now on, panic in this thread; zero means none. Return how many
+/// sections were left until the panic that was requested before.
 #[cfg(feature = "inject-panic")]
 #[pyo3::pyfunction]
 fn panic_in_section(number: usize) -> usize {
-    crate::primitives::inject::panic_in_section(number)
+    crate::wait::inject::panic_in_section(number)
 }
 
 /// The native half of oxthreads; use `oxthreads.threading`, `oxthreads.queue` and
@@ -46,30 +66,40 @@ mod _oxthreads {
     use pyo3::types::PyModuleMethods;
 
     #[pymodule_export]
-    use super::at_once::install_in;
+    use super::diagnose::{
+        ExitWait, Pin, address_of, asleep, call_before_interrupt, hold_watcher, is_of_parent,
+        join_handle, join_outside, last_missed, own_threads, owner_of, record_waits,
+        release_watcher, release_watcher_in_child, start_watcher, stop_watcher, take_verdict,
+        thread_number, threads_alive,
+    };
     #[pymodule_export]
-    use super::executor::{ThreadPoolExecutor, WorkItem, WorkQueue, Worker, close_executors};
+    use super::executor::{
+        Place, ThreadPoolExecutor, WorkQueue, Worker, close_executors, register, versions,
+    };
+    #[pymodule_export]
+    use super::fallback::dictionary;
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
-    #[pymodule_export]
-    use super::kept::keep_at_hand;
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]
     use super::queue::{Queue, QueueIterator, SimpleQueue};
     #[pymodule_export]
-    use super::standard_form::dictionary;
+    use super::registry::{install_in, preload, set_questions};
+    #[pymodule_export]
+    use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
     use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::interpreter::claim(module.py())?;
-        super::errors::prepare(module.py())?;
-        super::interpreter::attach_once(module.py());
+        super::runtime::interpreter::claim(module.py())?;
+        super::runtime::errors::prepare(module.py())?;
+        super::runtime::asynchronous::prepare(module.py())?;
+        super::runtime::interpreter::attach_once(module.py());
         #[cfg(not(Py_3_12))]
         module.py().import("oxthreads._collector_at_exit")?;
-        // Under another name than its own, which is the class's here.
+        // Under another name than its own, `Lock`, because here that is the name of the class.
         module.add(
             "allocate_lock",
             wrap_pyfunction!(super::threading::allocate_lock, module)?,
@@ -79,8 +109,8 @@ mod _oxthreads {
             "panic_in_section",
             wrap_pyfunction!(super::panic_in_section, module)?,
         )?;
-        crate::primitives::waiter::follow_forks();
-        super::at_once::install_all(module.py())?;
+        crate::wait::follow_forks();
+        super::registry::install_all(module.py())?;
         Ok(())
     }
 }

@@ -1,233 +1,257 @@
-//! A rendezvous: nobody goes on before all have come.
+//! A barrier: no thread goes on before all have arrived.
 
-use super::Retired;
-use super::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering};
-use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation};
+use std::ops::Deref;
 
-/// A meeting point for a number of threads, which can be used again and again.
+use super::FellBack;
+use crate::wait::observe::Resource;
+use crate::wait::sync::{Arc, AtomicU8, Ordering};
+use crate::wait::{
+    self, Entered, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation,
+};
+
+/// A meeting point for a fixed number of threads. It can be used again and again.
 pub struct Barrier {
-    state: Mutex<State>,
+    state: Monitor<State>,
 }
 
 struct State {
-    /// So many threads meet: one at least.
+    /// The number of threads that meet: at least one.
     parties: u32,
-    /// Those that have come and wait.
+    /// The number of threads that have arrived and wait.
     arrived: u32,
     broken: bool,
-    retired: bool,
-    /// The process that the threads came in.
+    fallen_back: bool,
+    /// The generation of the process that this state belongs to.
     generation: u32,
-    /// The payload takes the [`Verdict`].
+    /// The payload is the cell that receives the [`WaitResult`].
     waiters: WaiterList<Arc<AtomicU8>>,
 }
 
-/// What became of a wait: [`PASSED`], [`BROKEN`] or [`MOVED`].
-type Verdict = u8;
-const PASSED: Verdict = 0;
-const BROKEN: Verdict = 1;
-const MOVED: Verdict = 2;
+/// The result of a wait: [`PASSED`], [`BROKEN`] or [`FELL_BACK`].
+type WaitResult = u8;
+const PASSED: WaitResult = 0;
+const BROKEN: WaitResult = 1;
+const FELL_BACK: WaitResult = 2;
 
-/// How a thread came out of the barrier.
+/// How a thread's wait at the barrier ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
-    /// All have come; this one as number so many, from zero.
+pub enum BarrierOutcome {
+    /// All threads have arrived. This one had this number in the order of arrival, from zero.
     Passed(u32),
-    /// The barrier is broken, or was while this thread waited.
+    /// The barrier is broken, or was broken while this thread waited.
     Broken,
-    /// See [`super::Retired`]. `Some`: the number that this thread had, which goes on waiting
-    /// elsewhere; `None`: it has not come yet.
-    Retired(Option<u32>),
+    /// See [`super::FellBack`]. With a number, this thread had arrived as that number and continues its wait
+    /// elsewhere; with `None`, it had not arrived yet.
+    FellBack(Option<u32>),
 }
 
-/// What a retired barrier leaves behind.
+/// The state that a barrier had when it fell back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remains {
-    /// How many have come and wait.
+    /// The number of threads that have arrived and wait.
     pub arrived: u32,
-    /// Whether it is broken.
+    /// Whether the barrier is broken.
     pub broken: bool,
 }
 
 impl Barrier {
-    /// A barrier for so many `parties`, one at least.
+    /// Creates a barrier for `parties` threads, at least one.
     pub fn new(parties: u32) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Monitor::new(State {
                 parties,
                 arrived: 0,
                 broken: false,
-                retired: false,
+                fallen_back: false,
                 generation: generation(),
                 waiters: WaiterList::new(),
             }),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock();
-        if state.generation != generation() {
-            // Those that had come stayed in the parent.
-            state.generation = generation();
-            state.waiters.forget_other_processes();
-            state.arrived = u32::try_from(state.waiters.len()).unwrap_or(u32::MAX);
-        }
-        state
+    fn state(&self) -> Entered<'_, State> {
+        self.state.enter()
     }
 
-    /// Is for so many parties from now on, with nobody waiting: before it is first used.
+    /// Changes the number of threads. This is for a barrier that has not been used yet: no thread may be
+    /// waiting.
     ///
     /// # Errors
-    /// [`Retired`].
-    pub fn reset_for(&self, parties: u32) -> Result<(), Retired> {
+    /// [`FellBack`].
+    pub fn reset_for(&self, parties: u32) -> Result<(), FellBack> {
         self.reset()?;
         self.state().parties = parties;
         Ok(())
     }
 
-    /// How many threads meet.
+    /// The number of threads that meet.
     pub fn parties(&self) -> u32 {
         self.state().parties
     }
 
-    /// How many have come and wait; none where the barrier is broken.
+    /// The number of threads that have arrived and wait; zero if the barrier is broken.
     pub fn waiting(&self) -> u32 {
         self.state().arrived
     }
 
-    /// Whether it is broken.
+    /// Whether the barrier is broken.
     pub fn is_broken(&self) -> bool {
         self.state().broken
     }
 
-    /// Whether [`Barrier::retire`] was called.
-    pub fn is_retired(&self) -> bool {
-        self.state().retired
+    /// Whether [`Barrier::fall_back`] was called.
+    pub fn has_fallen_back(&self) -> bool {
+        self.state().fallen_back
     }
 
-    /// The wait for the others.
-    pub fn wait(&self) -> Meet<'_> {
-        Meet {
-            barrier: self,
-            ticket: Ticket::next(),
-            index: 0,
-            // Nobody passes without having been let through.
-            verdict: Arc::new(AtomicU8::new(BROKEN)),
-        }
+    /// The operation that waits for the other threads.
+    pub fn wait(&self) -> BarrierWait<&Self> {
+        BarrierWait::new(self)
     }
 
-    /// Breaks it: those that wait, and those that come, find it broken.
+    /// Breaks the barrier: present and later waits end as broken.
     ///
     /// # Errors
-    /// [`Retired`].
-    pub fn abort(&self) -> Result<(), Retired> {
+    /// [`FellBack`].
+    pub fn abort(&self) -> Result<(), FellBack> {
         self.end_waits(true)
     }
 
-    /// As it was made; those that wait find it broken.
+    /// Makes the barrier usable again, as if it were new. Present waits end as broken.
     ///
     /// # Errors
-    /// [`Retired`].
-    pub fn reset(&self) -> Result<(), Retired> {
+    /// [`FellBack`].
+    pub fn reset(&self) -> Result<(), FellBack> {
         self.end_waits(false)
     }
 
-    fn end_waits(&self, broken: bool) -> Result<(), Retired> {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
-        if state.retired {
-            return Err(Retired);
+    fn end_waits(&self, broken: bool) -> Result<(), FellBack> {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        if state.fallen_back {
+            return Err(FellBack);
         }
         state.broken = broken;
-        state.complete(BROKEN, &mut wakes);
-        drop(state);
-        wakes.wake();
+        state.complete(BROKEN, wakes);
         Ok(())
     }
 
-    /// Gives the barrier up to another implementation, to which those that wait turn.
-    /// `None` if that was done before.
-    pub fn retire(&self) -> Option<Remains> {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
-        if std::mem::replace(&mut state.retired, true) {
+    /// Gives the barrier up to another implementation, where the present waits continue. `None` if it had
+    /// fallen back before.
+    pub fn fall_back(&self) -> Option<Remains> {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        if std::mem::replace(&mut state.fallen_back, true) {
             return None;
         }
         let remains = Remains {
             arrived: state.arrived,
             broken: state.broken,
         };
-        state.complete(MOVED, &mut wakes);
-        drop(state);
-        wakes.wake();
+        state.complete(FELL_BACK, wakes);
         Some(remains)
     }
 }
 
+impl wait::State for State {
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+
+    fn begin_anew(&mut self) {
+        // The threads that had arrived exist only in the parent.
+        self.waiters.forget_other_processes();
+        self.arrived = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
+    }
+}
+
 impl State {
-    /// Ends all waits with that verdict.
-    fn complete(&mut self, verdict: Verdict, wakes: &mut Wakes) {
-        self.arrived = 0;
+    /// Ends all waits with this result.
+    fn complete(&mut self, result: WaitResult, wakes: &mut Wakes) {
         while let Some((waiter, cell)) = self.waiters.pop() {
-            // Read under the leaf lock, which orders it.
-            cell.store(verdict, Ordering::Relaxed);
+            // The reader holds the leaf lock, too, and that orders the accesses.
+            cell.store(result, Ordering::Relaxed);
             wakes.push(waiter);
         }
+        // Those that could not be claimed leave by themselves.
+        self.arrived = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
     }
 }
 
 /// A thread's wait for the others.
-pub struct Meet<'a> {
-    barrier: &'a Barrier,
+///
+/// `B`: a reference to the barrier, or whatever else keeps it alive.
+pub struct BarrierWait<B> {
+    barrier: B,
     ticket: Ticket,
     index: u32,
-    verdict: Arc<AtomicU8>,
+    result: Arc<AtomicU8>,
 }
 
-impl Operation for Meet<'_> {
-    type Output = Passage;
+impl<B> BarrierWait<B> {
+    /// The wait that has not begun.
+    pub fn new(barrier: B) -> Self {
+        Self {
+            barrier,
+            ticket: Ticket::next(),
+            index: 0,
+            // A wait passes only if the last arrival says so.
+            result: Arc::new(AtomicU8::new(BROKEN)),
+        }
+    }
+}
 
-    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Passage> {
-        let mut wakes = Wakes::new();
-        let mut state = self.barrier.state();
-        if state.retired {
-            return Some(Passage::Retired(None));
+impl<B: Deref<Target = Barrier>> Operation for BarrierWait<B> {
+    type Output = BarrierOutcome;
+
+    fn resource(&self) -> Resource {
+        Resource::new("Barrier", &*self.barrier)
+    }
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<BarrierOutcome> {
+        let mut entered = self.barrier.state();
+        let (state, wakes) = entered.parts();
+        if state.fallen_back {
+            return Some(BarrierOutcome::FellBack(None));
         }
         if state.broken {
-            return Some(Passage::Broken);
+            return Some(BarrierOutcome::Broken);
         }
         self.index = state.arrived;
         if self.index + 1 < state.parties {
             state.arrived += 1;
             state
                 .waiters
-                .join(self.ticket, waiter, Arc::clone(&self.verdict));
+                .join(self.ticket, waiter, Arc::clone(&self.result));
             return None;
         }
-        state.complete(PASSED, &mut wakes);
-        drop(state);
-        wakes.wake();
-        Some(Passage::Passed(self.index))
+        state.complete(PASSED, wakes);
+        Some(BarrierOutcome::Passed(self.index))
     }
 
-    fn leave(&mut self, parked: Parked) -> Option<Passage> {
-        let mut wakes = Wakes::new();
-        let mut state = self.barrier.state();
+    fn leave(&mut self, parked: Parked) -> Option<BarrierOutcome> {
+        let mut entered = self.barrier.state();
+        let (state, wakes) = entered.parts();
         if state.waiters.leave(self.ticket).is_none() {
-            return Some(match self.verdict.load(Ordering::Relaxed) {
-                PASSED => Passage::Passed(self.index),
-                BROKEN => Passage::Broken,
-                _ => Passage::Retired(Some(self.index)),
+            return Some(match self.result.load(Ordering::Relaxed) {
+                PASSED => BarrierOutcome::Passed(self.index),
+                BROKEN => BarrierOutcome::Broken,
+                _ => BarrierOutcome::FellBack(Some(self.index)),
             });
         }
         state.arrived -= 1;
         if parked == Parked::TimedOut {
-            // The others would wait in vain for this one.
+            // The others would wait for this thread for ever.
             state.broken = true;
-            state.complete(BROKEN, &mut wakes);
-            drop(state);
-            wakes.wake();
+            state.complete(BROKEN, wakes);
         }
         None
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<BarrierOutcome> {
+        // If the wait is complete, the others have passed or have found the barrier broken. This thread's
+        // part in that cannot be undone.
+        self.leave(Parked::Raising)
     }
 }

@@ -1,44 +1,48 @@
 //! One thread's wait for many futures.
 //!
-//! Each future that is waited for has an entry, whose number it is told when it is
-//! [observed](super::future::Future::observe). What finishes it links the entry into a chain, and
-//! wakes the thread only if that is what it waits for. The chain is made of atomics alone, so a future
-//! extends it in the same step that finishes it: under its leaf lock, where no other lock may be taken.
-//! Whoever can see that a future is finished finds it in the chain, before all that finish later.
+//! Each future has an entry, and learns the number of it when it is
+//! [observed](super::future::Future::observe). When the future finishes, it links the entry into a chain, and
+//! wakes the thread only if that is what the thread waits for. The chain consists of atomics alone, so a
+//! future can extend it in the same step that finishes it: under its leaf lock, where no other lock may be
+//! taken. So a thread that sees a future as finished finds it in the chain, before all futures that finish
+//! later.
 
-use super::sync::{Arc, AtomicUsize, Mutex, Ordering};
-use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
+use std::ops::Deref;
 
-/// When the thread is to go on.
+use crate::wait::observe::Resource;
+use crate::wait::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::wait::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
+
+/// When the thread goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Once an entry is in the chain.
+    /// Once one entry is in the chain.
     First,
-    /// Once an entry came with a failure, or all have come.
+    /// Once one entry has come with a failure, or all have come.
     FirstFailure,
     /// Once all entries have come.
     All,
 }
 
-/// What an entry's link says beside the number of the next one: it is the last.
+/// The link of the last entry of the chain.
 const END: usize = usize::MAX;
-/// Its future has not finished.
+/// The link of an entry whose future has not finished.
 const UNFINISHED: usize = usize::MAX - 1;
 
 /// The entries, and the one thread that waits for them.
 pub struct Completions {
     until: Until,
-    /// The entry that came last.
+    /// The entry that came last, or [`END`].
     latest: AtomicUsize,
-    /// For each entry that has come, the one that came before.
+    /// For each entry that has come, the entry that came before it.
     links: Box<[AtomicUsize]>,
-    /// How many have to come before the thread goes on; unused by [`Until::First`].
+    /// How many entries must still come before the thread goes on. Unused with [`Until::First`].
     missing: AtomicUsize,
     waiters: Mutex<WaiterList>,
 }
 
 impl Completions {
-    /// So many entries, none of which has come.
+    /// Creates this many entries, none of which has come.
     pub fn new(entries: usize, until: Until) -> Arc<Self> {
         Arc::new(Self {
             until,
@@ -49,12 +53,13 @@ impl Completions {
         })
     }
 
-    /// The future of this entry has finished. `true`: the thread is to be [woken](Self::wake), once
-    /// the caller holds no leaf lock. Nothing happens if it was said before.
+    /// Notes that the future of this entry has finished. If this returns `true`, the caller must
+    /// [wake](Self::wake) the thread once it holds no leaf lock. A second call for the same entry does
+    /// nothing.
     #[must_use = "the thread sleeps until it is woken"]
     pub fn complete(&self, entry: usize, failed: bool) -> bool {
         let link = &self.links[entry];
-        // Claims the entry, for a foreign future may say it twice, and in two threads.
+        // Claims the entry, because a foreign future may report twice, and from two threads.
         let claimed = link.compare_exchange(UNFINISHED, END, Ordering::Relaxed, Ordering::Relaxed);
         if claimed.is_err() {
             return false;
@@ -73,7 +78,7 @@ impl Completions {
             }
         }
         match self.until {
-            // The others were linked while the thread was already to be woken.
+            // Later entries need no wake: the first one already causes it.
             Until::First => before == END,
             Until::FirstFailure if failed => self.missing.swap(0, Ordering::AcqRel) > 0,
             Until::FirstFailure | Until::All => {
@@ -86,17 +91,17 @@ impl Completions {
         }
     }
 
-    /// Has the thread go on, or not sleep at all.
+    /// Makes the thread go on, or not sleep at all.
     ///
-    /// Under the leaf lock the thread looks and joins, and here it is looked for later than the entry
-    /// was linked: it has seen the entry, or is found.
+    /// The thread checks for entries and joins the list in one leaf section. This call searches the list after
+    /// the entry was linked. So the thread either has seen the entry, or is in the list and is found.
     pub fn wake(&self) {
         let mut wakes = Wakes::new();
         self.waiters.lock().drain(&mut wakes);
         wakes.wake();
     }
 
-    /// Takes out the entries that have come since this was last called, the latest first.
+    /// Takes out the entries that have come since the last call, the latest first.
     pub fn take(&self) -> impl Iterator<Item = usize> + '_ {
         let mut next = self.latest.swap(END, Ordering::Acquire);
         std::iter::from_fn(move || {
@@ -113,30 +118,27 @@ impl Completions {
         }
     }
 
-    /// The wait until the thread is to go on.
-    pub fn wait(&self) -> WaitDue<'_> {
-        WaitDue {
-            completions: self,
-            ticket: Ticket::next(),
-        }
+    /// The operation that waits until the thread can go on.
+    pub fn wait(&self) -> WaitDue<&Self> {
+        WaitDue::new(self)
     }
 }
 
-/// A future's note of who waits for it among others.
+/// A future's note of one thread that waits for it, and perhaps for others.
 pub struct Observer {
     completions: Arc<Completions>,
     entry: usize,
 }
 
 impl PartialEq for Observer {
-    /// Whether they stand for the same entry.
+    /// Whether both stand for the same entry.
     fn eq(&self, other: &Self) -> bool {
         self.is_of(&other.completions) && self.entry == other.entry
     }
 }
 
 impl Observer {
-    /// What stands for this entry of theirs.
+    /// Creates the observer for this entry of `completions`.
     pub fn new(completions: Arc<Completions>, entry: usize) -> Self {
         Self { completions, entry }
     }
@@ -152,13 +154,13 @@ impl Observer {
         self.completions.wake();
     }
 
-    /// Whether it is theirs.
+    /// Whether it belongs to these completions.
     pub fn is_of(&self, completions: &Arc<Completions>) -> bool {
         Arc::ptr_eq(&self.completions, completions)
     }
 }
 
-/// The observers that a future has noted: mostly none, or one.
+/// The observers of a future: mostly none or one.
 #[derive(Default)]
 pub struct Observers {
     first: Option<Observer>,
@@ -166,7 +168,7 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Notes one more.
+    /// Adds an observer.
     pub fn push(&mut self, observer: Observer) {
         if self.first.is_none() {
             self.first = Some(observer);
@@ -175,7 +177,7 @@ impl Observers {
         }
     }
 
-    /// Takes out the one of these completions.
+    /// Takes out the observer of these completions.
     pub fn remove(&mut self, completions: &Arc<Completions>) -> Option<Observer> {
         if let Some(first) = self.first.take_if(|first| first.is_of(completions)) {
             return Some(first);
@@ -185,7 +187,7 @@ impl Observers {
         Some(self.more.swap_remove(place))
     }
 
-    /// Tells them that the future has finished, and takes them out.
+    /// Takes all observers out and tells them that the future has finished.
     pub fn tell(&mut self, failed: bool) -> Told {
         let observers = std::mem::take(self);
         let mut due = Vec::new();
@@ -214,16 +216,16 @@ impl IntoIterator for Observers {
     }
 }
 
-/// Observers that were told, some of whom are to be woken.
+/// Observers that have been told. The caller must wake some of their threads.
 #[must_use = "they sleep until they are woken"]
 pub struct Told {
     due: Vec<Arc<Completions>>,
-    /// To be dropped without the leaf lock.
+    /// Here only to be dropped after the leaf lock is released.
     _observers: Observers,
 }
 
 impl Told {
-    /// Wakes them. Call it without a leaf lock.
+    /// Wakes the threads. The caller must hold no leaf lock.
     #[inline]
     pub fn wake(self) {
         for completions in &self.due {
@@ -232,14 +234,30 @@ impl Told {
     }
 }
 
-/// A thread's wait.
-pub struct WaitDue<'a> {
-    completions: &'a Completions,
+/// A thread's wait until it can go on.
+///
+/// `C`: a reference to the completions, or whatever else keeps them alive.
+pub struct WaitDue<C> {
+    completions: C,
     ticket: Ticket,
 }
 
-impl Operation for WaitDue<'_> {
+impl<C> WaitDue<C> {
+    /// The wait that has not begun.
+    pub fn new(completions: C) -> Self {
+        Self {
+            completions,
+            ticket: Ticket::next(),
+        }
+    }
+}
+
+impl<C: Deref<Target = Completions>> Operation for WaitDue<C> {
     type Output = ();
+
+    fn resource(&self) -> Resource {
+        Resource::new("one of several futures", &*self.completions)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
         let mut waiters = self.completions.waiters.lock();
@@ -253,7 +271,13 @@ impl Operation for WaitDue<'_> {
     fn leave(&mut self, _parked: Parked) -> Option<()> {
         let mut waiters = self.completions.waiters.lock();
         let _ = waiters.leave(self.ticket);
-        // Not the list is the truth here: the wake may be for an entry that was taken before.
+        // Here the list is not the truth: the wake may be for an entry that was taken before.
         self.completions.is_due().then_some(())
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<()> {
+        // This wait takes nothing from other threads.
+        self.leave(Parked::Raising)
     }
 }

@@ -1,96 +1,104 @@
-//! Waiters that are woken one by one, in the order they came.
+//! Waiters that are notified one by one, in the order in which they came.
 //!
-//! The lock that goes with a condition is its user's: who waits joins the list, gives up the lock,
-//! sleeps, and takes the lock again. Whoever notifies holds the lock, so it comes either before the
-//! waiter has joined, or finds it.
+//! The lock that goes with a condition belongs to its user. A waiting thread joins the list, releases the
+//! lock, sleeps, and takes the lock again. The notifying thread holds the lock. So its notification comes
+//! either before the waiter has joined the list, or finds the waiter there.
 
-use super::Retired;
-use super::sync::{Arc, Flagged, Ordering};
-use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
+use std::ops::Deref;
 
-/// New waits go elsewhere: see [`Condition::retire`].
-const RETIRED: u8 = 1;
+use super::FellBack;
+use crate::wait::observe::{self, Resource};
+use crate::wait::sync::{Arc, Flagged, Ordering};
+use crate::wait::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
-/// The waiters.
+/// New waits go elsewhere: see [`Condition::fall_back`].
+const FELL_BACK: u8 = 1;
+
+/// A condition variable without its lock.
 pub struct Condition {
     waiters: Flagged<WaiterList>,
 }
 
 impl Condition {
-    /// Nobody waits.
+    /// Creates a condition without waiters.
     pub fn new() -> Self {
         Self {
             waiters: Flagged::new(WaiterList::new()),
         }
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub fn len(&self) -> usize {
         self.waiters.lock().len()
     }
 
-    /// Whether nobody waits.
+    /// Whether there are no waiters.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Wakes the waiter that came first, if there is one; whether there was.
+    /// Wakes the first waiter. Returns whether there was one.
     pub fn notify_one(&self) -> bool {
         let first = self.waiters.lock().pop();
+        if first.is_none() {
+            observe::missed(self);
+        }
         first.map(|(waiter, ())| waiter.unpark()).is_some()
     }
 
-    /// Wakes all that wait now.
+    /// Wakes all present waiters.
     #[inline]
     pub fn notify_all(&self) {
+        let mut wakes = Wakes::new();
         let mut waiters = self.waiters.lock();
         if waiters.is_empty() {
-            return;
+            drop(waiters);
+            observe::missed(self);
+        } else {
+            waiters.drain(&mut wakes);
         }
-        let mut wakes = Wakes::new();
-        waiters.drain(&mut wakes);
-        drop(waiters);
-        wakes.wake();
     }
 
-    /// Wakes the one with this ticket; whether it was still waiting.
+    /// Wakes the waiter with this ticket. Returns whether it was still waiting.
     pub fn notify_waiter(&self, ticket: Ticket) -> bool {
         let taken = self.waiters.lock().take(ticket);
         taken.map(|(waiter, ())| waiter.unpark()).is_some()
     }
 
-    /// Whether this waiter is waiting.
+    /// Whether the waiter with this ticket is waiting.
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         self.waiters.lock().contains(ticket)
     }
 
-    /// Sends new waits elsewhere. Those that have begun stay, and can be notified one by one by the
-    /// tickets that come out, in the order they came. `None` if that was done before.
-    pub fn retire(&self) -> Option<Vec<Ticket>> {
+    /// Sends new waits elsewhere. Present waits stay. The returned tickets, in the order of arrival, let the
+    /// other implementation notify them one by one. `None` if the condition had fallen back before.
+    pub fn fall_back(&self) -> Option<Vec<Ticket>> {
         let waiters = self.waiters.lock();
-        let before = self.waiters.flags().fetch_or(RETIRED, Ordering::Release);
-        (before & RETIRED == 0).then(|| waiters.tickets())
+        let before = self.waiters.flags().fetch_or(FELL_BACK, Ordering::Release);
+        (before & FELL_BACK == 0).then(|| waiters.tickets())
     }
 
-    /// Whether [`Condition::retire`] was called.
+    /// Whether [`Condition::fall_back`] was called.
     #[inline]
-    pub fn is_retired(&self) -> bool {
-        self.waiters.flags().load(Ordering::Acquire) & RETIRED != 0
+    pub fn has_fallen_back(&self) -> bool {
+        self.waiters.flags().load(Ordering::Acquire) & FELL_BACK != 0
     }
 
-    /// Nobody waits any more: for a forked child.
+    /// Forgets all waiters: for a forked child.
     pub fn reset(&self) {
         let mut waiters = self.waiters.lock();
         while waiters.pop().is_some() {}
     }
 
-    /// The wait for a notification.
-    pub fn wait(&self) -> WaitNotified<'_> {
-        WaitNotified {
-            condition: self,
-            ticket: Ticket::next(),
-            begun: false,
-        }
+    /// The operation that waits for a notification.
+    pub fn wait(&self) -> WaitNotified<&Self> {
+        WaitNotified::new(self)
+    }
+}
+
+impl Drop for Condition {
+    fn drop(&mut self) {
+        observe::gone(self);
     }
 }
 
@@ -101,27 +109,42 @@ impl Default for Condition {
 }
 
 /// A thread's wait for a notification.
-pub struct WaitNotified<'a> {
-    condition: &'a Condition,
+///
+/// `C`: a reference to the condition, or whatever else keeps it alive.
+pub struct WaitNotified<C> {
+    condition: C,
     ticket: Ticket,
-    /// It has been in the list, and so is served here, whatever happens to the condition.
+    /// The wait has been in the list. It then stays here even if the condition falls back.
     begun: bool,
 }
 
-impl WaitNotified<'_> {
-    /// What [`Condition::retire`] and [`Condition::notify_waiter`] know it by.
+impl<C> WaitNotified<C> {
+    /// The wait that has not begun.
+    pub fn new(condition: C) -> Self {
+        Self {
+            condition,
+            ticket: Ticket::next(),
+            begun: false,
+        }
+    }
+
+    /// The ticket by which [`Condition::fall_back`] and [`Condition::notify_waiter`] know this wait.
     pub fn ticket(&self) -> Ticket {
         self.ticket
     }
 }
 
-impl Operation for WaitNotified<'_> {
-    type Output = Result<(), Retired>;
+impl<C: Deref<Target = Condition>> Operation for WaitNotified<C> {
+    type Output = Result<(), FellBack>;
+
+    fn resource(&self) -> Resource {
+        Resource::new("Condition", &*self.condition)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut waiters = self.condition.waiters.lock();
-        if !self.begun && self.condition.is_retired() {
-            return Some(Err(Retired));
+        if !self.begun && self.condition.has_fallen_back() {
+            return Some(Err(FellBack));
         }
         self.begun = true;
         waiters.join(self.ticket, waiter, ());
@@ -133,5 +156,13 @@ impl Operation for WaitNotified<'_> {
             Some(()) => None,
             None => Some(Ok(())),
         }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        if self.leave(Parked::Raising).is_some() {
+            self.condition.notify_one();
+        }
+        None
     }
 }

@@ -1,15 +1,18 @@
 //! A flag that threads wait for.
 
-use super::Retired;
-use super::sync::{Arc, Flagged, FlaggedGuard, Ordering};
-use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
+use std::ops::Deref;
+
+use super::FellBack;
+use crate::wait::observe::Resource;
+use crate::wait::sync::{Arc, Flagged, FlaggedGuard, Ordering};
+use crate::wait::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
 const SET: u8 = 1;
-/// Waiting goes on elsewhere: see [`Event::retire`].
-const RETIRED: u8 = 2;
+/// New waits go elsewhere: see [`Event::fall_back`].
+const FELL_BACK: u8 = 2;
 
-/// See [`Event::set_far_off`].
-const FAR_OFF: u8 = 4;
+/// See [`Event::set_no_spin`].
+const NO_SPIN: u8 = 4;
 
 /// A flag, clear at first.
 pub struct Event {
@@ -18,13 +21,13 @@ pub struct Event {
 
 struct Waiters {
     list: WaiterList,
-    /// Counts the calls of `set`, so that a waiter which was interrupted learns of one that came and
-    /// was cleared again while it was in no list.
+    /// Counts the calls of `set`. A waiter that was interrupted, and so was in no list for a while, learns
+    /// from it that a `set` came in the meantime, even if the flag is clear again.
     sets: u32,
 }
 
 impl Event {
-    /// Clear.
+    /// Creates a clear flag.
     pub fn new() -> Self {
         Self {
             waiters: Flagged::new(Waiters {
@@ -40,48 +43,66 @@ impl Event {
         self.waiters.flags().load(Ordering::Acquire) & SET != 0
     }
 
-    /// Sets the flag and completes every wait that had begun.
+    /// Whether the flag is set.
     ///
     /// # Errors
-    /// [`Retired`], and nothing is changed: those who wait elsewhere have to hear of it too.
+    /// [`FellBack`]: another implementation has the flag.
     #[inline]
-    pub fn set(&self) -> Result<(), Retired> {
+    pub fn state(&self) -> Result<bool, FellBack> {
+        let flags = self.waiters.flags().load(Ordering::Acquire);
+        if flags & SET != 0 {
+            Ok(true)
+        } else if flags & FELL_BACK != 0 {
+            Err(FellBack)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Sets the flag and completes every wait that has begun.
+    ///
+    /// # Errors
+    /// [`FellBack`], and nothing is changed: the caller must set the flag of the other implementation, for
+    /// the waits there.
+    #[inline]
+    pub fn set(&self) -> Result<(), FellBack> {
         let waiters = self.waiters.lock();
-        if self.is_retired() {
-            return Err(Retired);
+        if self.has_fallen_back() {
+            return Err(FellBack);
         }
         self.set_flag(waiters);
         Ok(())
     }
 
-    /// Clears the flag. Waits that were completed stay so.
+    /// Clears the flag. Completed waits stay completed.
     ///
     /// # Errors
-    /// [`Retired`], and nothing is changed.
+    /// [`FellBack`], and nothing is changed.
     #[inline]
-    pub fn clear(&self) -> Result<(), Retired> {
-        // Under the leaf lock, so that it falls wholly before or after a `set`.
+    pub fn clear(&self) -> Result<(), FellBack> {
+        // Under the leaf lock, so that no `set` is half done.
         let _waiters = self.waiters.lock();
-        if self.is_retired() {
-            return Err(Retired);
+        if self.has_fallen_back() {
+            return Err(FellBack);
         }
         self.waiters.flags().fetch_and(!SET, Ordering::Release);
         Ok(())
     }
 
-    /// Sets or clears the flag, retired or not: for the implementation that has taken over.
-    pub fn overwrite(&self, set: bool) {
-        let waiters = self.waiters.lock();
-        if set {
-            self.set_flag(waiters);
-        } else {
-            self.waiters.flags().fetch_and(!SET, Ordering::Release);
-        }
+    /// Completes the waits that had begun here before the event fell back: the flag of the other
+    /// implementation was set.
+    pub fn complete_former_waits(&self) {
+        Self::complete_waits(self.waiters.lock());
     }
 
     #[inline]
-    fn set_flag(&self, mut waiters: FlaggedGuard<'_, Waiters>) {
+    fn set_flag(&self, waiters: FlaggedGuard<'_, Waiters>) {
         self.waiters.flags().fetch_or(SET, Ordering::Release);
+        Self::complete_waits(waiters);
+    }
+
+    #[inline]
+    fn complete_waits(mut waiters: FlaggedGuard<'_, Waiters>) {
         waiters.sets = waiters.sets.wrapping_add(1);
         if waiters.list.is_empty() {
             return;
@@ -92,37 +113,38 @@ impl Event {
         wakes.wake();
     }
 
-    /// Gives up waiting here: later operations end as [`Retired`]. The flag remains, and
-    /// overwriting it still completes the waits that had begun: a `set` that is cleared at once
-    /// would be lost on them if they moved elsewhere. `false` if that was done before.
-    pub fn retire(&self) -> bool {
+    /// Gives the event up to another implementation: later operations end as [`FellBack`]. Returns whether
+    /// the flag was set; it is clear here from now on. `None` if the event had fallen back before.
+    ///
+    /// The waits that had begun stay here until that implementation [completes
+    /// them](Event::complete_former_waits). If they moved, they would miss a `set` that is cleared again
+    /// immediately.
+    pub fn fall_back(&self) -> Option<bool> {
         let _waiters = self.waiters.lock();
-        self.waiters.flags().fetch_or(RETIRED, Ordering::Release) & RETIRED == 0
+        let flags = self.waiters.flags().fetch_or(FELL_BACK, Ordering::Release);
+        self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        (flags & FELL_BACK == 0).then_some(flags & SET != 0)
     }
 
-    /// Whether [`Event::retire`] was called.
+    /// Whether [`Event::fall_back`] was called.
     #[inline]
-    pub fn is_retired(&self) -> bool {
-        self.waiters.flags().load(Ordering::Acquire) & RETIRED != 0
+    pub fn has_fallen_back(&self) -> bool {
+        self.waiters.flags().load(Ordering::Acquire) & FELL_BACK != 0
     }
 
-    /// Tells that the flag will be set later than a thread had better wait for without sleeping.
-    pub fn set_far_off(&self) {
-        self.waiters.flags().fetch_or(FAR_OFF, Ordering::Relaxed);
+    /// Notes that the flag will be set late, so a spin before the sleep would be useless.
+    pub fn set_no_spin(&self) {
+        self.waiters.flags().fetch_or(NO_SPIN, Ordering::Relaxed);
     }
 
-    /// Whether [`Event::set_far_off`] was called.
-    pub fn is_far_off(&self) -> bool {
-        self.waiters.flags().load(Ordering::Relaxed) & FAR_OFF != 0
+    /// Whether [`Event::set_no_spin`] was called.
+    pub fn has_no_spin(&self) -> bool {
+        self.waiters.flags().load(Ordering::Relaxed) & NO_SPIN != 0
     }
 
-    /// The wait for the flag.
-    pub fn wait(&self) -> WaitSet<'_> {
-        WaitSet {
-            event: self,
-            ticket: Ticket::next(),
-            sets: None,
-        }
+    /// The operation that waits for the flag.
+    pub fn wait(&self) -> WaitSet<&Self> {
+        WaitSet::new(self)
     }
 }
 
@@ -133,23 +155,40 @@ impl Default for Event {
 }
 
 /// A thread's wait for the flag.
-pub struct WaitSet<'a> {
-    event: &'a Event,
+///
+/// `E`: a reference to the event, or whatever else keeps it alive.
+pub struct WaitSet<E> {
+    event: E,
     ticket: Ticket,
-    /// How often the event had been set when the wait began.
+    /// How often the event had been set when the wait last joined the list; `None`: it has not joined yet.
     sets: Option<u32>,
 }
 
-impl Operation for WaitSet<'_> {
-    type Output = Result<(), Retired>;
+impl<E> WaitSet<E> {
+    /// The wait that has not begun.
+    pub fn new(event: E) -> Self {
+        Self {
+            event,
+            ticket: Ticket::next(),
+            sets: None,
+        }
+    }
+}
+
+impl<E: Deref<Target = Event>> Operation for WaitSet<E> {
+    type Output = Result<(), FellBack>;
+
+    fn resource(&self) -> Resource {
+        Resource::new("Event", &*self.event)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut waiters = self.event.waiters.lock();
         if self.event.is_set() || self.sets.is_some_and(|sets| sets != waiters.sets) {
             return Some(Ok(()));
         }
-        if self.sets.is_none() && self.event.is_retired() {
-            return Some(Err(Retired));
+        if self.sets.is_none() && self.event.has_fallen_back() {
+            return Some(Err(FellBack));
         }
         self.sets = Some(waiters.sets);
         waiters.list.join(self.ticket, waiter, ());
@@ -161,5 +200,11 @@ impl Operation for WaitSet<'_> {
             Some(()) => None,
             None => Some(Ok(())),
         }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // This wait takes nothing from other threads.
+        self.leave(Parked::Raising)
     }
 }

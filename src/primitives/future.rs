@@ -1,122 +1,143 @@
 //! A result that is set once, and the callbacks and threads that wait for it.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Retired;
+use super::FellBack;
 use super::completion::{Completions, Observer, Observers};
-use super::leaf::Leaf;
-use super::sync::Arc;
-use super::waiter::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
+use crate::wait::gil_mutex::GilMutex;
+use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::sync::Arc;
+use crate::wait::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
-/// Where the work stands.
+/// The state of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has begun it.
+    /// No thread has begun the work.
     Pending,
-    /// Somebody works on it.
+    /// A thread runs the work.
     Running,
-    /// It was cancelled before anybody began it.
+    /// The work was cancelled before it began.
     Cancelled,
-    /// As `Cancelled`, and its executor has seen that.
+    /// As `Cancelled`, and the executor has noticed.
     CancelledAndNotified,
     /// It has a result or an error.
     Finished,
 }
 
 impl State {
-    /// Whether nothing more will happen.
+    /// Whether the state is final, except that a cancellation may still be noticed.
     pub fn is_done(self) -> bool {
         self.is_cancelled() || self == Self::Finished
     }
 
-    /// Whether those who wait for several futures take it as done: not before its cancellation is seen.
+    /// Whether a wait for several futures counts it as done. A cancelled future counts once the executor has
+    /// noticed.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::CancelledAndNotified | Self::Finished)
     }
 
-    /// Whether it was cancelled, seen or not.
+    /// Whether it was cancelled, noticed or not.
     pub fn is_cancelled(self) -> bool {
         matches!(self, Self::Cancelled | Self::CancelledAndNotified)
     }
 }
 
-/// What the work came to.
+/// The outcome of the work.
 #[derive(Debug)]
 pub enum Outcome<V> {
-    /// It returned this.
+    /// It returned this value.
     Value(V),
-    /// It failed with this.
+    /// It failed with this error.
     Error(V),
-    /// It was said to have failed, and with nothing: it has neither a value nor an error.
+    /// It was reported as failed without an error, so it has neither a value nor an error.
     NoError,
 }
 
 /// Why a change of state was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The state does not allow it.
+    /// The present state does not allow it.
     State(State),
-    /// See [`super::Retired`].
-    Retired,
+    /// See [`super::FellBack`].
+    FellBack,
 }
 
-impl From<Retired> for Refused {
-    fn from(_: Retired) -> Self {
-        Self::Retired
+impl From<FellBack> for Refused {
+    fn from(_: FellBack) -> Self {
+        Self::FellBack
     }
 }
 
-/// What came of an attempt to begin the work of a future that carries it along.
+/// The result of the attempt to begin the work that a future carries.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Start<J> {
-    /// It is begun, and this is to be done.
+    /// The work has begun. The caller must run it.
     Begun(J),
-    /// Somebody else has taken it.
+    /// Another thread has taken the work before.
     TakenBefore,
-    /// It was cancelled, which is hereby seen.
+    /// The work was cancelled; the future now counts this as noticed.
     Cancelled(J),
-    /// It could not be begun, for this reason.
+    /// The work could not begin, for this reason.
     Refused(Refused, J),
 }
 
-/// Who serves a future.
+/// Which implementation serves a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Nobody yet: see [`Future::unmade`].
+    /// None yet: see [`Future::unmade`].
     Unmade,
     /// This implementation.
     Native,
-    /// Another: see [`Future::retire`].
-    Retired,
+    /// Another one: see [`Future::fall_back`].
+    FellBack,
 }
 
-/// A result of type `V` to come, with callbacks of type `C`; the work may come with it, as a `J`.
+/// A result of type `V` that is set once, with callbacks of type `C`. A future may carry its work, a `J`.
 pub struct Future<V, C, J = ()> {
-    record: Leaf<Record<V, C, J>>,
-    /// Whether it carries work, to be looked at without the leaf lock.
+    record: GilMutex<Record<V, C, J>>,
+    /// Whether it carries work; read without the leaf lock.
     has_work: AtomicBool,
 }
 
-/// What is known of the work; read it under [`Future::with`].
+/// The contents of a future; see [`Future::with`].
 pub struct Record<V, C, J = ()> {
-    /// Where the work stands.
+    /// The state of the work.
     pub state: State,
-    /// What it returned.
+    /// The value that the work returned.
     pub value: Option<V>,
-    /// What it failed with.
+    /// The error that the work failed with.
     pub error: Option<V>,
-    /// To be run once it is done, in this order.
+    /// Callbacks to run once the future is done, in this order. They stay here afterwards, with all that they
+    /// keep alive.
     pub callbacks: Vec<C>,
-    /// The work, until somebody takes it.
+    /// The work, until a thread takes it.
     pub work: Option<J>,
     form: Form,
+    /// The number of the thread that runs the work, if a thread took the work out of this future and began it; else
+    /// zero.
+    runner: u32,
     waiters: WaiterList,
-    /// Those who wait for this and for others.
+    /// Threads that wait for this and for other futures.
     observers: Observers,
 }
 
+/// The contents of a future that another implementation takes over.
+pub struct Remains<V, C> {
+    /// The state of the work.
+    pub state: State,
+    /// The value that the work returned.
+    pub value: Option<V>,
+    /// The error that the work failed with.
+    pub error: Option<V>,
+    /// Callbacks to run once the future is done, in this order.
+    pub callbacks: Vec<C>,
+    /// Threads that wait for this and for other futures.
+    pub observers: Observers,
+}
+
 impl<V, C, J> Record<V, C, J> {
-    /// See [`Future::begin`]; if it was cancelled, it is then settled.
+    /// See [`Future::begin`]. If the work was cancelled, the future is settled afterwards.
     fn begin(&mut self) -> Result<bool, Refused> {
         self.check()?;
         match self.state {
@@ -132,34 +153,35 @@ impl<V, C, J> Record<V, C, J> {
         }
     }
 
-    fn check(&self) -> Result<(), Retired> {
+    fn check(&self) -> Result<(), FellBack> {
         match self.form {
             Form::Native => Ok(()),
-            Form::Unmade | Form::Retired => Err(Retired),
+            Form::Unmade | Form::FellBack => Err(FellBack),
         }
     }
 }
 
 impl<V, C, J> Future<V, C, J> {
-    /// Pending.
+    /// Creates a pending future.
     pub fn new() -> Self {
         Self::of(Form::Native)
     }
 
-    /// As if it were retired, until it is [reset](Future::reset).
+    /// Creates a future that acts as if it had fallen back until it is [reset](Future::reset).
     pub fn unmade() -> Self {
         Self::of(Form::Unmade)
     }
 
     fn of(form: Form) -> Self {
         Self {
-            record: Leaf::new(Record {
+            record: GilMutex::new(Record {
                 state: State::Pending,
                 value: None,
                 error: None,
                 callbacks: Vec::new(),
                 work: None,
                 form,
+                runner: 0,
                 waiters: WaiterList::new(),
                 observers: Observers::default(),
             }),
@@ -167,63 +189,52 @@ impl<V, C, J> Future<V, C, J> {
         }
     }
 
-    /// From now on it carries the work: a new future, which carries none.
+    /// Gives work to a new future that carries none.
     #[inline]
     pub fn carry(&self, work: J) {
         self.record.lock().work = Some(work);
         self.has_work.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it carries work. It may just be taken; but once it was, that remains so.
+    /// Whether it carries work. Another thread may take the work at any moment; a future that has lost its
+    /// work never gets it back.
     #[inline]
     pub fn has_work(&self) -> bool {
         self.has_work.load(Ordering::Relaxed)
     }
 
-    /// The work, which somebody else will begin, if ever.
+    /// Takes the work out. The caller does not begin it; another thread will, if any does.
     pub fn take_work(&self) -> Option<J> {
         let work = self.record.lock().work.take();
         self.has_work.store(false, Ordering::Relaxed);
         work
     }
 
-    /// Shows the record to `look`, which runs under the leaf lock and must drop nothing.
+    /// Calls `look` with the contents. It runs under the leaf lock and must drop nothing.
     #[inline]
     pub fn with<R>(&self, look: impl FnOnce(&mut Record<V, C, J>) -> R) -> R {
         look(&mut self.record.lock())
     }
 
-    /// As [`Future::with`], unless the future is unmade.
+    /// As [`Future::with`], but fails if the future is unmade or has fallen back.
     ///
     /// # Errors
-    /// [`Retired`].
-    #[inline]
-    pub fn with_made<R>(&self, look: impl FnOnce(&mut Record<V, C, J>) -> R) -> Result<R, Retired> {
-        let mut record = self.record.lock();
-        match record.form {
-            Form::Unmade => Err(Retired),
-            Form::Native | Form::Retired => Ok(look(&mut record)),
-        }
-    }
-
-    /// As [`Future::with`], unless the future was retired.
-    ///
-    /// # Errors
-    /// [`Retired`].
+    /// [`FellBack`].
     #[inline]
     pub fn with_native<R>(
         &self,
         look: impl FnOnce(&mut Record<V, C, J>) -> R,
-    ) -> Result<R, Retired> {
+    ) -> Result<R, FellBack> {
         let mut record = self.record.lock();
         record.check()?;
         Ok(look(&mut record))
     }
 
-    /// Begins the work: `false` if it was cancelled, which is hereby seen.
+    /// Begins the work. Returns `false` if it was cancelled; the future then counts the cancellation as
+    /// noticed.
     ///
     /// # Errors
-    /// [`Refused`], if it was begun or done before.
+    /// [`Refused`] if the work has begun or ended before.
     pub fn begin(&self) -> Result<bool, Refused> {
         let mut record = self.record.lock();
         let begun = record.begin()?;
@@ -244,7 +255,10 @@ impl<V, C, J> Future<V, C, J> {
         };
         self.has_work.store(false, Ordering::Relaxed);
         match record.begin() {
-            Ok(true) => Start::Begun(work),
+            Ok(true) => {
+                record.runner = ThreadNumber::current_or_zero();
+                Start::Begun(work)
+            }
             Ok(false) => {
                 let told = record.observers.tell(false);
                 drop(record);
@@ -255,15 +269,15 @@ impl<V, C, J> Future<V, C, J> {
         }
     }
 
-    /// Ends the work. The callbacks come back for the caller to run.
+    /// Ends the work with this outcome. Returns whether there are callbacks, which the caller must run.
     ///
     /// # Errors
-    /// [`Refused`], with the outcome, if it is done already.
-    pub fn finish(&self, outcome: Outcome<V>) -> Result<Vec<C>, (Refused, Outcome<V>)> {
+    /// [`Refused`], with the outcome, if the future is done already or has fallen back.
+    pub fn finish(&self, outcome: Outcome<V>) -> Result<bool, (Refused, Outcome<V>)> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
-        if let Err(retired) = record.check() {
-            return Err((retired.into(), outcome));
+        if let Err(fallen_back) = record.check() {
+            return Err((fallen_back.into(), outcome));
         }
         if record.state.is_done() {
             return Err((Refused::State(record.state), outcome));
@@ -271,50 +285,51 @@ impl<V, C, J> Future<V, C, J> {
         record.state = State::Finished;
         let failed = !matches!(outcome, Outcome::Value(_));
         match outcome {
-            // The old value is `None`: only a finished future has one, and `set` retires first.
+            // The old value is `None`: only a finished future has one, and the bindings' `set` falls back
+            // first.
             Outcome::Value(value) => record.value = Some(value),
             Outcome::Error(error) => record.error = Some(error),
             Outcome::NoError => {}
         }
-        let callbacks = std::mem::take(&mut record.callbacks);
+        let has_callbacks = !record.callbacks.is_empty();
         record.waiters.drain(&mut wakes);
         let told = record.observers.tell(failed);
         drop(record);
         wakes.wake();
         told.wake();
-        Ok(callbacks)
+        Ok(has_callbacks)
     }
 
-    /// Cancels work that nobody has begun. The callbacks come back for the caller to run; none
-    /// if it had been cancelled before.
+    /// Cancels work that has not begun. Returns whether there are callbacks that the caller must run: `false`
+    /// also if the work had been cancelled before.
     ///
     /// # Errors
-    /// [`Refused`] if it is running or finished.
-    pub fn cancel(&self) -> Result<Vec<C>, Refused> {
+    /// [`Refused`] if the work is running or finished, or the future has fallen back.
+    pub fn cancel(&self) -> Result<bool, Refused> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
         record.check()?;
         match record.state {
             State::Pending => {
                 record.state = State::Cancelled;
-                let callbacks = std::mem::take(&mut record.callbacks);
+                let has_callbacks = !record.callbacks.is_empty();
                 record.waiters.drain(&mut wakes);
                 drop(record);
                 wakes.wake();
-                Ok(callbacks)
+                Ok(has_callbacks)
             }
-            State::Cancelled | State::CancelledAndNotified => Ok(Vec::new()),
+            State::Cancelled | State::CancelledAndNotified => Ok(false),
             state => Err(Refused::State(state)),
         }
     }
 
-    /// Pending again, as it was made; those who wait wait on. What was known comes back to be
-    /// dropped.
+    /// Makes the future pending again, as if it were new. Present waits continue. Returns the old value,
+    /// error and callbacks, for the caller to drop.
     ///
     /// # Errors
-    /// [`Retired`].
+    /// [`FellBack`].
     #[expect(clippy::type_complexity, reason = "the parts are only dropped")]
-    pub fn reset(&self) -> Result<(Option<V>, Option<V>, Vec<C>), Retired> {
+    pub fn reset(&self) -> Result<(Option<V>, Option<V>, Vec<C>), FellBack> {
         let mut record = self.record.lock();
         if record.form == Form::Unmade {
             record.form = Form::Native;
@@ -328,35 +343,46 @@ impl<V, C, J> Future<V, C, J> {
         ))
     }
 
-    /// Gives the future up to another implementation: operations, also those that wait, end as
-    /// retired. The callbacks and the observers come out; what is known remains to be read and written.
-    /// `None` if that was done before, or if it is unmade.
-    pub fn retire(&self) -> Option<(Vec<C>, Observers)> {
+    /// Gives the future up to another implementation: present and later operations end as fallen back.
+    /// Returns the contents with the callbacks and the observers. `None` if the future had fallen back
+    /// before, or is unmade.
+    pub fn fall_back(&self) -> Option<Remains<V, C>> {
         let mut wakes = Wakes::new();
         let mut record = self.record.lock();
         record.check().ok()?;
-        record.form = Form::Retired;
-        let callbacks = std::mem::take(&mut record.callbacks);
-        let observers = std::mem::take(&mut record.observers);
-        record.waiters.poke(&mut wakes);
+        record.form = Form::FellBack;
+        let remains = Remains {
+            state: record.state,
+            value: record.value.take(),
+            error: record.error.take(),
+            callbacks: std::mem::take(&mut record.callbacks),
+            observers: std::mem::take(&mut record.observers),
+        };
+        record.waiters.wake_in_place(&mut wakes);
         drop(record);
         wakes.wake();
-        Some((callbacks, observers))
+        Some(remains)
     }
 
-    /// Retires a future that is unmade: another implementation makes it.
+    /// Whether it was created by [`Future::unmade`] and has neither been [reset](Future::reset) nor fallen
+    /// back.
+    pub fn is_unmade(&self) -> bool {
+        self.record.lock().form == Form::Unmade
+    }
+
+    /// Makes an unmade future fall back: another implementation serves it.
     pub fn leave_unmade(&self) {
         let mut record = self.record.lock();
         if record.form == Form::Unmade {
-            record.form = Form::Retired;
+            record.form = Form::FellBack;
         }
     }
 
-    /// Has the completion be told once the work is settled: at once, if it is.
+    /// Tells `completions` once the work is settled; immediately, if it is settled already.
     ///
     /// # Errors
-    /// [`Retired`].
-    pub fn observe(&self, completions: &Arc<Completions>, entry: usize) -> Result<(), Retired> {
+    /// [`FellBack`].
+    pub fn observe(&self, completions: &Arc<Completions>, entry: usize) -> Result<(), FellBack> {
         let observer = Observer::new(Arc::clone(completions), entry);
         let mut record = self.record.lock();
         record.check()?;
@@ -372,11 +398,11 @@ impl<V, C, J> Future<V, C, J> {
         Ok(())
     }
 
-    /// They are not told any more.
+    /// Removes the observer of `completions`, which is not told any more.
     ///
     /// # Errors
-    /// [`Retired`]: the observer is elsewhere.
-    pub fn forget(&self, completions: &Arc<Completions>) -> Result<(), Retired> {
+    /// [`FellBack`]: the other implementation has the observer.
+    pub fn forget(&self, completions: &Arc<Completions>) -> Result<(), FellBack> {
         let mut record = self.record.lock();
         record.check()?;
         let observer = record.observers.remove(completions);
@@ -385,12 +411,18 @@ impl<V, C, J> Future<V, C, J> {
         Ok(())
     }
 
-    /// The wait until it is done.
-    pub fn wait(&self) -> WaitDone<'_, V, C, J> {
-        WaitDone {
-            future: self,
-            ticket: Ticket::next(),
-        }
+    /// The operation that waits until the future is done.
+    pub fn wait(&self) -> WaitDone<&Self> {
+        WaitDone::new(self)
+    }
+}
+
+impl<V: Send + 'static, C: Send + 'static, J: Send + 'static> Owned for Future<V, C, J> {
+    /// The thread that runs the work. Nothing else ends it, as long as only that thread sets the outcome.
+    fn owner(&self) -> Option<ThreadNumber> {
+        let record = self.record.lock();
+        let is_running = record.state == State::Running && record.check().is_ok();
+        ThreadNumber::from_number(record.runner).filter(|_| is_running)
     }
 }
 
@@ -400,19 +432,41 @@ impl<V, C, J> Default for Future<V, C, J> {
     }
 }
 
-/// A thread's wait until the work is done.
-pub struct WaitDone<'a, V, C, J> {
-    future: &'a Future<V, C, J>,
+/// A thread's wait until the future is done.
+///
+/// `F`: a reference to the future, or whatever else keeps it alive.
+pub struct WaitDone<F> {
+    future: F,
     ticket: Ticket,
 }
 
-impl<V, C, J> Operation for WaitDone<'_, V, C, J> {
-    type Output = Result<(), Retired>;
+impl<F> WaitDone<F> {
+    /// The wait that has not begun.
+    pub fn new(future: F) -> Self {
+        Self {
+            future,
+            ticket: Ticket::next(),
+        }
+    }
+}
+
+impl<V, C, J, F> Operation for WaitDone<F>
+where
+    V: Send + 'static,
+    C: Send + 'static,
+    J: Send + 'static,
+    F: Deref<Target = Future<V, C, J>>,
+{
+    type Output = Result<(), FellBack>;
+
+    fn resource(&self) -> Resource {
+        Resource::owned("Future", &*self.future)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut record = self.future.record.lock();
         if record.check().is_err() {
-            return Some(Err(Retired));
+            return Some(Err(FellBack));
         }
         if record.state.is_done() {
             return Some(Ok(()));
@@ -426,5 +480,11 @@ impl<V, C, J> Operation for WaitDone<'_, V, C, J> {
             Some(()) => None,
             None => Some(Ok(())),
         }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // This wait takes nothing from other threads.
+        self.leave(Parked::Raising)
     }
 }

@@ -1,19 +1,22 @@
-//! Mutual exclusion, released by any thread.
+//! A mutex that any thread may release.
 //!
-//! Waiters take turns as [`super::turn`] tells.
+//! [`crate::wait::hand_off`] explains the order in which waiters get it.
 
-use super::sync::{Arc, Flagged, Ordering};
-use super::turn::Turn;
-use super::waiter::{Operation, Parked, Waiter, WaiterList};
+use std::ops::Deref;
 
-/// Somebody owns the lock.
+use crate::wait::hand_off::HandOff;
+use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::sync::{Arc, Flagged, Ordering};
+use crate::wait::{Operation, Parked, Waiter, WaiterList};
+
+/// A thread owns the lock.
 const LOCKED: u8 = 1;
 /// The list may hold waiters. Changed only under the leaf lock.
 const CONTENDED: u8 = 2;
 
-/// A lock without data.
+/// A mutex without data.
 pub struct Lock {
-    /// The payload says whether the lock is to be handed over to this waiter.
+    /// The payload says whether the lock goes to this waiter by hand-off.
     waiters: Flagged<WaiterList<bool>>,
 }
 
@@ -38,23 +41,35 @@ impl Lock {
         }
     }
 
-    /// Whether somebody owns it.
+    /// Whether a thread owns the lock.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.waiters.flags().load(Ordering::Relaxed) & LOCKED != 0
     }
 
-    /// Takes it if it is free.
+    /// Notes that the calling thread has taken the lock.
+    #[inline]
+    fn own(&self) {
+        self.set_owner(ThreadNumber::current_or_zero());
+    }
+
+    #[inline]
+    fn set_owner(&self, number: u32) {
+        self.waiters.number().store(number, Ordering::Relaxed);
+    }
+
+    /// Takes the lock if it is free. Returns whether it did.
     #[inline]
     pub fn try_acquire(&self) -> bool {
         let flags = self.waiters.flags();
-        if flags
+        let acquired = flags
             .compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-        {
-            return true;
+            || self.try_acquire_contended();
+        if acquired {
+            self.own();
         }
-        self.try_acquire_contended()
+        acquired
     }
 
     #[cold]
@@ -75,20 +90,21 @@ impl Lock {
         false
     }
 
-    /// The blocking acquisition.
-    pub fn acquire(&self) -> Acquire<'_> {
-        Acquire {
-            lock: self,
-            turn: Turn::new(),
-        }
+    /// The operation that waits for the lock.
+    pub fn acquire(&self) -> Acquire<&Self> {
+        Acquire::new(self)
     }
 
-    /// Frees it, whoever locked it.
+    /// Frees the lock, whichever thread took it.
     ///
     /// # Errors
-    /// [`NotLocked`] if nobody had.
+    /// [`NotLocked`] if no thread had.
     #[inline]
     pub fn release(&self) -> Result<(), NotLocked> {
+        // Without a GIL, the next owner may be seen with the lock before it has noted itself. Until then the
+        // lock has no owner, and not the one before.
+        #[cfg(Py_GIL_DISABLED)]
+        self.set_owner(0);
         if self
             .waiters
             .flags()
@@ -110,11 +126,13 @@ impl Lock {
                 return Err(NotLocked);
             }
             if seen & CONTENDED != 0 {
-                // Both together change only under the leaf lock: no compare-and-swap is needed.
+                // While both flags are set, they change only under the leaf lock, so no compare-and-swap is
+                // needed.
                 break;
             }
-            // The waiter has gone meanwhile. Another thread may release at the same moment, if only
-            // by mistake, and a third one own the lock by the time this one would free it.
+            // The waiter has gone in the meantime. Another thread may release at the same moment, if only by
+            // mistake, and a third thread may own the lock by the time that this one would free it. So this
+            // needs a compare-and-swap.
             if flags
                 .compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
@@ -122,6 +140,8 @@ impl Lock {
                 return Ok(());
             }
         }
+        // Nobody owns it until the next thread has noted itself, also if the lock is handed to that thread now.
+        self.set_owner(0);
         let next = waiters.pop();
         let contended = if waiters.is_empty() { 0 } else { CONTENDED };
         let owned = match next {
@@ -136,11 +156,23 @@ impl Lock {
         Ok(())
     }
 
-    /// Unlocked and without waiters, as it was made: for a forked child.
+    /// Makes the lock unlocked and without waiters, as if it were new: for a forked child.
     pub fn reset(&self) {
         let mut waiters = self.waiters.lock();
         while waiters.pop().is_some() {}
+        self.set_owner(0);
         self.waiters.flags().store(0, Ordering::Release);
+    }
+}
+
+impl Owned for Lock {
+    /// The thread that took the lock, while it is locked. Another thread may release the lock, as always.
+    ///
+    /// With a GIL, a caller that holds it sees the truth: a thread takes the lock and notes itself in one step.
+    /// Without, the owner is unknown for an instant.
+    fn owner(&self) -> Option<ThreadNumber> {
+        let owner = ThreadNumber::from_number(self.waiters.number().load(Ordering::Relaxed));
+        owner.filter(|_| self.is_locked())
     }
 }
 
@@ -150,14 +182,35 @@ impl Default for Lock {
     }
 }
 
-/// A thread's way to the lock.
-pub struct Acquire<'a> {
-    lock: &'a Lock,
-    turn: Turn,
+/// A thread's wait for the lock.
+///
+/// `L`: a reference to the lock, or whatever else keeps it alive.
+pub struct Acquire<L> {
+    lock: L,
+    hand_off: HandOff,
 }
 
-impl Operation for Acquire<'_> {
+impl<L> Acquire<L> {
+    /// The wait that has not begun.
+    pub fn new(lock: L) -> Self {
+        Self {
+            lock,
+            hand_off: HandOff::new(),
+        }
+    }
+
+    /// What the wait was made with.
+    pub(super) fn lock(&self) -> &L {
+        &self.lock
+    }
+}
+
+impl<L: Deref<Target = Lock>> Operation for Acquire<L> {
     type Output = ();
+
+    fn resource(&self) -> Resource {
+        Resource::owned("Lock", &*self.lock)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
         let mut waiters = self.lock.waiters.lock();
@@ -167,22 +220,25 @@ impl Operation for Acquire<'_> {
             let wanted = if seen & LOCKED == 0 {
                 seen | LOCKED
             } else {
-                // From here on a release takes the slow path, and finds this waiter.
+                // From here on, a release takes the slow path and finds this waiter.
                 seen | CONTENDED
             };
             match flags.compare_exchange_weak(seen, wanted, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) if seen & LOCKED == 0 => return Some(()),
+                Ok(_) if seen & LOCKED == 0 => {
+                    self.lock.own();
+                    return Some(());
+                }
                 Ok(_) => break,
                 Err(now) => seen = now,
             }
         }
-        waiters.join(self.turn.ticket(), waiter, self.turn.join());
+        waiters.join(self.hand_off.ticket(), waiter, self.hand_off.join());
         None
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<()> {
         let mut waiters = self.lock.waiters.lock();
-        if waiters.leave(self.turn.ticket()).is_some() {
+        if waiters.leave(self.hand_off.ticket()).is_some() {
             if waiters.is_empty() {
                 self.lock
                     .waiters
@@ -192,16 +248,25 @@ impl Operation for Acquire<'_> {
             return None;
         }
         drop(waiters);
-        // A release took this waiter out, and wakes no other: whatever ended the sleep, the
-        // lock must be taken here, or found in the hands of somebody who will release it.
-        if self.turn.is_handed() || self.lock.try_acquire() {
+        // A release took this waiter out, and has woken no other. So whatever ended the sleep, the lock must
+        // be taken here, or another thread must own it, which will release it.
+        if self.hand_off.is_handed() {
+            self.lock.own();
             return Some(());
         }
-        self.turn.lose();
+        if self.lock.try_acquire() {
+            return Some(());
+        }
+        self.hand_off.lose();
         None
     }
 
-    fn undo(&mut self, (): ()) {
-        let _ = self.lock.release();
+    #[cold]
+    fn abandon(&mut self) -> Option<()> {
+        // A chance must be used: take the lock if it is free, and release it, which wakes the next waiter.
+        if self.leave(Parked::Raising).is_some() {
+            let _ = self.lock.release();
+        }
+        None
     }
 }

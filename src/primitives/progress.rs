@@ -1,26 +1,27 @@
-//! How many of a number of calls have ended, and who reports it when.
+//! How many calls have ended, and when to report it.
 
 use std::time::{Duration, Instant};
 
-use super::sync::Mutex;
+use crate::wait::sync::Mutex;
 
-/// From the end of one report to the beginning of the next. Nine fit into any one second, and the
-/// last, which does not wait, is the tenth.
+/// The time from the end of one report to the beginning of the next. Nine such reports fit into one second,
+/// and the last report, which does not wait, is the tenth.
 pub const BETWEEN_REPORTS: Duration = Duration::from_millis(125);
 
-/// What there is to report.
+/// What a report says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// So many calls have ended; those that were cancelled do not count.
+    /// The number of calls that have ended, without the cancelled ones.
     pub done: usize,
-    /// Of so many, as far as is known.
+    /// The number of all calls, as far as it is known.
     pub total: Option<usize>,
 }
 
 /// The progress of calls that are submitted one after the other and end in any order.
 ///
-/// Whoever counts an end makes the reports that [`Progress::begin_report`] asks for, one at a time: a
-/// report that falls due while another is being made is made by whoever makes that one.
+/// A thread that counts the end of a call also makes the reports that [`Progress::begin_report`] asks for.
+/// Only one report is made at a time: if a report falls due while a thread makes another, that same thread
+/// makes it afterwards.
 pub struct Progress {
     record: Mutex<Record>,
 }
@@ -48,7 +49,7 @@ impl Record {
 }
 
 impl Progress {
-    /// Of calls none of which is submitted yet, of which there will be `total`.
+    /// Creates the progress of `total` calls, none of which is submitted yet.
     pub fn new(total: Option<usize>) -> Self {
         Self {
             record: Mutex::new(Record {
@@ -64,17 +65,17 @@ impl Progress {
         }
     }
 
-    /// A call is being submitted; [`Progress::end`] or [`Progress::withdraw`] will hear of it.
+    /// Counts a call that is being submitted. [`Progress::end`] or [`Progress::withdraw`] must follow.
     pub fn submit(&self) {
         self.record.lock().submitted += 1;
     }
 
-    /// The call could not be submitted.
+    /// Takes back the count of a call that could not be submitted.
     pub fn withdraw(&self) {
         self.record.lock().submitted -= 1;
     }
 
-    /// A call has ended or was cancelled.
+    /// Counts a call that has ended or was cancelled.
     pub fn end(&self, cancelled: bool) {
         let mut record = self.record.lock();
         if cancelled {
@@ -84,14 +85,15 @@ impl Progress {
         }
     }
 
-    /// No more calls will be submitted: now their number is known.
+    /// Notes that no more calls will be submitted, so their number is known.
     pub fn all_submitted(&self) {
         let mut record = self.record.lock();
         record.total = Some(record.submitted);
         record.all_submitted = true;
     }
 
-    /// The report that the caller has to make now, if any, and to end; then it asks again.
+    /// Returns the report that the caller must make now, if any. The caller makes it, calls
+    /// [`Progress::end_report`], and asks again.
     pub fn begin_report(&self, now: Instant) -> Option<Report> {
         let mut record = self.record.lock();
         let report = Report {
@@ -106,7 +108,7 @@ impl Progress {
         Some(report)
     }
 
-    /// The report was made.
+    /// Notes that the report was made.
     pub fn end_report(&self, now: Instant) {
         let mut record = self.record.lock();
         record.reporting = false;

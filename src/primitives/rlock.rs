@@ -1,18 +1,21 @@
-//! Mutual exclusion that its owner may take again.
+//! A mutex that its owner may take again.
+
+use std::ops::Deref;
 
 use super::lock::{self, Lock};
-use super::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
-use super::waiter::{Operation, Parked, Waiter};
+use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
+use crate::wait::{Operation, Parked, Waiter};
 
-/// Identifies a thread; zero is nobody.
+/// Identifies a thread; zero means no thread.
 pub type Owner = u64;
 
-/// A lock that remembers its owner and how often it was taken.
+/// A mutex that remembers its owner and how often the owner took it.
 pub struct RLock {
     lock: Lock,
-    /// Written by the owner alone, so a thread that reads its own name here owns the lock.
+    /// Only the owner writes this. So a thread that reads its own number here owns the lock.
     owner: AtomicU64,
-    /// Belongs to the owner, as if it stood inside the lock.
+    /// Only the owner uses this, as if it were inside the lock.
     count: AtomicUsize,
 }
 
@@ -20,28 +23,28 @@ pub struct RLock {
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotOwned;
 
-/// The lock was taken as often as can be counted.
+/// The lock has been taken as often as can be counted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Overflow;
 
-/// How often the lock was taken, and by whom: what [`RLock::release_all`] gave up.
+/// How often the lock was taken, and by which thread; see [`RLock::release_all`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// How often.
+    /// How often the owner took the lock.
     pub count: usize,
-    /// By whom.
+    /// The owner.
     pub owner: Owner,
 }
 
 impl Hold {
-    /// Taken for the first time.
+    /// The hold of an owner that took the lock once.
     pub fn once(owner: Owner) -> Self {
         Self { count: 1, owner }
     }
 }
 
 impl RLock {
-    /// Unlocked.
+    /// Creates an unlocked lock.
     pub fn new() -> Self {
         Self {
             lock: Lock::new(),
@@ -50,19 +53,20 @@ impl RLock {
         }
     }
 
-    /// Whether somebody owns it.
+    /// Whether a thread owns the lock.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.lock.is_locked()
     }
 
-    /// Whether `thread` owns it. True or false for good only for the calling thread.
+    /// Whether `thread` owns the lock. The answer can change at any moment, except for the calling thread
+    /// itself.
     #[inline]
     pub fn is_owned_by(&self, thread: Owner) -> bool {
         self.owner.load(Ordering::Relaxed) == thread
     }
 
-    /// Who owns it and how often it was taken, as a glance from outside: all zero if nobody does.
+    /// Who owns the lock and how often, all zero if no thread does. Another thread sees only a snapshot.
     pub fn hold(&self) -> Hold {
         if !self.is_locked() {
             return Hold { count: 0, owner: 0 };
@@ -73,7 +77,7 @@ impl RLock {
         }
     }
 
-    /// Takes it if it is free or the caller's; whether it did.
+    /// Takes the lock if it is free or the caller owns it. Returns whether it did.
     ///
     /// # Errors
     /// [`Overflow`].
@@ -92,16 +96,13 @@ impl RLock {
         Ok(acquired)
     }
 
-    /// The blocking acquisition, by one who does not own it: afterwards it is held so.
-    pub fn acquire(&self, hold: Hold) -> Acquire<'_> {
-        Acquire {
-            rlock: self,
-            hold,
-            inner: self.lock.acquire(),
-        }
+    /// The operation that waits for the lock. The caller must not own it; afterwards it is held as `hold`
+    /// says.
+    pub fn acquire(&self, hold: Hold) -> Acquire<&Self> {
+        Acquire::new(self, hold)
     }
 
-    /// Undoes one acquisition; the last one frees it.
+    /// Undoes one acquisition. The last release frees the lock.
     ///
     /// # Errors
     /// [`NotOwned`].
@@ -119,7 +120,7 @@ impl RLock {
         Ok(())
     }
 
-    /// Frees it however often it was taken.
+    /// Frees the lock, however often it was taken. Returns the hold for a later [`RLock::acquire`].
     ///
     /// # Errors
     /// [`NotOwned`].
@@ -132,7 +133,7 @@ impl RLock {
         Ok(hold)
     }
 
-    /// Unlocked and without waiters, as it was made: for a forked child.
+    /// Makes the lock unlocked and without waiters, as if it were new: for a forked child.
     pub fn reset(&self) {
         self.owner.store(0, Ordering::Relaxed);
         self.count.store(0, Ordering::Relaxed);
@@ -146,8 +147,14 @@ impl RLock {
 
     fn free(&self) {
         self.own(Hold { count: 0, owner: 0 });
-        // It was locked, by the caller: nobody else may free it.
+        // This cannot fail: the caller owned the lock, and no other thread may free it.
         let _ = self.lock.release();
+    }
+}
+
+impl Owned for RLock {
+    fn owner(&self) -> Option<ThreadNumber> {
+        self.lock.owner()
     }
 }
 
@@ -157,29 +164,62 @@ impl Default for RLock {
     }
 }
 
-/// A thread's way to the lock.
-pub struct Acquire<'a> {
-    rlock: &'a RLock,
-    hold: Hold,
-    inner: lock::Acquire<'a>,
+/// The lock inside a reentrant lock. It keeps alive whatever `L` keeps alive.
+struct Inside<L>(L);
+
+impl<L: Deref<Target = RLock>> Deref for Inside<L> {
+    type Target = Lock;
+
+    fn deref(&self) -> &Lock {
+        &self.0.lock
+    }
 }
 
-impl Operation for Acquire<'_> {
+/// A thread's wait for the lock.
+///
+/// `L`: a reference to the lock, or whatever else keeps it alive.
+pub struct Acquire<L> {
+    hold: Hold,
+    inner: lock::Acquire<Inside<L>>,
+}
+
+impl<L> Acquire<L> {
+    /// The wait that has not begun. Afterwards the lock is held as `hold` says.
+    pub fn new(rlock: L, hold: Hold) -> Self {
+        Self {
+            hold,
+            inner: lock::Acquire::new(Inside(rlock)),
+        }
+    }
+}
+
+impl<L: Deref<Target = RLock>> Acquire<L> {
+    fn rlock(&self) -> &RLock {
+        &self.inner.lock().0
+    }
+}
+
+impl<L: Deref<Target = RLock>> Operation for Acquire<L> {
     type Output = ();
+
+    fn resource(&self) -> Resource {
+        Resource::owned("RLock", self.rlock())
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
         self.inner.attempt(waiter)?;
-        self.rlock.own(self.hold);
+        self.rlock().own(self.hold);
         Some(())
     }
 
     fn leave(&mut self, parked: Parked) -> Option<()> {
         self.inner.leave(parked)?;
-        self.rlock.own(self.hold);
+        self.rlock().own(self.hold);
         Some(())
     }
 
-    fn undo(&mut self, (): ()) {
-        self.rlock.free();
+    #[cold]
+    fn abandon(&mut self) -> Option<()> {
+        self.inner.abandon()
     }
 }

@@ -8,29 +8,29 @@ import signal
 import sys
 from pathlib import Path
 
-from . import servers
-from .environment import Interpreter, Workshop
-from .record import Record
-from .suites import Comparison, compare, is_available
-from .table import PROGRAMS, Program
+from tests.programs import servers
+from tests.programs.environment import Interpreter, Workshop
+from tests.programs.record import Record
+from tests.programs.suites import Comparison, compare, is_available
+from tests.programs.table import PROGRAMS, Program
 
-#: What stands before the name of a server, which may be that of a suite, too.
+#: The prefix of a server's name, because a suite may have the same name.
 SERVER = "server:"
 
 NAMES = [program.name for program in PROGRAMS] + [SERVER + server.name for server in servers.SERVERS]
 
-#: Where downloads and environments stay.
+#: The folder for downloads and environments.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "oxthreads" / "programs"
 
-#: How many lines of what a test said are shown.
+#: How many lines of a test's output are shown.
 LINES = 25
 
 
 def main() -> int:
-    """Run what was asked for; 1 if something differs without a reason, else 0."""
+    """Run what was asked for. Return 1 if something differs without a reason, else 0."""
     options = _parse()
-    # A shell has what it runs in the background ignore Ctrl-C, and so would the programs, whose tests
-    # rely on it.
+    # A shell makes its background jobs ignore Ctrl-C. The programs would inherit that, and their tests need
+    # Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     record = Record() if options.record else None
     failed = False
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _run(workshop: Workshop, record: Record | None, options: argparse.Namespace) -> bool:
-    """Whether all is well on one interpreter."""
+    """Run the programs on one interpreter. Return whether nothing differs without a reason."""
     well = True
     for program in PROGRAMS:
         if _is_asked_for(program.name, options, selected=program.selected):
@@ -62,13 +62,13 @@ def _is_asked_for(name: str, options: argparse.Namespace, *, selected: bool) -> 
 
 
 def _run_suite(program: Program, workshop: Workshop, record: Record | None, *, verbose: bool) -> bool:
-    """Whether all is well."""
+    """Run a suite. Return whether nothing differs without a reason."""
     if not is_available(program, workshop):
         print(f"  {program.name}: not shipped with this interpreter", flush=True)
         return True
     try:
         comparison = compare(program, workshop)
-    except RuntimeError as error:  # the index or the machine has not what it needs
+    except RuntimeError as error:  # the index or the machine does not have what it needs
         print(f"  {program.name}: {error}", flush=True)
         return False
     _show(program.name, comparison, verbose=verbose)
@@ -78,7 +78,7 @@ def _run_suite(program: Program, workshop: Workshop, record: Record | None, *, v
 
 
 def _run_server(server: servers.Server, workshop: Workshop, record: Record | None, seconds: int) -> bool:
-    """Whether all is well."""
+    """Run a server under load. Return whether nothing is wrong."""
     if not servers.is_available():
         print(f"  {server.name}: neither wrk nor ab is there", flush=True)
         return True

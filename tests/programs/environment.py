@@ -1,4 +1,4 @@
-"""Where programs run: an interpreter, virtual environments with one program each, unpacked sources."""
+"""Where programs run: an interpreter, a virtual environment for each program, and unpacked sources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .table import PYTEST, Library
+from tests.programs.table import PYTEST, Library
 
-__all__ = ["Interpreter", "Workshop"]
+__all__ = ["INSIDE", "Interpreter", "Workshop"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+#: The folder with code that runs in those environments.
+INSIDE = Path(__file__).resolve().parent / "inside"
 
 _PROBE = """
 import json, platform, sys, sysconfig
@@ -27,7 +30,7 @@ print(json.dumps([platform.python_version(), free_threaded]))
 
 @dataclass(frozen=True)
 class Interpreter:
-    """An interpreter that the programs are to run on."""
+    """An interpreter on which the programs run."""
 
     path: str
     version: str
@@ -42,31 +45,31 @@ class Interpreter:
 
     @property
     def tag(self) -> str:
-        """As in "3.13" and "3.14t"."""
+        """The short version, such as "3.13" or "3.14t"."""
         return ".".join(self.version.split(".")[:2]) + "t" * self.free_threaded
 
     @property
     def name(self) -> str:
-        """As in "3.13.0" and "3.14.0 free-threaded"."""
+        """The full version, such as "3.13.0" or "3.14.0 free-threaded"."""
         return self.version + " free-threaded" * self.free_threaded
 
 
 class Workshop:
     """Makes environments and unpacks sources for one interpreter.
 
-    What is downloaded and installed stays in *cache* for the next time; everything else is in a
-    folder that goes when the workshop is closed, as at the end of a ``with`` block.
+    Downloads and installed packages stay in *cache* for the next time. Everything else is in a folder that is
+    removed when the workshop is closed, as at the end of a ``with`` block.
     """
 
     def __init__(self, interpreter: Interpreter, cache: Path, wheels: Path | None = None) -> None:
         self.interpreter = interpreter
         self._cache = cache
         self._wheels = wheels
-        #: The environments that have it as it is in this tree.
+        #: The environments that have oxthreads as it is in this tree.
         self._up_to_date: set[Path] = set()
         self._scratch = tempfile.TemporaryDirectory(prefix="oxthreads-programs-", ignore_cleanup_errors=True)
         self.scratch = Path(self._scratch.name)
-        # A suite without a configuration would get whatever pytest finds further up.
+        # Without this file, a suite that has no configuration would use one that pytest finds further up.
         (self.scratch / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
     def __enter__(self) -> Workshop:
@@ -76,7 +79,7 @@ class Workshop:
         self._scratch.cleanup()
 
     def python(self, name: str, requirements: tuple[str, ...]) -> Path:
-        """The python of an environment that has *requirements* and oxthreads as it is in this tree."""
+        """The python of an environment that has *requirements*, and oxthreads as it is in this tree."""
         place = self._cache / "environments" / self.interpreter.tag / name
         python = place / "bin" / "python"
         stamp = place / "requirements.json"
@@ -101,12 +104,16 @@ class Workshop:
         return python
 
     def library(self, library: Library) -> Path:
-        """The python of an environment that has *library* and what its tests need."""
+        """The python of an environment that has *library*, and what its tests need."""
         pin = f"{library.name}=={library.version}"
         return self.python(f"{library.name}-{library.version}", (pin, *PYTEST, *library.requirements))
 
     def source(self, library: Library) -> Path:
-        """A fresh copy of the source distribution of *library*."""
+        """A fresh copy of the source distribution of *library*, or of the file that replaces its tests."""
+        if library.tests:
+            place = Path(tempfile.mkdtemp(dir=self.scratch))
+            shutil.copy(INSIDE / library.tests, place)
+            return place
         store = self._cache / "sources" / f"{library.name}-{library.version}"
         if not store.exists():
             python = self.library(library)
@@ -124,7 +131,7 @@ class Workshop:
         return tree
 
     def _wheel(self) -> Path:
-        """Where a wheel of oxthreads for this interpreter lies; builds it the first time."""
+        """The folder with a wheel of oxthreads for this interpreter. The first call builds the wheel."""
         if self._wheels is None:
             self._wheels = self.scratch / "wheels"
             run(self.interpreter.path, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", self._wheels, ROOT)
@@ -132,7 +139,7 @@ class Workshop:
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
-    """The environment variables of a program: ours, less what chooses a library or a plugin."""
+    """The environment variables for a program: those of this process, without those that choose a library."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -142,7 +149,7 @@ def environment(more: dict[str, str]) -> dict[str, str]:
 
 
 def run(*command: str | Path) -> None:
-    """Run a command that has to succeed; raise RuntimeError with what it said if it does not."""
+    """Run a command that must succeed. Print its output and raise RuntimeError if it fails."""
     done = subprocess.run(
         command, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The record of what the programs came to: kept as JSON, shown as a page."""
+"""The record of the results: JSON, and a page made of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .environment import ROOT, Interpreter
-from .suites import AGAIN, Comparison, reason
-from .table import PROGRAMS, Library, Program
+from tests.programs.environment import ROOT, Interpreter
+from tests.programs.suites import AGAIN, Comparison, reason
+from tests.programs.table import PROGRAMS, Library, Program
 
 __all__ = ["Record", "commit"]
 
@@ -22,25 +22,34 @@ PLACE = ROOT / "docs" / "compatibility"
 _INTRODUCTION = f"""\
 # Programs that run on oxthreads
 
-Made by `python -m tests.programs --record`, never by hand: what that command found, in the runs that the
-last two columns name. Each suite ran once under `python` and once under `python -m oxthreads`, on the same
-interpreter and in the same environment, one after the other. What *failed on both* is named in the JSON. A
-test that passed on one of the two only was run {AGAIN} times more on both. If it passed in at least half of
-its runs on each, it counts as passed on both, is *unsteady*, and is listed below with how often it passed.
-Whatever is still different is a *difference*, and is listed with the reason, if there is one.
+This page shows whether the tests of other programs pass on oxthreads as they do on the standard library.
+`python -m tests.programs --record` writes it; do not edit it by hand.
 
-Where a cell has two figures, they are those of the standard library and, after the stroke, of oxthreads. The
-time is that of the whole suite, most of which is waiting and starting up, and was taken once, on a machine
-that did other things as well; CPU time depends less on these. A ratio (above 1x: oxthreads is faster) is that
-of the wall time, and between 0.8x and 1.25x it says nothing.
+**How it is measured.** Each test suite ran once under `python` and once under `python -m oxthreads`, one
+after the other, with the same interpreter and in the same environment. The columns *date* and *commit* say
+when, and with which version of oxthreads. Each test then counts as one of these:
+
+* *passed*: it passed on both.
+* *failed on both*: it failed on both. The names of these tests are in `compatibility.json`.
+* *flaky*: it passed on only one of the two. Then it ran {AGAIN} times more on both, and passed in at least
+  half of its runs on each. It counts as passed on both. Flaky tests are listed below the table, with the
+  number of runs that passed.
+* *difference*: it passed on only one of the two, and is not flaky. Differences are listed below the table,
+  with the reason if it is known.
+
+**How to read the tables.** If a cell has two numbers, the first is for the standard library and the second,
+after the slash, is for oxthreads. The seconds are for the whole suite. They say little: suites mostly wait
+and start up, each time was taken only once, and the machine did other things at the same time. CPU time
+depends less on these. The ratio compares the wall times: above 1x, oxthreads is faster. Between 0.8x and
+1.25x it says nothing.
 """
 
 _SERVERS = """
 ## Servers under load
 
-A Flask application whose handlers take a lock, a queue and a thread pool, and {tool} with {connections}
-connections. Memory is what all the server's processes have resident at the end, and in brackets how much
-that is more than after warming up.
+These are measurements of a Flask application under load. Its handlers use a lock, a queue and a thread
+pool, and {tool} sends requests through {connections} connections. *Memory* is the resident memory of all
+processes of the server at the end; the number in parentheses is how much it has grown since the warm-up.
 
 | server | version | seconds | requests/s | ratio | errors | memory, MiB | Python | date | commit |
 |---|---|---:|---:|---:|---:|---:|---|---|---|
@@ -48,7 +57,7 @@ that is more than after warming up.
 
 
 def commit() -> str:
-    """The commit of this tree, with a plus behind it if what is installed has been changed since."""
+    """The commit of this tree, with a plus after it if installed files have been changed since."""
     name = _git("rev-parse", "--short=10", "HEAD")
     return name + ("+" if _git("status", "--porcelain", "--", "python", "src", "Cargo.toml") else "")
 
@@ -59,23 +68,23 @@ def _git(*arguments: str) -> str:
 
 
 class Record:
-    """Results of this and earlier runs: one for each program and version of Python, the newest."""
+    """Results of this and earlier runs: the newest for each program and version of Python."""
 
     def __init__(self, place: Path = PLACE) -> None:
         self._json, self._page = place.with_suffix(".json"), place.with_suffix(".md")
-        self._commit = commit()  # now, when the wheel is about to be built
+        self._commit = commit()  # now, because the wheel is about to be built
         self.suites: list[dict[str, Any]] = []
         self.servers: list[dict[str, Any]] = []
         self._read()
 
     def _read(self) -> None:
-        """Take up what is there: several of these may run at once, on an interpreter each."""
+        """Read the record again: several processes may write to it at once, each for one interpreter."""
         if self._json.exists():
             found = json.loads(self._json.read_text(encoding="utf-8"))
             self.suites, self.servers = found["suites"], found["servers"]
 
     def add_suite(self, program: Program, interpreter: Interpreter, comparison: Comparison) -> None:
-        """Write down what *program* came to, instead of what it came to before on this Python."""
+        """Write the result of *program*. It replaces the earlier one on this Python."""
         entry = {
             **self._head(program.name, interpreter),
             "version": program.version if isinstance(program, Library) else interpreter.version,
@@ -84,13 +93,13 @@ class Record:
             **asdict(comparison),
         }
         for difference in entry["differences"] + entry["unsteady"]:
-            del difference["details"]  # has paths, and lines that change from run to run
+            del difference["details"]  # it has paths, and lines that change from run to run
         self._read()
         self.suites = _with(self.suites, entry)
         self.write()
 
     def add_server(self, entry: dict[str, Any], interpreter: Interpreter) -> None:
-        """Write down what a server did under load: *entry* has the figures."""
+        """Write the result of a server under load. *entry* has the figures."""
         self._read()
         self.servers = _with(self.servers, {**self._head(entry["program"], interpreter), **entry})
         self.write()
@@ -106,7 +115,7 @@ class Record:
         }
 
     def write(self) -> None:
-        """Write the JSON and the page that is made of it."""
+        """Write the JSON, and the page that is made of it."""
         self._json.parent.mkdir(exist_ok=True)
         content = {"suites": self.suites, "servers": self.servers}
         self._json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -124,7 +133,7 @@ class Record:
         entries = [entry for entry in self.suites if entry["tag"] == tag]
         lines = [
             f"\n## Python {entries[0]['python']}\n",
-            "| program | version | passed | failed on both | differences | unsteady | seconds | ratio "
+            "| program | version | passed | failed on both | differences | flaky | seconds | ratio "
             "| CPU seconds | date | commit |",
             "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
         ]
@@ -183,9 +192,9 @@ def _notes(entry: dict[str, Any]) -> list[str]:
             why = (
                 found["reason"]
                 or _known(name, found["test"])
-                or ("not mended yet" if kind == "differences" else "passes at times")
+                or ("not fixed yet" if kind == "differences" else "passes in some runs")
             )
-            word = "differs" if kind == "differences" else "is unsteady"
+            word = "differs" if kind == "differences" else "is flaky"
             notes.append(f"* {name}: `{found['test']}` {word} ({rates}): {why}")
     if entry["endings"]["standard"] != entry["endings"]["oxthreads"]:
         endings = " and ".join(f"{how} ({side})" for side, how in entry["endings"].items())
@@ -194,7 +203,7 @@ def _notes(entry: dict[str, Any]) -> list[str]:
 
 
 def _known(name: str, test: str) -> str:
-    """The reason that the table gives by now."""
+    """The reason that the table gives now."""
     programs = {program.name: program for program in PROGRAMS}
     return reason(programs[name].differences, test) if name in programs else ""
 

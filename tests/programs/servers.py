@@ -1,4 +1,4 @@
-"""A Flask application on two threaded servers under load: errors, requests a second, memory."""
+"""A Flask application on two threaded servers under load: errors, requests per second, memory."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from .environment import Workshop, environment
-from .suites import BACK_ENDS, INSIDE, BackEnd
+from tests.programs.environment import INSIDE, Workshop, environment
+from tests.programs.suites import BACK_ENDS, BackEnd
 
 __all__ = ["SERVERS", "Server", "complaints", "is_available", "measure"]
 
 FLASK = "flask==3.1.3"
 CONNECTIONS = 8
 
-#: Seconds of load before memory is looked at, and how long a server may take to begin.
+#: Seconds of load before the memory is measured, and seconds that a server may take to start.
 WARM_UP = 5
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 
-#: MiB by which memory may grow more than under the standard library: allocators are not exact.
+#: MiB by which the memory may grow more than on the standard library, because allocators are not exact.
 TOLERANCE = 8.0
 
-#: One process, in which threads answer.
+#: One process, whose threads answer.
 GTHREAD = ("--worker-class=gthread", "--workers=1", f"--threads={CONNECTIONS}")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server of the index, and how it is started."""
+    """A server from the index, and how it is started."""
 
     name: str
     version: str
@@ -57,7 +57,7 @@ SERVERS = (
 
 @dataclass
 class Load:
-    """What a server did under load."""
+    """The result of a server under load."""
 
     requests_per_second: float
     errors: int
@@ -66,7 +66,7 @@ class Load:
 
 
 def is_available() -> bool:
-    """Whether there is a program to make the load, and a system that tells how much memory one has."""
+    """Whether there is a program that makes the load, and a system that reports the memory of a process."""
     return _tool() is not None and Path("/proc/self/statm").exists()
 
 
@@ -75,7 +75,7 @@ def _tool() -> str | None:
 
 
 def measure(server: Server, workshop: Workshop, seconds: int) -> dict[str, Any]:
-    """Put *server* under load for *seconds* on each library in turn; the figures for the record."""
+    """Put *server* under load for *seconds* on each library in turn. Returns the figures for the record."""
     requirement = f"{server.name}=={server.version}"
     python = workshop.python(f"server-{server.name}-{server.version}", (requirement, FLASK))
     loads = {back_end: _measure(server, python, back_end, seconds) for back_end in BACK_ENDS}
@@ -93,7 +93,7 @@ def measure(server: Server, workshop: Workshop, seconds: int) -> dict[str, Any]:
 
 
 def complaints(entry: dict[str, Any]) -> list[str]:
-    """What speaks against oxthreads in the figures of a server."""
+    """The faults of oxthreads that the figures of a server show."""
     found = []
     errors, growth = entry["errors"], entry["growth_mib"]
     if errors["oxthreads"]:
@@ -130,17 +130,17 @@ def _measure(server: Server, python: Path, back_end: BackEnd, seconds: int) -> L
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _whose_lock(port: int, process: subprocess.Popen[bytes]) -> str:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
             connection.request("GET", "/lock")
             return connection.getresponse().read().decode()
         except OSError as error:
@@ -150,7 +150,7 @@ def _whose_lock(port: int, process: subprocess.Popen[bytes]) -> str:
 
 
 def _load(port: int, seconds: int) -> tuple[float, int]:
-    """Make *seconds* of load; requests a second, and the number of errors of any kind."""
+    """Make *seconds* of load. Returns the requests per second, and the number of all errors."""
     url = f"http://127.0.0.1:{port}/"
     if _tool() == "wrk":
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
@@ -169,7 +169,7 @@ def _load(port: int, seconds: int) -> tuple[float, int]:
 
 
 def _memory(process: int) -> float:
-    """MiB of resident memory that the process and its descendants have."""
+    """The resident memory of the process and its descendants, in MiB."""
     total = 0.0
     folder = Path(f"/proc/{process}")
     for line in (folder / "status").read_text().splitlines():

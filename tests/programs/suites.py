@@ -1,4 +1,4 @@
-"""Runs the tests of a program under both libraries and tells real differences from unsteady tests."""
+"""Runs the tests of a program on both libraries, and separates real differences from unsteady tests."""
 
 from __future__ import annotations
 
@@ -17,26 +17,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .environment import Workshop, environment
-from .table import CPythonSuite, Library, Program
+from tests.programs.environment import INSIDE, Workshop, environment
+from tests.programs.table import CPythonSuite, Library, Program
 
 __all__ = ["BACK_ENDS", "Comparison", "Difference", "Run", "compare", "is_available", "reason"]
-
-INSIDE = Path(__file__).resolve().parent / "inside"
 
 BackEnd = Literal["standard", "oxthreads"]
 BACK_ENDS: dict[BackEnd, list[str]] = {"standard": [], "oxthreads": ["-m", "oxthreads"]}
 
-#: How often a test that passed on one of the two only is run again, on each.
+#: If a test passed on only one library, it is run AGAIN more times on each.
 AGAIN = 3
 
-#: With more of them than this, it is no matter of single tests, and nothing is run again.
+#: If more tests differ than this, single tests are not the cause, and none is run again.
 TOO_MANY = 60
 
 
 @dataclass
 class Run:
-    """One run of a suite: the outcome of each test by its id, its time, and how the process ended."""
+    """One run of a suite: the outcome of each test by its id, the time, and how the process ended."""
 
     outcomes: dict[str, str]
     details: dict[str, str]
@@ -44,7 +42,7 @@ class Run:
     cpu_seconds: float
     ending: str
     log: str = ""
-    #: What a lock said of itself at the end.
+    #: The base classes of a lock at the end, which show the library.
     lock: str = ""
 
     @property
@@ -60,7 +58,7 @@ class Run:
 
 @dataclass
 class Difference:
-    """A test that does not pass alike on both: in how many of how many runs, and why, if it is known."""
+    """A test that does not pass equally on both: in how many of how many runs, and the reason if known."""
 
     test: str
     passed: dict[str, int]
@@ -71,7 +69,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """What a suite came to. A test that passes at times counts as passed, and may be ``unsteady``."""
+    """The result of a suite. A test that passes sometimes counts as passed, and may be ``unsteady``."""
 
     passed: dict[str, int]
     seconds: dict[str, float]
@@ -83,7 +81,7 @@ class Comparison:
 
     @property
     def unexplained(self) -> list[str]:
-        """What speaks against oxthreads: differences without a reason, a process that did not end well."""
+        """Possible faults of oxthreads: differences without a reason, or a process that ended badly."""
         found = [difference.test for difference in self.differences if not difference.reason]
         if self.endings["oxthreads"] != self.endings["standard"] and not (self.differences or self.unsteady):
             found.append(f"the process ended with {self.endings['oxthreads']}")
@@ -93,7 +91,7 @@ class Comparison:
 
 
 def is_available(program: Program, workshop: Workshop) -> bool:
-    """Whether the interpreter has the tests of *program*: distributions leave some of CPython's out."""
+    """Whether the interpreter has the tests of *program*. Some distributions leave out tests of CPython."""
     if isinstance(program, Library):
         return True
     code = "import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))"
@@ -102,7 +100,7 @@ def is_available(program: Program, workshop: Workshop) -> bool:
 
 
 def compare(program: Program, workshop: Workshop) -> Comparison:
-    """Run *program* under both libraries, one after the other, and again what differs."""
+    """Run *program* on both libraries, one after the other. Run the tests that differ again."""
     first = {back_end: _run(program, workshop, back_end, None) for back_end in BACK_ENDS}
     differing = first["standard"].passed ^ first["oxthreads"].passed
     runs = dict.fromkeys(BACK_ENDS, 1)
@@ -129,14 +127,14 @@ def compare(program: Program, workshop: Workshop) -> Comparison:
             reason=reason(program.differences, test),
             details=details.get(test, first["oxthreads"].log[-10_000:]),
         )
-        # One that mostly fails on one of the two is no matter of chance.
+        # A test that mostly fails on one library does not fail by chance.
         unsteady = min(difference.passed.values()) * 2 >= difference.runs
         (comparison.unsteady if unsteady else comparison.differences).append(difference)
     return comparison
 
 
 def reason(reasons: Mapping[str, str], test: str) -> str:
-    """What the first pattern that fits the test has for a reason; nothing if none fits."""
+    """The reason of the first pattern that matches the test, or an empty string."""
     return next((why for pattern, why in reasons.items() if fnmatch.fnmatchcase(test, pattern)), "")
 
 
@@ -185,13 +183,13 @@ def _execute(command: list[str], place: Path, variables: dict[str, str], timeout
             status = process.wait(timeout)
             ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
         except subprocess.TimeoutExpired:
-            # Every thread's traceback, before it is killed with its children.
+            # faulthandler prints the stack of every thread before the process is killed with its children.
             process.send_signal(signal.SIGABRT)
             process.wait()
             ending = f"no end in {timeout:.0f} s"
         seconds = time.monotonic() - begin
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what the tests have left running
+            os.killpg(process.pid, signal.SIGKILL)  # processes that the tests have left running
         log.seek(0)
         said = log.read().decode(errors="replace")
         return Run({}, {}, seconds, _cpu_seconds_of_children() - cpu_begin, ending, said)
@@ -203,7 +201,7 @@ def _cpu_seconds_of_children() -> float:
 
 
 def _read(outcomes: Path, run: Run) -> None:
-    """Fold the lines of a run: a test that has failed in its set-up, itself or after it has failed."""
+    """Read the outcomes of a run. A test has failed if its set-up, itself or its tear-down has failed."""
     lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
     for line in lines:
         test, outcome, details = json.loads(line)

@@ -1,8 +1,8 @@
-"""The programs: their versions, what their tests need, how these are run, and what is left out and why.
+"""The programs: their versions, what their tests need, how to run them, and what is left out and why.
 
-A test is left out if it fails under the standard library too, in which case it would be in the record
-without saying anything, or needs the network. What differs on purpose is in ``differences``: it is run,
-and the record gives the reason.
+A test is left out if it needs the network, or if it fails on the standard library, too: then it would say
+nothing in the record. A test that differs on purpose is in ``differences``: it is run, and the record gives
+the reason.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: What every environment that runs pytest has.
+#: Installed in every environment that runs pytest.
 PYTEST = ("pytest==9.2.0", "pytest-timeout==2.4.0")
 
 
 @dataclass(frozen=True)
 class CPythonSuite:
-    """Modules of CPython's own tests, in the version of the interpreter that runs them."""
+    """Modules of CPython's tests, in the version of the interpreter that runs them."""
 
     name: str
     modules: tuple[str, ...]
     patterns: tuple[str, ...] = ("*",)
-    #: Pattern of ids -> why they are left out.
+    #: For each pattern of ids, the reason why the tests are left out.
     left_out: Mapping[str, str] = field(default_factory=dict)
-    #: Pattern of ids -> why they pass on one of the two only.
+    #: For each pattern of ids, the reason why the tests pass on one library only.
     differences: Mapping[str, str] = field(default_factory=dict)
     selected: bool = False
     timeout: float = 600
@@ -32,12 +32,14 @@ class CPythonSuite:
 
 @dataclass(frozen=True)
 class Library:
-    """A package of the index, whose source distribution has tests for pytest."""
+    """A package of the index. Its source distribution has tests for pytest, or *tests* replaces them."""
 
     name: str
     version: str
     requirements: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    #: A file with tests in `inside`, for a distribution that has no tests that can be run.
+    tests: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     differences: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +115,7 @@ LIBRARIES: tuple[Library, ...] = (
             "-k",
             "thread and not threadpool and not loky and not multiprocessing",
         ),
-        note="what has a threading backend to do",
+        note="the tests of the threading backend",
     ),
     Library(
         "dask",
@@ -128,7 +130,7 @@ LIBRARIES: tuple[Library, ...] = (
             "dask/tests/test_delayed.py",
             "dask/bag/tests/test_bag.py",
         ),
-        note="the threaded scheduler, and what runs on it",
+        note="the threaded scheduler, and what uses it",
     ),
     Library(
         "anyio",
@@ -176,6 +178,47 @@ LIBRARIES: tuple[Library, ...] = (
         selected=True,
     ),
     Library("culsans", "0.11.0", selected=True),
+    Library(
+        "urllib3",
+        "2.8.0",
+        requirements=(
+            "cryptography==50.0.2",
+            "httpx==0.28.1",
+            "hypercorn==0.18.0",
+            "idna==3.20",
+            "pysocks==1.7.1",
+            "pytest-socket==0.8.1",
+            "quart==0.23.1",
+            "quart-trio==0.13.0",
+            "trio==0.35.0",
+            "trustme==1.2.1",
+        ),
+        arguments=("test", "--ignore=test/contrib", "--ignore=test/with_dummyserver"),
+        note="without the tests that need its dummy server",
+    ),
+    Library(
+        "pebble",
+        "5.2.3",
+        arguments=(
+            "test/test_asynchronous_thread.py",
+            "test/test_concurrent_thread.py",
+            "test/test_thread_pool.py",
+        ),
+        note="threads",
+    ),
+    Library("huey", "3.5.4", arguments=("huey/tests",)),
+    Library(
+        "ddtrace",
+        "4.16.0",
+        tests="test_ddtrace_pool.py",
+        note="traces through a pool, for each way to start the two; our own test program",
+    ),
+    Library(
+        "distributed",
+        "2026.8.0",
+        tests="test_distributed_executor.py",
+        note="its executor and concurrent.futures; our own test program, as its packages have no tests",
+    ),
 )
 
 PROGRAMS: tuple[Program, ...] = (*CPYTHON_SUITES, *LIBRARIES)

@@ -1,4 +1,4 @@
-"""The programs as tests, for those who prefer them so: ``pytest -m programs``."""
+"""The programs as tests: ``pytest -m programs``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import servers
-from .__main__ import CACHE
-from .environment import Interpreter, Workshop
-from .suites import compare, is_available
-from .table import PROGRAMS, Program
+from tests.programs import servers
+from tests.programs.__main__ import CACHE
+from tests.programs.environment import Interpreter, Workshop
+from tests.programs.suites import compare, is_available
+from tests.programs.table import PROGRAMS, Program
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(0)]
 
 
 @pytest.fixture(scope="module")
 def workshop() -> Iterator[Workshop]:
-    """One for all: it builds a wheel."""
+    """One workshop for all tests, because it builds a wheel."""
     with Workshop(Interpreter.at(sys.executable), CACHE) as workshop:
         yield workshop
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=[program.name for program in PROGRAMS])
-def test_as_many_tests_pass(program: Program, workshop: Workshop) -> None:
+def test_the_same_tests_pass_on_both_libraries(program: Program, workshop: Workshop) -> None:
     if not is_available(program, workshop):
         pytest.skip("not shipped with this interpreter")
     comparison = compare(program, workshop)
@@ -33,6 +33,6 @@ def test_as_many_tests_pass(program: Program, workshop: Workshop) -> None:
 
 @pytest.mark.skipif(not servers.is_available(), reason="neither wrk nor ab is there")
 @pytest.mark.parametrize("server", servers.SERVERS, ids=[server.name for server in servers.SERVERS])
-def test_under_load(server: servers.Server, workshop: Workshop) -> None:
+def test_a_server_works_under_load(server: servers.Server, workshop: Workshop) -> None:
     figures = servers.measure(server, workshop, seconds=10)
     assert servers.complaints(figures) == [], figures

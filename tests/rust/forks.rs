@@ -1,42 +1,42 @@
-//! What a forked child finds. Each test forks with waiters parked in the parent.
+//! What a forked child finds. Each test forks while waiters are parked in the parent.
 #![cfg(all(unix, not(loom)))]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use _oxthreads::primitives::barrier::{Barrier, Passage};
+use _oxthreads::primitives::barrier::{Barrier, BarrierOutcome};
 use _oxthreads::primitives::condition::Condition;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
-use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Staffing};
+use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Scaling};
 use _oxthreads::primitives::queue::{GetError, Order, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
 use _oxthreads::primitives::semaphore::Semaphore;
-use _oxthreads::primitives::turn::PATIENCE;
-use _oxthreads::primitives::waiter::{Parked, Waiter, follow_forks, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
+use _oxthreads::wait::{Parked, Waiter, drive, follow_forks};
 use support::{block_counting, block_for_ever, spin_until, until_parked};
 
 #[expect(dead_code, reason = "nothing times out here")]
 mod support;
 
-/// Runs `child` in a forked process; whether it returned `true` within ten seconds. The verdict is
-/// for after the parent's waiters have been woken: a panic before would hang, not fail.
+/// Runs `child` in a forked process. Returns whether it returned `true` within ten seconds. Assert the result
+/// only after the parent's waiters have been woken: a panic before that would make the test hang, not fail.
 #[must_use]
 fn in_child(child: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child only uses the primitives and `_exit`s; the process's other threads are
-    // parked in the primitives and hold neither the allocator's locks nor any other.
+    // SAFETY: the child only uses the primitives and `_exit`s. The other threads of the process are parked in
+    // the primitives, and hold neither the allocator's locks nor any other lock.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork failed");
     if pid == 0 {
         // SAFETY: both calls are async-signal-safe. The alarm ends a child that hangs.
-        let verdict = unsafe {
+        let succeeded = unsafe {
             libc::alarm(10);
             child()
         };
         // SAFETY: as above.
-        unsafe { libc::_exit(i32::from(!verdict)) }
+        unsafe { libc::_exit(i32::from(!succeeded)) }
     }
     let mut status = 0;
     // SAFETY: `status` is a live integer, and `pid` a child of this process.
@@ -60,16 +60,16 @@ fn the_parents_waiters_are_gone_in_the_child() {
         scope.spawn(|| block_counting(full.put(2), &parked));
         until_parked(&parked, 4);
         well = in_child(|| {
-            // The lock is not handed to a waiter who does not exist here.
+            // The lock is not handed to a waiter that does not exist here.
             lock.release().unwrap();
             let free = lock.try_acquire();
-            // An item is not granted to one, and none comes from one.
+            // No item is reserved for such a waiter, and no item comes from one.
             empty.try_put(7).unwrap();
             let got = empty.try_get() == Ok(7);
             let first = full.try_get() == Ok(1);
             let nothing = full.try_get() == Err(GetError::Empty);
             event.set().unwrap();
-            // And a thread of the child is woken.
+            // A waiting thread of the child is woken.
             let parked = AtomicUsize::new(0);
             let woken = thread::scope(|scope| {
                 let waiter = scope.spawn(|| block_counting(empty.get(), &parked) == Ok(8));
@@ -79,7 +79,7 @@ fn the_parents_waiters_are_gone_in_the_child() {
             });
             free && got && first && nothing && woken && block_for_ever(event.wait()).is_ok()
         });
-        // In the parent nothing has changed.
+        // In the parent, nothing has changed.
         lock.release().unwrap();
         event.set().unwrap();
         empty.try_put(1).unwrap();
@@ -90,34 +90,80 @@ fn the_parents_waiters_are_gone_in_the_child() {
 }
 
 #[test]
-fn an_item_granted_to_a_waiter_of_the_parent_is_free_in_the_child() {
+fn an_item_handed_to_a_waiter_of_the_parent_is_free_in_the_child() {
     follow_forks();
     let queue = Queue::new(0);
-    let outcome = wait(&mut queue.get(), Deadline::NEVER, |waiter, deadline| {
+    let mut waits = 0;
+    let outcome = drive(&mut queue.get(), Deadline::NEVER, |waiter, deadline| {
         queue.try_put(1).unwrap();
-        assert_eq!(queue.try_get(), Err(GetError::Empty));
-        assert!(in_child(|| queue.try_get() == Ok(1)));
+        waits += 1;
+        if waits == 1 {
+            assert_eq!(queue.try_get(), Ok(1));
+            thread::sleep(HAND_OFF_AFTER);
+        } else {
+            assert_eq!(queue.try_get(), Err(GetError::Empty));
+            assert!(in_child(|| queue.try_get() == Ok(1)));
+        }
+        waiter.park(deadline)
+    });
+    assert_eq!((outcome, waits), (Wait::Ready(Ok(1)), 2));
+}
+
+#[test]
+fn a_waiter_of_the_parent_that_was_woken_does_not_keep_one_of_the_child_from_being_woken() {
+    follow_forks();
+    let (queue, full) = (Queue::new(0), Queue::new(1));
+    full.try_put(1).unwrap();
+    let outcome = drive(&mut queue.get(), Deadline::NEVER, |waiter, deadline| {
+        queue.try_put(1).unwrap();
+        let outcome = drive(&mut full.put(2), Deadline::NEVER, |putter, deadline| {
+            assert_eq!(full.try_get(), Ok(1));
+            assert!(in_child(|| {
+                let mine = queue.try_get() == Ok(1) && full.try_put(3).is_ok();
+                let parked = AtomicUsize::new(0);
+                thread::scope(|scope| {
+                    let get = scope.spawn(|| block_counting(queue.get(), &parked) == Ok(2));
+                    until_parked(&parked, 1);
+                    let put = scope.spawn(|| block_counting(full.put(4), &parked) == Ok(()));
+                    until_parked(&parked, 2);
+                    queue.try_put(2).unwrap();
+                    let room = full.try_get() == Ok(3);
+                    mine && room && get.join().unwrap_or(false) && put.join().unwrap_or(false)
+                })
+            }));
+            putter.park(deadline)
+        });
+        assert_eq!(outcome, Wait::Ready(Ok(())));
         waiter.park(deadline)
     });
     assert_eq!(outcome, Wait::Ready(Ok(1)));
 }
 
 #[test]
-fn room_in_a_heap_reserved_for_a_waiter_of_the_parent_is_free_in_the_child() {
+fn room_handed_to_a_waiter_of_the_parent_is_free_in_the_child() {
     follow_forks();
-    let queue = Queue::ordered(Order::Heap, 1);
-    queue.try_put(1).unwrap();
-    let outcome = wait(&mut queue.put(2), Deadline::NEVER, |waiter, deadline| {
-        assert_eq!(queue.try_get(), Ok(1));
-        assert!(queue.try_put(3).is_err());
-        assert!(in_child(|| {
-            let free = queue.try_put(3).is_ok() && queue.try_put(4).is_err();
-            free && queue.try_get() == Ok(3)
-        }));
-        waiter.park(deadline)
-    });
-    assert!(matches!(outcome, Wait::Ready(Ok(()))));
-    assert_eq!(queue.try_get(), Ok(2));
+    for order in [Order::Fifo, Order::Heap] {
+        let queue = Queue::ordered(order, 1);
+        queue.try_put(1).unwrap();
+        let mut waits = 0;
+        let outcome = drive(&mut queue.put(2), Deadline::NEVER, |waiter, deadline| {
+            assert_eq!(queue.try_get(), Ok(1));
+            waits += 1;
+            if waits == 1 {
+                queue.try_put(1).unwrap();
+                thread::sleep(HAND_OFF_AFTER);
+            } else {
+                assert!(queue.try_put(3).is_err());
+                assert!(in_child(|| {
+                    let free = queue.try_put(3).is_ok() && queue.try_put(4).is_err();
+                    free && queue.try_get() == Ok(3)
+                }));
+            }
+            waiter.park(deadline)
+        });
+        assert_eq!((outcome, waits), (Wait::Ready(Ok(())), 2));
+        assert_eq!(queue.try_get(), Ok(2));
+    }
 }
 
 #[test]
@@ -127,7 +173,8 @@ fn a_thread_of_the_parent_can_be_woken_in_vain_in_the_child() {
     let over = AtomicBool::new(false);
     let mut well = true;
     thread::scope(|scope| {
-        // Its parker is in use at some of the forks, and where that has a mutex, the mutex locked.
+        // At some of the forks the parker of this thread is in use. If it has a mutex, the mutex is locked
+        // then.
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 waiter.unpark();
@@ -150,19 +197,19 @@ fn a_thread_of_the_parent_can_be_woken_in_vain_in_the_child() {
 fn a_pool_starts_anew_in_the_child() {
     follow_forks();
     let pool = Pool::new(1);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Enough));
     assert!(in_child(|| {
-        // The parent's jobs are the parent's, and its worker is not here.
+        // The parent's jobs belong to the parent, and its worker does not exist here.
         pool.try_take().is_none()
-            && pool.submit(3, ORDINARY) == Ok(Staffing::Start)
+            && pool.submit(3, ORDINARY) == Ok(Scaling::Start)
             && block_for_ever(pool.take()) == Next::Job(3)
     }));
     assert_eq!(pool.pending(), 2);
 }
 
-/// Runs `one` in a thread, and `other`, which must let it end, in this one once that is parked;
-/// whether both were content.
+/// Runs `one` in another thread. Once that is parked, runs `other` in this thread, which must let `one` end.
+/// Returns whether both returned `true`.
 fn both(one: impl FnOnce(&AtomicUsize) -> bool + Send, other: impl FnOnce() -> bool) -> bool {
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -185,10 +232,10 @@ fn an_rlock_works_in_the_child() {
         |parked| waits(parked, 2),
         || {
             let owned = in_child(|| {
-                // The thread that forks owns it still, and a thread of the child is woken.
-                let kept = rlock.hold() == Hold::once(1);
+                // The forking thread still owns the lock, and its release wakes a thread of the child.
+                let still_owned = rlock.hold() == Hold::once(1);
                 let woken = both(|parked| waits(parked, 3), || rlock.release(1).is_ok());
-                kept && woken && rlock.try_acquire(1) == Ok(true)
+                still_owned && woken && rlock.try_acquire(1) == Ok(true)
             });
             let made_anew = in_child(|| {
                 rlock.reset();
@@ -212,14 +259,14 @@ fn a_condition_works_in_the_child() {
         condition.is_empty()
     };
     assert!(both(waits, || {
-        // A notification is not spent on a thread that is not here.
+        // The parent's waiter does not count in the child, and no notification goes to it.
         let nobody = in_child(|| condition.is_empty() && !condition.notify_one());
-        // It goes to the one behind.
+        // The notification goes to the next waiter, a thread of the child.
         let one = in_child(|| both(waits, || condition.len() == 1 && condition.notify_one()));
         let all = in_child(|| both(waits, notify_all) && both(waits, notify_all));
-        let retired = in_child(|| condition.retire() == Some(vec![]));
+        let fallen_back = in_child(|| condition.fall_back() == Some(vec![]));
         let here = condition.len() == 1 && condition.notify_one();
-        here && nobody && one && all && retired
+        here && nobody && one && all && fallen_back
     }));
 }
 
@@ -237,10 +284,10 @@ fn a_semaphore_works_in_the_child() {
     assert_eq!(semaphore.permits(), 0);
 }
 
-/// Lets the waiter's patience run out after it has lost, so that it is handed what comes next.
-fn lose_patience() -> Parked {
+/// Waits until a waiter that has lost a race is handed the next thing that is freed.
+fn wait_for_hand_off() -> Parked {
     let begin = Instant::now();
-    spin_until(|| begin.elapsed() >= PATIENCE);
+    spin_until(|| begin.elapsed() >= HAND_OFF_AFTER);
     Parked::Unparked
 }
 
@@ -250,12 +297,12 @@ fn nothing_is_handed_to_a_waiter_of_the_parent() {
     let lock = Lock::new();
     assert!(lock.try_acquire());
     let mut sleeps = 0;
-    let outcome = wait(&mut lock.acquire(), Deadline::NEVER, |waiter, deadline| {
+    let outcome = drive(&mut lock.acquire(), Deadline::NEVER, |waiter, deadline| {
         sleeps += 1;
         if sleeps == 1 {
             lock.release().unwrap();
             assert!(lock.try_acquire());
-            return lose_patience();
+            return wait_for_hand_off();
         }
         assert!(in_child(|| lock.release().is_ok() && lock.try_acquire()));
         lock.release().unwrap();
@@ -266,7 +313,7 @@ fn nothing_is_handed_to_a_waiter_of_the_parent() {
 
     let semaphore = Semaphore::new(0);
     let mut sleeps = 0;
-    let outcome = wait(
+    let outcome = drive(
         &mut semaphore.acquire(),
         Deadline::NEVER,
         |waiter, deadline| {
@@ -274,7 +321,7 @@ fn nothing_is_handed_to_a_waiter_of_the_parent() {
             if sleeps == 1 {
                 semaphore.release(1).unwrap();
                 semaphore.try_acquire().unwrap();
-                return lose_patience();
+                return wait_for_hand_off();
             }
             assert!(in_child(
                 || semaphore.release(1).is_ok() && semaphore.permits() == 1
@@ -291,13 +338,18 @@ fn nothing_is_handed_to_a_waiter_of_the_parent() {
 fn a_barrier_works_in_the_child() {
     follow_forks();
     let barrier = Barrier::new(2);
-    let first = |parked: &AtomicUsize| block_counting(barrier.wait(), parked) == Passage::Passed(0);
-    let second = || block_for_ever(barrier.wait()) == Passage::Passed(1);
+    let first =
+        |parked: &AtomicUsize| block_counting(barrier.wait(), parked) == BarrierOutcome::Passed(0);
+    let second = || block_for_ever(barrier.wait()) == BarrierOutcome::Passed(1);
     assert!(both(first, || {
-        // Who waits in the parent has not come to the child's.
+        // The waiter in the parent has not arrived at the child's barrier.
         let nobody = in_child(|| barrier.waiting() == 0 && !barrier.is_broken());
         let rounds = in_child(|| both(first, second) && both(first, second));
-        let retired = in_child(|| barrier.retire().is_some_and(|remains| remains.arrived == 0));
-        second() && nobody && rounds && retired
+        let fallen_back = in_child(|| {
+            barrier
+                .fall_back()
+                .is_some_and(|remains| remains.arrived == 0)
+        });
+        second() && nobody && rounds && fallen_back
     }));
 }

@@ -1,4 +1,4 @@
-//! The primitives, driven by threads.
+//! The primitives, used by threads.
 #![cfg(not(loom))]
 
 #[cfg(all(target_os = "linux", not(portable_parker)))]
@@ -9,13 +9,14 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use _oxthreads::primitives::Retired;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::future::{Future, Outcome, Refused, State};
 use _oxthreads::primitives::lock::{Lock, NotLocked};
 use _oxthreads::primitives::queue::{GetError, PutError, Queue, TaskDoneError};
-use _oxthreads::primitives::waiter::{Parked, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
+use _oxthreads::wait::{Operation, Parked, Waiter, drive};
 use support::{block, block_counting, block_for_ever, sleep, soon, spin_until, until_parked};
 
 mod support;
@@ -57,8 +58,8 @@ fn a_waiter_that_loses_is_handed_the_lock() {
             lock.release().unwrap();
         });
         until_parked(&parked, 1);
-        // The owner gives the lock up and takes it again, as fast as it can: without the bound
-        // on barging the waiter would hardly ever see it free.
+        // The owner releases the lock and takes it again as fast as it can. Without the limit on barging, the
+        // waiter would hardly ever find it free.
         spin_until(|| {
             lock.release().unwrap();
             while !lock.try_acquire() {
@@ -84,10 +85,10 @@ fn a_timed_out_acquire_leaves_no_trace() {
 
 #[test]
 fn a_wake_that_crosses_a_time_out_is_not_lost() {
-    // The sleep reports a time-out although the release has come: the lock must be owned.
+    // The sleep reports a time-out although the release has come: the waiter must own the lock.
     let lock = Lock::new();
     assert!(lock.try_acquire());
-    let outcome = wait(&mut lock.acquire(), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut lock.acquire(), Deadline::NEVER, |_, _| {
         lock.release().unwrap();
         Parked::TimedOut
     });
@@ -95,28 +96,29 @@ fn a_wake_that_crosses_a_time_out_is_not_lost() {
     assert!(lock.is_locked());
 }
 
-/// Where it does not tell of signals, its owner has to look for them.
+/// Where the parker does not report signals, its owner must look for them.
 #[cfg(portable_parker)]
 #[test]
 fn a_sleep_that_nobody_ends_ends_by_itself_now_and_then() {
     assert_eq!(Waiter::new().park(Deadline::NEVER), Parked::Interrupted);
 }
 
-/// Where it tells of signals, nobody has to look for them, however long the sleep.
+/// Where the parker reports signals, its owner need not look for them, however long the sleep.
 #[cfg(all(target_os = "linux", not(portable_parker)))]
 #[test]
 fn a_signal_ends_a_sleep_that_has_no_deadline() {
     extern "C" fn handle(_: libc::c_int) {}
-    // SAFETY: all zeros is a value of this type: no flags, so the sleep is not begun again, and no mask.
+    // SAFETY: all zeros is a valid value of this type. It means no flags, so the sleep is not restarted after
+    // the handler, and an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handle as extern "C" fn(libc::c_int) as usize;
     // SAFETY: the handler does nothing, and no other test uses this signal.
     let status = unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) };
     assert_eq!(status, 0);
     let sleeper = thread::spawn(|| Waiter::new().park(Deadline::NEVER));
-    // Again and again, for one that comes before the sleep does not end it.
+    // Send the signal again and again, because one that comes before the sleep does not end it.
     spin_until(|| {
-        // SAFETY: the thread is there until it is joined, if only for its status.
+        // SAFETY: the thread exists until it is joined, if only for its status.
         let status = unsafe { libc::pthread_kill(sleeper.as_pthread_t(), libc::SIGUSR1) };
         assert_eq!(status, 0);
         sleeper.is_finished()
@@ -125,7 +127,7 @@ fn a_signal_ends_a_sleep_that_has_no_deadline() {
 }
 
 #[test]
-fn an_interrupted_wait_keeps_its_turn() {
+fn an_interrupted_wait_keeps_its_place() {
     let queue = Queue::<u32>::new(0);
     let order = std::sync::Mutex::new(Vec::new());
     let parked = AtomicUsize::new(0);
@@ -144,7 +146,7 @@ fn an_interrupted_wait_keeps_its_turn() {
                     spin_until(|| resume.load(Ordering::SeqCst));
                     Parked::Interrupted
                 };
-                match wait(&mut get, Deadline::NEVER, suspend) {
+                match drive(&mut get, Deadline::NEVER, suspend) {
                     Wait::Ready(output) => break output,
                     Wait::Interrupted => {}
                     Wait::TimedOut => unreachable!(),
@@ -187,37 +189,53 @@ fn an_event_completes_those_who_wait_even_if_cleared_at_once() {
 }
 
 #[test]
-fn a_retired_event_serves_those_who_wait_and_sends_others_elsewhere() {
+fn an_event_that_falls_back_completes_present_waits_and_refuses_new_ones() {
     let event = Event::new();
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(block_counting(event.wait(), &parked), Ok(())));
         until_parked(&parked, 1);
-        assert!(event.retire());
-        assert!(!event.retire());
-        assert_eq!(block_for_ever(event.wait()), Err(Retired));
-        assert_eq!(event.set(), Err(Retired));
-        assert!(!event.is_set());
-        event.overwrite(true);
-        assert_eq!(event.clear(), Err(Retired));
-        assert!(event.is_set());
-        event.overwrite(false);
+        assert_eq!(event.fall_back(), Some(false));
+        assert_eq!(event.fall_back(), None);
+        assert_eq!(block_for_ever(event.wait()), Err(FellBack));
+        assert_eq!(event.set(), Err(FellBack));
+        assert_eq!(event.clear(), Err(FellBack));
+        assert_eq!(event.state(), Err(FellBack));
+        event.complete_former_waits();
     });
     assert!(!event.is_set());
+    let set = Event::new();
+    set.set().unwrap();
+    assert_eq!(set.fall_back(), Some(true));
+    assert_eq!(set.state(), Err(FellBack));
 }
 
 #[test]
 fn an_interrupted_wait_learns_of_a_set_that_was_cleared_meanwhile() {
     let event = Event::new();
     let mut waiting = event.wait();
-    let interrupted = wait(&mut waiting, Deadline::NEVER, |_, _| Parked::Interrupted);
+    let interrupted = drive(&mut waiting, Deadline::NEVER, |_, _| Parked::Interrupted);
     assert_eq!(interrupted, Wait::Interrupted);
     event.set().unwrap();
     event.clear().unwrap();
     assert_eq!(
-        wait(&mut waiting, soon(), Waiter::park),
+        drive(&mut waiting, soon(), Waiter::park),
         Wait::Ready(Ok(()))
     );
+}
+
+/// Drives the operation to its end, and calls `step` with the number of the sleep instead of sleeping.
+fn block_with<O: Operation>(operation: &mut O, mut step: impl FnMut(usize)) -> O::Output {
+    let mut waits = 0;
+    let outcome = drive(operation, Deadline::NEVER, |_, _| {
+        waits += 1;
+        step(waits);
+        Parked::Unparked
+    });
+    match outcome {
+        Wait::Ready(output) => output,
+        _ => unreachable!("no deadline, no signal"),
+    }
 }
 
 #[test]
@@ -271,17 +289,101 @@ fn a_queue_conserves_items_and_the_order_of_each_producer() {
 }
 
 #[test]
-fn a_granted_item_is_not_given_to_those_who_come_later() {
+fn an_item_that_is_put_while_a_get_waits_may_go_to_another_thread() {
     let queue = Queue::new(0);
-    let mut late = None;
-    let outcome = wait(&mut queue.get(), Deadline::NEVER, |_, _| {
-        queue.try_put('a').unwrap();
-        assert_eq!(queue.len(), 1);
-        late = Some(queue.try_get());
-        Parked::Unparked
+    let outcome = block_with(&mut queue.get(), |wait| {
+        if wait == 1 {
+            queue.try_put('a').unwrap();
+            assert_eq!(queue.len(), 1);
+            assert_eq!(queue.try_get(), Ok('a'));
+        } else {
+            queue.try_put('b').unwrap();
+        }
     });
-    assert_eq!(late, Some(Err(GetError::Empty)));
-    assert_eq!(outcome, Wait::Ready(Ok('a')));
+    assert_eq!(outcome, Ok('b'));
+}
+
+#[test]
+fn a_get_that_has_lost_an_item_and_waited_is_handed_the_next() {
+    let queue = Queue::new(2);
+    let outcome = block_with(&mut queue.get(), |wait| {
+        queue.try_put('a').unwrap();
+        if wait == 1 {
+            assert_eq!(queue.try_get(), Ok('a'));
+            thread::sleep(HAND_OFF_AFTER);
+        } else {
+            assert_eq!((queue.len(), queue.is_empty()), (0, true));
+            assert_eq!(queue.try_get(), Err(GetError::Empty));
+            assert_eq!(queue.get_fast(), None);
+            // There is free room beside the handed item.
+            queue.try_put('b').unwrap();
+            assert!(queue.is_full());
+            assert_eq!(queue.try_put('c'), Err(PutError::Full('c')));
+        }
+    });
+    assert_eq!(outcome, Ok('a'));
+    assert_eq!((queue.try_get(), queue.len()), (Ok('b'), 0));
+}
+
+#[test]
+fn a_put_that_has_lost_the_room_and_waited_is_handed_the_next() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let outcome = block_with(&mut queue.put(2), |wait| {
+        assert_eq!(queue.try_get(), Ok(1));
+        if wait == 1 {
+            queue.try_put(1).unwrap();
+            thread::sleep(HAND_OFF_AFTER);
+        } else {
+            assert!(queue.is_full());
+            assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
+            assert_eq!(queue.put_fast(3), Err(3));
+        }
+    });
+    assert_eq!(outcome, Ok(()));
+    assert_eq!((queue.try_get(), queue.len()), (Ok(2), 0));
+}
+
+#[test]
+fn a_put_wakes_one_waiter_and_the_next_only_once_that_has_looked() {
+    let queue = Queue::new(0);
+    let waiters = [Waiter::new(), Waiter::new(), Waiter::new()];
+    let mut getters = [queue.get(), queue.get(), queue.get()];
+    for (getter, waiter) in getters.iter_mut().zip(&waiters) {
+        assert_eq!(getter.attempt(waiter), None);
+    }
+    let woken = || waiters.each_ref().map(|waiter| waiter.is_notified());
+    for number in 1..=4 {
+        queue.put_fast(number).unwrap();
+        assert_eq!(woken(), [true, false, false]);
+    }
+    assert_eq!(getters[0].leave(Parked::Unparked), Some(Ok(1)));
+    assert_eq!(woken(), [true, true, false]);
+    // By then two items are gone, and the third getter is needed for the last one.
+    assert_eq!(queue.try_get(), Ok(2));
+    assert_eq!(getters[1].leave(Parked::TimedOut), Some(Ok(3)));
+    assert_eq!(woken(), [true, true, true]);
+    assert_eq!(getters[2].leave(Parked::Interrupted), Some(Ok(4)));
+}
+
+#[test]
+fn a_get_wakes_one_putter_and_the_next_only_once_that_has_looked() {
+    let queue = Queue::new(2);
+    assert_eq!((queue.try_put(1), queue.try_put(2)), (Ok(()), Ok(())));
+    let waiters = [Waiter::new(), Waiter::new()];
+    let mut putters = [queue.put(3), queue.put(4)];
+    for (putter, waiter) in putters.iter_mut().zip(&waiters) {
+        assert_eq!(putter.attempt(waiter), None);
+    }
+    let woken = || waiters.each_ref().map(|waiter| waiter.is_notified());
+    for number in 1..=2 {
+        assert_eq!(queue.get_fast(), Some(number));
+        assert_eq!(woken(), [true, false]);
+    }
+    assert_eq!(putters[0].leave(Parked::Unparked), Some(Ok(())));
+    assert_eq!(woken(), [true, true]);
+    assert_eq!(putters[1].leave(Parked::Unparked), Some(Ok(())));
+    assert_eq!((queue.try_get(), queue.try_get()), (Ok(3), Ok(4)));
 }
 
 #[test]
@@ -290,7 +392,7 @@ fn a_put_that_times_out_stores_nothing_and_gives_the_item_back() {
     queue.try_put(1).unwrap();
     assert_eq!(queue.try_put(2), Err(PutError::Full(2)));
     let mut put = queue.put(3);
-    assert_eq!(wait(&mut put, soon(), Waiter::park), Wait::TimedOut);
+    assert_eq!(drive(&mut put, soon(), Waiter::park), Wait::TimedOut);
     assert_eq!(put.into_item(), Some(3));
     assert_eq!(queue.try_get(), Ok(1));
     assert_eq!(queue.try_get(), Err(GetError::Empty));
@@ -304,7 +406,7 @@ fn a_greater_capacity_lets_waiting_putters_in() {
     thread::scope(|scope| {
         scope.spawn(|| block_counting(queue.put(2), &parked).unwrap());
         until_parked(&parked, 1);
-        queue.set_capacity(2);
+        queue.set_capacity(2).unwrap();
     });
     assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Ok(2)));
 }
@@ -344,19 +446,23 @@ fn shutdown_wakes_everybody_with_the_right_outcome() {
 }
 
 #[test]
-fn a_shutdown_ends_the_get_that_only_others_items_were_left_for() {
+fn a_shutdown_ends_a_get_if_all_items_are_handed_to_others() {
     let queue = Queue::new(0);
-    // The first getter is granted the only item, and does not run until the second has looked.
-    let outcome = wait(&mut queue.get(), Deadline::NEVER, |_, _| {
+    // The first getter is handed the only item, and does not run until the second one has looked.
+    let outcome = block_with(&mut queue.get(), |wait| {
         queue.try_put(1).unwrap();
+        if wait == 1 {
+            assert_eq!(queue.try_get(), Ok(1));
+            thread::sleep(HAND_OFF_AFTER);
+            return;
+        }
         assert_eq!(queue.shut_down(false), Ok([].into()));
         assert_eq!(
             block(queue.get(), soon()),
             Wait::Ready(Err(GetError::ShutDown))
         );
-        Parked::Unparked
     });
-    assert_eq!(outcome, Wait::Ready(Ok(1)));
+    assert_eq!(outcome, Ok(1));
 }
 
 #[test]
@@ -364,7 +470,7 @@ fn a_shutdown_lets_no_waiting_putter_in() {
     let queue = Queue::new(1);
     queue.try_put(1).unwrap();
     let mut put = queue.put(2);
-    let outcome = wait(&mut put, Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut put, Deadline::NEVER, |_, _| {
         assert_eq!(queue.shut_down(false), Ok([].into()));
         assert_eq!(queue.try_get(), Ok(1));
         Parked::Unparked
@@ -374,20 +480,20 @@ fn a_shutdown_lets_no_waiting_putter_in() {
 }
 
 #[test]
-fn a_retired_queue_takes_no_item_from_a_putter_that_has_not_left_yet() {
+fn a_queue_that_falls_back_takes_no_item_from_a_waiting_putter() {
     let queue = Queue::new(1);
     queue.try_put(1).unwrap();
     let mut put = queue.put(2);
-    let outcome = wait(&mut put, Deadline::NEVER, |_, _| {
-        assert_eq!(queue.retire(), Some([1].into()));
-        queue.set_capacity(5);
+    let outcome = drive(&mut put, Deadline::NEVER, |_, _| {
+        assert_eq!(queue.fall_back(), Some([1].into()));
+        assert_eq!(queue.set_capacity(5), Err(FellBack));
         Parked::Unparked
     });
-    assert_eq!(outcome, Wait::Ready(Err(PutError::Retired(2))));
+    assert_eq!(outcome, Wait::Ready(Err(PutError::FellBack(2))));
 }
 
 #[test]
-fn a_retired_queue_gives_its_items_up_and_sends_its_waiters_elsewhere() {
+fn a_queue_that_falls_back_returns_its_items_and_refuses_its_waiters() {
     let queue = Queue::new(1);
     queue.try_put(1).unwrap();
     let parked = AtomicUsize::new(0);
@@ -395,17 +501,17 @@ fn a_retired_queue_gives_its_items_up_and_sends_its_waiters_elsewhere() {
         scope.spawn(|| {
             assert_eq!(
                 block_counting(queue.put(2), &parked),
-                Err(PutError::Retired(2))
+                Err(PutError::FellBack(2))
             );
         });
-        scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Err(Retired)));
+        scope.spawn(|| assert_eq!(block_counting(queue.join(), &parked), Err(FellBack)));
         until_parked(&parked, 2);
-        assert_eq!(queue.retire(), Some([1].into()));
-        assert_eq!(queue.retire(), None);
+        assert_eq!(queue.fall_back(), Some([1].into()));
+        assert_eq!(queue.fall_back(), None);
     });
-    assert_eq!(queue.try_get(), Err(GetError::Retired));
-    assert_eq!(queue.task_done(), Err(TaskDoneError::Retired));
-    assert_eq!(queue.shut_down(true), Err(Retired));
+    assert_eq!(queue.try_get(), Err(GetError::FellBack));
+    assert_eq!(queue.task_done(), Err(TaskDoneError::FellBack));
+    assert_eq!(queue.shut_down(true), Err(FellBack));
 }
 
 #[test]
@@ -430,11 +536,12 @@ fn a_future_is_set_once() {
 }
 
 #[test]
-fn cancelling_beats_beginning_and_returns_the_callbacks_once() {
+fn a_cancelled_future_cannot_begin_and_reports_its_callbacks_once() {
     let future = Future::<(), _>::new();
     future.with(|record| record.callbacks.push('a'));
-    assert_eq!(future.cancel(), Ok(vec!['a']));
-    assert_eq!(future.cancel(), Ok(vec![]));
+    assert_eq!(future.cancel(), Ok(true));
+    assert_eq!(future.cancel(), Ok(false));
+    assert_eq!(future.with(|record| record.callbacks.clone()), ['a']);
     assert_eq!(block_for_ever(future.wait()), Ok(()));
     assert_eq!(future.begin(), Ok(false));
     assert_eq!(

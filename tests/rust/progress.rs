@@ -1,4 +1,4 @@
-//! How many calls have ended, and which reports are due: with a clock of our own.
+//! How many calls have ended and which reports are due, measured with a clock that the test sets.
 #![cfg(not(loom))]
 
 use std::sync::Mutex;
@@ -44,7 +44,7 @@ fn reports_are_apart_from_the_end_of_one_to_the_beginning_of_the_next() {
 fn nine_reports_and_the_last_are_all_that_fit_into_a_second() {
     let (progress, start) = (submitted(1_002, Some(1_002)), Instant::now());
     let mut reports = Vec::new();
-    // A call each millisecond, and the last as the second is over.
+    // One call ends in each millisecond, and the last one when the second is over.
     for millisecond in (0..=1_000).chain([1_000]) {
         progress.end(false);
         let now = start + Duration::from_millis(millisecond);
@@ -109,7 +109,7 @@ fn many_threads_report_one_at_a_time_in_order_to_the_last() {
     const CALLS: usize = 40_000;
     let progress = submitted(CALLS, Some(CALLS));
     let reports = Mutex::new(Vec::new());
-    // A clock that runs fast: every look is later than the interval.
+    // The clock runs fast: between any two readings the interval has passed.
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..4 {

@@ -1,24 +1,24 @@
-//! Every interleaving of small programs with queues: `RUSTFLAGS="--cfg loom" cargo test --release
+//! Every interleaving of small programs with queues. Run with `RUSTFLAGS="--cfg loom" cargo test --release
 //! --no-default-features --test queue_models`.
 #![cfg(loom)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::queue::{GetError, Item, Order, PutError, Queue};
-use _oxthreads::primitives::waiter::{Operation, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Operation, Waiter, drive};
 use loom::sync::Arc;
 use loom::thread;
 
-/// A number that only foreign code can compare: others run between the look and the change.
+/// A number that only foreign code can compare, so other threads run between the plan and the change.
 #[derive(Clone, Debug)]
 struct Foreign(u32);
 
 impl Item for Foreign {
     type Error = &'static str;
 
-    fn is_less_at_once(&self, _: &Self) -> Option<bool> {
+    fn is_less_fast(&self, _: &Self) -> Option<bool> {
         None
     }
 
@@ -31,7 +31,7 @@ impl Item for Foreign {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.0 == other.0 // all are different
+        self.0 == other.0 // all numbers are different
     }
 
     fn share(&self) -> Self {
@@ -48,15 +48,15 @@ fn model(program: impl Fn() + Sync + Send + 'static) {
 }
 
 fn block<O: Operation>(mut operation: O) -> O::Output {
-    match wait(&mut operation, Deadline::NEVER, Waiter::park) {
+    match drive(&mut operation, Deadline::NEVER, Waiter::park) {
         Wait::Ready(output) => output,
         _ => unreachable!(),
     }
 }
 
-/// A wait that times out as soon as it would sleep.
+/// Runs a wait that times out as soon as it would sleep.
 fn give_up<O: Operation>(mut operation: O) -> Option<O::Output> {
-    match wait(
+    match drive(
         &mut operation,
         Deadline::after(Duration::ZERO),
         Waiter::park,
@@ -125,7 +125,7 @@ fn room_that_a_putter_gives_up_is_not_lost() {
             thread::spawn(move || assert!(block(queue.put(Foreign(3))).is_ok()))
         };
         assert_eq!(queue.try_get().unwrap().0, 1);
-        // Whoever came first: the other one does not take its room.
+        // The bad putter does not take the room from the good one, whichever came first.
         good.join().unwrap();
         assert_eq!(queue.try_get().unwrap().0, 2);
         bad.join().unwrap();
@@ -134,7 +134,7 @@ fn room_that_a_putter_gives_up_is_not_lost() {
 }
 
 #[test]
-fn a_putter_that_gives_up_while_room_is_promised_to_it_has_put_or_has_not() {
+fn a_putter_that_gives_up_while_it_is_handed_room_has_put_or_has_not() {
     model(|| {
         let queue = Arc::new(Queue::ordered(Order::Heap, 1));
         queue.try_put(1).unwrap();
@@ -149,7 +149,7 @@ fn a_putter_that_gives_up_while_room_is_promised_to_it_has_put_or_has_not() {
             Err(GetError::Empty)
         };
         assert_eq!(queue.try_get(), expected);
-        // No promise is left behind.
+        // No hand-off is left behind.
         queue.try_put(3).unwrap();
     });
 }

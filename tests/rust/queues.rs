@@ -1,5 +1,5 @@
-//! Queues in all orders, driven by threads, and by comparisons that fail or come back.
-// With Python the leaf lock of a queue is the interpreter's, which nobody holds here.
+//! Queues in all orders, used by threads, and with comparisons that fail or use the queue.
+// With Python, the leaf lock of a queue is the GIL, which no thread holds here.
 #![cfg(all(not(loom), not(feature = "python")))]
 
 use std::cell::Cell;
@@ -9,12 +9,13 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use _oxthreads::primitives::Retired;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::queue::{GetError, Item, Order, PutError, Queue};
-use _oxthreads::primitives::waiter::{Operation, Parked, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
+use _oxthreads::wait::{Operation, Parked, Waiter, drive};
 
-/// What a comparison does before it compares, and whether it fails.
+/// What a comparison does before it compares. An error makes the comparison fail.
 type Before = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
 
 /// An item that only foreign code can compare.
@@ -48,7 +49,7 @@ impl std::fmt::Debug for Foreign {
 impl Item for Foreign {
     type Error = &'static str;
 
-    fn is_less_at_once(&self, _: &Self) -> Option<bool> {
+    fn is_less_fast(&self, _: &Self) -> Option<bool> {
         None
     }
 
@@ -68,9 +69,9 @@ impl Item for Foreign {
 
 fn block_for_ever<O: Operation>(mut operation: O) -> O::Output {
     loop {
-        match wait(&mut operation, Deadline::NEVER, Waiter::park) {
+        match drive(&mut operation, Deadline::NEVER, Waiter::park) {
             Wait::Ready(output) => return output,
-            // There is no signal on these threads, which not every parker can tell.
+            // No signal is sent to these threads; but not every parker can tell.
             Wait::Interrupted => {}
             Wait::TimedOut => unreachable!("no deadline"),
         }
@@ -84,7 +85,7 @@ where
     (0..queue.len()).map(|_| queue.try_get().unwrap()).collect()
 }
 
-/// A source of numbers that is the same every time.
+/// A source of pseudo-random numbers that is the same in every run.
 fn numbers() -> impl Iterator<Item = u32> {
     let mut state = 12_345_u32;
     std::iter::repeat_with(move || {
@@ -127,10 +128,11 @@ fn a_heap_gives_out_the_smallest_whatever_was_put() {
             assert_eq!(foreign.try_get().ok().map(|item| item.key), expected);
         }
     }
-    // What is left is the same heap, place by place, and one: no item is less than its parent.
-    let left = queue.retire().unwrap();
+    // The items that are left form the same heap, place by place. And it is a heap: no item is less than its
+    // parent.
+    let left = queue.fall_back().unwrap();
     let keys: VecDeque<_> = foreign
-        .retire()
+        .fall_back()
         .unwrap()
         .iter()
         .map(|item| item.key)
@@ -157,10 +159,10 @@ fn a_comparison_that_fails_changes_nothing() {
         other => panic!("{other:?}"),
     }
     assert_eq!(queue.try_get().unwrap_err(), GetError::Comparison("no"));
-    assert!(queue.get_at_once().is_none());
+    assert!(queue.get_fast().is_none());
     assert!(
         queue
-            .put_at_once(Foreign::new(0, Arc::clone(&before)))
+            .put_fast(Foreign::new(0, Arc::clone(&before)))
             .is_err()
     );
     assert_eq!((queue.len(), queue.unfinished()), (4, 4));
@@ -170,13 +172,14 @@ fn a_comparison_that_fails_changes_nothing() {
 }
 
 #[test]
-fn a_granted_item_that_could_not_be_compared_goes_to_the_next_getter() {
+fn an_item_that_a_woken_getter_could_not_compare_goes_to_the_next() {
     thread_local!(static FAILS: Cell<bool> = const { Cell::new(false) });
     let before: Before = Arc::new(|| if FAILS.get() { Err("no") } else { Ok(()) });
     let queue = Queue::ordered(Order::Heap, 0);
+    let waiters: Vec<_> = (0..4).map(|_| Waiter::new()).collect();
     let mut getters: Vec<_> = (0..4).map(|_| queue.get()).collect();
-    for getter in &mut getters {
-        assert!(getter.attempt(&Waiter::new()).is_none());
+    for (getter, waiter) in getters.iter_mut().zip(&waiters) {
+        assert!(getter.attempt(waiter).is_none());
     }
     for key in [3, 1, 2] {
         queue
@@ -187,8 +190,10 @@ fn a_granted_item_that_could_not_be_compared_goes_to_the_next_getter() {
     let outcome = getters[0].leave(Parked::Unparked).unwrap();
     assert_eq!(outcome.unwrap_err(), GetError::Comparison("no"));
     FAILS.set(false);
-    let mut rest = getters[1..].iter_mut();
-    assert!(rest.all(|getter| getter.leave(Parked::Unparked).unwrap().is_ok()));
+    for (getter, waiter) in getters[1..].iter_mut().zip(&waiters[1..]) {
+        assert!(waiter.is_notified());
+        assert!(getter.leave(Parked::Unparked).unwrap().is_ok());
+    }
     assert!(queue.is_empty());
 }
 
@@ -201,28 +206,28 @@ fn the_room_of_a_putter_whose_comparison_fails_goes_to_the_next() {
         queue.put(Foreign::new(1, Arc::new(|| Err("no")))),
         queue.put(Foreign::calm(2)),
     );
-    let outcome = wait(&mut bad, Deadline::NEVER, |_, _| {
-        let mut inner_parks = 0;
-        let outcome = wait(&mut good, Deadline::NEVER, |_, _| {
-            inner_parks += 1;
-            assert_eq!(inner_parks, 1);
-            assert_eq!(queue.try_get().unwrap().key, 5);
-            // The room is the first putter's, so nobody else may have it.
-            assert!(matches!(
-                queue.try_put(Foreign::calm(9)),
-                Err(PutError::Full(_))
-            ));
-            Parked::TimedOut
-        });
-        assert!(matches!(outcome, Wait::TimedOut));
-        Parked::Unparked
-    });
-    assert!(matches!(
-        outcome,
-        Wait::Ready(Err(PutError::Comparison(_, "no")))
-    ));
-    // Given up: there is room again.
+    let (first, second) = (Waiter::new(), Waiter::new());
+    assert!(bad.attempt(&first).is_none());
+    // The bad putter loses the room to another thread, is then handed the next room, and cannot use it.
+    assert_eq!(queue.try_get().unwrap().key, 5);
     queue.try_put(Foreign::calm(7)).unwrap();
+    thread::sleep(HAND_OFF_AFTER);
+    assert!(bad.leave(Parked::Unparked).is_none());
+    assert!(bad.attempt(&first).is_none());
+    assert!(good.attempt(&second).is_none());
+    assert_eq!(queue.try_get().unwrap().key, 6);
+    assert!(matches!(
+        queue.try_put(Foreign::calm(9)),
+        Err(PutError::Full(_))
+    ));
+    assert!(!second.is_notified());
+    assert!(matches!(
+        bad.leave(Parked::Unparked),
+        Some(Err(PutError::Comparison(_, "no")))
+    ));
+    // It gives the room up: the next putter is woken and may use it.
+    assert!(second.is_notified());
+    assert!(matches!(good.leave(Parked::Unparked), Some(Ok(()))));
     assert!(queue.is_full());
 }
 
@@ -230,7 +235,7 @@ fn the_room_of_a_putter_whose_comparison_fails_goes_to_the_next() {
 fn a_putter_with_room_that_is_shut_out_has_stored_nothing() {
     let queue = Queue::ordered(Order::Heap, 1);
     queue.try_put(1).unwrap();
-    let outcome = wait(&mut queue.put(2), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut queue.put(2), Deadline::NEVER, |_, _| {
         assert_eq!(queue.try_get(), Ok(1));
         assert_eq!(queue.shut_down(false), Ok([].into()));
         Parked::Unparked
@@ -242,13 +247,13 @@ fn a_putter_with_room_that_is_shut_out_has_stored_nothing() {
     queue.try_put(1).unwrap();
     let mut put = queue.put(2);
     let mut looks = 0;
-    let outcome = wait(&mut put, Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut put, Deadline::NEVER, |_, _| {
         looks += 1;
         if looks == 1 {
             assert_eq!(queue.try_get(), Ok(1));
-            queue.set_capacity(2);
+            queue.set_capacity(2).unwrap();
             queue.try_put(3).unwrap();
-            queue.set_capacity(1); // the room that was promised is no more
+            queue.set_capacity(1).unwrap(); // the room that it was handed is gone
             Parked::Unparked
         } else {
             Parked::TimedOut
@@ -298,7 +303,7 @@ fn a_comparison_may_use_the_queue() {
     let end = fresh.lock().unwrap().next().unwrap();
     let expected: Vec<_> = (0..40).chain(1_000..end).collect();
     assert_eq!(keys, expected);
-    *meddle.lock().unwrap() = None; // it holds the queue
+    *meddle.lock().unwrap() = None; // it holds a reference to the queue
 }
 
 #[test]
@@ -372,24 +377,31 @@ fn a_batch_goes_in_as_far_as_there_is_room() {
         assert_eq!(queue.len(), 3);
         queue.shut_down(false).unwrap();
         assert_eq!(queue.try_put_many(&mut items), Err(PutError::ShutDown(4)));
-        queue.retire();
-        assert_eq!(queue.try_put_many(&mut items), Err(PutError::Retired(5)));
+        queue.fall_back();
+        assert_eq!(queue.try_put_many(&mut items), Err(PutError::FellBack(5)));
     }
 }
 
 #[test]
-fn a_batch_takes_nothing_that_is_granted_and_lets_in_those_who_wait() {
+fn a_batch_takes_nothing_that_is_handed_out_and_lets_in_those_who_wait() {
     let queue = Queue::new(2);
-    let outcome = wait(&mut queue.get(), Deadline::NEVER, |_, _| {
+    let mut waits = 0;
+    let outcome = drive(&mut queue.get(), Deadline::NEVER, |_, _| {
+        waits += 1;
         queue.try_put_many(&mut [1, 2].into()).unwrap();
         let mut taken = VecDeque::new();
         queue.try_get_many(9, &mut taken).unwrap();
-        assert_eq!(taken, [1]);
+        if waits == 1 {
+            assert_eq!(taken, [1, 2]);
+            thread::sleep(HAND_OFF_AFTER);
+        } else {
+            assert_eq!(taken, [1]);
+        }
         Parked::Unparked
     });
-    assert_eq!(outcome, Wait::Ready(Ok(2)));
+    assert_eq!((outcome, waits), (Wait::Ready(Ok(2)), 2));
     queue.try_put_many(&mut [1, 2].into()).unwrap();
-    let outcome = wait(&mut queue.put(3), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut queue.put(3), Deadline::NEVER, |_, _| {
         let mut taken = VecDeque::new();
         queue.try_get_many(9, &mut taken).unwrap();
         assert_eq!(taken, [1, 2]);
@@ -404,8 +416,8 @@ fn a_reset_lets_in_those_who_wait_for_room_and_ends_joins() {
     for order in [Order::Fifo, Order::Lifo, Order::Heap] {
         let queue = Queue::ordered(order, 1);
         queue.try_put(1).unwrap();
-        let outcome = wait(&mut queue.put(2), Deadline::NEVER, |_, _| {
-            let joined = wait(&mut queue.join(), Deadline::NEVER, |_, _| {
+        let outcome = drive(&mut queue.put(2), Deadline::NEVER, |_, _| {
+            let joined = drive(&mut queue.join(), Deadline::NEVER, |_, _| {
                 assert_eq!(queue.reset(1), Ok([1].into()));
                 Parked::Unparked
             });
@@ -418,8 +430,8 @@ fn a_reset_lets_in_those_who_wait_for_room_and_ends_joins() {
             (1, 1, 1)
         );
         assert_eq!(queue.try_get(), Ok(2));
-        queue.retire();
-        assert_eq!(queue.reset(0), Err(Retired));
+        queue.fall_back();
+        assert_eq!(queue.reset(0), Err(FellBack));
     }
 }
 
@@ -431,7 +443,7 @@ fn the_memory_of_items_long_gone_is_given_back() {
     assert!(queue.allocated() >= 800_000);
     assert_eq!(drain(&queue).len(), 100_000);
     assert!(queue.allocated() <= 16 * 1024);
-    let outcome = wait(&mut queue.get(), Deadline::after(Duration::ZERO), |_, _| {
+    let outcome = drive(&mut queue.get(), Deadline::after(Duration::ZERO), |_, _| {
         assert!(queue.allocated() > 0);
         Parked::TimedOut
     });

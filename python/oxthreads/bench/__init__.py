@@ -1,15 +1,17 @@
-"""``oxthreads bench``: the standard library and oxthreads, scenario by scenario, in one process.
+"""``oxthreads bench``: measures the standard library, oxthreads and other libraries in one process.
 
-Each scenario is written once and run on every library that can do it. Where to look:
+A *scenario* is something to measure. It is written once and run on every library that supports it. A
+*contender* is one of the things that a scenario compares, usually a library; a *peer* is a library other
+than the standard one and oxthreads. The modules:
 
-* :mod:`.scenario`: what a scenario, its kind, its goal and its result are.
-* :mod:`.libraries` and :mod:`.peers`: what a scenario is run on.
-* :mod:`.rounds`: how a round is timed, and how those of several libraries take turns.
-* :mod:`.locks`, :mod:`.queues`, :mod:`.pools`: the scenarios that are timed by the operation, and
-  :mod:`.growth`: some of them with more and more threads, and with longer and longer tasks.
-* :mod:`.calls`, :mod:`.memory`, :mod:`.startup`, :mod:`.latency`, :mod:`.parallelism`: other questions.
-* :mod:`.catalogue`: all of them, and how names select from them.
-* :mod:`.command`, :mod:`.report`, :mod:`.plot`: the command line, and what it shows.
+* :mod:`.scenario`: the classes of scenarios, kinds, goals and results.
+* :mod:`.libraries` and :mod:`.peers`: the libraries on which scenarios run.
+* :mod:`.rounds`: how a round is timed, and how the rounds of several contenders alternate.
+* :mod:`.locks`, :mod:`.queues`, :mod:`.pools`: scenarios that measure the time of an operation.
+  :mod:`.growth`: some of them with a growing number of threads, or with longer tasks.
+* :mod:`.calls`, :mod:`.memory`, :mod:`.startup`, :mod:`.latency`, :mod:`.parallelism`: other scenarios.
+* :mod:`.catalogue`: all scenarios, and how names select some of them.
+* :mod:`.command`, :mod:`.report`, :mod:`.plot`: the command line, and its output.
 
 Importing this package imports nothing else.
 """

@@ -1,9 +1,9 @@
-"""What an operation costs that finds everything free, as a multiple of an empty call.
+"""The cost of an operation that does not have to wait, as a multiple of an empty call.
 
-The extension has no method that does nothing; a class for this alone would be code that nothing else
-uses. What stands in for it is ``Lock.locked`` of ours, a plain pyo3 method without arguments that reads a
-flag. It is no lower bound: the methods that are called most often are not called through pyo3's wrapper
-(see ``at_once.rs``), and may be cheaper than the stand-in.
+The "empty call" is ``Lock.locked`` of oxthreads: a plain pyo3 method without arguments, which reads a
+flag. (The extension has no method that does nothing; such a method would only serve this benchmark.) It
+is not a lower bound: the methods that are called most often avoid pyo3's wrapper (see ``fast_path.rs``),
+and may be cheaper.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CALLS_IN_A_PASS = 10
 
 
 def multiple(figures: Mapping[str, float]) -> float | None:
-    """How many empty calls one of ours takes."""
+    """Return the time of a call of oxthreads as a multiple of an empty call. None if one is missing."""
     empty, ours = figures.get(EMPTY), figures.get(OXTHREADS)
     return ours / empty if empty and ours is not None else None
 
@@ -37,7 +37,14 @@ CALLS = Kind(
 
 
 def repeated(call: Callable[[], object], operations: int) -> Round:
-    """So many calls, ten in each pass of the loop, so that the loop itself hardly counts."""
+    """Return a round of calls.
+
+    The loop makes ten calls in each pass, so its own cost hardly counts.
+
+    Args:
+        call: what to call.
+        operations: the number of calls, a multiple of ten.
+    """
 
     def work() -> None:
         for _ in range(operations // CALLS_IN_A_PASS or 1):
@@ -56,7 +63,13 @@ def repeated(call: Callable[[], object], operations: int) -> Round:
 
 
 def in_turn(first: Callable[[], object], second: Callable[[], object], operations: int) -> Round:
-    """The same with two methods that undo each other."""
+    """Return a round like that of `repeated`, with two methods that undo each other.
+
+    Args:
+        first: the method to call first.
+        second: the method that undoes the first.
+        operations: the number of calls of both together, a multiple of ten.
+    """
 
     def work() -> None:
         for _ in range(operations // CALLS_IN_A_PASS or 1):
@@ -75,7 +88,7 @@ def in_turn(first: Callable[[], object], second: Callable[[], object], operation
 
 
 def put_and_get(library: Library, operations: int) -> Round:
-    """``SimpleQueue.put`` takes an item, the only argument here."""
+    """``SimpleQueue.put`` and ``get``. ``put`` has an argument, the only one in this module."""
     items = library.SimpleQueue()
     put, get = items.put, items.get
 
@@ -96,27 +109,27 @@ def put_and_get(library: Library, operations: int) -> Round:
 
 
 def lock(library: Library, operations: int) -> Round:
-    """``acquire`` and ``release``."""
+    """``Lock.acquire`` and ``release``."""
     free = library.Lock()
     return in_turn(free.acquire, free.release, operations)
 
 
 def event_wait(library: Library, operations: int) -> Round:
-    """``wait`` for a flag that is set."""
+    """``Event.wait`` when the flag is set."""
     event = library.Event()
     event.set()
     return repeated(event.wait, operations)
 
 
 def event_set_and_clear(library: Library, operations: int) -> Round:
-    """``set`` and ``clear``."""
+    """``Event.set`` and ``clear``."""
     event = library.Event()
     return in_turn(event.set, event.clear, operations)
 
 
 @dataclass(frozen=True)
 class CallScenario(Scenario):
-    """Calls of ours, beside the empty call and beside the standard library's."""
+    """Compares a call of oxthreads with an empty call and with the standard library."""
 
     prepare: Callable[[Library, int], Round] = lock
 
@@ -125,7 +138,7 @@ class CallScenario(Scenario):
         return CALLS
 
     def measure(self, settings: Settings) -> Outcome:
-        # A pass is ten calls: fewer would be rounded up, and be taken for fewer than they are.
+        # A pass of the loop is ten calls, so the number of calls must be a multiple of ten.
         operations = -(-settings.divided(self.operations) // CALLS_IN_A_PASS) * CALLS_IN_A_PASS
         both = {library.name: library for library in settings.libraries if library.name in SHOWN}
         rounds = {EMPTY: repeated(both[OXTHREADS].Lock().locked, operations)}

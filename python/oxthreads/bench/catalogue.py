@@ -1,4 +1,4 @@
-"""All scenarios, and how names select from them."""
+"""All scenarios, and how names select some of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ KINDS: tuple[Kind, ...] = tuple({scenario.kind.name: scenario.kind for scenario 
 
 
 class UnknownNameError(ValueError):
-    """No scenario has that name."""
+    """No scenario or kind has that name."""
 
 
 def select(names: Iterable[str]) -> list[Scenario]:
-    """The scenarios that the names and patterns select, each once, in the order of the catalogue.
+    """Return the selected scenarios, each once, in the order of the catalogue.
 
-    A name is that of a scenario or of a kind, or a pattern (``queue-*``) for names of scenarios;
-    without any, the kind ``speed`` is selected. Raises UnknownNameError for one that selects none.
+    Args:
+        names: names of scenarios, patterns for them (``queue-*``), or names of kinds. If there are none,
+            the kind ``speed`` is selected.
+
+    Raises:
+        UnknownNameError: if a name selects nothing.
     """
     asked = list(names) or [SPEED.name]
     for name in asked:

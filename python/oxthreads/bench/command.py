@@ -1,7 +1,7 @@
-"""``oxthreads bench``: the suite's command line.
+"""The command line of ``oxthreads bench``.
 
-It exits with 0 when all that was asked for has been measured, with 1 if something could not be, or with
-``--check`` if a goal is missed, with 2 for wrong usage, and with 130 for Ctrl-C.
+The exit status is 0 if every selected scenario was measured; 1 if one could not be measured, or with
+``--check`` if a goal is missed; 2 for wrong usage; and 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,19 +23,23 @@ from .scenario import BenchmarkError, Result, Scenario, Settings
 
 PROGRAM = "oxthreads bench"
 
-#: By what ``--quick`` divides the operations of a round, and how many rounds it makes.
+#: With ``--quick``: the divisor of the operations of a round, and the number of rounds.
 QUICK_DIVISOR = 10
 QUICK_ROUNDS = 5
 ROUNDS = 15
 
 EPILOG = """
-NAMES are those that --list shows, patterns for them ('queue-*'), or kinds: speed (without NAMES), calls,
-memory, startup, latency, parallelism, growth. '*' is everything.
+NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
+default), calls, memory, startup, latency, parallelism, growth. '*' selects everything.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``oxthreads bench``."""
+    """Add the options of ``oxthreads bench`` to the parser.
+
+    Args:
+        parser: the parser of this command.
+    """
     parser.add_argument("names", metavar="NAMES", nargs="*", help="scenarios, patterns, or kinds (see below)")
     parser.add_argument("--list", action="store_true", help="show the scenarios, and measure nothing")
     parser.add_argument(
@@ -44,29 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"a tenth of the operations, and {QUICK_ROUNDS} rounds: to see that it works",
+        help=f"run a tenth of the operations and {QUICK_ROUNDS} rounds, to see that everything works",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document with every round")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a picture, too; needs matplotlib")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="also draw a picture; needs matplotlib")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     parser.add_argument(
-        "--without-peers", action="store_true", help="the standard library and oxthreads only"
+        "--without-peers", action="store_true", help="measure only the standard library and oxthreads"
     )
     parser.add_argument(
-        "--cpus", type=positive_int, metavar="N", help="use N CPUs only (with 1, hand-overs vary less; Linux)"
+        "--cpus", type=positive_int, metavar="N", help="use only N CPUs (with 1, hand-overs vary less; Linux)"
     )
     parser.add_argument(
         "--timeout",
         type=positive_seconds,
         default=300.0,
         metavar="SECONDS",
-        help="a scenario that takes longer hangs: show where, and exit with 1 (default 300)",
+        help="if a scenario takes longer, show where it hangs, and exit with 1 (default 300)",
     )
     parser.epilog = EPILOG
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure as the parsed command line says, print the result, and return the exit code."""
+    """Run the benchmark of a parsed command line, and print the result.
+
+    Args:
+        arguments: the parsed command line.
+
+    Returns:
+        The exit status; see the beginning of this module.
+    """
     try:
         scenarios = catalogue.select(arguments.names)
     except catalogue.UnknownNameError as error:
@@ -84,22 +95,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def refuse(why: str) -> int:
-    """Say what is wrong with the command line or the process, and return the exit code for it."""
+    """Print what is wrong with the command line or the process, and return the exit code 2."""
     print(f"{PROGRAM}: {why}", file=sys.stderr)
     return 2
 
 
 def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:
-    """Measure the scenarios, and show what came of it."""
+    """Measure the scenarios, and print the results.
+
+    Args:
+        arguments: the parsed command line.
+        scenarios: the selected scenarios.
+
+    Returns:
+        The exit status; see the beginning of this module.
+    """
     replaced = libraries.replaced_names()
     if replaced:
         return refuse(
-            f"{replaced[0]} is that of oxthreads in this process, so that there is no standard library to "
+            f"the patch has replaced {replaced[0]} in this process, so there is no standard library to "
             "compare with; run it without the patch: OXTHREADS=0 oxthreads bench"
         )
     if arguments.plot is not None:
         try:
-            plot.load()  # before all the measuring
+            plot.load()  # find out before the measurements whether it is installed
         except plot.NoMatplotlibError as error:
             return refuse(str(error))
     found, missing = ([], {}) if arguments.without_peers else peers.find()
@@ -114,7 +133,7 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
         )
         whole = OthersMeter()
         gc.collect()
-        gc.freeze()  # what was imported is no garbage, and not to be looked at before each round
+        gc.freeze()  # the collections before each round need not examine what was imported
         try:
             for number, scenario in enumerate(scenarios, 1):
                 progress(f"{number} of {len(scenarios)}: {scenario.name}")
@@ -146,7 +165,11 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
 
 @contextlib.contextmanager
 def watched(seconds: float) -> Iterator[None]:
-    """Have the process show all its stacks and end, if the block takes longer."""
+    """Context manager: if the block takes too long, show the stacks of all threads and end the process.
+
+    Args:
+        seconds: the longest time of the block.
+    """
     faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         yield

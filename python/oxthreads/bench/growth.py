@@ -1,6 +1,7 @@
-"""How some scenarios grow: with the number of threads, and with the length of the tasks.
+"""How the time of an operation changes with the number of threads, and with the length of tasks.
 
-The number of operations in a round stays the same, so the time of one says what more threads cost.
+The number of operations in a round stays the same, so the time of an operation shows what more threads
+cost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .scenario import Kind, Unit, ratio, times
 
 THREADS = (1, 2, 4, 8, 16, 64)
 
-#: Of CPU time, which a task spends in Python code.
+#: The lengths of tasks: seconds of CPU time in Python code.
 TASK_SECONDS = {"0": 0.0, "10 us": 10e-6, "100 us": 100e-6, "1 ms": 1e-3}
 
 GROWTH = Kind(
@@ -31,19 +32,20 @@ GROWTH = Kind(
 
 @dataclass(frozen=True)
 class GrowthScenario(SpeedScenario):
-    """One point of a curve."""
+    """One point of a curve in the plot."""
 
     curve: str = ""
-    """What the plot calls it."""
+    """The name of the curve in the plot."""
     axis: str = "threads"
-    """What grows."""
+    """The label of the axis: what grows."""
     value: float = 0
-    """How far it has grown here: threads, or seconds."""
+    """The value on the axis: threads or workers, or seconds."""
 
 
 def _lock(threads: int) -> GrowthScenario:
     return GrowthScenario(
-        f"growth-lock-{threads}", f"Lock: `with`, threads: {threads}", "All want one lock all the time.",
+        f"growth-lock-{threads}", f"Lock: `with`, threads: {threads}",
+        "All threads acquire one lock again and again.",
         operations=20_000, threads=threads, prepare=contended(threads), needs=("Lock",),
         kind_of=GROWTH, curve="Lock: `with`", value=threads,
     )  # fmt: skip
@@ -75,11 +77,11 @@ def _pool(workers: int) -> GrowthScenario:
 
 
 def _tasks(length: str, seconds: float) -> GrowthScenario:
-    # As many as make a round of a tenth of a second, in one thread.
+    # About as many as one thread runs in a tenth of a second.
     operations = 2_000 if not seconds else max(50, min(2_000, round(0.1 / seconds)))
     return GrowthScenario(
         f"growth-task-{length.replace(' ', '')}", f"pool of 4: tasks of {length}",
-        "The tasks spend that time in Python code; an operation is one task.",
+        "Each task runs Python code for that time; an operation is one task.",
         operations=operations, threads=WORKERS + 1, prepare=burst(WORKERS, seconds),
         needs=("ThreadPoolExecutor",), kind_of=GROWTH, curve="pool of 4: tasks", axis="seconds in a task",
         value=seconds,

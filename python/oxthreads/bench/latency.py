@@ -1,8 +1,8 @@
-"""How long threads wait for each other while another one computes.
+"""How long threads wait for each other while another thread computes.
 
-With a global interpreter lock, a thread that computes gives it up when somebody has asked for it for
-the switch interval (``sys.getswitchinterval()``, 5 ms unless set), so that whoever is woken gets to
-run that much later. A library can only decide how often a hand-over has to ask.
+With a GIL, a thread that computes gives up the GIL only after another thread has requested it for the
+switch interval (``sys.getswitchinterval()``, by default 5 ms). So a woken thread runs that much later. A
+library can only influence how many such requests a hand-over needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .scenario import (
     times,
 )
 
-#: Something whose time is taken, one by one.
+#: One request with its answer. Each call of a step is measured.
 Step = Callable[[], object]
 
 LATENCY = Kind(
@@ -44,13 +44,13 @@ LATENCY = Kind(
     typical=True,
 )
 
-#: How long the main thread waits for an answer before it gives up, in seconds.
+#: Seconds that the main thread waits for an answer before it gives up.
 PATIENCE = 30.0
 
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """A thread computes, in Python, for the time of a block."""
+    """Context manager: while the block runs, another thread computes in Python code."""
     stop = threading.Event()
 
     def compute() -> None:
@@ -68,7 +68,7 @@ def computing() -> Iterator[None]:
 
 @contextmanager
 def hand_over(library: Library) -> Iterator[Step]:
-    """An item goes to another thread by a queue, and comes back by a second one."""
+    """Yield a step that sends an item to another thread, and gets it back, through two queues."""
     there, back = library.Queue(), library.Queue()
 
     def answer() -> None:
@@ -90,16 +90,16 @@ def hand_over(library: Library) -> Iterator[Step]:
 
 @contextmanager
 def pool_task(library: Library) -> Iterator[Step]:
-    """A pool has a call to make."""
+    """Yield a step that gives a call to a pool and waits for its result."""
     with library.ThreadPoolExecutor(1) as executor:
         yield lambda: executor.submit(abs, -1).result(PATIENCE)
 
 
 @dataclass(frozen=True)
 class LatencyScenario(Scenario):
-    """Steps that are timed one by one, in rounds that take turns.
+    """Times each step, in rounds in which the contenders alternate.
 
-    What they take when nobody computes, ``queue-ping-pong`` and ``pool-one-by-one`` tell.
+    For the time without a computing thread see ``queue-ping-pong`` and ``pool-one-by-one``.
     """
 
     prepare: Callable[[Library], AbstractContextManager[Step]] = hand_over
@@ -140,10 +140,10 @@ def _seconds(step: Step) -> float:
 SCENARIOS = (
     LatencyScenario(
         "latency-hand-over", "Queue: there and back",
-        "To a thread that waits, and back from it.", operations=20, threads=3, prepare=hand_over,
+        "An item goes to a waiting thread and back.", operations=20, threads=3, prepare=hand_over,
     ),
     LatencyScenario(
         "latency-pool", "pool: submit + result",
-        "Of a worker that is idle.", operations=20, threads=3, prepare=pool_task,
+        "A call for an idle worker, until its result is there.", operations=20, threads=3, prepare=pool_task,
     ),
 )  # fmt: skip

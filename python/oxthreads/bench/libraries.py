@@ -1,7 +1,7 @@
-"""What a scenario is run on: a library, as the names that it offers.
+"""The libraries on which scenarios run. Each is a table of the classes and functions that it provides.
 
-The standard library stands beside oxthreads in one process, which nothing may have patched; and
-the threads that drive a scenario are the standard library's for all of them.
+The standard library and oxthreads are measured in one process, so the patch must not be installed in it.
+The threads that run a scenario are those of the standard library, for all libraries.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ FUTURES = ("Future", "ThreadPoolExecutor", "as_completed", "wait")
 
 @dataclass(frozen=True)
 class Library:
-    """A contender. ``library.Lock`` is its lock, if it has one that works like ``threading.Lock``."""
+    """A library to measure. Its members are attributes, under the names of the standard library.
+
+    For example, ``library.Lock`` is its equivalent of ``threading.Lock``. If it has none, this raises
+    AttributeError.
+    """
 
     name: str
     version: str
     members: dict[str, Any]
 
     def has(self, *names: str) -> bool:
-        """Whether it offers all these names."""
+        """Return whether the library provides all these names."""
         return all(name in self.members for name in names)
 
     def __getattr__(self, name: str) -> Any:
@@ -44,12 +48,12 @@ class Library:
 
 
 def standard() -> Library:
-    """``threading``, ``queue`` and ``concurrent.futures``."""
+    """Return the standard library: ``threading``, ``queue`` and ``concurrent.futures``."""
     return _library("standard", platform.python_version(), threading, queue, concurrent.futures)
 
 
 def ours() -> Library:
-    """Their mirrors in this package."""
+    """Return oxthreads: the modules that mirror the standard ones."""
     modules = oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures
     return _library("oxthreads", oxthreads.__version__, *modules)
 
@@ -61,6 +65,6 @@ def _library(name: str, version: str, threads: Any, queues: Any, futures: Any) -
 
 
 def replaced_names() -> list[str]:
-    """The standard names that stand for ours in this process; none, unless the patch is installed."""
+    """Return the standard names that the patch has replaced in this process."""
     names = patch.status(fresh=True)["names"]
     return [f"{entry['module']}.{entry['name']}" for entry in names if entry["state"] == "active"]

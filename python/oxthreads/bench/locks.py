@@ -1,4 +1,4 @@
-"""The scenarios of locks, conditions, semaphores, events, barriers and threads."""
+"""Scenarios of locks, conditions, semaphores, events, barriers and threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ MICROSECOND = 1e-6
 
 
 def with_statement(kind: str) -> Prepare:
-    """``with`` on an object of that type, which nobody else uses."""
+    """Use ``with`` on an object that no other thread uses.
+
+    Args:
+        kind: the name of its type.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         lock = getattr(library, kind)()
@@ -24,14 +28,20 @@ def with_statement(kind: str) -> Prepare:
 
 
 def enter_and_leave(lock: Any, operations: int) -> None:
-    """Take it and free it, so many times."""
+    """Acquire and release the lock, this many times."""
     for _ in range(operations):
         with lock:
             pass
 
 
 def enter_work_and_leave(lock: Any, operations: int, passes: int) -> None:
-    """Hold it while a loop makes so many passes."""
+    """Acquire and release the lock, and run a loop while it is held.
+
+    Args:
+        lock: the lock.
+        operations: how often to acquire it.
+        passes: the number of passes of the loop.
+    """
     for _ in range(operations):
         with lock:
             spin(passes)
@@ -39,7 +49,7 @@ def enter_work_and_leave(lock: Any, operations: int, passes: int) -> None:
 
 @prepared
 def acquire_and_release(library: Library, operations: int) -> Generator[Round]:
-    """The same by the methods' names."""
+    """Call ``acquire`` and ``release`` instead of using ``with``."""
     lock = library.Lock()
 
     def work() -> None:
@@ -52,7 +62,12 @@ def acquire_and_release(library: Library, operations: int) -> Generator[Round]:
 
 
 def contended(threads: int, seconds: float = 0) -> Prepare:
-    """Threads that all want one lock, and hold it so long each time."""
+    """Let threads compete for one lock.
+
+    Args:
+        threads: the number of threads.
+        seconds: how long a thread holds the lock each time.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         lock, share = library.Lock(), max(1, operations // threads)
@@ -68,7 +83,7 @@ def contended(threads: int, seconds: float = 0) -> Prepare:
 
 @prepared
 def notify_without_waiters(library: Library, operations: int) -> Generator[Round]:
-    """Nobody is there to be notified."""
+    """Notify when no thread waits."""
     condition = library.Condition()
 
     def work() -> None:
@@ -81,7 +96,7 @@ def notify_without_waiters(library: Library, operations: int) -> Generator[Round
 
 @prepared
 def wait_when_set(library: Library, operations: int) -> Generator[Round]:
-    """The flag is set, so nobody waits."""
+    """Wait for a flag that is set, so that no thread blocks."""
     event = library.Event()
     event.set()
 
@@ -95,7 +110,7 @@ def wait_when_set(library: Library, operations: int) -> Generator[Round]:
 
 @prepared
 def set_and_clear(library: Library, operations: int) -> Generator[Round]:
-    """Nobody waits for it."""
+    """Set and clear a flag for which no thread waits."""
     event = library.Event()
 
     def work() -> None:
@@ -108,7 +123,11 @@ def set_and_clear(library: Library, operations: int) -> Generator[Round]:
 
 
 def meet(threads: int) -> Prepare:
-    """All the threads wait at one barrier, over and over."""
+    """Let all threads meet at one barrier, again and again.
+
+    Args:
+        threads: the number of threads.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         barrier = library.Barrier(threads)
@@ -125,7 +144,7 @@ def meet(threads: int) -> Prepare:
 
 @prepared
 def start_and_join(library: Library, operations: int) -> Generator[Round]:
-    """A thread that does nothing, and another after it."""
+    """Start threads that do nothing, and join each before the next is started."""
 
     def nothing() -> None:
         pass
@@ -141,47 +160,48 @@ def start_and_join(library: Library, operations: int) -> Generator[Round]:
 
 SCENARIOS = (
     SpeedScenario(
-        "lock-with", "Lock: `with`", "A lock that nobody else wants.",
+        "lock-with", "Lock: `with`", "A lock that no other thread uses.",
         operations=100_000, threads=1, goal=Goal(1.0, before_3_14=1.3),
         prepare=with_statement("Lock"), needs=("Lock",),
     ),
     SpeedScenario(
-        "lock-acquire", "Lock: acquire + release", "A lock that nobody else wants, by its methods.",
+        "lock-acquire", "Lock: acquire + release",
+        "`acquire` and `release` of a lock that no other thread uses.",
         operations=100_000, threads=1, goal=Goal(1.0, before_3_14=1.3),
         prepare=acquire_and_release, needs=("Lock",),
     ),
     SpeedScenario(
-        "lock-contended", "Lock: `with`, 4 threads", "Four threads want one lock all the time.",
+        "lock-contended", "Lock: `with`, 4 threads", "Four threads acquire one lock again and again.",
         operations=100_000, threads=4, goal=Goal(1.0), prepare=contended(4), needs=("Lock",),
     ),
     SpeedScenario(
         "lock-contended-work", "Lock: `with`, 4 threads, 1 us inside",
-        "Four threads want one lock, and hold it for a microsecond of Python code.",
+        "Four threads acquire one lock, and hold it for a microsecond of Python code.",
         operations=10_000, threads=4, goal=Goal(1.0), prepare=contended(4, MICROSECOND), needs=("Lock",),
     ),
     SpeedScenario(
-        "rlock-with", "RLock: `with`", "A lock that nobody else wants.",
+        "rlock-with", "RLock: `with`", "A lock that no other thread uses.",
         operations=100_000, threads=1, goal=Goal(1.3), prepare=with_statement("RLock"), needs=("RLock",),
     ),
     SpeedScenario(
-        "condition-with", "Condition: `with`", "A condition that nobody else wants.",
+        "condition-with", "Condition: `with`", "A condition that no other thread uses.",
         operations=50_000, threads=1, prepare=with_statement("Condition"), needs=("Condition",),
     ),
     SpeedScenario(
-        "condition-notify", "Condition: `with` + notify_all", "Nobody waits to be notified.",
+        "condition-notify", "Condition: `with` + notify_all", "No thread waits to be notified.",
         operations=50_000, threads=1, goal=Goal(4.0), prepare=notify_without_waiters, needs=("Condition",),
     ),
     SpeedScenario(
-        "semaphore-with", "Semaphore: `with`", "A semaphore of one permit, which is free.",
+        "semaphore-with", "Semaphore: `with`", "A semaphore with one permit, which is free.",
         operations=20_000, threads=1, goal=Goal(8.0), prepare=with_statement("Semaphore"),
         needs=("Semaphore",),
     ),
     SpeedScenario(
-        "event-wait", "Event: wait when set", "The flag is set, so that nobody waits.",
+        "event-wait", "Event: wait when set", "The flag is set, so no thread waits.",
         operations=50_000, threads=1, goal=Goal(8.0), prepare=wait_when_set, needs=("Event",),
     ),
     SpeedScenario(
-        "event-set-clear", "Event: set + clear", "Nobody waits for the flag.",
+        "event-set-clear", "Event: set + clear", "No thread waits for the flag.",
         operations=20_000, threads=1, goal=Goal(12.0), prepare=set_and_clear, needs=("Event",),
     ),
     SpeedScenario(

@@ -1,4 +1,4 @@
-"""What is measured on: the machine, the interpreter, and whether others use the CPUs meanwhile."""
+"""Describes the machine and the interpreter, and measures how much other processes use the CPUs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from oxthreads.comparison.report import counted
 
 
 class OthersMeter:
-    """Tells how much of the CPUs is used by anything but this process and its children.
+    """Measures which share of the CPUs other processes use (Linux only).
 
-    The first clock is the kernel's count of time in which the CPUs were busy, the second that of this
-    process, with its children that have ended. Linux only.
+    Other processes are all except this one and its children. The share is computed from the time in which
+    the CPUs were busy, as the kernel counts it, minus the CPU time of this process and of its children that
+    have ended.
     """
 
     def __init__(self) -> None:
         self._begin = self._now()
 
     def share(self) -> float | None:
-        """Of all CPUs, since the meter was made: from 0 to 1. None where the system does not tell."""
+        """Return the share of all CPUs since the meter was made, from 0 to 1. None if it is unknown."""
         end = self._now()
         if self._begin is None or end is None:
             return None
@@ -37,7 +38,7 @@ class OthersMeter:
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
-        """Seconds: of the clock, of all CPUs, of this process and its children."""
+        """Return three times in seconds: the clock, all CPUs, this process and its children."""
         if not sys.platform.startswith("linux"):
             return None
         try:
@@ -52,7 +53,7 @@ class OthersMeter:
 
 
 def usable_cpus() -> int:
-    """The CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -60,9 +61,13 @@ def usable_cpus() -> int:
 
 @contextmanager
 def limited_to(cpus: int | None) -> Iterator[None]:
-    """Have this thread, and what it starts, use so many CPUs only, for the time of a block.
+    """Context manager: this thread, and the threads and processes that it starts, use only some CPUs.
 
-    Raises ValueError if there are not so many, and if this system cannot do it.
+    Args:
+        cpus: the number of CPUs. None: no limit.
+
+    Raises:
+        ValueError: if there are fewer CPUs than that, or if the system cannot limit them.
     """
     if cpus is None:
         yield
@@ -71,7 +76,7 @@ def limited_to(cpus: int | None) -> Iterator[None]:
         raise ValueError("this system does not let a process choose its CPUs")
     usable = os.sched_getaffinity(0)
     if cpus > len(usable):
-        raise ValueError(f"{cpus} CPUs are not to be had: {counted(len(usable), 'CPU')} may be used here")
+        raise ValueError(f"{cpus} CPUs are not available: {counted(len(usable), 'CPU')} may be used here")
     os.sched_setaffinity(0, sorted(usable)[:cpus])
     try:
         yield
@@ -80,13 +85,13 @@ def limited_to(cpus: int | None) -> Iterator[None]:
 
 
 def is_free_threaded() -> bool:
-    """Whether this interpreter runs without the global lock."""
+    """Return whether this interpreter runs without a GIL."""
     enabled = getattr(sys, "_is_gil_enabled", None)
     return enabled is not None and not enabled()
 
 
 def title() -> str:
-    """What was measured, and where."""
+    """Return a line that says what was measured, and on which machine."""
     implementation = f"{platform.python_implementation()} {platform.python_version()}"
     build = ", free-threaded" if is_free_threaded() else ""
     machine = f"{platform.system()} {platform.machine()}, {counted(usable_cpus(), 'CPU')}"
@@ -94,7 +99,7 @@ def title() -> str:
 
 
 def document() -> dict[str, Any]:
-    """The machine and the interpreter, for JSON."""
+    """Return the machine and the interpreter, for JSON."""
     return {
         "implementation": platform.python_implementation(),
         "python": platform.python_version(),

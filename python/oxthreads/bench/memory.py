@@ -1,9 +1,9 @@
-"""Bytes: of one idle object, and of a process that holds a great many.
+"""Memory: the bytes of one idle object, and the peak of a process that holds many objects.
 
-Each number comes from a child process that does nothing else. An object's is what the memory of the
-process that is in use (its resident set) grows by when 100,000 are made, by their number: so it
-has everything in it, Python's memory and any other. The peak of a process is the kernel's, its
-interpreter and what it has imported included.
+Each number comes from a child process that does nothing else. For the bytes of an object, the child makes
+100,000 objects; the growth of its resident memory is divided by their number. So the number includes all
+memory, not only that of Python's allocator. The peak of a process is what the kernel reports; it
+includes the interpreter and the imported modules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from oxthreads.comparison.measurement import BackEnd
 from .children import OURS, PLAIN, Children, children, peak_memory
 from .scenario import BenchmarkError, Goal, Kind, Outcome, Samples, Scenario, Settings, Unit, ratio, times
 
-#: More rounds say the same once more.
+#: More rounds would only repeat the same numbers.
 MOST_ROUNDS = 3
 
 MEMORY = Kind(
@@ -68,12 +68,12 @@ MODULES = {"threading": "threading", "queue": "queue", "futures": "concurrent.fu
 
 @dataclass(frozen=True)
 class MemoryScenario(Scenario):
-    """A program that is run with the standard library, and with oxthreads."""
+    """Runs a program with the standard library and with oxthreads, and compares the memory."""
 
     program: str = ""
     module: str = ""
     made: str = ""
-    """The type of the objects, and what it is called with; empty where the peak is measured."""
+    """The type of the objects, which is called with `arguments`. Empty if the peak is measured."""
     arguments: str = ""
 
     @property
@@ -108,7 +108,7 @@ class MemoryScenario(Scenario):
 
 def _object(name: str, module: str, made: str, arguments: str = "") -> MemoryScenario:
     return MemoryScenario(
-        f"memory-{name}", f"{made}, bytes", "What one takes that nobody waits for.",
+        f"memory-{name}", f"{made}, bytes", "One object, for which no thread waits.",
         operations=100_000, threads=1, goal=Goal(1.0), program=OBJECT, module=module, made=made,
         arguments=arguments,
     )  # fmt: skip

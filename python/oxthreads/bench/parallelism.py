@@ -1,7 +1,8 @@
-"""How much faster a pool is than one thread, where its tasks can run at the same time.
+"""How much faster a pool is than one thread.
 
-Tasks of C code that releases the global lock can, on every Python; tasks of Python code can on a
-free-threaded one, and on others they show what a pool costs when they cannot.
+Tasks in C code that releases the GIL can run in parallel on every Python. Tasks in Python code can do so
+only on a free-threaded Python. On others, they show what a pool costs if its tasks cannot run in
+parallel.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from .scenario import OXTHREADS, STANDARD, Kind, Outcome, Scenario, Settings, Un
 
 ONE_THREAD = "one thread"
 BARE_THREADS = "bare threads"
-"""Each does its share, without a pool: what the machine gives at this moment, and no pool can beat."""
+"""Threads that each do a share of the tasks, without a pool. No pool can be faster."""
 
 
 def speed_up(figures: Mapping[str, float]) -> float | None:
-    """How many times longer one thread takes than our pool."""
+    """Return how many times longer one thread takes than the pool of oxthreads. None if one is missing."""
     one, ours = figures.get(ONE_THREAD), figures.get(OXTHREADS)
     return one / ours if one is not None and ours else None
 
@@ -39,26 +40,26 @@ PARALLELISM = Kind(
 
 
 def hash_task() -> Callable[[], object]:
-    """SHA-256 of half a megabyte."""
+    """Return a task: SHA-256 of half a megabyte."""
     block = bytes(512 * 1024)
     return lambda: hashlib.sha256(block).digest()
 
 
 def compress_task() -> Callable[[], object]:
-    """Deflate of 64 KiB that has some order in it."""
+    """Return a task: compress 64 KiB of data that is partly regular."""
     block = b"".join(hashlib.sha256(bytes([number % 256])).digest() * 4 for number in range(512))
     return lambda: zlib.compress(block)
 
 
 def python_task() -> Callable[[], object]:
-    """A millisecond of an empty loop."""
+    """Return a task: an empty loop of one millisecond."""
     passes = loops_in(1e-3)
     return lambda: spin(passes)
 
 
 @dataclass(frozen=True)
 class ParallelScenario(Scenario):
-    """The same tasks by one thread, and by a pool with a worker for each CPU."""
+    """Runs the same tasks in one thread, in threads without a pool, and in a pool with a worker per CPU."""
 
     make_task: Callable[[], Callable[[], object]] = hash_task
 
@@ -98,15 +99,15 @@ class ParallelScenario(Scenario):
 
 SCENARIOS = (
     ParallelScenario(
-        "parallelism-hash", "SHA-256 of 512 KiB", "C code that releases the global lock.",
+        "parallelism-hash", "SHA-256 of 512 KiB", "C code that releases the GIL.",
         operations=100, threads=0, make_task=hash_task,
     ),
     ParallelScenario(
-        "parallelism-compress", "zlib.compress of 64 KiB", "C code that releases the global lock.",
+        "parallelism-compress", "zlib.compress of 64 KiB", "C code that releases the GIL.",
         operations=100, threads=0, make_task=compress_task,
     ),
     ParallelScenario(
-        "parallelism-python", "1 ms of Python code", "Runs at the same time on a free-threaded build only.",
+        "parallelism-python", "1 ms of Python code", "Runs in parallel on a free-threaded build only.",
         operations=100, threads=0, make_task=python_task,
     ),
 )  # fmt: skip

@@ -1,9 +1,8 @@
-"""Other libraries that have some of the same things, as far as they are installed.
+"""Other libraries with similar classes, if they are installed.
 
-Each adaptor gives the peer's own methods the standard names, and puts no call of its own in
-between where a scenario measures. What a peer does differently (aiologic's primitives and culsans'
-queues serve asyncio tasks as well as threads, gevent's pool is used from one thread only) is its
-purpose, and part of its price.
+Each adaptor makes the methods of a peer available under the standard names. It adds no calls of its own to
+what a scenario measures. Peers have other purposes, and these have a cost: the primitives of aiologic and
+the queues of culsans serve asyncio tasks as well as threads. gevent's pool is for one thread only.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .libraries import Library
 
 
 def aiologic() -> dict[str, Any]:
-    """Locks and queues for threads and tasks alike; here their methods for threads."""
+    """Return aiologic: locks and queues for threads and for tasks. Only the methods for threads are used."""
     module: Any = importlib.import_module("aiologic")
 
     def blocking(base: Any) -> Any:
@@ -43,37 +42,37 @@ def aiologic() -> dict[str, Any]:
 
 
 class _SimpleQueue:
-    """aiologic's, whose ``put`` need not wait and is the same for all."""
+    """The SimpleQueue of aiologic. Its ``put`` never waits, so it is the same for threads and tasks."""
 
     def __init__(self, items: Any) -> None:
         self.put, self.get = items.put, items.green_get
 
 
 def culsans() -> dict[str, Any]:
-    """Queues for threads and tasks alike; here the side that threads use."""
+    """Return culsans: queues for threads and for tasks. Only the side for threads is used."""
     module: Any = importlib.import_module("culsans")
     return {kind: _sync_side(getattr(module, kind)) for kind in ("Queue", "LifoQueue", "PriorityQueue")}
 
 
 def janus() -> dict[str, Any]:
-    """Queues between threads and tasks; here the threads' side at both ends. From janus 2 on."""
+    """Return janus (from version 2): queues between threads and tasks. Only the side for threads is used."""
     module: Any = importlib.import_module("janus")
     return {kind: _sync_side(getattr(module, kind)) for kind in ("Queue", "LifoQueue", "PriorityQueue")}
 
 
 def _sync_side(kind: Any) -> Callable[..., Any]:
     def make(maxsize: int = 0) -> Any:
-        # The side holds the queue, and has its put and get.
+        # This side has the methods `put` and `get`, and keeps the queue alive.
         return kind(maxsize).sync_q
 
     return make
 
 
 def gevent() -> dict[str, Any]:
-    """A pool of native threads, which only the thread that has made it may use.
+    """Return gevent: a pool of native threads, which only the thread that created it may use.
 
-    It is imported when a pool is made, and its hub destroyed with the pool: aiologic's operations take
-    up to twice as long in a thread that has a hub.
+    gevent is imported when a pool is created, and its hub is destroyed with the pool, because aiologic's
+    operations take up to twice as long in a thread that has a hub.
     """
 
     def make(workers: int) -> Any:
@@ -88,8 +87,9 @@ def _gevent_pool() -> Any:
     get_hub: Any = importlib.import_module("gevent").get_hub
 
     class Pool(module.ThreadPool):  # type: ignore[misc]
-        """gevent's pool under the standard names; its results have ``result`` already."""
+        """The pool of gevent under the standard names."""
 
+        # Its results already have a method `result`.
         submit = module.ThreadPool.spawn
 
         def __enter__(self) -> Any:
@@ -104,7 +104,7 @@ def _gevent_pool() -> Any:
 
 
 def ft_utils() -> dict[str, Any]:
-    """Meta's collection for free-threaded Python: a queue with the standard methods."""
+    """Return ft_utils, Meta's library for free-threaded Python: a queue with the standard methods."""
     module: Any = importlib.import_module("ft_utils.concurrency")
     return {"Queue": module.StdConcurrentQueue}
 
@@ -115,7 +115,11 @@ PEERS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def find() -> tuple[list[Library], dict[str, str]]:
-    """The peers that are there, and why each of the others is not."""
+    """Find the peers that are installed.
+
+    Returns:
+        The peers that can be imported, and for the names of the others the reason why they cannot.
+    """
     found: list[Library] = []
     missing: dict[str, str] = {}
     for name, adaptor in PEERS.items():
@@ -123,6 +127,6 @@ def find() -> tuple[list[Library], dict[str, str]]:
             found.append(Library(name, importlib.metadata.version(name), adaptor()))
         except importlib.metadata.PackageNotFoundError:
             missing[name] = "not installed"
-        except Exception as error:  # whatever is wrong with a peer is no reason to stop
+        except Exception as error:  # a broken peer must not stop the benchmark
             missing[name] = f"{type(error).__name__}: {error}"
     return found, missing

@@ -1,4 +1,4 @@
-"""The results as a picture; needs matplotlib, which the extra ``plot`` brings."""
+"""Draws the results. It needs matplotlib, which the extra ``plot`` installs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from .machine import title
 from .scenario import OXTHREADS, STANDARD, Kind, Result, Unit
 
 WIDTH = 9.0
-"""Of the picture, in inches."""
+"""Width of the picture, in inches."""
 
 
 class NoMatplotlibError(Exception):
-    """It cannot be imported."""
+    """matplotlib cannot be imported."""
 
     def __str__(self) -> str:
         return "a plot needs matplotlib: pip install 'oxthreads[plot]'"
 
 
 def load() -> Any:
-    """matplotlib, which draws into files only. Raises NoMatplotlibError."""
+    """Import matplotlib, and let it draw only into files.
+
+    Returns:
+        The module ``matplotlib.pyplot``.
+
+    Raises:
+        NoMatplotlibError: if matplotlib is not installed.
+    """
     try:
         import matplotlib  # noqa: PLC0415 - an extra
     except ImportError:
@@ -35,9 +42,15 @@ def load() -> Any:
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Write an SVG: a panel of bars for each kind, and one of curves for whatever grows.
+    """Write an SVG file: a panel of bars for each kind, and a panel of curves for each kind of growth.
 
-    Raises NoMatplotlibError, and OSError if the file cannot be written.
+    Args:
+        results: the results to draw.
+        path: the file to write.
+
+    Raises:
+        NoMatplotlibError: if matplotlib cannot be imported.
+        OSError: if the file cannot be written.
     """
     pyplot = load()
     curves: dict[str, list[Result]] = {}
@@ -67,7 +80,13 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
 
 def draw_bars(axes: Any, kind: Kind, results: Sequence[Result]) -> None:
-    """A bar for each score, and a mark where its goal is."""
+    """Draw a bar for each score, and a mark at its goal.
+
+    Args:
+        axes: the panel (of matplotlib).
+        kind: the kind of the results.
+        results: the results, each with a score.
+    """
     places = range(len(results))
     scores = [result.score or 0.0 for result in results]
     colours = ["tab:red" if result.met is False else "tab:blue" for result in results]
@@ -89,7 +108,13 @@ def draw_bars(axes: Any, kind: Kind, results: Sequence[Result]) -> None:
 
 
 def draw_curve(axes: Any, curve: str, results: Sequence[Result]) -> None:
-    """A line for each contender, over what grows."""
+    """Draw a line for each contender, over the value that grows.
+
+    Args:
+        axes: the panel (of matplotlib).
+        curve: the title of the panel.
+        results: the results of growth scenarios, one for each point.
+    """
     points = [(result, result.scenario) for result in results]
     axis = ""
     values: list[float] = []

@@ -1,4 +1,4 @@
-"""The scenarios of futures and thread pools."""
+"""Scenarios of futures and thread pools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nothing(_: object = None) -> None:
 
 @prepared
 def make_set_and_read(library: Library, operations: int) -> Generator[Round]:
-    """A future without a pool."""
+    """Create a future without a pool, set its result and read it."""
     make = library.Future
 
     def work() -> None:
@@ -31,7 +31,12 @@ def make_set_and_read(library: Library, operations: int) -> Generator[Round]:
 
 
 def burst(workers: int, seconds: float = 0) -> Prepare:
-    """All calls are submitted, then all results are asked for."""
+    """Submit all calls, then ask for all results.
+
+    Args:
+        workers: the number of workers of the pool.
+        seconds: how long each call runs, in seconds of CPU time.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         task = (spin, loops_in(seconds)) if seconds else (abs, -1)
@@ -50,7 +55,7 @@ def burst(workers: int, seconds: float = 0) -> Prepare:
 
 @prepared
 def one_by_one(library: Library, operations: int) -> Generator[Round]:
-    """The next call is submitted when the result of the one before is there."""
+    """Submit a call when the result of the previous one is there."""
     with library.ThreadPoolExecutor(WORKERS) as executor:
 
         def work() -> None:
@@ -62,7 +67,7 @@ def one_by_one(library: Library, operations: int) -> Generator[Round]:
 
 @prepared
 def mapped(library: Library, operations: int) -> Generator[Round]:
-    """``map`` of an empty function."""
+    """Call ``map`` with an empty function."""
     with library.ThreadPoolExecutor(WORKERS) as executor:
 
         def work() -> None:
@@ -74,7 +79,7 @@ def mapped(library: Library, operations: int) -> Generator[Round]:
 
 @prepared
 def as_they_complete(library: Library, operations: int) -> Generator[Round]:
-    """All calls are submitted, and their futures taken as they complete."""
+    """Submit all calls, and take their futures as they complete."""
     with library.ThreadPoolExecutor(WORKERS) as executor:
 
         def work() -> None:
@@ -86,7 +91,7 @@ def as_they_complete(library: Library, operations: int) -> Generator[Round]:
 
 @prepared
 def used_once(library: Library, operations: int) -> Generator[Round]:
-    """A pool for one call."""
+    """Create a pool for each call."""
 
     def work() -> None:
         for _ in range(operations):
@@ -98,7 +103,7 @@ def used_once(library: Library, operations: int) -> Generator[Round]:
 
 @prepared
 def from_asyncio(library: Library, operations: int) -> Generator[Round]:
-    """asyncio has its executor run an empty function, many times at once."""
+    """Let asyncio run many calls of an empty function in the pool, all at the same time."""
     with library.ThreadPoolExecutor(WORKERS) as executor, asyncio.Runner() as runner:
 
         async def gather() -> None:
@@ -115,15 +120,16 @@ SCENARIOS = (
     ),
     SpeedScenario(
         "pool-burst", "pool: 4,000 submit, then result",
-        "Calls of `abs(-1)`; an operation is one call. A pool of four, as in the following.",
+        "A pool of 4 workers calls `abs(-1)`; an operation is one call.",
         operations=4_000, threads=5, goal=Goal(20.0), prepare=burst(WORKERS), needs=("ThreadPoolExecutor",),
     ),
     SpeedScenario(
-        "pool-one-by-one", "pool: submit, wait, repeat", "The next call when the result is there.",
+        "pool-one-by-one", "pool: submit, wait, repeat",
+        "Each call is submitted when the last result is there.",
         operations=1_000, threads=5, goal=Goal(2.0), prepare=one_by_one, needs=("ThreadPoolExecutor",),
     ),
     SpeedScenario(
-        "pool-map", "pool: map, 100,000 tasks", "Empty tasks; an operation is one.",
+        "pool-map", "pool: map, 100,000 tasks", "Tasks that do nothing; an operation is one task.",
         operations=100_000, threads=5, goal=Goal(20.0), prepare=mapped,
         needs=("ThreadPoolExecutor", "as_completed"),
     ),
@@ -133,13 +139,13 @@ SCENARIOS = (
         needs=("ThreadPoolExecutor", "as_completed"),
     ),
     SpeedScenario(
-        "pool-once", "pool: make, one task, shut down", "A pool for one call, again and again.",
+        "pool-once", "pool: make, one task, shut down", "A new pool for each call.",
         operations=200, threads=2, goal=Goal(2.0), prepare=used_once,
         needs=("ThreadPoolExecutor", "as_completed"),
     ),
     SpeedScenario(
         "pool-asyncio", "asyncio: 10,000 run_in_executor",
-        "An empty function, all at once; an operation is one call.",
+        "Calls of an empty function, all submitted at once; an operation is one call.",
         operations=10_000, threads=5, goal=Goal(1.5), prepare=from_asyncio,
         needs=("ThreadPoolExecutor", "as_completed"),
     ),

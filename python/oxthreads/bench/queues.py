@@ -1,4 +1,4 @@
-"""The scenarios of queues."""
+"""Scenarios of queues."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from .libraries import Library
 from .rounds import Prepare, Round, SpeedScenario, alone, prepared, together
 from .scenario import Goal
 
-#: How many items a batch has, where there are batches.
+#: Items in a batch.
 BATCH = 1_000
 
 
 def put_and_get(kind: str) -> Prepare:
-    """One thread puts an item and takes it out again."""
+    """Put an item and get it again, in one thread.
+
+    Args:
+        kind: the name of the type of queue.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         items = getattr(library, kind)()
@@ -33,7 +37,7 @@ def put_and_get(kind: str) -> Prepare:
 
 
 class Task:
-    """Compared by Python code."""
+    """An item that is compared by Python code."""
 
     def __init__(self, priority: float) -> None:
         self.priority = priority
@@ -43,7 +47,11 @@ class Task:
 
 
 def heap_of(make: Callable[[float], Any]) -> Prepare:
-    """So many items are put in random order, and then taken out in theirs."""
+    """Put all items in random order, then get them in sorted order.
+
+    Args:
+        make: makes an item from its priority, a number.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         source = random.Random(1)
@@ -63,34 +71,39 @@ def heap_of(make: Callable[[float], Any]) -> Prepare:
 
 
 def put_all(items: Any, count: int) -> None:
-    """Put so many items, one by one."""
+    """Put this many items, one by one."""
     put = items.put
     for number in range(count):
         put(number)
 
 
 def get_all(items: Any, count: int) -> None:
-    """Take so many items out, one by one."""
+    """Get this many items, one by one."""
     get = items.get
     for _ in range(count):
         get()
 
 
 def put_all_in_batches(items: Any, count: int) -> None:
-    """Put so many items, a batch at a time."""
+    """Put this many items, a batch at a time."""
     for begin in range(0, count, BATCH):
         items.put_many(range(begin, min(begin + BATCH, count)))
 
 
 def get_all_in_batches(items: Any, count: int) -> None:
-    """Take so many items out, as many at a time as there are, at most a batch."""
+    """Get this many items. Each time get all that are there, but at most a batch."""
     received = 0
     while received < count:
         received += len(items.get_many(min(BATCH, count - received)))
 
 
 def stream(capacity: int, pairs: int) -> Prepare:
-    """Some threads put, and as many get."""
+    """Let some threads put items, and as many threads get them.
+
+    Args:
+        capacity: the largest number of items in the queue.
+        pairs: the number of threads that put, and of threads that get.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         items, share = library.Queue(capacity), max(1, operations // pairs)
@@ -101,7 +114,11 @@ def stream(capacity: int, pairs: int) -> Prepare:
 
 
 def stream_batches(capacity: int) -> Prepare:
-    """One thread puts and one gets: in batches, where the queue has them."""
+    """Let one thread put and one get, in batches if the queue supports them.
+
+    Args:
+        capacity: the largest number of items in the queue.
+    """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
         items = library.Queue(capacity)
@@ -117,7 +134,7 @@ def stream_batches(capacity: int) -> Prepare:
 
 @prepared
 def ping_pong(library: Library, operations: int) -> Generator[Round]:
-    """One thread sends an item, another sends it back, by two queues."""
+    """Let one thread send an item, and another send it back, through two queues."""
     there, back = library.Queue(), library.Queue()
 
     def serve() -> None:
@@ -154,12 +171,12 @@ SCENARIOS = (
     ),
     SpeedScenario(
         "priority-queue-lt", "PriorityQueue: 1,000 put, then get; `__lt__`",
-        "The same with objects that are compared by Python code.",
+        "Objects that are compared by Python code; an operation is one put and one get.",
         operations=1_000, threads=1, prepare=heap_of(Task), needs=("PriorityQueue",),
     ),
     SpeedScenario(
         "queue-stream-1-1", "Queue(100): stream, 1 thread to 1",
-        "One thread puts, another gets, through a queue with room for 100; an operation is one item.",
+        "One thread puts and another gets, through a queue with room for 100; an operation is one item.",
         operations=10_000, threads=2, goal=Goal(8.0), prepare=stream(100, 1), needs=("Queue",),
     ),
     SpeedScenario(
@@ -169,12 +186,12 @@ SCENARIOS = (
     ),
     SpeedScenario(
         "queue-batches", "Queue(10,000): put_many to get_many",
-        "One thread puts and another gets in batches of 1,000; what has no batches puts and gets one by one.",
+        "One thread puts and another gets, in batches of 1,000; one by one if the queue has no batches.",
         operations=40_000, threads=2, goal=Goal(25.0), prepare=stream_batches(10_000), needs=("Queue",),
     ),
     SpeedScenario(
         "queue-ping-pong", "Queue: there and back, 2 threads",
-        "A thread sends an item, another sends it back; an operation is one such round trip.",
+        "One thread sends an item and another sends it back; an operation is one round trip.",
         operations=1_000, threads=2, goal=Goal(2.5), prepare=ping_pong, needs=("Queue",),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The tables and the JSON document of the suite."""
+"""The tables and the JSON document with the results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .scenario import OXTHREADS, STANDARD, Kind, Result, Scenario, Settings, Uni
 
 @dataclass(frozen=True)
 class Peers:
-    """Which peers took part, with their versions, and why others did not."""
+    """The peers that were measured, with their versions, and the reasons why the others were not."""
 
     found: Mapping[str, str]
     missing: Mapping[str, str]
 
 
-#: From this share of the CPUs on, what others use is worth a line.
+#: The share of the CPUs from which on the use by other processes is reported.
 BUSY = 0.05
 
 
 def figure_text(kind: Kind, value: float) -> str:
-    """A time per operation, or a size: ``26.1 ns``, ``1.04 us``, ``56 B``, ``27.8 MiB``."""
+    """Return a time or a size as text: ``26.1 ns``, ``1.04 us``, ``56 B``, ``27.8 MiB``."""
     if kind.unit is Unit.BYTES:
         return f"{value:.0f} B" if value < 10_000 else f"{three_digits(value / 2**20)} MiB"
     if value < 9.995e-7:
@@ -40,10 +40,10 @@ def figure_text(kind: Kind, value: float) -> str:
 
 
 def cell(kind: Kind, samples: list[float] | None) -> str:
-    """A contender's figure and how far the others lie from it.
+    """Return a contender's figure, and in parentheses how much its samples vary.
 
-    Beside the best, by how much the median is above it: ``26.1 ns (+4%)``. Beside the median, what
-    95 of 100 do not exceed: ``5.1 ms (95%: 10.2 ms)``.
+    If the figure is the best sample, this is how much higher the median is: ``26.1 ns (+4%)``. If the
+    figure is the median, it is the 95th percentile: ``5.1 ms (95%: 10.2 ms)``.
     """
     if not samples:
         return NOT_AVAILABLE
@@ -61,7 +61,14 @@ def cell(kind: Kind, samples: list[float] | None) -> str:
 
 
 def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: float | None) -> str:
-    """All results, kind by kind, as Markdown tables that read as plain text."""
+    """Return all results as Markdown tables, one for each kind. They are also readable as plain text.
+
+    Args:
+        results: the results.
+        settings: how they were measured.
+        peers: which peers were measured.
+        others: the share of the CPUs that other processes used, from 0 to 1. None: not known.
+    """
     parts = [machine.title()]
     for kind in KINDS:
         of_kind = [result for result in results if result.scenario.kind == kind]
@@ -75,7 +82,7 @@ def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: 
 
 
 def spread_legend(kind: Kind, results: Sequence[Result]) -> str:
-    """What is shown of how many samples, and what stands in parentheses."""
+    """Return a sentence that explains the cells: how many samples, and what is in parentheses."""
     counts = [len(samples) for result in results for samples in result.outcome.samples.values()]
     fewest, most = min(counts), max(counts)
     number = f"{most}" if fewest == most else f"{fewest} to {most}"
@@ -85,20 +92,20 @@ def spread_legend(kind: Kind, results: Sequence[Result]) -> str:
 
 
 def rows(kind: Kind, results: Sequence[Result]) -> list[list[str]]:
-    """The head of a table, and a row for each result."""
+    """Return the cells of a table: its head, and a row for each result."""
     names = columns(results)
     head = [kind.name, *names, kind.score_label, "goal"]
     return [head, *(row(result, names) for result in results)]
 
 
 def columns(results: Sequence[Result]) -> list[str]:
-    """The contenders that any result has, the standard library first and oxthreads last."""
+    """Return the contenders of all results: the standard library first, oxthreads last."""
     seen = dict.fromkeys(name for result in results for name in result.outcome.samples)
     return sorted(seen, key=lambda name: (name == OXTHREADS, name != STANDARD))
 
 
 def row(result: Result, names: Sequence[str]) -> list[str]:
-    """The title, each contender's figure, the score, and the goal, marked if it is missed."""
+    """Return a row: title, figure of each contender, score, and goal, with ``missed`` if it is missed."""
     kind, samples = result.scenario.kind, result.outcome.samples
     cells = [cell(kind, samples[name]) if name in samples else "" for name in names]
     score = result.score
@@ -112,12 +119,12 @@ def row(result: Result, names: Sequence[str]) -> list[str]:
 
 
 def missed(results: Sequence[Result]) -> list[str]:
-    """The names of the scenarios that do not reach their goals."""
+    """Return the names of the scenarios that do not reach their goals."""
     return [result.scenario.name for result in results if result.met is False]
 
 
 def remarks(results: Sequence[Result], settings: Settings, peers: Peers, others: float | None) -> list[str]:
-    """What a reader of the tables should know and cannot see in them."""
+    """Return lines about what the tables do not show, such as failures and missed goals."""
     lines = []
     if others is not None and others >= BUSY:
         lines.append(f"Others used {others:.0%} of the CPUs meanwhile{busiest(results)}.")
@@ -144,7 +151,7 @@ def remarks(results: Sequence[Result], settings: Settings, peers: Peers, others:
 
 
 def busiest(results: Sequence[Result]) -> str:
-    """During which scenario others used most."""
+    """Return text that names the scenario during which other processes used the CPUs most."""
     known = [(result.others, result.scenario.name) for result in results if result.others is not None]
     if len(known) < 2:
         return ""
@@ -155,7 +162,14 @@ def busiest(results: Sequence[Result]) -> str:
 def document(
     results: Sequence[Result], settings: Settings, peers: Peers, others: float | None
 ) -> dict[str, Any]:
-    """All results as one JSON document, with the samples of every round."""
+    """Return all results for JSON, with the samples of every round.
+
+    Args:
+        results: the results.
+        settings: how they were measured.
+        peers: which peers were measured.
+        others: the share of the CPUs that other processes used, from 0 to 1. None: not known.
+    """
     return {
         "version": 1,
         "oxthreads": __version__,
@@ -173,7 +187,7 @@ def document(
 
 
 def result_document(result: Result, settings: Settings) -> dict[str, Any]:
-    """One row, with what it comes from."""
+    """Return one result for JSON, with its samples."""
     scenario, kind = result.scenario, result.scenario.kind
     return {
         **scenario_document(scenario),
@@ -190,7 +204,7 @@ def result_document(result: Result, settings: Settings) -> dict[str, Any]:
 
 
 def scenario_document(scenario: Scenario) -> dict[str, Any]:
-    """What a scenario is, without results."""
+    """Return the description of a scenario for JSON, without results."""
     return {
         "name": scenario.name,
         "kind": scenario.kind.name,
@@ -203,7 +217,7 @@ def scenario_document(scenario: Scenario) -> dict[str, Any]:
 
 
 def listing(scenarios: Sequence[Scenario]) -> str:
-    """The scenarios as a Markdown table: what each is, and what it must reach on which Python."""
+    """Return a Markdown table of the scenarios: what each measures, and its goal."""
     head = ["name", "scenario", "what it is", "operations", "threads", "goal"]
     lines = [
         [
@@ -220,7 +234,7 @@ def listing(scenarios: Sequence[Scenario]) -> str:
 
 
 def goal_in_words(scenario: Scenario) -> str:
-    """A goal on every Python: ``>= 1.00x (before 3.14 >= 1.30x)``."""
+    """Return a goal as text, for all versions of Python: ``>= 1.00x (before 3.14 >= 1.30x)``."""
     if scenario.goal is None:
         return ""
     text = scenario.kind.goal_text(scenario.goal.value)

@@ -1,4 +1,4 @@
-"""How a round is timed, and how the rounds of several contenders take turns."""
+"""How a round is timed, and how the rounds of several contenders alternate."""
 
 from __future__ import annotations
 
@@ -26,28 +26,29 @@ from .scenario import (
     times,
 )
 
-#: One round, which says how many nanoseconds it took.
+#: Runs one round, and returns how many nanoseconds it took.
 Round = Callable[[], int]
 
-#: Makes what a scenario needs on a library, for so many operations, and tears it down at the end.
+#: A context manager that creates what a scenario needs, for a library and a number of operations, and
+#: cleans up at the end.
 Prepare = Callable[[Library, int], AbstractContextManager[Round]]
 
-#: The rounds that a scenario makes however long they take.
+#: The number of rounds that are run even if they take very long.
 FEWEST_ROUNDS = 5
 
-#: For how many seconds a round of several threads waits for the next of them to end.
+#: Seconds that a round of several threads waits until another one of them has ended.
 PATIENCE = 60.0
 
-#: The same once one of them has failed: the others may wait for it, and will not end any more.
+#: The same after one thread has failed: the others may wait for it, and would never end.
 GRACE = 1.0
 
 
 class HangError(Exception):
-    """The threads of a round have not come to their end in time."""
+    """The threads of a round have not ended in time."""
 
 
 def alone(work: Callable[[], object]) -> Round:
-    """A round in which this thread does the work."""
+    """Return a round in which this thread does the work."""
 
     def run() -> int:
         begin = time.perf_counter_ns()
@@ -58,11 +59,16 @@ def alone(work: Callable[[], object]) -> Round:
 
 
 def together(*works: Callable[[], object]) -> Round:
-    """A round in which each work has a thread, from when the first begins until the last has ended.
+    """Return a round in which each work runs in a thread of its own.
 
-    They wait for each other before they begin, so that starting and joining them is not part of it.
-    The round raises what one of them raises, and HangError if they do not end in time: then those
-    that have not ended, which are daemons, stay behind.
+    The time is measured from the beginning of the first work to the end of the last. The threads wait for
+    each other before they begin, so the time does not include starting and joining them.
+
+    If a thread raises, the round raises the same exception. If the threads do not end in time, it raises
+    HangError, and these threads stay behind as daemons.
+
+    Args:
+        works: what to run, one function for each thread.
     """
 
     def run() -> int:
@@ -87,7 +93,7 @@ def together(*works: Callable[[], object]) -> Round:
             try:
                 begin, end, error = ended.get(timeout=PATIENCE if failure is None else GRACE)
             except queue.Empty:
-                raise failure or HangError("its threads do not come to an end") from None
+                raise failure or HangError("its threads do not end") from None
             failure = failure or error
             begins.append(begin)
             ends.append(end)
@@ -101,21 +107,38 @@ def together(*works: Callable[[], object]) -> Round:
 
 
 def prepared(scenario: Callable[[Library, int], Generator[Round]]) -> Prepare:
-    """Marks a generator that makes what it needs, yields the round, and tears down what it has made."""
+    """Decorate a generator that creates what it needs, yields the round, and cleans up.
+
+    Args:
+        scenario: the generator, which takes a library and a number of operations.
+    """
     return contextlib.contextmanager(scenario)
 
 
 def interleave(
     rounds: dict[str, Round], settings: Settings, operations: int = 1, *, optional: bool = True
 ) -> Outcome:
-    """Samples in seconds for each operation: the contenders take turns, in changing order.
+    """Run the rounds of all contenders, in alternating order, and return their samples.
 
-    A first round is not counted. Before each round the garbage of the one before it is collected, so
-    that no contender pays for another; during a round the collector is on, as in programs.
+    A sample is the time of one operation, in seconds. The first round of each contender is not counted.
+    Garbage is collected before each round, so that no contender pays for the garbage of another one. During
+    a round the collector is on, as in normal programs.
 
-    If *optional*, all but the standard library and oxthreads are peers. Whoever has spent the seconds
-    of the settings makes no further rounds, once it has made five; and if it is no peer, nobody does.
-    A peer that fails is left out from then on. Raises BenchmarkError if another one fails.
+    A contender stops when it has run five rounds and has used up ``settings.seconds``. If it is not a peer,
+    the other contenders stop as well. A peer that fails also stops.
+
+    Args:
+        rounds: the round of each contender, by name.
+        settings: how to measure.
+        operations: the number of operations in a round.
+        optional: True: all contenders except the standard library and oxthreads are peers. False: none
+            of them is a peer.
+
+    Returns:
+        The samples of each contender, and the reasons why peers failed.
+
+    Raises:
+        BenchmarkError: if a contender fails that is not a peer.
     """
     outcome = Outcome({name: [] for name in rounds})
     compared = {STANDARD, OXTHREADS} if optional else set(rounds)
@@ -139,7 +162,7 @@ def interleave(
                 continue
             spent[name] += time.monotonic() - begin
             if number:
-                # A clock that does not advance in a round of next to nothing says: less than a tick.
+                # If the clock did not advance in a very short round, count a nanosecond.
                 outcome.samples[name].append(max(elapsed, 1) / 1e9 / operations)
     return outcome
 
@@ -160,7 +183,7 @@ SPEED = Kind(
 
 @dataclass(frozen=True)
 class SpeedScenario(Scenario):
-    """Operations that are timed, on each library that has the names they need."""
+    """Measures the time of an operation on each library that has the names it needs."""
 
     prepare: Prepare = lambda library, operations: contextlib.nullcontext(alone(lambda: None))
     needs: tuple[str, ...] = ()
@@ -190,9 +213,9 @@ class SpeedScenario(Scenario):
 
 @functools.cache
 def loops_in(seconds: float) -> int:
-    """How many passes of :func:`spin` take so long, as this thread's CPU time."""
+    """Return how many passes of :func:`spin` take this many seconds of CPU time."""
     passes, calls = max(1, round(seconds / 1e-8)), max(1, round(2e-3 / seconds))
-    # More than once, as a pass of a short loop takes less time than one of a long loop.
+    # Repeat it, because a pass takes less time in a short loop than in a long loop.
     for _ in range(3):
         best = min(_cpu_time(passes, calls) for _ in range(10)) / calls
         passes = max(1, round(passes * seconds * 1e9 / best))
@@ -200,7 +223,7 @@ def loops_in(seconds: float) -> int:
 
 
 def _cpu_time(passes: int, calls: int) -> int:
-    """Nanoseconds, without those in which others had the CPU."""
+    """Return the CPU time of the calls in nanoseconds: time in which other threads run is not counted."""
     begin = time.thread_time_ns()
     for _ in range(calls):
         spin(passes)
@@ -208,6 +231,6 @@ def _cpu_time(passes: int, calls: int) -> int:
 
 
 def spin(passes: int) -> None:
-    """Keep the CPU busy, in Python, for so many passes of a loop."""
+    """Run an empty Python loop of this many passes."""
     for _ in range(passes):
         pass

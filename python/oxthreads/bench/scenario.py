@@ -1,4 +1,4 @@
-"""What a scenario is, of which kind, what it must reach, and what it came to."""
+"""The classes of scenarios, their kinds, goals and results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import Enum
 
 from .libraries import Library
 
-#: What was measured of each contender, round by round, in the unit of the scenario's kind.
+#: The measured values of each contender, in the unit of the scenario's kind.
 Samples = dict[str, list[float]]
 
 STANDARD = "standard"
@@ -23,24 +23,24 @@ class BenchmarkError(Exception):
 
 
 class Unit(Enum):
-    """What the numbers of a kind are."""
+    """The unit of the samples of a kind."""
 
     SECONDS = "seconds"
-    """Of an operation, or of a whole run where the kind says so."""
+    """The time of an operation, or of a whole run if the kind says so."""
     BYTES = "bytes"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a scenario must reach: so much at least, or at most, as its kind says."""
+    """The score that a scenario must reach: a lower or an upper limit, depending on its kind."""
 
     value: float
     before_3_14: float | None = None
-    """Another value for CPython before 3.14, in the unit of the score."""
+    """Another limit for CPython before 3.14. None: the same."""
 
     @property
     def here(self) -> float:
-        """The value for the running interpreter."""
+        """The limit for the running interpreter."""
         if self.before_3_14 is not None and sys.version_info < (3, 14):
             return self.before_3_14
         return self.value
@@ -48,44 +48,47 @@ class Goal:
 
 @dataclass(frozen=True)
 class Kind:
-    """A group of scenarios that share a table: a unit, and a way to judge."""
+    """A group of scenarios with a common table, unit and score."""
 
     name: str
-    """What selects them all on the command line."""
+    """The name that selects all of them on the command line."""
     summary: str
     """The sentence above their table."""
     unit: Unit
     score: Callable[[Mapping[str, float]], float | None]
-    """From each contender's figure; None where one is missing."""
+    """Computes the score from the figures of the contenders; None if one of them is missing."""
     score_label: str
     score_text: Callable[[float], str]
     at_least: bool = True
-    """Whether more is better, in the score; in the samples, less always is."""
+    """Whether a higher score is better. (Of the samples, a lower one is always better.)"""
     typical: bool = False
-    """Whether a contender's figure is its median sample, and not its best."""
+    """Whether a contender's figure is its median sample instead of its best."""
 
     def figure(self, samples: list[float]) -> float:
-        """What stands for a contender in the table."""
+        """Return the number that the table shows for a contender."""
         return statistics.median(samples) if self.typical else min(samples)
 
     def goal_text(self, value: float) -> str:
-        """``>= 8.00x``, say."""
+        """Return a goal as text, such as ``>= 8.00x``."""
         return f"{'>=' if self.at_least else '<='} {self.score_text(value)}"
 
     def meets(self, score: float, goal: float) -> bool:
-        """Whether a score reaches a goal, as both are shown: to two decimals."""
+        """Return whether a score reaches a goal.
+
+        Both are rounded to two decimals first, so that the answer fits the numbers in the table.
+        """
         score, goal = round(score, 2), round(goal, 2)
         return score >= goal if self.at_least else score <= goal
 
 
 def ratio(figures: Mapping[str, float]) -> float | None:
-    """How many times more the standard library needs."""
+    """Return how many times more the standard library needs than oxthreads. None if one is missing."""
     standard, ours = figures.get(STANDARD), figures.get(OXTHREADS)
     return standard / ours if standard is not None and ours else None
 
 
 def times(value: float) -> str:
-    """``1.25x``."""
+    """Return a ratio as text, such as ``1.25x``."""
     return f"{value:.2f}x" if value < 99.995 else f"{value:.0f}x"
 
 
@@ -94,22 +97,22 @@ class Settings:
     """How to measure."""
 
     libraries: tuple[Library, ...]
-    """The contenders; the standard library and oxthreads are among them."""
+    """The libraries to measure; the standard library and oxthreads are among them."""
     rounds: int = 15
-    """The rounds that count; one goes before them that does not."""
+    """The number of rounds that are counted. One more round runs before them."""
     divisor: int = 1
-    """By what the operations of a round are divided, for a quick look."""
+    """The divisor of the operations of a round; more than 1 for a quick look."""
     seconds: float = 3.0
-    """After so long a contender of a scenario makes no further rounds, once it has made five."""
+    """Seconds after which a contender stops running rounds of a scenario. It runs at least five rounds."""
 
     def divided(self, operations: int) -> int:
-        """How many operations a round has under these settings."""
+        """Return the number of operations in a round, divided by the divisor, but at least one."""
         return max(1, operations // self.divisor)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The samples, and which contenders failed, and why."""
+    """The samples of a scenario; and the contenders that failed, with the reason."""
 
     samples: Samples
     failures: dict[str, str] = field(default_factory=dict)
@@ -117,52 +120,62 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scenario(ABC):
-    """Something to measure, known by its name."""
+    """Something to measure."""
 
     name: str
     title: str
-    """What the table calls it."""
+    """Its name in the table."""
     explanation: str
-    """One sentence more, for ``--list`` and benches/README.md."""
+    """A sentence that explains it, for ``--list`` and benches/README.md."""
     operations: int
-    """How many there are in a round; what is measured is one of them."""
+    """The number of operations in a round. The sample is the time of one of them."""
     threads: int
-    """Those that take part, with a pool its workers and the thread that submits; 0 is one for each CPU."""
+    """The threads that take part: with a pool, its workers and the submitting thread. 0: one per CPU."""
     goal: Goal | None = None
 
     @property
     @abstractmethod
     def kind(self) -> Kind:
-        """Which table it belongs to."""
+        """The kind, and so the table, to which it belongs."""
 
     @abstractmethod
     def measure(self, settings: Settings) -> Outcome:
-        """Take the samples. Raises BenchmarkError."""
+        """Take the samples.
+
+        Args:
+            settings: how to measure, and which libraries.
+
+        Returns:
+            The samples of each contender.
+
+        Raises:
+            BenchmarkError: if the standard library or oxthreads fails.
+        """
 
 
 @dataclass(frozen=True)
 class Result:
-    """A scenario, and what was measured."""
+    """A scenario and its outcome."""
 
     scenario: Scenario
     outcome: Outcome
     others: float | None = None
-    """The share of the CPUs that others used meanwhile, from 0 to 1; None where nobody tells."""
+    """The share of the CPUs that other processes used at the same time, from 0 to 1. None: not known."""
 
     @property
     def figures(self) -> dict[str, float]:
-        """Each contender's figure."""
+        """The figure of each contender."""
         figure = self.scenario.kind.figure
         return {name: figure(samples) for name, samples in self.outcome.samples.items() if samples}
 
     @property
     def score(self) -> float | None:
-        """What is held against the goal; None if it cannot be told."""
+        """The score, which is compared with the goal. None if it cannot be computed."""
         return self.scenario.kind.score(self.figures)
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None where there is none. A score that is missing reaches none."""
+        """Whether the goal is reached; None if there is no goal. Without a score it is not reached."""
         if self.scenario.goal is None:
             return None
         score = self.score

@@ -1,4 +1,4 @@
-"""How much longer a process takes to start and end, in wall time."""
+"""Measures how much longer a process with oxthreads takes to start and to end, in wall time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scenario import OXTHREADS, STANDARD, Goal, Kind, Outcome, Samples, Scenari
 
 
 def milliseconds_more(figures: Mapping[str, float]) -> float | None:
-    """By how many milliseconds ours takes longer."""
+    """Return how many milliseconds longer a process with oxthreads takes. None if one is missing."""
     standard, ours = figures.get(STANDARD), figures.get(OXTHREADS)
     return None if standard is None or ours is None else 1000 * (ours - standard)
 
@@ -30,7 +30,7 @@ STARTUP = Kind(
 
 @dataclass(frozen=True)
 class StartupScenario(Scenario):
-    """A program on plain Python, and one on ours, in turn."""
+    """Runs a program on plain Python and one on oxthreads, alternately."""
 
     standard: str = "pass"
     ours: str = "pass"
@@ -47,7 +47,7 @@ class StartupScenario(Scenario):
             for number in range(settings.rounds + 1):
                 for back_end, code in sides if number % 2 else reversed(sides):
                     wall = run.run(back_end, ["-c", code]).usage.wall_seconds
-                    if number:  # the first round compiles what is imported
+                    if number:  # the first round compiles the imported modules
                         samples[back_end.name].append(wall)
         return Outcome(samples)
 
@@ -57,15 +57,15 @@ OUR_MODULES = "import oxthreads.threading, oxthreads.queue, oxthreads.concurrent
 
 SCENARIOS = (
     StartupScenario(
-        "startup-import", "`import oxthreads`", "Beside `pass`.",
+        "startup-import", "`import oxthreads`", "Compared with `pass`.",
         operations=1, threads=1, goal=Goal(5.0), ours="import oxthreads",
     ),
     StartupScenario(
-        "startup-modules", "import of the three modules", "Beside the import of the standard three.",
+        "startup-modules", "import of the three modules", "Compared with the three standard modules.",
         operations=1, threads=1, standard=STANDARD_MODULES, ours=OUR_MODULES,
     ),
     StartupScenario(
-        "startup-runner", "`python -m oxthreads -c pass`", "Beside `python -c pass`.",
+        "startup-runner", "`python -m oxthreads -c pass`", "Compared with `python -c pass`.",
         operations=1, threads=1, goal=Goal(15.0), back_end=RUNNER,
     ),
 )  # fmt: skip

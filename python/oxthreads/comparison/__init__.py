@@ -1,8 +1,10 @@
-"""What ``oxthreads compare`` is made of; :mod:`oxthreads.compare` is its entry.
+"""The parts of ``oxthreads compare``. The command line is in :mod:`oxthreads.compare`.
 
-``launch``      a bare interpreter that runs one script, and measures nothing but that script
-``measurement`` one run: its times, memory, context switches, exit code and captured output
-``output``      captured output: what is set aside in comparing it, fingerprints, differing lines
-``rounds``      the interleaved runs of both back ends, and whether their results are the same
-``report``      the table and the JSON document
+A *back end* is the standard library or oxthreads: the library on which a script runs. The modules:
+
+* :mod:`.launch`: the small program that starts one script, and measures only this script.
+* :mod:`.measurement`: one run of a script: times, memory, context switches, exit code, captured output.
+* :mod:`.output`: how captured output is stored and compared.
+* :mod:`.rounds`: the alternating runs on both back ends, and whether their results are the same.
+* :mod:`.report`: the table and the JSON document.
 """

@@ -1,4 +1,4 @@
-"""One run of a script: started, measured, ended, its output captured."""
+"""Runs a script once: starts it, measures it, captures its output, and ends it if it takes too long."""
 
 import contextlib
 import os
@@ -19,47 +19,50 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 # ru_maxrss is in bytes on macOS, in KiB elsewhere.
 PEAK_MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 
-# What a killed process may take to go away, in seconds, before it is given up.
+# Seconds to wait for a killed process to end.
 KILL_GRACE = 30.0
 
 
 class RunError(Exception):
-    """A run could not be made, for a reason that lies outside the script."""
+    """A run could not be made, for a reason that has nothing to do with the script."""
 
 
 class Purpose(Enum):
     """Why a run was made."""
 
     WARM_UP = "warm-up"
-    """Writes what the first run leaves behind (compiled modules, caches); not counted."""
+    """Not counted. It compiles modules and fills caches, which only the first run has to do."""
     MEASURED = "measured"
     REPEATED = "repeated"
-    """Only shows whether the standard library's results vary by themselves."""
+    """Shows only whether the results vary on the standard library alone."""
 
 
 @dataclass(frozen=True)
 class BackEnd:
-    """One side of the comparison: how a script is started on it."""
+    """One side of the comparison, and how a script is started on it."""
 
     name: str
     command: tuple[str, ...]
-    """What the script's own command line is appended to."""
+    """The first part of the command line; the command line of the script follows."""
     environment: Mapping[str, str | None] = field(default_factory=dict)
-    """Environment variables to set, or with None to unset."""
+    """Environment variables to set. A variable with the value None is removed."""
 
     def full_environment(self) -> dict[str, str]:
-        """The environment of this process with this back end's changes."""
+        """Return the environment of this process, with the changes of this back end."""
         changed = {**os.environ, **self.environment}
         return {name: value for name, value in changed.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the kernel has counted for a script and for its children that it has waited for."""
+    """What the kernel has measured for a script, including the children for which it has waited.
+
+    A value is None if the platform does not provide it.
+    """
 
     wall_seconds: float
     exit_code: int
-    """Negative for a signal, as in :mod:`subprocess`."""
+    """If a signal ended the script, the negative number of the signal, as in :mod:`subprocess`."""
     user_seconds: float | None = None
     system_seconds: float | None = None
     peak_memory_bytes: int | None = None
@@ -79,7 +82,7 @@ class Run:
 
     @property
     def cpu_seconds(self) -> float | None:
-        """User and system time together, in seconds; None where the platform does not tell."""
+        """User time and system time together, in seconds. None if the platform does not provide them."""
         if self.usage.user_seconds is None or self.usage.system_seconds is None:
             return None
         return self.usage.user_seconds + self.usage.system_seconds
@@ -93,10 +96,22 @@ def run_once(
     purpose: Purpose = Purpose.MEASURED,
     timeout: float | None = None,
 ) -> Run:
-    """Run a script once, from start to end or for ``timeout`` seconds.
+    """Run a script once, until it ends or for ``timeout`` seconds.
 
-    Whatever ends this call, an exception included, also ends the script and the processes of its
-    process group. Raises RunError if the script could not be started or measured.
+    When this function returns or raises, the script and the processes of its process group have been ended.
+
+    Args:
+        back_end: the library on which to run the script.
+        arguments: the command line of the script.
+        store: where to store the output.
+        purpose: why the run is made; it is only recorded.
+        timeout: the longest time of the run, in seconds. None: no limit.
+
+    Returns:
+        The measurements and the output of the run.
+
+    Raises:
+        RunError: if the script could not be started or measured.
     """
     command = [*back_end.command, *arguments]
     execute = run_by_launcher if hasattr(os, "wait4") else run_directly
@@ -122,7 +137,22 @@ def run_by_launcher(
     stderr: IO[bytes],
     timeout: float | None,
 ) -> tuple[Usage, bool]:
-    """Run a command under the bare launcher; return its usage, and whether it was timed out."""
+    """Run a command with the launcher (:mod:`.launch`).
+
+    Args:
+        command: the path of the program, and its arguments.
+        environment: the environment variables of the command.
+        stdout: the file for its standard output.
+        stderr: the file for its standard error.
+        timeout: the longest time of the run, in seconds. None: no limit.
+
+    Returns:
+        The measurements, and whether the run was killed because of the timeout.
+
+    Raises:
+        RunError: if the launcher was killed, or if the run does not end when it is killed.
+        OSError: if the launcher cannot be started.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         launcher = subprocess.Popen(
@@ -131,14 +161,15 @@ def run_by_launcher(
             stdout=stdout,
             stderr=stderr,
             env=environment,
-            # No terminal: Ctrl-C reaches this process alone, and no script is stopped for reading.
+            # A new session has no terminal: Ctrl-C reaches only this process, and the system does not
+            # stop a script that reads from the terminal.
             start_new_session=True,
         )
         theirs.close()
         try:
             report, timed_out = receive_report(ours, timeout)
         finally:
-            # The launcher kills the script when this end closes, and ends after it.
+            # When this end is closed, the launcher kills the script, and then ends.
             ours.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launcher.wait(KILL_GRACE)
@@ -146,7 +177,18 @@ def run_by_launcher(
 
 
 def receive_report(launcher: socket.socket, timeout: float | None) -> tuple[bytes, bool]:
-    """Wait for the launcher's one line; after ``timeout`` seconds have it kill the script first."""
+    """Wait for the line that the launcher writes. After ``timeout`` seconds, let it kill the script.
+
+    Args:
+        launcher: the socket to the launcher.
+        timeout: seconds to wait. None: no limit.
+
+    Returns:
+        The line, and whether the script was killed because of the timeout.
+
+    Raises:
+        RunError: if the script does not end when it is killed.
+    """
     timed_out = False
     launcher.settimeout(timeout)
     try:
@@ -163,7 +205,14 @@ def receive_report(launcher: socket.socket, timeout: float | None) -> tuple[byte
 
 
 def parse_report(report: bytes) -> Usage:
-    """Read the launcher's line. Raises RunError if there is none, because the launcher was killed."""
+    """Return the measurements in the line of the launcher.
+
+    Args:
+        report: the line; empty or incomplete if the launcher was killed.
+
+    Raises:
+        RunError: if the launcher was killed.
+    """
     if not report.endswith(b"\n"):
         raise RunError("the process that starts and measures a run was killed")
     status, wall, user, system, peak, switches = report.split()
@@ -184,7 +233,21 @@ def run_directly(
     stderr: IO[bytes],
     timeout: float | None,
 ) -> tuple[Usage, bool]:
-    """Run a command where the platform has no wait4 (Windows): wall time and exit code only."""
+    """Run a command on a platform without ``wait4`` (Windows). It measures only wall time and exit code.
+
+    Args:
+        command: the path of the program, and its arguments.
+        environment: the environment variables of the command.
+        stdout: the file for its standard output.
+        stderr: the file for its standard error.
+        timeout: the longest time of the run, in seconds. None: no limit.
+
+    Returns:
+        The measurements, and whether the run was killed because of the timeout.
+
+    Raises:
+        OSError: if the command cannot be started.
+    """
     started = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -192,7 +255,7 @@ def run_directly(
         stdout=stdout,
         stderr=stderr,
         env=environment,
-        # On Windows: Ctrl-C reaches this process alone.
+        # On Windows: Ctrl-C then reaches only this process.
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     ) as process:
         timed_out = False

@@ -1,4 +1,4 @@
-"""The table and the JSON document of a comparison."""
+"""Shows a comparison as a table or as a JSON document."""
 
 import os
 import platform
@@ -14,42 +14,45 @@ from .measurement import BackEnd, Run
 from .output import SET_ASIDE, Output
 from .rounds import Comparison, Verdict
 
-SET_ASIDE_LINE = f"Set aside in comparing output: {', '.join(SET_ASIDE)}."
+SET_ASIDE_LINE = f"Ignored when outputs are compared: {', '.join(SET_ASIDE)}."
 
+#: Stands for a value that is missing.
 NOT_AVAILABLE = "n/a"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A row of numbers in the table, less being better in each."""
+    """A row of numbers in the table. Smaller is better in all of them."""
 
     label: str
     key: str
-    """Its name in the JSON document, unit included."""
+    """Its name in the JSON document, which includes the unit."""
     of: Callable[[Run], float | None]
+    """Returns the value of a run. None if the platform does not provide it."""
     text: Callable[[float], str]
+    """Returns a value as text, with its unit."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The least and the most that the runs of one back end needed."""
+    """The lowest and the highest value of the runs of one back end."""
 
     best: float
     worst: float
 
 
 def seconds_text(seconds: float) -> str:
-    """Three digits and a unit: ``12.3 ms``, ``1.23 s``."""
+    """Return a time as text with three digits and a unit: ``12.3 ms``, ``1.23 s``."""
     return three_digits(seconds) + " s" if seconds >= 1 else three_digits(1000 * seconds) + " ms"
 
 
 def memory_text(size: float) -> str:
-    """Bytes as ``12.3 MiB``."""
+    """Return a number of bytes as text: ``12.3 MiB``."""
     return three_digits(size / 2**20) + " MiB"
 
 
 def three_digits(value: float) -> str:
-    """A number with three digits, or with all those before the point."""
+    """Return a number as text with three digits, or with more if there are more before the point."""
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f}"
 
@@ -68,21 +71,38 @@ METRICS = (
 
 
 def spread(metric: Metric, runs: list[Run]) -> Spread | None:
-    """Best and worst of the runs that came to their end; None where there is nothing to tell."""
+    """Return the best and the worst value of the runs that have ended by themselves.
+
+    Args:
+        metric: the row of the table.
+        runs: the runs of one back end.
+
+    Returns:
+        The two values. None if there is no such run, or if the platform does not provide the value.
+    """
     values = [metric.of(run) for run in runs if not run.timed_out]
     known = [value for value in values if value is not None]
     return Spread(min(known), max(known)) if known else None
 
 
 def ratio(standard: Spread | None, oxthreads: Spread | None) -> float | None:
-    """How many times more the standard library needs, best against best."""
+    """Return how many times more the standard library needs, comparing the best values.
+
+    Returns:
+        The ratio. None if a value is missing, or if that of oxthreads is zero.
+    """
     if standard is None or oxthreads is None or not oxthreads.best:
         return None
     return standard.best / oxthreads.best
 
 
 def table(comparison: Comparison, script: str) -> str:
-    """The comparison as a Markdown table that reads as plain text, what there is to say below it."""
+    """Return the comparison as a Markdown table, followed by remarks. It is also readable as plain text.
+
+    Args:
+        comparison: the runs and verdicts.
+        script: the name of the script, for the first line.
+    """
     most = max(len(comparison.measured(back_end)) for back_end in comparison.back_ends)
     header = [
         f"best of {most}" if most > 1 else "one run",
@@ -99,7 +119,14 @@ def table(comparison: Comparison, script: str) -> str:
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table, columns padded, all but the first to the right."""
+    """Return the lines of a Markdown table with padded columns.
+
+    Args:
+        rows: the cells of each row. The first row is the head of the table.
+
+    Returns:
+        The lines. The first column is aligned to the left, all others to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = [f"{'':-<{widths[0]}}-"] + [f"{'':-<{width}}:" for width in widths[1:]]
 
@@ -113,7 +140,7 @@ def aligned(rows: list[list[str]]) -> list[str]:
 
 
 def metric_row(comparison: Comparison, metric: Metric) -> list[str]:
-    """The label, both sides' best with their spread, and the ratio."""
+    """Return the cells: the label, the best value and the spread of each side, and the ratio."""
     standard, oxthreads = (spread(metric, comparison.measured(side)) for side in comparison.back_ends)
     quotient = ratio(standard, oxthreads)
     return [
@@ -125,7 +152,7 @@ def metric_row(comparison: Comparison, metric: Metric) -> list[str]:
 
 
 def spread_text(metric: Metric, spread: Spread | None) -> str:
-    """The best value and how far the worst is above it: ``512 ms (+4%)``, ``3 (to 12)``."""
+    """Return the best value, and how much higher the worst is: ``512 ms (+4%)``, ``3 (to 12)``."""
     if spread is None:
         return NOT_AVAILABLE
     best = metric.text(spread.best)
@@ -137,7 +164,7 @@ def spread_text(metric: Metric, spread: Spread | None) -> str:
 
 
 def exit_code_row(comparison: Comparison) -> list[str]:
-    """The label, all exit codes that occurred on each side, and the verdict."""
+    """Return the cells: the label, all exit codes that occurred on each side, and the verdict."""
     sides = [
         " or ".join(dict.fromkeys(exit_text(run) for run in comparison.measured(side)))
         for side in comparison.back_ends
@@ -146,7 +173,7 @@ def exit_code_row(comparison: Comparison) -> list[str]:
 
 
 def exit_text(run: Run) -> str:
-    """An exit code, or how else the run ended."""
+    """Return the exit code of a run as text. If it has none: the name of the signal, or ``timed out``."""
     code = run.usage.exit_code
     if run.timed_out:
         return "timed out"
@@ -159,7 +186,7 @@ def exit_text(run: Run) -> str:
 
 
 def output_row(comparison: Comparison) -> list[str]:
-    """The label, how much each side has written, and the verdict on both streams."""
+    """Return the cells: the label, how much each side has written, and the verdict on both streams."""
     streams = {name: comparison.verdicts[name] for name in ("stdout", "stderr")}
     if len(set(streams.values())) == 1:
         text = streams["stdout"].value
@@ -169,7 +196,7 @@ def output_row(comparison: Comparison) -> list[str]:
 
 
 def lines_text(comparison: Comparison, back_end: BackEnd) -> str:
-    """The number of lines of a run, standard output and error together, or its range."""
+    """Return how many lines a run has written to both streams; a range if the runs differ."""
     counts = sorted(run.stdout.lines + run.stderr.lines for run in comparison.measured(back_end))
     if counts[0] == counts[-1]:
         return counted(counts[0], "line")
@@ -177,12 +204,12 @@ def lines_text(comparison: Comparison, back_end: BackEnd) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 line``, ``2 lines``."""
+    """Return a number and its noun: ``1 line``, ``2 lines``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """Lines on all that a reader of the table should know and cannot see in it."""
+    """Return lines about what the table does not show, such as the lines that differ."""
     return [
         *timeout_remarks(comparison),
         *difference_remarks(comparison),
@@ -193,7 +220,7 @@ def remarks(comparison: Comparison) -> list[str]:
 
 
 def timeout_remarks(comparison: Comparison) -> list[str]:
-    """Say on which side runs did not come to an end."""
+    """Return lines that name the sides on which the timeout has ended runs."""
     texts = []
     for side in comparison.back_ends:
         runs = comparison.measured(side)
@@ -205,7 +232,7 @@ def timeout_remarks(comparison: Comparison) -> list[str]:
 
 
 def difference_remarks(comparison: Comparison) -> list[str]:
-    """Show the first lines that differ."""
+    """Return the first lines that differ, for each stream."""
     standard, oxthreads = (side.name for side in comparison.back_ends)
     texts = []
     for stream, difference in comparison.differences.items():
@@ -216,16 +243,16 @@ def difference_remarks(comparison: Comparison) -> list[str]:
 
 
 def varying_remarks(comparison: Comparison) -> list[str]:
-    """Name the results that already vary on the standard library."""
+    """Return a line that names the results which already vary on the standard library."""
     varying = [name for name, verdict in comparison.verdicts.items() if verdict is Verdict.VARIES]
     if not varying:
         return []
     names = " and ".join(varying)
-    return [f"Not the same in all runs on the standard library alone, so no difference is counted: {names}."]
+    return [f"Differs between runs on the standard library alone, so no difference is counted: {names}."]
 
 
 def failure_remarks(comparison: Comparison) -> list[str]:
-    """Give the last line on stderr of a script that failed, once if it is the same on both sides."""
+    """Return the last line on stderr of a script that failed; one line if both sides have the same."""
     said: dict[str, list[str]] = {}
     for side in comparison.back_ends:
         failed = [run for run in comparison.measured(side) if run.usage.exit_code and not run.timed_out]
@@ -235,19 +262,24 @@ def failure_remarks(comparison: Comparison) -> list[str]:
 
 
 def runner_remarks(comparison: Comparison) -> list[str]:
-    """Pass on what the runner said, such as that it fell back to the standard library."""
+    """Return the lines of the runner. An example: it has kept the standard library."""
     return list(dict.fromkeys(note for run in comparison.runs for note in run.stderr.notes))
 
 
 def title(script: str) -> str:
-    """What was compared, and where."""
+    """Return a line that says what was compared, and on which machine."""
     implementation = f"{platform.python_implementation()} {platform.python_version()}"
     machine = f"{platform.system()} {platform.machine()}, {counted(os.cpu_count() or 1, 'CPU')}"
     return f"{script} on {implementation}, {machine}"
 
 
 def document(comparison: Comparison, command: list[str]) -> dict[str, Any]:
-    """The comparison as one JSON document: the summary, and every run with its raw numbers."""
+    """Return the comparison for JSON: the summary, and every run with its raw numbers.
+
+    Args:
+        comparison: the runs and verdicts.
+        command: the command line of the script.
+    """
     return {
         "version": 1,
         "command": command,
@@ -270,14 +302,17 @@ def document(comparison: Comparison, command: list[str]) -> dict[str, Any]:
 
 
 def summary_document(comparison: Comparison, metric: Metric) -> dict[str, Any]:
-    """A row of the table: best and worst of each side, and standard / oxthreads."""
+    """Return a row of the table for JSON: best and worst of each side, and the ratio."""
     spreads = [spread(metric, comparison.measured(side)) for side in comparison.back_ends]
     standard, oxthreads = (spread and asdict(spread) for spread in spreads)
     return {"standard": standard, "oxthreads": oxthreads, "ratio": ratio(*spreads)}
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """One run; exit_code is null if it was timed out, what the platform does not tell is null."""
+    """Return one run for JSON. ``exit_code`` is null if the timeout has ended the run.
+
+    Values that the platform does not provide are null too.
+    """
     return {
         "back_end": run.back_end,
         "purpose": run.purpose.value,
@@ -290,7 +325,7 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def output_document(output: Output) -> dict[str, Any]:
-    """How much was written, and its digests."""
+    """Return the size and the digests of an output for JSON."""
     return {
         "bytes": output.size,
         "lines": output.lines,

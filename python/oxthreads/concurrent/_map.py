@@ -1,4 +1,4 @@
-"""``Executor.map``, for whatever has a ``submit``."""
+"""``Executor.map``, for any object that has a ``submit``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from itertools import islice, repeat
 
-from .._oxthreads import Progress
+from .._oxthreads import Progress, put_standard_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Submitter(Protocol):
-        """What is needed of an executor."""
+        """The only method that an executor needs here."""
 
         def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any: ...
 
 
-#: So many calls are submitted before bytecode is executed again, which is when a Ctrl-C is heard and
-#: other threads are let in.
+#: Calls that are submitted without executing bytecode in between. Only bytecode notices Ctrl-C and lets
+#: other threads run.
 CALLS_AT_ONCE = 64
 
 
@@ -35,11 +35,15 @@ def map_calls(
     buffersize: int | None,
     progress: Callable[[int, int | None], object] | None,
     reference: Callable[[], Submitter | None] | None = None,
+    makes_native_futures: bool = False,
 ) -> Iterator[Any]:
-    """What ``executor.map(fn, *iterables, ...)`` returns: see ThreadPoolExecutor.map.
+    """Return what ``executor.map(fn, *iterables, ...)`` returns: see :meth:`ThreadPoolExecutor.map`.
 
-    reference: with a buffer, called for the executor when the first result is asked for; it returns None
-    if the executor is gone by then. By default it is a weak reference.
+    Args:
+        reference: with a buffer, called to get the executor when the first result is asked for. It returns
+            None if the executor is gone by then. By default it is a weak reference.
+        makes_native_futures: whether the executor's ``submit`` is that of ThreadPoolExecutor, so that it is
+            known what its futures do.
     """
     if buffersize is not None and not isinstance(buffersize, int):
         raise TypeError("buffersize must be an integer or None")
@@ -48,18 +52,19 @@ def map_calls(
     if progress is not None and not callable(progress):
         raise TypeError("progress must be a callable or None")
     end = None if timeout is None else timeout + time.monotonic()
+    take = _take if makes_native_futures else _take_and_cancel
     follower = None
     if progress is not None:
         follower = Progress(progress, None if buffersize else _length(iterables))
     if buffersize is None:
         futures = _submit_all(_submission(executor, follower), fn, iterables, follower)
-        return _results(futures, end, None, _taker(executor))
+        return _results(futures, end, None, take)
     refill = _Refill(fn, zip(*iterables, strict=False), reference or weakref.ref(executor), follower)
-    return _results(refill.first(executor, buffersize), end, refill, _taker(executor))
+    return _results(refill.first(executor, buffersize), end, refill, take)
 
 
 def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
-    """How many calls there will be, if the iterables can tell."""
+    """Return how many calls there will be, or None if the iterables do not know."""
     try:
         return min(map(len, iterables), default=0)  # type: ignore[arg-type]
     except Exception:
@@ -67,7 +72,7 @@ def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
 
 
 def _submission(executor: Submitter, follower: Progress | None) -> Callable[..., Any]:
-    """What submits a call."""
+    """Return the function that submits a call."""
     submit = executor.submit
     return submit if follower is None else partial(follower.submit, submit)
 
@@ -80,13 +85,13 @@ def _submit_all(
 ) -> deque[Any]:
     futures: deque[Any] = deque()
     try:
-        # Without iterables there are no calls; but what is repeated would not end.
+        # Without iterables there are no calls; but repeat(fn) alone would not end.
         submissions = map(submit, repeat(fn), *iterables) if iterables else iter(())
         more = True
         while more:
             before = len(futures)
             futures.extend(islice(submissions, CALLS_AT_ONCE))
-            # Not asked again once they have ended: others may go on with one of the iterables.
+            # Do not read on after the end: other code may go on using one of the iterables.
             more = len(futures) == before + CALLS_AT_ONCE
     finally:
         if follower is not None:
@@ -95,7 +100,7 @@ def _submit_all(
 
 
 class _Refill:
-    """Submits the next call whenever a result has been yielded."""
+    """Submits the next call each time a result has been yielded."""
 
     def __init__(
         self,
@@ -112,7 +117,7 @@ class _Refill:
         self._error: Exception | None = None
 
     def first(self, executor: Submitter, buffersize: int) -> deque[Any]:
-        """The futures of the first calls."""
+        """Submit the first calls, and return their futures."""
         assert self._arguments is not None
         submit = _submission(executor, self._follower)
         futures: deque[Any] = deque()
@@ -127,21 +132,21 @@ class _Refill:
         return futures
 
     def begin(self) -> None:
-        """A result is asked for: from now on the executor is needed."""
+        """The first result is asked for: keep the executor alive from now on."""
         if self._arguments is not None:
             self._executor = self._reference()
 
     def one(self, futures: deque[Any]) -> None:
         """Submit one more call, if there is one.
 
-        An error comes to those who ask for results after the results that there are: see `end`.
+        An error is raised after the results of the calls that were submitted: see `end`.
         """
         if self._arguments is None:
             return
         try:
             for arguments in self._arguments:
                 if self._executor is None:
-                    # As if it had been shut down, which is what happens to one that is let go.
+                    # As after a shutdown, which is what happens to an executor that is garbage.
                     raise RuntimeError("cannot schedule new futures after shutdown")
                 futures.append(_submission(self._executor, self._follower)(self._fn, *arguments))
                 return
@@ -151,50 +156,40 @@ class _Refill:
             self.end()
 
     def end(self, error: Exception | None = None) -> None:
-        """Submit no more, because of the error or because there are no more calls."""
+        """Submit nothing more, because of the error or because there are no more calls."""
         self._arguments, self._executor, self._error = None, None, error
         follower, self._follower = self._follower, None
         if follower is not None:
             follower.all_submitted()
 
     def __del__(self) -> None:
-        # Results that were never asked for: the iterator goes without having begun, and so without
-        # coming to its end.
+        # No result was ever asked for: the generator is dropped before it has begun, so its `finally`
+        # does not run.
         self.end()
 
     def raise_error(self) -> None:
-        """Raise what has kept further calls from being submitted."""
+        """Raise the error that has kept further calls from being submitted."""
         error, self._error = self._error, None
         try:
             if error is not None:
                 raise error
         finally:
-            # It would be in a cycle with its traceback.
+            # Else the exception and its traceback would form a reference cycle.
             del error
 
 
-def _taker(executor: Submitter) -> Callable[[deque[Any], float | None], Any]:
-    """What takes the result of the first future."""
-    # Not at the top of the module: that one imports this.
-    from ._executor import ThreadPoolExecutor  # noqa: PLC0415
-
-    if type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor):
-        return _take
-    return _take_and_cancel
-
-
 def _take(futures: deque[Any], end: float | None) -> Any:
-    """The result of the first future, which leaves the others once it is there."""
-    # The future is in no variable, for it would be in a cycle with the exception that it raises.
+    """Return the result of the first future, and remove the future from the others once it is done."""
+    # No variable holds the future, which would form a reference cycle with the exception that it raises.
     result = futures[0].result() if end is None else futures[0].result(end - time.monotonic())
     futures.popleft()
     return result
 
 
 def _take_and_cancel(futures: deque[Any], end: float | None) -> Any:
-    """As the standard class does it, for futures that may be of another kind: all are cancelled in the end.
+    """Do what the standard class does, for futures of any kind: cancel each future after its result.
 
-    For one of ours that is done, this would have no effect.
+    For an oxthreads future that is done, cancelling has no effect.
     """
     try:
         return futures[0].result(None if end is None else end - time.monotonic())
@@ -210,7 +205,7 @@ def _results(
 ) -> Iterator[Any]:
     """Yield the results.
 
-    What is yielded is kept neither here nor by its future.
+    Neither this generator nor a future keeps a result alive after it was yielded.
     """
     try:
         if refill is not None:
@@ -221,6 +216,14 @@ def _results(
                 refill.one(futures)
         if refill is not None:
             refill.raise_error()
+    except BaseException as error:
+        # Only for the exceptions of calls: not if thrown into this generator, or raised by the iterables or
+        # by `submit`.
+        traceback = error.__traceback__ and error.__traceback__.tb_next
+        if traceback is not None and traceback.tb_frame.f_code is take.__code__:
+            put_standard_frames(error, "map" if end is None else "map timeout", 2)
+        traceback = None
+        raise
     finally:
         try:
             for future in reversed(futures):
@@ -228,6 +231,6 @@ def _results(
             if refill is not None:
                 refill.end()
         finally:
-            # The traceback of what was raised here keeps this frame alive.
+            # The traceback of an exception keeps this frame, and so its variables, alive.
             future = None
             futures.clear()

@@ -1,8 +1,8 @@
-"""``wait`` and ``as_completed``, for futures of ours and of any other make, together if need be.
+"""``wait`` and ``as_completed``, for futures of oxthreads and of any other kind, also mixed.
 
-Those of ours are waited for in Rust, and do not take their standard form for that. Any other, and one
-of ours that has that form, is looked at under its ``_condition``, and has an observer among its
-``_waiters`` meanwhile, as the standard functions do it.
+They wait for oxthreads futures in Rust, and these do not fall back to the standard library for it. A
+*foreign* future is any other one, or one that has fallen back. Its state is read while its ``_condition``
+is held, and an observer stands among its ``_waiters`` during the wait, as with the standard functions.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from concurrent.futures import _base
 
-from .._oxthreads import Completions
+from .._oxthreads import Completions, put_standard_frames
 
-# Importing typing takes longer than all the rest, and a program's start waits for this.
+# Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -24,24 +24,43 @@ if TYPE_CHECKING:
 
 __all__ = ["as_completed", "wait"]
 
-#: As far as these functions are concerned: a cancellation counts once an executor has seen it.
+#: The states that count as done here: a cancellation counts once an executor has seen it.
 _DONE = (_base.CANCELLED_AND_NOTIFIED, _base.FINISHED)
 
 
 def wait(
     fs: Iterable[_base.Future[T]], timeout: float | None = None, return_when: str = _base.ALL_COMPLETED
 ) -> _base.DoneAndNotDoneFutures[T]:
-    """Wait for the futures: those that are done by then, and the others, as two sets.
+    """Wait until the futures are done, or one of them, and return which are done and which are not.
 
-    timeout: wait at most so many seconds; None means without end.
-    return_when: FIRST_COMPLETED, when one is done; FIRST_EXCEPTION, when one has raised, or all are
-        done; ALL_COMPLETED. A cancelled future is done once its executor has seen that.
+    Use it to wait for several calls at once, with a time limit.
 
-    Raises AttributeError for what is no future, ValueError for another *return_when* if there is
-    something to wait for. Thread-safe.
+    Thread-safe.
 
-    Differences from concurrent.futures.wait: if it is interrupted (by Ctrl-C, say) it leaves nothing
-    behind in the futures.
+    Args:
+        fs (iterable of Future): the futures. They may be of different executors and kinds.
+        timeout (float): the longest wait, in seconds. None: no limit.
+        return_when (str): when to return. FIRST_COMPLETED: when one future is done. FIRST_EXCEPTION: when
+            a call has raised, or all futures are done. ALL_COMPLETED: when all are done. A cancelled
+            future counts as done once its executor has seen the cancellation.
+
+    Returns:
+        DoneAndNotDoneFutures: a named tuple of two sets, ``done`` and ``not_done``.
+
+    Raises:
+        AttributeError: if something in ``fs`` is not a future.
+        ValueError: for another ``return_when``, if there is something to wait for.
+
+    Example:
+        >>> from oxthreads.concurrent.futures import ThreadPoolExecutor, wait
+        >>> with ThreadPoolExecutor() as pool:
+        ...     futures = [pool.submit(pow, 2, n) for n in range(3)]
+        ...     done, not_done = wait(futures, timeout=60)
+        >>> sorted(future.result() for future in done)
+        [1, 2, 4]
+
+    Differences from concurrent.futures.wait: a wait that is interrupted, by Ctrl-C for example, leaves
+    nothing behind in the futures.
     """
     futures = set(fs)
     finished, pending = _look(futures)
@@ -76,16 +95,35 @@ def wait(
 def as_completed(
     fs: Iterable[_base.Future[T]], timeout: float | None = None
 ) -> Generator[_base.Future[T], None, None]:
-    """Yield the futures as they are done, each once.
+    """Yield the futures in the order in which they are done, each once.
 
-    timeout: the last one has to be done so many seconds after the first was asked for; None means
-        without end. What is done by the time the iteration begins comes in any case.
+    Use it to handle each result as soon as it is there.
 
-    Raises AttributeError for what is no future, TimeoutError if some are not done in time. Thread-safe,
-    but the generator is for one thread at a time. What was yielded is not kept alive.
+    Thread-safe; but the generator may be used by one thread at a time only. It does not keep a future alive
+    after it has yielded it.
 
-    Differences from concurrent.futures.as_completed: a *timeout* of NaN waits without end, and not
-    busily.
+    Args:
+        fs (iterable of Future): the futures. They may be of different executors and kinds.
+        timeout (float): seconds, counted from the first ``next``, in which all futures must be done. None:
+            no limit. Futures that are done when the iteration begins are yielded in any case.
+
+    Returns:
+        generator: of Future.
+
+    Raises:
+        AttributeError: if something in ``fs`` is not a future.
+        TimeoutError: if not all futures are done in time.
+
+    Example:
+        >>> from oxthreads.concurrent.futures import ThreadPoolExecutor, as_completed
+        >>> with ThreadPoolExecutor() as pool:
+        ...     futures = {pool.submit(len, word): word for word in ["tea", "water"]}
+        ...     lengths = {futures[future]: future.result() for future in as_completed(futures)}
+        >>> lengths["tea"], lengths["water"]
+        (3, 5)
+
+    Differences from concurrent.futures.as_completed: a ``timeout`` of NaN means no limit; the standard
+    function spins.
     """
     if timeout is not None:
         end_time = timeout + time.monotonic()
@@ -94,7 +132,7 @@ def as_completed(
     finished, pending = _look(futures)
     missing = len(pending)
     completions = Completions(pending, _base.FIRST_COMPLETED)
-    # Only `finished` and what is not done yet are held from here on, and pop() holds nothing.
+    # From here on only `finished` and the unfinished futures are held, so that a yielded future can die.
     del fs, futures, pending
     try:
         _observe(completions)
@@ -106,33 +144,36 @@ def as_completed(
             else:
                 wait_timeout = end_time - time.monotonic()
                 if wait_timeout < 0:
-                    raise TimeoutError(f"{missing} (of {total}) futures unfinished")
+                    raise _base.TimeoutError(f"{missing} (of {total}) futures unfinished")
                 completions.wait(None if wait_timeout != wait_timeout else wait_timeout)  # noqa: PLR0124
-            finished, strangers = completions.take()
+            finished, foreign = completions.take()
             missing -= len(finished)
-            _leave(strangers)
+            _leave(foreign)
             while finished:
                 yield finished.pop()
+    except TimeoutError as error:
+        put_standard_frames(error, "as_completed", 1)
+        raise
     finally:
         _leave(completions.close())
 
 
-# The same signature, without annotations.
+# inspect shows the standard signature, without annotations.
 wait.__wrapped__ = _base.wait  # type: ignore[attr-defined]
 as_completed.__wrapped__ = _base.as_completed  # type: ignore[attr-defined]
 
 
 def _look(futures: set[Any]) -> tuple[list[Any], list[Any]]:
-    """Those that are done, and the others."""
-    finished, pending, strangers = Completions.sort_out(futures)
-    for future in strangers:
+    """Return the futures that are done, and the others."""
+    finished, pending, foreign = Completions.sort_out(futures)
+    for future in foreign:
         with future._condition:
             (finished if future._state in _DONE else pending).append(future)
     return finished, pending
 
 
 def _observe(completions: Completions) -> None:
-    """Have the strangers tell when they are done."""
+    """Put an observer into each foreign future, which reports when it is done."""
     for future, observer in completions.unobserved():
         with future._condition:
             if future._state not in _DONE:
@@ -143,11 +184,11 @@ def _observe(completions: Completions) -> None:
                 observer.add_exception(future)
 
 
-def _leave(strangers: list[tuple[Any, Observer]]) -> None:
-    """Have them tell no more; and hold none of them afterwards."""
-    while strangers:
-        future, observer = strangers.pop()
+def _leave(foreign: list[tuple[Any, Observer]]) -> None:
+    """Remove the observers from the foreign futures, and the futures from the list."""
+    while foreign:
+        future, observer = foreign.pop()
         with future._condition:
-            # It is not there if the future was done when it was to be told.
+            # It is not there if the future was done already when the observer was to be added.
             if observer in future._waiters:
                 future._waiters.remove(observer)

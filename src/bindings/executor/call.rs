@@ -1,90 +1,90 @@
-//! A call that was submitted, and how it is done.
-
-use std::time::Instant;
+//! How a call that was submitted is run.
 
 use pyo3::exceptions::PyException;
 use pyo3::ffi;
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::bindings::errors;
-use crate::bindings::future::Future;
-use crate::bindings::user_code::{self, Owned};
+use crate::bindings::future::{Call, Future};
+use crate::bindings::runtime::asynchronous::{self, ThisThread};
+use crate::bindings::runtime::errors;
+use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::standard_frames::{Raiser, put_before, raised_by};
 use crate::primitives::future::Outcome;
 
-/// `function(*arguments, **keywords)`, maybe inside a context. Its future carries it until somebody
-/// begins it.
-pub(crate) struct Call {
-    pub(super) function: Owned,
-    /// A tuple.
-    pub(super) arguments: Owned,
-    /// A dictionary, if there are any.
-    pub(super) keywords: Option<Owned>,
-    /// The contextvars.Context that it runs in, if not that of the thread.
-    pub(super) context: Option<Owned>,
-    pub(super) submitted: Instant,
-    /// The number of the pool that it was submitted to.
-    pub(super) pool: u64,
+fn invoke<'py>(call: &Call, thread: ThisThread<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = thread.py();
+    let _entered = match &call.context {
+        Some(context) => Some(EnteredContext::enter(context.object().bind(py))?),
+        None => None,
+    };
+    let arguments = call.arguments.object().bind(py).cast::<PyTuple>()?;
+    let keywords = match &call.keywords {
+        Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?),
+        None => None,
+    };
+    let result = foreign::call(call.function.object().bind(py), arguments, keywords);
+    if thread.has_exception() {
+        return raise_pending_instead(py, result);
+    }
+    result
 }
 
-impl Call {
-    /// Whether it was submitted to the pool of this number.
-    pub(crate) fn is_of(&self, pool: u64) -> bool {
-        self.pool == pool
-    }
+/// Runs the call, which has been started, and finishes its future. Returns two things: what the call raised,
+/// if it is not an `Exception` (`KeyboardInterrupt`, for example), for callers that must raise it too; and
+/// whether the future could be finished.
+///
+/// # Errors
+/// In the second value: what a done callback raised, if that is not an `Exception`; or the error that some
+/// other code had finished the future before; or an error of [`put_before`].
+pub(super) fn run(
+    call: Call,
+    future: &Bound<'_, Future>,
+    thread: ThisThread<'_>,
+) -> (Option<PyErr>, PyResult<()>) {
+    let py = future.py();
+    let outcome = invoke(&call, thread);
+    let (raised, ended) = match outcome {
+        Ok(value) => (None, Future::finish(future, Outcome::Value(value.unbind()))),
+        Err(error) => {
+            let put = put_before(py, &error, Raiser::Call);
+            let error = error.into_value(py).into_any();
+            let is_exception = error.bind(py).is_instance_of::<PyException>();
+            let raised = (!is_exception).then(|| PyErr::from_value(error.bind(py).clone()));
+            // The standard worker sets the exception while it handles it.
+            let _handling = errors::Handling::new(error.bind(py));
+            let ended = Future::finish(future, Outcome::Error(error));
+            (raised, ended.and(put))
+        }
+    };
+    // Drop the function and its arguments after the future has finished, as the standard library does.
+    drop(call);
+    (raised, ended)
+}
 
-    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let required = [&self.function, &self.arguments].into_iter();
-        required
-            .chain(&self.keywords)
-            .chain(&self.context)
-            .try_for_each(|object| visit.call(object.object()))
-    }
-
-    fn invoke<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let _inside = match &self.context {
-            Some(context) => Some(Inside::enter(context.object().bind(py))?),
-            None => None,
-        };
-        let arguments = self.arguments.object().bind(py).cast::<PyTuple>()?;
-        let keywords = match &self.keywords {
-            Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?),
-            None => None,
-        };
-        user_code::call(self.function.object().bind(py), arguments, keywords)
-    }
-
-    /// Does the call, which has been begun, and ends its future. What the call raised comes back, for
-    /// those to whom an exception that is no Exception matters.
-    ///
-    /// # Errors
-    /// What a callback raised, if that is no Exception; or that somebody else has ended the future.
-    pub(super) fn run(self, future: &Bound<'_, Future>) -> (Option<PyErr>, PyResult<()>) {
-        let py = future.py();
-        let outcome = self.invoke(py);
-        let (raised, ended) = match outcome {
-            Ok(value) => (None, Future::finish(future, Outcome::Value(value.unbind()))),
-            Err(error) => {
-                let error = error.into_value(py).into_any();
-                let is_exception = error.bind(py).is_instance_of::<PyException>();
-                let raised = (!is_exception).then(|| PyErr::from_value(error.bind(py).clone()));
-                // The standard worker sets the exception while it handles it.
-                let _handling = errors::Handling::new(error.bind(py));
-                (raised, Future::finish(future, Outcome::Error(error)))
-            }
-        };
-        // What the call was given goes once the future has ended, as in the standard library.
-        drop(self);
-        (raised, ended)
+/// Raises an asynchronous exception that another thread set during the call, as the outcome of the call: it was
+/// meant for the call. A function written in Python has raised it already. After a function written in C, the
+/// interpreter would raise it only later, outside the call.
+#[cold]
+fn raise_pending_instead<'py>(
+    py: Python<'py>,
+    result: PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let result = result?;
+    match asynchronous::raise(py) {
+        Ok(()) => Ok(result),
+        Err(error) => {
+            foreign::release(result);
+            Err(error)
+        }
     }
 }
 
-/// A context is the current one as long as it lives.
-struct Inside<'a, 'py>(&'a Bound<'py, PyAny>);
+/// While this value lives, the context is the current one.
+struct EnteredContext<'a, 'py>(&'a Bound<'py, PyAny>);
 
-impl<'a, 'py> Inside<'a, 'py> {
+impl<'a, 'py> EnteredContext<'a, 'py> {
     fn enter(context: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         // SAFETY: attached, as the lifetime shows; it is a live contextvars.Context.
         match unsafe { ffi::PyContext_Enter(context.as_ptr()) } {
@@ -94,10 +94,10 @@ impl<'a, 'py> Inside<'a, 'py> {
     }
 }
 
-impl Drop for Inside<'_, '_> {
+impl Drop for EnteredContext<'_, '_> {
     fn drop(&mut self) {
-        // SAFETY: attached; the context was entered in this thread. It raises nothing of what the
-        // call may have left: that has been fetched.
+        // SAFETY: attached; this thread entered the context. No exception of the call can be set here and be
+        // overwritten: the call's own was fetched.
         if unsafe { ffi::PyContext_Exit(self.0.as_ptr()) } != 0 {
             PyErr::fetch(self.0.py()).write_unraisable(self.0.py(), Some(self.0));
         }
@@ -115,16 +115,32 @@ pub(super) fn copy_context(py: Python<'_>) -> PyResult<Owned> {
     unsafe { Bound::from_owned_ptr_or_err(py, context) }.map(Owned::from)
 }
 
-/// A done callback raised what is no Exception, or somebody else has set the future: the pool
-/// goes on, and the standard logger hears of it in the standard words.
+/// Logs that a done callback raised something that is not an `Exception`, or that some other code has finished the
+/// future. The worker goes on. The message goes to the standard logger, with the standard text.
+///
+/// # Errors
+/// What the logger raised.
+#[cold]
+pub(super) fn report_end(future: &Bound<'_, Future>, error: PyErr) -> PyResult<()> {
+    let py = future.py();
+    let raiser = if future.get().has_value() {
+        Raiser::RunSetResult
+    } else {
+        Raiser::RunSetException
+    };
+    report(py, raised_by(py, error, raiser))
+}
+
+/// Logs that a worker could not start or finish a call. See [`report_end`].
 ///
 /// # Errors
 /// What the logger raised.
 pub(super) fn report(py: Python<'_>, error: PyErr) -> PyResult<()> {
+    let error = raised_by(py, error, Raiser::Worker);
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "exc_info"), error.into_value(py))?;
-    user_code::call_method(
-        crate::bindings::future::logger(py)?,
+    foreign::call_method(
+        &errors::logger(py)?,
         "critical",
         ("Exception in worker",),
         Some(&keywords),

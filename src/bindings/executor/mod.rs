@@ -1,12 +1,21 @@
-//! `ThreadPoolExecutor`, and what stands between it and its workers.
+//! `ThreadPoolExecutor`: submission, and what its workers and the standard internals see of it.
+//!
+//! * `call`: how a submitted call is run.
+//! * `worker`: the loop in which a worker takes calls and runs them.
+//! * `place`: what the thread of a worker runs; it replaces a worker that was killed.
+//! * `work_queue`: the object that a program finds under `_work_queue`.
+//! * `version`: whether a class has changed.
 
 mod call;
+mod place;
+mod version;
 mod work_queue;
 mod worker;
 
-pub(crate) use call::Call;
-pub(crate) use work_queue::{WorkItem, WorkQueue};
-pub(crate) use worker::{Worker, wait};
+pub(crate) use place::{Place, register};
+pub(crate) use version::versions;
+pub(crate) use work_queue::WorkQueue;
+pub(crate) use worker::Worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -14,28 +23,38 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
-use super::at_once::{self, Arguments, Attempt, at_once};
-use super::future::{Future, Started};
-use super::{detach, errors, interpreter, standard_form, user_code};
-use crate::primitives::deadline::Deadline;
-use crate::primitives::pool::{self as core, ORDINARY, Pool, Staffing, SubmitError};
-use crate::primitives::sync::Mutex;
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function::{self, HasFunctions, Vectorcall, call, fast_methods};
+use crate::bindings::future::{Call, Future, Started, is_worker_of};
+use crate::bindings::hooks;
+use crate::bindings::progress;
+use crate::bindings::runtime::asynchronous::ThisThread;
+use crate::bindings::runtime::fast_path::{Arguments, Attempt};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
+use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
+use crate::wait::deadline::Deadline;
+use crate::wait::sync::Mutex;
 
-/// Set once the interpreter is about to exit, after which no executor takes calls.
+/// True from the moment when the interpreter is about to exit. From then on no executor accepts calls.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// The pools of all executors, and of some that are gone.
+/// The pools of all executors. It may still hold some that were freed.
 static POOLS: Mutex<Vec<Weak<Pool<Py<Future>>>>> = Mutex::new(Vec::new());
 
-/// Have every executor refuse calls from now on, and its workers leave once none is pending: the
+/// Make all executors refuse calls from now on, and their workers end when no call is pending. Called when the
 /// interpreter exits.
 #[pyfunction]
 pub(crate) fn close_executors(py: Python<'_>) {
-    // For what is done from now on, if the module was made too early for that.
+    // Called again because the import of the module may have been too early for it; this covers what happens from
+    // now on.
     interpreter::attach_once(py);
-    // In this order: an executor that is made in between refuses calls by itself.
+    // `EXITING` first: an executor that is made in between sees it, and refuses calls by itself.
     EXITING.store(true, Ordering::SeqCst);
     let pools = std::mem::take(&mut *POOLS.lock());
     for pool in pools.iter().filter_map(Weak::upgrade) {
@@ -43,24 +62,35 @@ pub(crate) fn close_executors(py: Python<'_>) {
     }
 }
 
-/// A pool that leaves submission to the standard class, which misses what `__init__` makes, until
-/// `_configure` opens it.
+/// concurrent.futures.thread
+fn standard_module(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    STANDARD_MODULE.get(py)
+}
+
+/// Adds the pool to those that [`close_executors`] closes.
+fn remember_pool(pool: &Arc<Pool<Py<Future>>>) {
+    let mut pools = POOLS.lock();
+    // Only when the vector is full, so the amortized cost is constant. This drops weak references to freed pools
+    // only.
+    if pools.len() == pools.capacity() {
+        pools.retain(|pool| pool.strong_count() > 0);
+    }
+    pools.push(Arc::downgrade(pool));
+}
+
+/// Makes a pool that leaves submission to the standard class, which raises an AttributeError because `__init__`
+/// has not run. `_oxthreads_configure` opens the pool.
 fn new_pool() -> Arc<Pool<Py<Future>>> {
     let pool = Pool::new(0);
     #[cfg(Py_GIL_DISABLED)]
     let pool = pool.waking_one_by_one();
     let pool = Arc::new(pool);
-    pool.retire();
-    let mut pools = POOLS.lock();
-    // Now and then, so that it costs nothing on the average: nothing but freed pools is let go.
-    if pools.len() == pools.capacity() {
-        pools.retain(|pool| pool.strong_count() > 0);
-    }
-    pools.push(Arc::downgrade(&pool));
+    pool.fall_back();
+    remember_pool(&pool);
     pool
 }
 
-/// What submission does when as many calls are pending as may be.
+/// What submission does when the maximum number of calls is pending.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenFull {
     Block,
@@ -76,13 +106,13 @@ impl WhenFull {
     ];
 }
 
-/// What is submitted, before there is a future for it.
+/// The arguments of a submission, before there is a future.
 struct Submission<'py> {
     function: Bound<'py, PyAny>,
     arguments: Bound<'py, PyTuple>,
     keywords: Option<Bound<'py, PyDict>>,
     priority: i64,
-    /// Whether it runs in a copy of the submitter's context.
+    /// Whether the call runs in a copy of the submitter's context.
     carries_context: bool,
 }
 
@@ -95,19 +125,32 @@ struct Submission<'py> {
 )]
 pub(crate) struct ThreadPoolExecutor {
     pool: Arc<Pool<Py<Future>>>,
-    /// The place in `WhenFull::NAMES`.
+    /// An index into `WhenFull::NAMES`.
     when_full: AtomicU8,
     carries_context: AtomicBool,
+    /// Whether `__init__` has decided that the pool runs natively, but has not finished yet.
+    is_being_made: AtomicBool,
+}
+
+lazy_imports! {
+    // Not `errors::FULL`: importing `queue` takes long, and only an executor that accepts calls can be full. None does
+    // while the interpreter is ending.
+    for ThreadPoolExecutor, with function::IMPORTS, standard_frames::IMPORTS, errors::LOGGER;
+    STANDARD_MODULE: PyAny = "oxthreads.concurrent.futures", "_thread";
 }
 
 impl Drop for ThreadPoolExecutor {
-    /// An executor that was dropped without a shutdown: its workers finish and go.
+    /// Closes the pool of an executor that was dropped without a shutdown: the workers finish the pending calls
+    /// and end.
     fn drop(&mut self) {
         self.pool.close();
+        // Wakes threads that wait in the work queue and are not workers.
+        self.pool.mark();
     }
 }
 
-/// A worker is being started. That ends when a panic drops this, or else a shutdown would wait for it.
+/// A start of a worker, in progress. If a panic drops it, the start ends: otherwise a shutdown would wait for it
+/// forever.
 struct Starting<'a> {
     pool: &'a Pool<Py<Future>>,
     started: bool,
@@ -131,7 +174,7 @@ impl ThreadPoolExecutor {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if EXITING.load(Ordering::Relaxed) {
-            return user_code::call_method(slf, "_refuse_submission", (), None);
+            Self::refuse_or_reopen(slf)?;
         }
         let pool = &slf.get().pool;
         let priority = submission.priority;
@@ -141,24 +184,28 @@ impl ThreadPoolExecutor {
             None
         };
         let future = Future::make(py)?;
-        super::progress::follow(&future, &submission.function)?;
+        progress::follow(&future, &submission.function)?;
         let native = future.cast::<Future>()?;
-        native.get().carry(Call {
-            function: submission.function.into(),
-            arguments: submission.arguments.into_any().into(),
-            keywords: submission
-                .keywords
-                .map(|keywords| keywords.into_any().into()),
+        native.get().carry(Call::new(
+            submission.function,
+            submission.arguments,
+            submission.keywords,
             context,
-            submitted: Instant::now(),
-            pool: pool.number(),
-        });
+            pool.number(),
+        ));
         let submitted = pool.submit(native.clone().unbind(), priority);
         match submitted {
-            Ok(Staffing::Enough) => Ok(future),
-            Ok(Staffing::Start) => Self::start_worker(slf).and(Ok(future)),
+            Ok(Scaling::Enough) => Ok(future),
+            Ok(Scaling::Start) => Self::start_worker(slf).and(Ok(future)),
             Err((refusal, job)) => Self::submit_refused(slf, refusal, job, priority),
         }
+    }
+
+    /// Raises what the standard submit() raises if the pool accepts no calls. If the reason for that is gone,
+    /// opens the pool again.
+    #[cold]
+    fn refuse_or_reopen(slf: &Bound<'_, Self>) -> PyResult<()> {
+        foreign::call_method(slf, hooks::REFUSE, (), None).map(foreign::release)
     }
 
     #[cold]
@@ -169,12 +216,19 @@ impl ThreadPoolExecutor {
         priority: i64,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        // A `Bound`, as all that may be the last reference to something here: see `at_once`.
+        // A `Bound`, because this may be the last reference to the future: see `fast_path`.
         let future = job.into_bound(py);
         let this = slf.get();
         match refusal {
-            SubmitError::Closed => user_code::call_method(slf, "_refuse_submission", (), None),
-            SubmitError::Retired => {
+            SubmitError::Closed => {
+                Self::refuse_or_reopen(slf)?;
+                match this.pool.submit(future.clone().unbind(), priority) {
+                    Ok(Scaling::Enough) => Ok(future.into_any()),
+                    Ok(Scaling::Start) => Self::start_worker(slf).and(Ok(future.into_any())),
+                    Err((refusal, job)) => Self::submit_refused(slf, refusal, job, priority),
+                }
+            }
+            SubmitError::FellBack => {
                 let Some(call) = future.get().take_call() else {
                     return Ok(future.into_any());
                 };
@@ -186,24 +240,24 @@ impl ThreadPoolExecutor {
                     Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?.clone()),
                     None => None,
                 };
-                standard_form::call_with(slf, "submit", &arguments, keywords.as_ref())
+                fallback::call_with(slf, "submit", &arguments, keywords.as_ref())
             }
             SubmitError::Full => match this.when_full() {
                 WhenFull::Raise => Err(errors::full(py)),
-                // A worker that waited for room would be one less to make room.
-                WhenFull::Block if !worker::is_present(&this.pool) => {
+                // A worker of this pool must not wait for room here: while it waits, it cannot make room.
+                WhenFull::Block if !is_worker_of(&this.pool) => {
                     let job = future.clone().unbind();
                     let mut waiting = this.pool.submit_when_room(job, priority);
-                    let outcome = detach::wait(py, &mut waiting, Deadline::NEVER);
+                    let outcome = block::wait(py, &mut waiting, Deadline::NEVER);
                     drop(waiting.into_job().map(|job| job.into_bound(py)));
                     match outcome? {
                         Some(Err((refusal, job))) => {
                             Self::submit_refused(slf, refusal, job, priority)
                         }
-                        Some(Ok(Staffing::Start)) => {
+                        Some(Ok(Scaling::Start)) => {
                             Self::start_worker(slf).and(Ok(future.into_any()))
                         }
-                        Some(Ok(Staffing::Enough)) | None => Ok(future.into_any()),
+                        Some(Ok(Scaling::Enough)) | None => Ok(future.into_any()),
                     }
                 }
                 WhenFull::Block | WhenFull::CallerRuns => {
@@ -214,11 +268,11 @@ impl ThreadPoolExecutor {
         }
     }
 
-    /// Has the worker started whose place a submission has taken.
+    /// Starts the worker for which a submission has reserved a place.
     fn start_worker(slf: &Bound<'_, Self>) -> PyResult<()> {
         let started = Self::try_start(slf);
-        if started.is_err() && slf.get().pool.staff_again() == Staffing::Start {
-            // For those who count on a worker that is not coming.
+        if started.is_err() && slf.get().pool.scale_again() == Scaling::Start {
+            // Other pending calls may count on the worker that did not start: try once more.
             if let Err(error) = Self::try_start(slf) {
                 drop(error.into_value(slf.py()).into_bound(slf.py()));
             }
@@ -232,22 +286,31 @@ impl ThreadPoolExecutor {
             pool,
             started: false,
         };
-        let started = user_code::call_method(slf, "_adjust_thread_count", (), None);
-        starting.started = started.is_ok();
+        let started = foreign::call_method(slf, hooks::START_WORKER, (), None)
+            .and_then(|started| started.is_truthy());
+        starting.started = *started.as_ref().unwrap_or(&false);
         pool.end_start(starting.started);
         std::mem::forget(starting);
         started.map(drop)
     }
 
-    /// Does the call in this thread, which has submitted it. What is no Exception is raised here, too:
-    /// it may be a Ctrl-C, which is for the main thread and nobody else.
+    /// Starts a worker, if the pending calls need one and the pool may have one more.
+    fn scale(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().pool.scale_for_pending() {
+            Scaling::Start => Self::start_worker(slf),
+            Scaling::Enough => Ok(()),
+        }
+    }
+
+    /// Runs the call in the submitting thread. An exception that is not an `Exception` is also raised here: it may
+    /// be a Ctrl-C, which is meant for the main thread.
     fn run_here(&self, future: &Bound<'_, Future>) -> PyResult<()> {
         let Started::Call(call) = Future::start(future)? else {
             return Ok(());
         };
-        let record = core::Worker::default();
+        let record = pool::Worker::default();
         let begun = record.begin(call.submitted, Instant::now());
-        let (raised, ended) = call.run(future);
+        let (raised, ended) = call::run(call, future, ThisThread::new(future.py()));
         record.end(begun, Instant::now());
         self.pool.add_work(&record);
         match raised {
@@ -257,13 +320,13 @@ impl ThreadPoolExecutor {
     }
 }
 
-at_once! {
-    Submit: ThreadPoolExecutor, c"submit", ThreadPoolExecutor::submit_at_once;
+fast_methods! {
+    Submit: ThreadPoolExecutor, ThreadPoolExecutor::submit_fast;
 }
 
 impl ThreadPoolExecutor {
     #[inline]
-    fn submit_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn submit_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         let (function, arguments) = arguments.first_and_others()?;
         Some(Self::submit_call(
             slf,
@@ -276,10 +339,31 @@ impl ThreadPoolExecutor {
             },
         ))
     }
+}
 
-    /// See [`at_once`](super::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Submit>(class)
+impl HasFallback for ThreadPoolExecutor {
+    const ATTRIBUTES: &[&str] = &[];
+    const STATE: &[&str] = &[];
+
+    fn runs_natively() -> &'static TypeQuestion {
+        static RUNS_NATIVELY: TypeQuestion = TypeQuestion::new();
+        &RUNS_NATIVELY
+    }
+
+    fn has_fallen_back(&self) -> bool {
+        self.pool.has_fallen_back()
+    }
+}
+
+impl HasFunctions for ThreadPoolExecutor {
+    fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
+        vec![("submit", call::<Submit>)]
+    }
+}
+
+impl Observed for ThreadPoolExecutor {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&*self.pool).addr()
     }
 }
 
@@ -292,14 +376,24 @@ impl ThreadPoolExecutor {
             pool: new_pool(),
             when_full: AtomicU8::new(0),
             carries_context: AtomicBool::new(false),
+            is_being_made: AtomicBool::new(false),
         }
     }
 
-    /// Have `fn(*args, **kwargs)` called by a worker thread; its Future.
+    /// Run `fn(*args, **kwargs)` in a worker thread.
     ///
-    /// Raises RuntimeError after shutdown(), and once the interpreter exits; BrokenThreadPool if
-    /// the initializer of a worker failed; queue.Full if max_pending calls are pending and on_full is
-    /// "raise".
+    /// Args:
+    ///     fn: the callable.
+    ///     *args: its positional arguments.
+    ///     **kwargs: its keyword arguments.
+    ///
+    /// Returns:
+    ///     Future: represents the call.
+    ///
+    /// Raises:
+    ///     RuntimeError: after shutdown(), or once the interpreter exits.
+    ///     BrokenThreadPool: the initializer of a worker failed.
+    ///     queue.Full: max_pending calls are pending, and on_full is "raise".
     #[pyo3(signature = (r#fn, /, *args, **kwargs), text_signature = "($self, fn, /, *args, **kwargs)")]
     fn submit<'py>(
         slf: &Bound<'py, Self>,
@@ -317,8 +411,8 @@ impl ThreadPoolExecutor {
         Self::submit_call(slf, submission)
     }
 
-    /// As submit(), with the options of a view; None means the executor's.
-    fn _submit_with<'py>(
+    /// submit() with the options of a view. carries_context is None for the executor's own setting.
+    fn _oxthreads_submit<'py>(
         slf: &Bound<'py, Self>,
         priority: i64,
         carries_context: Option<bool>,
@@ -337,34 +431,48 @@ impl ThreadPoolExecutor {
         Self::submit_call(slf, submission)
     }
 
-    /// At most so many calls are pending (None: any number); what submission does then; and whether
-    /// calls run in a copy of the submitter's context. From now on calls are taken.
+    /// Return the number (int) that stands for on_full in _oxthreads_configure().
     ///
-    /// Raises ValueError for what on_full cannot be.
-    fn _configure(
-        &self,
-        max_pending: Option<usize>,
-        on_full: &str,
-        carries_context: bool,
-    ) -> PyResult<()> {
+    /// Raises:
+    ///     ValueError: on_full is not one of the allowed values.
+    #[staticmethod]
+    fn _oxthreads_when_full(on_full: &str) -> PyResult<u8> {
         let place = (WhenFull::NAMES.iter()).position(|(name, _)| *name == on_full);
         let Some(place) = place.and_then(|place| u8::try_from(place).ok()) else {
             return Err(PyValueError::new_err(
                 "on_full must be 'block', 'raise' or 'caller_runs'",
             ));
         };
-        self.when_full.store(place, Ordering::Relaxed);
+        Ok(place)
+    }
+
+    /// Set the options, and accept calls from now on.
+    ///
+    /// Args:
+    ///     max_pending (int or None): the maximum number of pending calls; None means no limit.
+    ///     when_full (int): what submit() does at that limit; see _oxthreads_when_full().
+    ///     carries_context (bool): whether calls run in a copy of the submitter's context.
+    ///     helping (bool): whether a worker that waits for a pending call runs it.
+    fn _oxthreads_configure(
+        &self,
+        max_pending: Option<usize>,
+        when_full: u8,
+        carries_context: bool,
+        helping: bool,
+    ) {
+        self.when_full.store(when_full, Ordering::Relaxed);
         self.carries_context
             .store(carries_context, Ordering::Relaxed);
         self.pool.set_backlog(max_pending.unwrap_or(usize::MAX));
+        self.pool.set_helping(helping);
         self.pool.open();
-        Ok(())
     }
 
-    /// Workers, busy ones, pending calls, calls that have ended; total and maximum of the seconds that
-    /// calls were pending, and of those that they took.
-    fn _statistics(&self) -> (usize, usize, usize, u64, f64, f64, f64, f64) {
-        let core::Statistics {
+    /// Return the stats: workers, busy workers, pending calls, and finished calls; then, in seconds (float), the
+    /// total and the maximum of the time that calls were pending, and the total and the maximum of the time that
+    /// they ran.
+    fn _oxthreads_statistics(&self) -> (usize, usize, usize, u64, f64, f64, f64, f64) {
+        let pool::Statistics {
             workers,
             busy,
             queued,
@@ -382,41 +490,78 @@ impl ThreadPoolExecutor {
         )
     }
 
-    /// The number of workers that have nothing to do.
+    /// The number of workers that are idle.
     #[getter]
-    fn _idle_workers(&self) -> usize {
+    fn _oxthreads_idle_workers(&self) -> usize {
         self.pool.idle()
     }
 
     /// The queue of pending calls.
     #[getter]
-    fn _native_work_queue(&self) -> WorkQueue {
-        WorkQueue::new(&self.pool)
+    fn _oxthreads_work_queue(slf: &Bound<'_, Self>) -> WorkQueue {
+        WorkQueue::new(slf)
+    }
+
+    /// Start a worker, if the pending calls need one and the pool may have one more.
+    fn _oxthreads_scale(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::scale(slf)
     }
 
     /// Wait until no worker is being started.
-    fn _wait_for_starts(&self, py: Python<'_>) -> PyResult<()> {
-        detach::wait(py, &mut self.pool.wait_for_starts(), Deadline::NEVER)?;
+    fn _oxthreads_wait_for_starts(&self, py: Python<'_>) -> PyResult<()> {
+        block::wait(py, &mut self.pool.wait_for_starts(), Deadline::NEVER)?;
         Ok(())
     }
 
-    /// Leave submission to the standard class. What is pending here is still done.
-    fn _retire(&self) {
-        self.pool.retire();
+    /// Whether __init__ is running and has decided that the pool runs natively.
+    #[getter(_oxthreads_is_being_made)]
+    fn is_being_made(&self) -> bool {
+        self.is_being_made.load(Ordering::Relaxed)
+    }
+
+    #[setter(_oxthreads_is_being_made)]
+    fn set_being_made(&self, is_being_made: bool) {
+        self.is_being_made.store(is_being_made, Ordering::Relaxed);
+    }
+
+    /// Leave submission to the standard class. Calls that are pending here are still run. Return the number (int) of
+    /// workers that were idle: they take no more calls here.
+    fn _oxthreads_leave_submission(&self) -> usize {
+        self.pool.fall_back()
     }
 
     #[getter]
-    fn _is_retired(&self) -> bool {
-        self.pool.is_retired()
+    fn _oxthreads_has_fallen_back(&self) -> bool {
+        self.pool.has_fallen_back()
     }
 
-    /// Take no more calls; the workers leave once none is pending.
-    fn _close(&self) {
+    /// Accept no more calls. The workers end when no call is pending.
+    fn _oxthreads_close(&self) {
         self.pool.close();
     }
 
-    /// Run at most so many workers.
-    fn _set_capacity(&self, workers: usize) {
+    /// Accept calls again after _oxthreads_close(), unless the interpreter exits.
+    fn _oxthreads_reopen(&self) {
+        if !EXITING.load(Ordering::SeqCst) {
+            self.pool.reopen();
+        }
+    }
+
+    /// Accept calls again, unless the interpreter exits. A program may have started the exit of the standard
+    /// module, and then undone that. Return whether calls are accepted.
+    fn _oxthreads_reopen_after_exit(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        // Under the lock of the standard module: an exit that begins now finds this pool open, and closes it.
+        let reopened = place::unless_exiting(slf.py(), || {
+            remember_pool(&slf.get().pool);
+            EXITING.store(false, Ordering::SeqCst);
+            slf.get().pool.reopen();
+            Ok(())
+        })?;
+        Ok(reopened == Some(true))
+    }
+
+    /// Set the maximum number of workers.
+    fn _oxthreads_set_capacity(&self, workers: usize) {
         self.pool.set_capacity(workers);
     }
 }

@@ -1,204 +1,187 @@
-//! A worker of a pool, and how it waits for other calls.
+//! The worker of a pool: how it runs calls, also while it waits for other calls.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
-use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
-use super::call::{Call, report};
-use crate::bindings::future::{Future, Started};
-use crate::bindings::{detach, user_code};
-use crate::primitives::deadline::Deadline;
-use crate::primitives::pool::{self as core, AsWorker, Awaited, Next, Pool};
-use crate::primitives::waiter::Operation;
+use crate::bindings::executor::call::{self, report, report_end};
+use crate::bindings::future::{Call, CurrentGuard, Future, PoolMember, Started};
+use crate::bindings::runtime::asynchronous::ThisThread;
+use crate::bindings::runtime::{block, foreign};
+use crate::primitives::pool::{self, Next, Pool};
+use crate::wait::deadline::Deadline;
 
-/// So many calls may run before bytecode is due, should the calls themselves execute none.
-const CALLS_AT_ONCE: u32 = 32;
+/// Maximum number of calls per `work()` before it returns to the eval loop. The calls themselves may execute no
+/// bytecode.
+const CALLS_PER_RUN: u32 = 32;
 
-/// The place of a worker in its pool.
+/// A worker of a pool.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Worker {
-    pool: Arc<Pool<Py<Future>>>,
-    record: Arc<core::Worker>,
+    /// What the waits of its thread need to know of it.
+    member: PoolMember,
     idle_timeout: Option<Duration>,
+    /// Whether it was idle when the pool fell back.
+    was_counted: AtomicBool,
 }
 
-thread_local! {
-    /// The worker that this thread is at present: the innermost, if one was begun inside another.
-    static PRESENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
-}
+/// A call that a worker is about to run, or runs. While this value lives, other threads can see that.
+struct Published<'a>(&'a pool::Worker);
 
-/// While it lives, this thread is the worker.
-struct Present<'a> {
-    before: *const Worker,
-    _worker: PhantomData<&'a Worker>,
-}
-
-impl<'a> Present<'a> {
-    fn new(worker: &'a Worker) -> Self {
-        Self {
-            before: PRESENT.replace(worker),
-            _worker: PhantomData,
-        }
-    }
-}
-
-impl Drop for Present<'_> {
+impl Drop for Published<'_> {
     fn drop(&mut self) {
-        PRESENT.set(self.before);
+        self.0.put_down();
     }
 }
 
-/// Calls `act` with the worker that this thread is.
-fn with_present<R>(act: impl FnOnce(Option<&Worker>) -> R) -> R {
-    // SAFETY: null, or what a `Present` further down this thread's stack was made of, and borrows: it
-    // takes the pointer away when it is dropped, which is after this returns. The reference does not
-    // outlive the call, for `act` must take one of any lifetime.
-    act(unsafe { PRESENT.get().as_ref() })
-}
+/// A job that was taken out of the pool. If a panic drops this value, the job's future gets an exception, because
+/// other threads may wait for it.
+struct SettleOnPanic<'a, 'py>(&'a Bound<'py, Future>);
 
-/// Whether this thread is a worker of the pool.
-pub(super) fn is_present(pool: &Pool<Py<Future>>) -> bool {
-    with_present(|worker| worker.is_some_and(|worker| worker.pool.number() == pool.number()))
-}
-
-/// As [`detach::wait`]; but a worker that waits without end is one that its pool can choose to do a
-/// pending call itself (see `primitives/pool/blocked.rs`). `pending` finds one among those waited
-/// for, in the pool of the given number.
-///
-/// # Errors
-/// As of [`detach::wait`].
-pub(crate) fn wait<'py, O: Operation>(
-    py: Python<'py>,
-    operation: &mut O,
-    deadline: Deadline,
-    pending: impl FnMut(u64) -> Option<Bound<'py, Future>>,
-) -> PyResult<Option<O::Output>> {
-    with_present(|worker| match worker {
-        Some(worker) if deadline == Deadline::NEVER => worker.wait(py, operation, pending),
-        _ => detach::wait(py, operation, deadline),
-    })
-}
-
-/// A job that was taken out of the pool. A panic that drops this settles its future, for which somebody
-/// may wait.
-struct Taken<'a, 'py>(&'a Bound<'py, Future>);
-
-impl Drop for Taken<'_, '_> {
+impl Drop for SettleOnPanic<'_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
             let panic = PanicException::new_err("a worker of the pool has panicked");
-            let _ = user_code::call_method(self.0, "set_exception", (panic,), None);
+            let _ = foreign::call_method(self.0, "set_exception", (panic,), None);
         }
     }
+}
+
+/// Publishes that the worker is about to run the call. Only a pool that helps needs that.
+#[inline]
+fn publish<'a>(worker: &'a PoolMember, future: &Bound<'_, Future>) -> Option<Published<'a>> {
+    worker.helps.then(|| {
+        worker.record.take_up(future.as_ptr().addr());
+        Published(&worker.record)
+    })
+}
+
+/// Runs a call that is still pending, unless another thread has started it. Like the call that waits here, it
+/// runs in a context of its own: a copy of the current one, so that what it sets there does not affect the
+/// waiting call.
+fn help(worker: &PoolMember, future: &Bound<'_, Future>) -> PyResult<()> {
+    let context = call::copy_context(future.py())?;
+    let _published = publish(worker, future);
+    match Future::start(future) {
+        Ok(Started::Call(mut call)) => {
+            let _settle = SettleOnPanic(future);
+            worker.pool.count_stale();
+            call.context.get_or_insert(context);
+            run(
+                &worker.record,
+                ThisThread::new(future.py()),
+                future,
+                call,
+                Instant::now(),
+            )
+            .map(drop)
+        }
+        Ok(Started::Cancelled) => {
+            worker.pool.count_stale();
+            Ok(())
+        }
+        Ok(Started::Elsewhere) => Ok(()),
+        Err(error) => {
+            worker.pool.count_stale();
+            report(future.py(), error)
+        }
+    }
+}
+
+/// Runs the call, which begins now. Returns when it ended.
+#[inline(always)]
+fn run(
+    record: &pool::Worker,
+    thread: ThisThread<'_>,
+    future: &Bound<'_, Future>,
+    call: Call,
+    now: Instant,
+) -> PyResult<Instant> {
+    let begun = record.begin(call.submitted, now);
+    let (_, ended) = call::run(call, future, thread);
+    let now = Instant::now();
+    record.end(begun, now);
+    if let Err(error) = ended {
+        report_end(future, error)?;
+    }
+    Ok(now)
 }
 
 impl Worker {
     pub(super) fn new(
         pool: &Arc<Pool<Py<Future>>>,
-        record: Arc<core::Worker>,
+        record: Arc<pool::Worker>,
         idle_timeout: Option<Duration>,
     ) -> Self {
         Self {
-            pool: Arc::clone(pool),
-            record,
+            member: PoolMember {
+                pool: Arc::clone(pool),
+                record,
+                helps: pool.is_helping(),
+                help,
+            },
             idle_timeout,
+            was_counted: AtomicBool::new(false),
         }
     }
 
-    /// See [`wait`].
-    fn wait<'py, O: Operation>(
-        &self,
-        py: Python<'py>,
-        operation: &mut O,
-        mut pending: impl FnMut(u64) -> Option<Bound<'py, Future>>,
-    ) -> PyResult<Option<O::Output>> {
-        let number = self.pool.number();
-        loop {
-            let can_help = || pending(number).is_some();
-            let mut waiting = AsWorker::new(&self.pool, operation, can_help);
-            match detach::wait(py, &mut waiting, Deadline::NEVER)? {
-                Some(Awaited::Done(output)) => return Ok(Some(output)),
-                Some(Awaited::Help) => {
-                    if let Some(future) = pending(number) {
-                        self.help(&future)?;
-                    }
-                }
-                None => return Ok(None),
-            }
-        }
-    }
-
-    /// Does a call that is still among the pending ones, unless somebody else has begun it.
-    fn help(&self, future: &Bound<'_, Future>) -> PyResult<()> {
-        match Future::start(future) {
-            Ok(Started::Call(call)) => {
-                let _taken = Taken(future);
-                self.pool.count_leftover();
-                self.run(future, call, Instant::now()).map(drop)
-            }
-            Ok(Started::Cancelled) => {
-                self.pool.count_leftover();
-                Ok(())
-            }
-            Ok(Started::Elsewhere) => Ok(()),
-            Err(error) => {
-                self.pool.count_leftover();
-                report(future.py(), error)
-            }
-        }
-    }
-
-    /// Does the call, which begins now; when it ended.
-    fn run(&self, future: &Bound<'_, Future>, call: Call, now: Instant) -> PyResult<Instant> {
-        let begun = self.record.begin(call.submitted, now);
-        let (_, ended) = call.run(future);
-        let now = Instant::now();
-        self.record.end(begun, now);
-        if let Err(error) = ended {
-            report(future.py(), error)?;
-        }
-        Ok(now)
-    }
-
-    /// A call from the queue; `Err`: what there is to do instead.
+    /// Waits for a call from the queue. `Err`: what the worker has to do instead.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Result<Bound<'py, Future>, Next<()>>> {
         let (mut take, deadline) = match self.idle_timeout {
-            None => (self.pool.take(), Deadline::NEVER),
+            None => (self.member.pool.take(), Deadline::NEVER),
             Some(timeout) => {
-                let take = self.pool.take().or_leave(&self.record);
+                let take = self.member.pool.take().or_leave(&self.member.record);
                 (take, Deadline::after(timeout))
             }
         };
-        Ok(match detach::wait(py, &mut take, deadline)? {
+        Ok(match block::wait(py, &mut take, deadline)? {
             Some(Next::Job(future)) => Ok(future.into_bound(py)),
             Some(Next::Closed) => Err(Next::Closed),
+            Some(Next::FellBack) => {
+                self.was_counted.store(true, Ordering::Relaxed);
+                Err(Next::Closed)
+            }
             Some(Next::Dismissed) => Err(Next::Dismissed),
-            Some(Next::Again) | None => Err(Next::Again),
+            Some(Next::Again | Next::Mark) | None => Err(Next::Again),
         })
     }
 }
 
 #[pymethods]
 impl Worker {
-    /// Wait for pending calls and run some, in this thread. False if there are none and the pool is
-    /// closed; None if none came for the idle timeout, and the worker has lost its place.
+    /// Whether the worker was idle when the pool fell back to the standard library. If so, the semaphore of the
+    /// standard pool counts it.
+    #[getter]
+    fn was_counted(&self) -> bool {
+        self.was_counted.load(Ordering::Relaxed)
+    }
+
+    /// Wait for pending calls and run some of them in this thread.
     ///
-    /// It returns for the caller to execute bytecode, which calls of C functions do not: only
-    /// between bytecodes does an interpreter let other threads in, collect garbage and, where
-    /// there is no GIL, free what this thread has made and another has let go of.
+    /// Returns:
+    ///     True to be called again; False if no call is pending and the pool is closed; None if no call came
+    ///     within the idle timeout, so that the worker has lost its place.
+    ///
+    /// It returns regularly so that the caller executes bytecode; calls of C functions execute none. Only between
+    /// bytecodes does an interpreter let other threads run, collect garbage and, without a GIL, free objects
+    /// that this thread made and another thread released.
     fn work(&self, py: Python<'_>) -> PyResult<Option<bool>> {
-        let _present = Present::new(self);
+        let _current = CurrentGuard::new(&self.member);
+        let thread = ThisThread::new(py);
         let mut now = None;
-        for count in 0..CALLS_AT_ONCE {
-            let future = match self.pool.try_take_as(&self.record) {
+        for count in 0..CALLS_PER_RUN {
+            if thread.has_exception() {
+                // The interpreter raises it in the caller. Check before a call is taken, because that call would
+                // be lost.
+                break;
+            }
+            let future = match self.member.pool.try_take_as(&self.member.record) {
                 Some(future) => future.into_bound(py),
-                // Before it sleeps, too.
+                // Execute bytecode before a sleep, too.
                 None if count > 0 => break,
                 None => match self.next(py)? {
                     Ok(future) => future,
@@ -207,24 +190,21 @@ impl Worker {
                     Err(_) => break,
                 },
             };
-            let taken = Taken(&future);
+            let settle = SettleOnPanic(&future);
+            let published = publish(&self.member, &future);
             match Future::start(&future) {
                 Ok(Started::Call(call)) => {
                     let begin = now.take().unwrap_or_else(Instant::now);
-                    now = Some(self.run(&future, call, begin)?);
+                    now = Some(run(&self.member.record, thread, &future, call, begin)?);
                 }
-                Ok(Started::Elsewhere) => self.pool.forget_leftover(),
+                Ok(Started::Elsewhere) => self.member.pool.forget_stale(),
                 Ok(Started::Cancelled) => {}
                 Err(error) => report(py, error)?,
             }
-            drop(taken);
-            user_code::release(future.into_any());
+            drop(published);
+            drop(settle);
+            foreign::release(future.into_any());
         }
         Ok(Some(true))
-    }
-
-    /// Give up the place.
-    fn leave(&self) {
-        self.pool.leave(&self.record);
     }
 }

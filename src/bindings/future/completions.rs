@@ -1,29 +1,32 @@
-//! What `wait` and `as_completed` are made of: futures that one thread waits for together.
+//! The base of `wait` and `as_completed`: a set of futures that one thread waits for.
 //!
-//! Futures that run natively note an observer in Rust. All others, *strangers* here, have a list of
-//! waiters that they tell: there the caller puts an [`Observer`], under their condition.
+//! A future that runs natively notifies a Rust observer. Every other future is a *foreign future* here: it has a list
+//! of waiters that it notifies. The caller puts an [`Observer`] into that list, and holds the future's condition
+//! for that.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PySet};
 
-use super::Future;
-use super::waiting::block;
-use crate::bindings::timeout::{self, Blocking};
-use crate::bindings::user_code::Owned;
-use crate::primitives::Retired;
-use crate::primitives::completion::{self as core, Until};
-use crate::primitives::sync::{Arc, Mutex};
+use crate::bindings::future::Future;
+use crate::bindings::future::helping::{self, Dependency, PoolMember};
+use crate::bindings::future::work::PoolStatus;
+use crate::bindings::runtime::foreign::Owned;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::primitives::FellBack;
+use crate::primitives::completion::{self, Until};
+use crate::wait::sync::{Arc, Mutex};
 
-/// What a stranger tells that it is done.
+/// The waiter that a foreign future notifies.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Observer {
-    inner: core::Observer,
+    inner: completion::Observer,
 }
 
 impl Observer {
-    pub(super) fn new(inner: core::Observer) -> Self {
+    pub(super) fn new(inner: completion::Observer) -> Self {
         Self { inner }
     }
 
@@ -36,25 +39,26 @@ impl Observer {
 
 #[pymethods]
 impl Observer {
-    /// The future has returned.
+    /// The future has returned a result.
     fn add_result(&self, future: &Bound<'_, PyAny>) {
         let _ = future;
         self.complete(false);
     }
 
-    /// The future has raised.
+    /// The future has raised an exception.
     fn add_exception(&self, future: &Bound<'_, PyAny>) {
         let _ = future;
         self.complete(true);
     }
 
-    /// The future was cancelled, and its executor has seen that.
+    /// The future was cancelled, and its executor has noticed.
     fn add_cancelled(&self, future: &Bound<'_, PyAny>) {
         let _ = future;
         self.complete(false);
     }
 
-    /// Two may stand for the same wait: one made by a future that took its standard form meanwhile.
+    /// Two observers are equal if they belong to the same wait. A future that fell back during the wait has made the
+    /// second one.
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other
             .cast::<Self>()
@@ -62,66 +66,111 @@ impl Observer {
     }
 }
 
-/// A stranger, and the observer that it tells.
-type Stranger<'py> = (Bound<'py, PyAny>, Bound<'py, Observer>);
+/// A foreign future, and the observer that it notifies.
+type ForeignFuture<'py> = (Bound<'py, PyAny>, Bound<'py, Observer>);
 
-/// Futures that one thread waits for.
+/// A set of futures that one thread waits for.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Completions {
-    inner: Arc<core::Completions>,
+    inner: Arc<completion::Completions>,
     futures: Mutex<Futures>,
 }
 
-struct Futures {
-    /// In the order of the entries; `None` for those taken.
-    entries: Vec<Option<Owned>>,
-    /// The entries of those that tell nobody yet.
-    unobserved: Vec<usize>,
-    /// Nobody has an observer any more.
-    closed: bool,
-    /// A pool, and how many entries from the first on are not pending in it: they will never be.
-    examined: (u64, usize),
+lazy_imports! {
+    for Completions, with timeout::IMPORTS;
 }
 
-/// The future's native half, if it is one of ours; it may have its standard form.
+struct Futures {
+    /// In the order in which the futures were given. `None`: the future was taken.
+    entries: Vec<Option<Owned>>,
+    /// The indexes of the foreign futures that have no observer yet.
+    unobserved: Vec<usize>,
+    /// Whether the observation has ended: no native future has an observer of this wait any more.
+    closed: bool,
+    /// The number of the pool to which the next two fields apply.
+    pool: u64,
+    /// So many entries, counted from the first, depend only on the pool of the waiting worker. That never changes
+    /// again.
+    up_to_pool: usize,
+    /// So many entries, counted from the first, are not pending in that pool. That never changes again.
+    not_pending: usize,
+}
+
+/// The native half of the future, if it has one. It may have fallen back.
 fn native<'a, 'py>(future: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Future>> {
     future.cast::<Future>().ok()
 }
 
 impl Completions {
-    fn stranger<'py>(&self, future: Bound<'py, PyAny>, entry: usize) -> PyResult<Stranger<'py>> {
-        let observer = core::Observer::new(Arc::clone(&self.inner), entry);
+    fn foreign_future<'py>(
+        &self,
+        future: Bound<'py, PyAny>,
+        entry: usize,
+    ) -> PyResult<ForeignFuture<'py>> {
+        let observer = completion::Observer::new(Arc::clone(&self.inner), entry);
         let observer = Bound::new(future.py(), Observer::new(observer))?;
         Ok((future, observer))
     }
 
-    /// Whether the future has no observer any more. `false`: it is a stranger.
+    /// Removes the observer of this wait from the future. `false`: it is a foreign future, which still has it.
     fn forget(&self, future: &Bound<'_, PyAny>) -> bool {
         native(future).is_some_and(|future| future.get().inner.forget(&self.inner).is_ok())
     }
 
-    /// The first future whose call is pending in the pool of this number.
-    fn pending_in<'py>(&self, py: Python<'py>, pool: u64) -> Option<Bound<'py, Future>> {
-        let mut futures = self.futures.lock();
-        if futures.examined.0 != pool {
-            futures.examined = (pool, 0);
-        }
-        loop {
-            let entry = futures.entries.get(futures.examined.1)?;
-            let future = entry.as_ref().map(Owned::share);
-            drop(futures);
-            if let Some(future) = future.map(|future| future.into_bound(py))
-                && let Some(future) = native(&future)
-                && future.get().is_pending_in(pool)
-            {
-                return Some(future.clone());
+    /// What the wait depends on, from the point of view of the worker that waits. Each future is examined once, and a
+    /// pending one a second time after those before it.
+    fn dependency<'py>(&self, py: Python<'py>, worker: &PoolMember) -> Dependency<'py> {
+        let place = {
+            let mut futures = self.futures.lock();
+            if futures.pool != worker.pool.number() {
+                futures.pool = worker.pool.number();
+                (futures.up_to_pool, futures.not_pending) = (0, 0);
             }
-            futures = self.futures.lock();
-            futures.examined.1 += 1;
+            futures.up_to_pool
+        };
+        for place in place.. {
+            match self.pool_status(py, place, worker) {
+                None => break,
+                Some((_, PoolStatus::Elsewhere)) => return Dependency::Others,
+                Some(_) => self.futures.lock().up_to_pool = place + 1,
+            }
         }
+        let place = self.futures.lock().not_pending;
+        for place in place.. {
+            match self.pool_status(py, place, worker) {
+                None => break,
+                Some((future, PoolStatus::Pending)) => return Dependency::OwnPool(future),
+                Some(_) => self.futures.lock().not_pending = place + 1,
+            }
+        }
+        Dependency::OwnPool(None)
     }
 
-    /// Gives up what a caller who did not come to `close` has left.
+    /// The future of an entry, and what it means to the worker. A foreign future may be finished by any thread; a
+    /// future that was taken delays nobody. `None`: there is no such entry.
+    fn pool_status<'py>(
+        &self,
+        py: Python<'py>,
+        entry: usize,
+        worker: &PoolMember,
+    ) -> Option<(Option<Bound<'py, Future>>, PoolStatus)> {
+        let future = self
+            .futures
+            .lock()
+            .entries
+            .get(entry)?
+            .as_ref()
+            .map(Owned::share);
+        let Some(future) = future.map(|future| future.into_bound(py)) else {
+            return Some((None, PoolStatus::Settled));
+        };
+        Some(match native(&future) {
+            Some(future) => (Some(future.clone()), worker.pool_status(future)),
+            None => (None, PoolStatus::Elsewhere),
+        })
+    }
+
+    /// Ends the observation if the caller did not call `close`, and drops the futures.
     fn give_up(&self) {
         let (entries, closed) = {
             let mut futures = self.futures.lock();
@@ -144,9 +193,11 @@ impl Drop for Completions {
 
 #[pymethods]
 impl Completions {
-    /// Begin to observe: the strangers are left to the caller.
+    /// Begin to observe the futures. The caller must add the observers of the foreign futures; see unobserved().
     ///
-    /// until: when to end the wait, as for concurrent.futures.wait.
+    /// Args:
+    ///     futures (list): the futures.
+    ///     until (str): when the wait ends, as return_when of concurrent.futures.wait().
     #[new]
     #[pyo3(signature = (futures, until, /))]
     fn new(futures: &Bound<'_, PyList>, until: &str) -> PyResult<Self> {
@@ -157,10 +208,10 @@ impl Completions {
             other => return Err(PyValueError::new_err(other.to_owned())),
         };
         let futures: Vec<_> = futures.iter().collect();
-        let inner = core::Completions::new(futures.len(), until);
+        let inner = completion::Completions::new(futures.len(), until);
         let observe = |entry, future: &Bound<'_, PyAny>| match native(future) {
             Some(future) => future.get().inner.observe(&inner, entry),
-            None => Err(Retired),
+            None => Err(FellBack),
         };
         let unobserved = futures
             .iter()
@@ -174,16 +225,18 @@ impl Completions {
                 entries,
                 unobserved,
                 closed: false,
-                examined: (0, 0),
+                pool: 0,
+                up_to_pool: 0,
+                not_pending: 0,
             }),
         })
     }
 
-    /// Of the futures: those that are done as far as such a wait is concerned, those that are not,
-    /// and the strangers.
+    /// Sort the futures into three lists: those that such a wait counts as done, those that are not done, and the
+    /// foreign futures.
     #[staticmethod]
     fn sort_out<'py>(futures: &Bound<'py, PySet>) -> PyResult<[Bound<'py, PyList>; 3]> {
-        let (mut done, mut pending, mut strangers) =
+        let (mut done, mut pending, mut foreign_futures) =
             (Vec::with_capacity(futures.len()), Vec::new(), Vec::new());
         for future in futures {
             let settled = match native(&future) {
@@ -191,24 +244,24 @@ impl Completions {
                     let future = &future.get().inner;
                     future.with_native(|record| record.state.is_settled())
                 }
-                None => Err(Retired),
+                None => Err(FellBack),
             };
             match settled {
                 Ok(true) => done.push(future),
                 Ok(false) => pending.push(future),
-                Err(Retired) => strangers.push(future),
+                Err(FellBack) => foreign_futures.push(future),
             }
         }
         let py = futures.py();
         Ok([
             PyList::new(py, done)?,
             PyList::new(py, pending)?,
-            PyList::new(py, strangers)?,
+            PyList::new(py, foreign_futures)?,
         ])
     }
 
-    /// The strangers, each with what the caller is to put among its waiters.
-    fn unobserved<'py>(&self, py: Python<'py>) -> PyResult<Vec<Stranger<'py>>> {
+    /// Return the foreign futures, each with the observer that the caller must add to its waiters.
+    fn unobserved<'py>(&self, py: Python<'py>) -> PyResult<Vec<ForeignFuture<'py>>> {
         let unobserved: Vec<_> = {
             let mut futures = self.futures.lock();
             let entries = std::mem::take(&mut futures.unobserved);
@@ -217,43 +270,46 @@ impl Completions {
         };
         unobserved
             .into_iter()
-            .map(|(entry, future)| self.stranger(future.into_bound(py), entry))
+            .map(|(entry, future)| self.foreign_future(future.into_bound(py), entry))
             .collect()
     }
 
-    /// Wait, at most so many seconds.
+    /// Wait for at most timeout seconds (int or float); None means no limit.
     fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         if let Blocking::Until(deadline) = timeout::of_condition(timeout)? {
-            let pending = |pool| self.pending_in(py, pool);
-            block(py, &mut self.inner.wait(), deadline, pending)?;
+            let dependency = |worker: &PoolMember| self.dependency(py, worker);
+            helping::wait(py, &mut self.inner.wait(), deadline, dependency)?;
         }
         Ok(())
     }
 
-    /// The futures that are done since this was last called, the last one first; and of these the
-    /// strangers, which still have their observers.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, Vec<Stranger<'py>>)> {
+    /// Return the futures that were done since the last call, the last one first; and the foreign futures among them,
+    /// which still have their observers.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyList>, Vec<ForeignFuture<'py>>)> {
         let taken: Vec<_> = {
             let mut futures = self.futures.lock();
             let take = |entry: usize| Some((entry, futures.entries.get_mut(entry)?.take()?));
             self.inner.take().filter_map(take).collect()
         };
-        let mut strangers = Vec::new();
+        let mut foreign_futures = Vec::new();
         let mut done = Vec::with_capacity(taken.len());
         for (entry, future) in taken {
             let future = future.into_bound(py);
             let is_native = native(&future)
                 .is_some_and(|future| future.get().inner.with_native(|_| ()).is_ok());
             if !is_native {
-                strangers.push(self.stranger(future.clone(), entry)?);
+                foreign_futures.push(self.foreign_future(future.clone(), entry)?);
             }
             done.push(future);
         }
-        Ok((PyList::new(py, done)?, strangers))
+        Ok((PyList::new(py, done)?, foreign_futures))
     }
 
-    /// End the observation: the strangers that were not taken still have their observers.
-    fn close<'py>(&self, py: Python<'py>) -> PyResult<Vec<Stranger<'py>>> {
+    /// End the observation. Return the foreign futures that were not taken: they still have their observers.
+    fn close<'py>(&self, py: Python<'py>) -> PyResult<Vec<ForeignFuture<'py>>> {
         let rest: Vec<_> = {
             let mut futures = self.futures.lock();
             futures.closed = true;
@@ -266,14 +322,14 @@ impl Completions {
                 .filter_map(share)
                 .collect()
         };
-        let mut strangers = Vec::new();
+        let mut foreign_futures = Vec::new();
         for (entry, future) in rest {
             let future = future.into_bound(py);
             if !self.forget(&future) {
-                strangers.push(self.stranger(future, entry)?);
+                foreign_futures.push(self.foreign_future(future, entry)?);
             }
         }
-        Ok(strangers)
+        Ok(foreign_futures)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,33 +1,55 @@
-//! `Future`
+//! `Future`.
+//!
+//! * `waiting`: `result`, `exception` and the wait in them.
+//! * `helping`: how a worker of a pool waits for calls of its own pool.
+//! * `work`: the call that the future of an executor carries.
+//! * `callbacks`: done callbacks.
+//! * `completions`: waits for many futures.
+//! * `creation`: how an executor makes a future.
+//! * `internals`: the standard attributes, and the fall back to the standard library.
 
-use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyString, PyTuple, PyType};
 
-use super::at_once::{self, Arguments, Attempt, at_once};
-use super::executor::Call;
-use super::kept::Kept;
-use super::user_code::{self, Owned};
-use super::{errors, standard_form};
-use crate::primitives::Retired;
-use crate::primitives::future::{self as core, Outcome, Refused, State};
-use waiting::{Seen, look};
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function::{self, HasFunctions, Vectorcall, call, fast_methods};
+use crate::bindings::runtime::errors;
+use crate::bindings::runtime::fast_path::{Arguments, Attempt};
+use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::standard_frames::{self, Raiser, raised_by};
+use crate::bindings::runtime::timeout;
+use crate::primitives::FellBack;
+use crate::primitives::future::{self, Outcome, Refused, State};
+use waiting::{Seen, cancelled, read_outcome, timed_out};
 
 mod callbacks;
 mod completions;
 mod creation;
+mod helping;
 mod internals;
 mod waiting;
 mod work;
 
 pub(crate) use completions::{Completions, Observer};
-pub(crate) use work::Started;
+pub(crate) use helping::{CurrentGuard, PoolMember, is_worker_of};
+pub(crate) use work::{Call, Started};
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
 pub(crate) struct Future {
-    inner: core::Future<Owned, Owned, Call>,
+    inner: future::Future<Owned, Owned, Call>,
+}
+
+lazy_imports! {
+    for Future, with function::IMPORTS, standard_frames::IMPORTS, timeout::IMPORTS,
+        errors::CANCELLED, errors::INVALID_STATE, errors::LOGGER, errors::TIMED_OUT;
+    CLASS: PyType = "oxthreads.concurrent.futures", "Future";
+    REPR: PyAny = "builtins", "repr";
 }
 
 /// The standard library's name of a state.
@@ -41,25 +63,18 @@ fn name(state: State) -> &'static str {
     }
 }
 
-/// oxthreads.concurrent.futures.Future
+/// The Python class `oxthreads.concurrent.futures.Future`.
 pub(super) fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: Kept<Py<PyType>> = Kept::new();
-    CLASS.import(py, "oxthreads.concurrent.futures", "Future")
-}
-
-/// The logger of the standard module.
-pub(super) fn logger(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static LOGGER: Kept<Py<PyAny>> = Kept::new();
-    LOGGER.import(py, "concurrent.futures._base", "LOGGER")
+    CLASS.get(py)
 }
 
 impl Future {
-    /// Whether no subclass can have changed what a method calls on itself.
-    fn is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        Ok(slf.get_type().is(class(slf.py())?))
+    /// Whether the future has a result, and not an exception.
+    pub(super) fn has_value(&self) -> bool {
+        self.inner.with(|record| record.value.is_some())
     }
 
-    /// Begins the work: `false` if it was cancelled.
+    /// Marks the future as running. `false` if it was cancelled.
     pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
         slf.get()
             .inner
@@ -67,17 +82,17 @@ impl Future {
             .or_else(|refused| Self::begin_refused(slf, refused))
     }
 
-    /// What the standard class does where the primitive has refused to begin.
+    /// Does what the standard class does when the future cannot begin.
     #[cold]
     fn begin_refused(slf: &Bound<'_, Self>, refused: Refused) -> PyResult<bool> {
         match refused {
-            Refused::Retired => {
-                standard_form::call(slf, "set_running_or_notify_cancel", (), None)?.extract()
+            Refused::FellBack => {
+                fallback::call(slf, "set_running_or_notify_cancel", (), None)?.extract()
             }
             Refused::State(state) => {
                 let address = slf.as_ptr().addr();
-                user_code::call_method(
-                    logger(slf.py())?,
+                foreign::call_method(
+                    &errors::logger(slf.py())?,
                     "critical",
                     ("Future %s in unexpected state: %s", address, name(state)),
                     None,
@@ -87,7 +102,7 @@ impl Future {
         }
     }
 
-    /// Ends the work and runs the callbacks.
+    /// Stores the outcome and runs the callbacks.
     pub(crate) fn finish(slf: &Bound<'_, Self>, outcome: Outcome<Py<PyAny>>) -> PyResult<()> {
         let outcome = match outcome {
             Outcome::Value(value) => Outcome::Value(value.into()),
@@ -95,14 +110,14 @@ impl Future {
             Outcome::NoError => Outcome::NoError,
         };
         match slf.get().inner.finish(outcome) {
-            Ok(callbacks) if callbacks.is_empty() => Ok(()),
-            Ok(callbacks) => Self::run_callbacks(slf, callbacks),
+            Ok(false) => Ok(()),
+            Ok(true) => Self::run_callbacks(slf),
             Err((refused, outcome)) => Self::finish_refused(slf, refused, outcome),
         }
     }
 
-    /// Apart, as all that is rare, so that a callback which ends another future takes little of the
-    /// stack: there may be thousands in a row.
+    /// Handles a refused outcome. This is a separate function, like all that is rare, to keep stack frames small:
+    /// a callback may finish another future, and there may be thousands of them in a chain.
     #[cold]
     #[inline(never)]
     fn finish_refused(
@@ -112,61 +127,92 @@ impl Future {
     ) -> PyResult<()> {
         let py = slf.py();
         match (refused, outcome) {
-            (Refused::State(state), _) => {
+            (Refused::State(state), outcome) => {
                 let state = name(state);
-                // Of the class, whatever the instance has under that name.
-                static REPR: Kept<Py<PyAny>> = Kept::new();
-                let repr = REPR.import(py, "builtins", "repr")?;
-                let shown = user_code::call(repr, &PyTuple::new(py, [slf])?, None)?;
-                let words = format!("{state}: {}", shown.str()?);
-                Err(errors::invalid_state(py, words))
+                // The repr of the class, even if the instance has its own `__repr__` attribute.
+                let shown = foreign::call(REPR.get(py)?, &PyTuple::new(py, [slf])?, None)?;
+                let message = format!("{state}: {}", shown.str()?);
+                let raiser = match outcome {
+                    Outcome::Value(_) => Raiser::SetResultRefused,
+                    Outcome::Error(_) | Outcome::NoError => Raiser::SetExceptionRefused,
+                };
+                Err(raised_by(py, errors::invalid_state(py, message), raiser))
             }
-            (Refused::Retired, Outcome::Value(value)) => {
-                standard_form::call(slf, "set_result", (value.object(),), None).map(drop)
+            (Refused::FellBack, Outcome::Value(value)) => {
+                fallback::call(slf, "set_result", (value.object(),), None).map(drop)
             }
-            (Refused::Retired, Outcome::Error(error)) => {
-                standard_form::call(slf, "set_exception", (error.object(),), None).map(drop)
+            (Refused::FellBack, Outcome::Error(error)) => {
+                fallback::call(slf, "set_exception", (error.object(),), None).map(drop)
             }
-            (Refused::Retired, Outcome::NoError) => {
-                standard_form::call(slf, "set_exception", (py.None(),), None).map(drop)
+            (Refused::FellBack, Outcome::NoError) => {
+                fallback::call(slf, "set_exception", (py.None(),), None).map(drop)
             }
         }
     }
 }
 
-at_once! {
-    ResultOf: Future, c"result", Future::result_at_once;
-    Done: Future, c"done", Future::done_at_once;
+fast_methods! {
+    ResultOf: Future, Future::result_fast;
+    Done: Future, Future::done_fast;
+    SetResult: Future, Future::set_result_fast;
 }
 
 impl Future {
-    /// Only who has to wait looks at the timeout.
+    /// Does not check the timeout: only a thread that has to wait does.
     #[inline]
-    fn result_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn result_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.len() > 1 {
             return None;
         }
         let py = slf.py();
-        match slf.get().inner.with_native(|record| look(py, record)) {
+        match slf
+            .get()
+            .inner
+            .with_native(|record| read_outcome(py, record))
+        {
             Ok(Seen::Value(value)) => Some(Ok(value.into_bound(py))),
             _ => None,
         }
     }
 
+    /// Kept small: it runs callbacks, one of them may call `set_result` of another future, and each frame takes
+    /// stack.
     #[inline]
-    fn done_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn set_result_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let result = arguments.only()?;
+        // Attach as pyo3 does: callbacks may raise, and then references are dropped that must be counted down
+        // here. The attach fails only while the interpreter is ending.
+        let finished = Python::try_attach(|_| Self::finish(slf, Outcome::Value(result.unbind())))?;
+        match finished {
+            Ok(()) => arguments.done(),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn done_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
         let future = &slf.get().inner;
-        let done = future.with_made(|record| record.state.is_done()).ok()?;
+        let done = future.with_native(|record| record.state.is_done()).ok()?;
         arguments.answer(done)
     }
+}
 
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<ResultOf>(class)?;
-        at_once::install::<Done>(class)
+impl HasFunctions for Future {
+    fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
+        vec![
+            ("result", call::<ResultOf>),
+            ("done", call::<Done>),
+            ("set_result", call::<SetResult>),
+        ]
+    }
+}
+
+impl Observed for Future {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -175,31 +221,39 @@ impl Future {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: core::Future::unmade(),
+            inner: future::Future::unmade(),
         }
     }
 
     fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        match slf.get().inner.reset() {
-            Ok(former) => drop(former), // something, if it is initialized again
-            Err(Retired) => {
-                standard_form::call(slf, "__init__", (), None)?;
+        let future = &slf.get().inner;
+        if !Self::runs_natively().is_yes_for(slf.as_any())? {
+            future.leave_unmade();
+            drop(future.fall_back());
+        }
+        match future.reset() {
+            Ok(former) => {
+                drop(former); // not empty if `__init__` is called a second time
+                Ok(())
             }
+            Err(FellBack) => fallback::call(slf, "__init__", (), None).map(drop),
         }
-        if !Self::is_plain(slf)? && standard_form::overrides_hooks(&slf.get_type())? {
-            Self::take_standard_form(slf)?;
-        }
-        Ok(())
     }
 
-    /// The result of the call, waiting for it if need be.
+    /// Return the result of the call. Wait for it if necessary.
     ///
-    /// timeout: wait at most so many seconds; None means without end.
+    /// Args:
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
-    /// Raises what the call raised, CancelledError if it was cancelled, TimeoutError if it was
-    /// not done in time.
+    /// Returns:
+    ///     What the call returned.
+    ///
+    /// Raises:
+    ///     CancelledError: the call was cancelled.
+    ///     TimeoutError: the call was not done in time.
+    ///     BaseException: what the call raised.
     #[pyo3(signature = (timeout=None))]
     fn result<'py>(
         slf: &Bound<'py, Self>,
@@ -208,26 +262,23 @@ impl Future {
         let py = slf.py();
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(value)) => Ok(value.into_bound(py)),
-            // From 3.14 on the standard class does not ask an exception for its truth value.
-            Ok(Seen::Error(error))
-                if cfg!(not(Py_3_14)) && !user_code::truth(error.object().bind(py))? =>
-            {
-                Self::take_standard_form(slf)?;
-                standard_form::call(slf, "result", (0,), None)
-            }
-            Ok(Seen::Error(error)) => Err(errors::raise(error.object().bind(py))),
-            Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
-            Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
-            Err(None) => standard_form::call(slf, "result", (timeout,), None),
-            Err(left) => standard_form::call(slf, "result", (left,), None),
+            Ok(other) => Self::result_of(slf, other),
+            Err(None) => fallback::call(slf, "result", (timeout,), None),
+            Err(left) => fallback::call(slf, "result", (left,), None),
         }
     }
 
-    /// The exception that the call raised, waiting for it if need be; None if it returned.
+    /// Return the exception of the call. Wait for the end of the call if necessary.
     ///
-    /// timeout: wait at most so many seconds; None means without end.
+    /// Args:
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
-    /// Raises CancelledError if it was cancelled, TimeoutError if it was not done in time.
+    /// Returns:
+    ///     BaseException or None: what the call raised; None if it returned.
+    ///
+    /// Raises:
+    ///     CancelledError: the call was cancelled.
+    ///     TimeoutError: the call was not done in time.
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(
         slf: &Bound<'py, Self>,
@@ -237,41 +288,48 @@ impl Future {
         match Self::await_outcome(slf, timeout)? {
             Ok(Seen::Value(_)) => Ok(py.None().into_bound(py)),
             Ok(Seen::Error(error)) => Ok(error.into_bound(py)),
-            Ok(Seen::Cancelled) => Err(errors::cancelled(py)),
-            Ok(Seen::NotDone) => Err(PyTimeoutError::new_err(())),
-            Err(None) => standard_form::call(slf, "exception", (timeout,), None),
-            Err(left) => standard_form::call(slf, "exception", (left,), None),
+            Ok(Seen::Cancelled) => Err(cancelled(py, Raiser::ExceptionCancelled)),
+            Ok(Seen::NotDone) => Err(timed_out(py, Raiser::ExceptionTimeout)),
+            Err(None) => fallback::call(slf, "exception", (timeout,), None),
+            Err(left) => fallback::call(slf, "exception", (left,), None),
         }
     }
 
-    /// Whether the call was cancelled.
+    /// Return True if the call was cancelled.
     fn cancelled(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Self::ask(slf, "cancelled", |state| state.is_cancelled())
     }
 
-    /// Whether the call is being executed.
+    /// Return True if the call is running.
     fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Self::ask(slf, "running", |state| state == State::Running)
     }
 
-    /// Whether the call was cancelled or has ended.
+    /// Return True if the call was cancelled or has ended.
     fn done(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Self::ask(slf, "done", |state| state.is_done())
     }
 
-    /// Cancel the call unless it has begun; whether it is cancelled.
+    /// Cancel the call, unless it has begun.
+    ///
+    /// Returns:
+    ///     bool: True if the call is cancelled, now or before; False if it is running or has ended.
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().inner.cancel() {
-            Ok(callbacks) => Self::run_callbacks(slf, callbacks).map(|()| true),
+            Ok(false) => Ok(true),
+            Ok(true) => Self::run_callbacks(slf).map(|()| true),
             Err(Refused::State(_)) => Ok(false),
-            Err(Refused::Retired) => standard_form::call(slf, "cancel", (), None)?.extract(),
+            Err(Refused::FellBack) => fallback::call(slf, "cancel", (), None)?.extract(),
         }
     }
 
-    /// Have `fn(future)` called once the call is cancelled or has ended: at once if it has.
+    /// Call `fn(future)` when the call is cancelled or has ended. If that is already so, call it now.
     ///
-    /// Callbacks run in the order they were added, in a thread of this process. An Exception
-    /// that one raises is logged and ignored.
+    /// Args:
+    ///     fn: the callable. It is called with the future.
+    ///
+    /// Callbacks run in the order in which they were added, in any thread of this process. If a callback raises an
+    /// Exception, it is logged and ignored.
     #[pyo3(signature = (r#fn))]
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: &Bound<'_, PyAny>) -> PyResult<()> {
         let callback = Owned::from(r#fn.clone());
@@ -285,31 +343,43 @@ impl Future {
         });
         match added {
             Ok(None) => Ok(()),
-            Ok(Some(callback)) => Self::run_callback(slf, &callback),
-            Err(Retired) => standard_form::call(slf, "add_done_callback", (r#fn,), None).map(drop),
+            Ok(Some(callback)) => Self::run_callback::<true>(slf, &callback),
+            Err(FellBack) => fallback::call(slf, "add_done_callback", (r#fn,), None).map(drop),
         }
     }
 
-    /// Mark the call as running: for executors. False if it was cancelled: it must not be run.
+    /// Mark the call as running. For executors and tests.
     ///
-    /// Raises RuntimeError if it was begun or ended before.
+    /// Returns:
+    ///     bool: False if the call was cancelled: then it must not be run.
+    ///
+    /// Raises:
+    ///     RuntimeError: the call was already running or had ended.
     fn set_running_or_notify_cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Self::begin(slf)
     }
 
-    /// Set what the call returned: for executors.
+    /// Set the result of the call. For executors and tests.
     ///
-    /// Raises InvalidStateError if it was cancelled or has ended.
+    /// Args:
+    ///     result: what the call returned (any object).
+    ///
+    /// Raises:
+    ///     InvalidStateError: the call was cancelled or had ended.
     fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
         Self::finish(slf, Outcome::Value(result))
     }
 
-    /// Set what the call raised: for executors.
+    /// Set the exception of the call. For executors and tests.
     ///
-    /// Raises InvalidStateError if it was cancelled or has ended.
+    /// Args:
+    ///     exception (BaseException): what the call raised.
+    ///
+    /// Raises:
+    ///     InvalidStateError: the call was cancelled or had ended.
     fn set_exception(slf: &Bound<'_, Self>, exception: Py<PyAny>) -> PyResult<()> {
-        // As in the standard class, where with None it has returned None, and yet ends a wait for the
-        // first exception.
+        // As in the standard class: with None the future has the result None, but it still ends a wait for the first
+        // exception.
         let outcome = if exception.is_none(slf.py()) {
             Outcome::NoError
         } else {
@@ -318,18 +388,18 @@ impl Future {
         Self::finish(slf, outcome)
     }
 
-    /// Leave the waiting to the standard class: see `standard_form::take`. The callbacks go into
-    /// `callbacks`, those who wait for this and for others into `waiters`.
-    fn _retire(
+    /// Hand the waits over to the standard class; see `fallback::install`. The callbacks are appended to
+    /// callbacks, and the observers of threads that wait for several futures to waiters.
+    fn _oxthreads_hand_over(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         callbacks: &Bound<'_, PyList>,
         waiters: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        Self::retire(slf, attributes, callbacks, waiters)
+        Self::fall_back(slf, attributes, callbacks, waiters)
     }
 
-    /// Whether it is done, whether it was cancelled, its result and its exception.
+    /// Return whether the future is done, whether it was cancelled, its result, and its exception.
     #[cfg(Py_3_15)]
     fn _get_snapshot<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::snapshot(slf)
@@ -340,44 +410,44 @@ impl Future {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, Some(value))
+        fallback::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, None)
+        fallback::set_attribute(slf, name, None)
     }
 
     #[getter(_state)]
-    fn get_state<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+    fn get_state<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::read_state(slf)
     }
 
     #[setter(_state)]
-    fn set_state(slf: &Bound<'_, Self>, state: &str) -> PyResult<()> {
-        Self::write_state(slf, state)
+    fn set_state(slf: &Bound<'_, Self>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::write(slf, "_state", state)
     }
 
     #[getter(_result)]
-    fn get_result(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+    fn get_result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::read(slf, "_result", |record| &record.value)
     }
 
     #[setter(_result)]
-    fn set_result_attribute(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) -> PyResult<()> {
-        Self::write(slf, |record| &mut record.value, result)
+    fn set_result_attribute(slf: &Bound<'_, Self>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::write(slf, "_result", result)
     }
 
     #[getter(_exception)]
-    fn get_exception(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+    fn get_exception<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::read(slf, "_exception", |record| &record.error)
     }
 
     #[setter(_exception)]
     fn set_exception_attribute(
         slf: &Bound<'_, Self>,
-        exception: Option<Py<PyAny>>,
+        exception: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        Self::write(slf, |record| &mut record.error, exception)
+        Self::write(slf, "_exception", exception)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -387,9 +457,9 @@ impl Future {
         let looked = slf
             .get()
             .inner
-            .with_made(|record| (record.state, look(py, record)));
+            .with_native(|record| (record.state, read_outcome(py, record)));
         let Ok((state, seen)) = looked else {
-            return standard_form::call(slf, "__repr__", (), None)?.extract();
+            return fallback::call(slf, "__repr__", (), None)?.extract();
         };
         let state = match state {
             State::Pending => "pending",
@@ -401,16 +471,16 @@ impl Future {
         let outcome = match seen {
             Seen::NotDone | Seen::Cancelled => String::new(),
             Seen::Value(value) => format!(" returned {}", class_of(&value)?),
-            Seen::Error(error) if !user_code::truth(error.object().bind(py))? => {
-                Self::take_standard_form(slf)?;
-                return standard_form::call(slf, "__repr__", (), None)?.extract();
+            Seen::Error(error) if !foreign::truth(error.object().bind(py))? => {
+                fallback::fall_back(slf)?;
+                return fallback::call(slf, "__repr__", (), None)?.extract();
             }
             Seen::Error(error) => format!(" raised {}", class_of(&error)?),
         };
         Ok(format!("<{class} at {address:#x} state={state}{outcome}>"))
     }
 
-    /// A generic alias, as of the standard class.
+    /// Return a generic alias, as the standard class does.
     #[classmethod]
     fn __class_getitem__<'py>(
         cls: &Bound<'py, PyType>,

@@ -1,20 +1,87 @@
-//! The call that a future of an executor carries until somebody begins it.
+//! The call that the future of an executor carries until a thread starts it.
 
+use std::time::Instant;
+
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
-use super::Future;
-use crate::bindings::executor::Call;
+use crate::bindings::future::Future;
+use crate::bindings::runtime::foreign::Owned;
+use crate::primitives::FellBack;
 use crate::primitives::future::Start;
 use crate::primitives::pool::Job;
 
-/// What came of beginning the call that a future carries.
+/// `function(*arguments, **keywords)`, run in a context if there is one. The call's future carries it until a thread
+/// starts it.
+pub(crate) struct Call {
+    pub(crate) function: Owned,
+    /// A tuple.
+    pub(crate) arguments: Owned,
+    /// A dictionary, if there are any.
+    pub(crate) keywords: Option<Owned>,
+    /// The contextvars.Context that the call runs in. `None`: the context of the thread.
+    pub(crate) context: Option<Owned>,
+    pub(crate) submitted: Instant,
+    /// The number of the pool that the call was submitted to.
+    pub(crate) pool: u64,
+}
+
+impl Call {
+    /// A call that is submitted now.
+    #[inline]
+    pub(crate) fn new(
+        function: Bound<'_, PyAny>,
+        arguments: Bound<'_, PyTuple>,
+        keywords: Option<Bound<'_, PyDict>>,
+        context: Option<Owned>,
+        pool: u64,
+    ) -> Self {
+        Self {
+            function: function.into(),
+            arguments: arguments.into_any().into(),
+            keywords: keywords.map(|keywords| keywords.into_any().into()),
+            context,
+            submitted: Instant::now(),
+            pool,
+        }
+    }
+
+    /// Whether the call was submitted to the pool with this number.
+    pub(crate) fn is_of(&self, pool: u64) -> bool {
+        self.pool == pool
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let required = [&self.function, &self.arguments].into_iter();
+        required
+            .chain(&self.keywords)
+            .chain(&self.context)
+            .try_for_each(|object| visit.call(object.object()))
+    }
+}
+
+/// The result of starting the call that a future carries.
 pub(crate) enum Started {
-    /// It is to be done.
+    /// The caller must run it.
     Call(Call),
-    /// Somebody else does it, or has done it.
+    /// Another thread runs it, or has run it.
     Elsewhere,
     /// It was cancelled.
     Cancelled,
+}
+
+/// What a future means to workers of a pool that wait for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PoolStatus {
+    /// It is done, so it delays nobody.
+    Settled,
+    /// Its call is pending in the pool.
+    Pending,
+    /// A worker of the pool is running its call.
+    Running,
+    /// Threads other than the workers may finish it, as far as can be known here.
+    Elsewhere,
 }
 
 impl Job for Py<Future> {
@@ -24,27 +91,51 @@ impl Job for Py<Future> {
 }
 
 impl Future {
-    /// From now on it carries the call.
+    /// Stores the call in the future.
     pub(crate) fn carry(&self, call: Call) {
         self.inner.carry(call);
     }
 
-    /// The call, which somebody else will begin, if ever.
+    /// Takes the call out of the future. The caller then decides whether it is ever run.
     pub(crate) fn take_call(&self) -> Option<Call> {
         self.inner.take_work()
     }
 
-    /// Whether it carries a call that was submitted to the pool of this number.
-    pub(crate) fn is_pending_in(&self, pool: u64) -> bool {
-        let is_there = |call: &Call| call.is_of(pool);
-        self.inner
-            .with(|record| record.work.as_ref().is_some_and(is_there))
+    /// What the future means to the workers of the pool with this number. `is_running` tells whether one of them
+    /// runs its call; workers publish that before they start a call.
+    pub(super) fn pool_status(
+        slf: &Bound<'_, Self>,
+        pool: u64,
+        is_running: impl FnOnce() -> bool,
+    ) -> PoolStatus {
+        let check = || {
+            slf.get().inner.with_native(|record| {
+                let is_there = |call: &Call| call.is_of(pool);
+                if record.work.as_ref().is_some_and(is_there) {
+                    PoolStatus::Pending
+                } else if record.state.is_settled() {
+                    PoolStatus::Settled
+                } else {
+                    PoolStatus::Elsewhere
+                }
+            })
+        };
+        match check() {
+            Ok(PoolStatus::Elsewhere) if is_running() => PoolStatus::Running,
+            // The call may have ended between the two checks.
+            Ok(PoolStatus::Elsewhere) => match check() {
+                Ok(PoolStatus::Settled) => PoolStatus::Settled,
+                _ => PoolStatus::Elsewhere,
+            },
+            Ok(pool_status) => pool_status,
+            Err(FellBack) => PoolStatus::Elsewhere,
+        }
     }
 
-    /// Begins the call.
+    /// Takes the call and marks the future as running.
     ///
     /// # Errors
-    /// RuntimeError, if the future had been begun or ended by somebody else, who has not taken the call.
+    /// RuntimeError, if some other code had begun or finished the future but had not taken the call.
     pub(crate) fn start(slf: &Bound<'_, Self>) -> PyResult<Started> {
         match slf.get().inner.start() {
             Start::Begun(call) => Ok(Started::Call(call)),

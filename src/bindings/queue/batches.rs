@@ -1,23 +1,24 @@
-//! Many items at once, and one after the other in a `for` loop.
+//! `put_many`, `get_many`, and the iterator of `iterate()`.
 
 use std::collections::VecDeque;
 
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyTuple};
 
-use super::item::Item;
-use super::{detach, errors, timeout, user_code};
-use crate::bindings::kept::Kept;
-use crate::primitives::deadline::Deadline;
+use crate::bindings::queue::item::Item;
+use crate::bindings::runtime::asynchronous;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::{block, errors, foreign, timeout};
 use crate::primitives::queue::{GetError, PutError, Queue};
+use crate::wait::deadline::Deadline;
 
-/// At most so many items are taken from an iterable before they are put.
-const AHEAD: i64 = 1_024;
+/// Maximum number of items that are taken from an iterable before they are put.
+const MAX_AHEAD: i64 = 1_024;
 
-/// `max_items`: none means without bound.
+/// Checks `max_items`; `None` means no limit.
 pub(super) fn most(max_items: Option<isize>) -> PyResult<usize> {
     match max_items.map(usize::try_from) {
         None => Ok(usize::MAX),
@@ -28,7 +29,7 @@ pub(super) fn most(max_items: Option<isize>) -> PyResult<usize> {
     }
 }
 
-/// Until when to wait, `None` for not at all; both arguments are checked.
+/// Checks both arguments and returns the deadline; `None` means not to wait.
 pub(super) fn deadline(
     block: bool,
     timeout: Option<&Bound<'_, PyAny>>,
@@ -43,8 +44,8 @@ pub(super) fn deadline(
     }
 }
 
-/// Waits until the deadline for an item, none at all if there is no deadline, and adds it to
-/// `taken` with those that follow it, at most `most`.
+/// Waits for an item until the deadline; without a deadline it does not wait. Adds the item to `taken`, and then
+/// those that follow it, up to `most` items.
 pub(super) fn get_many(
     py: Python<'_>,
     queue: &Queue<Item>,
@@ -55,14 +56,14 @@ pub(super) fn get_many(
     match queue.try_get_many(most, taken) {
         Err(GetError::Empty) => {}
         Err(error) if !taken.is_empty() => return stopped(py, error, taken),
-        result => return result.map_err(Refused::By),
+        result => return result.map_err(Refused::ByQueue),
     }
     let Some(deadline) = deadline else {
-        return Err(Refused::By(GetError::Empty));
+        return Err(Refused::ByQueue(GetError::Empty));
     };
-    match detach::wait(py, &mut queue.get(), deadline)? {
-        None => Err(Refused::By(GetError::Empty)),
-        Some(Err(error)) => Err(Refused::By(error)),
+    match block::wait(py, &mut queue.get(), deadline)? {
+        None => Err(Refused::ByQueue(GetError::Empty)),
+        Some(Err(error)) => Err(Refused::ByQueue(error)),
         Some(Ok(item)) => {
             taken.push_back(item);
             match queue.try_get_many(most - 1, taken) {
@@ -73,9 +74,9 @@ pub(super) fn get_many(
     }
 }
 
-/// Some items have been taken when the queue refused another. That is the end of the batch, also
-/// where a comparison failed: it will fail again at the next get. But what ends more than a
-/// comparison, Ctrl-C say, goes on, and has the items with it.
+/// Ends a batch in which some items were taken before the queue refused another. An `Exception` of a comparison
+/// also just ends the batch: it will be raised again by the next get. An exception that is not an `Exception`,
+/// Ctrl-C for example, is raised, and gets the items as its attribute `taken`.
 fn stopped(
     py: Python<'_>,
     error: GetError<PyErr>,
@@ -84,19 +85,19 @@ fn stopped(
     match error {
         GetError::Comparison(error) if !error.is_instance_of::<PyException>(py) => {
             let items = list(py, std::mem::take(taken))?;
-            // An exception without a dictionary cannot tell.
-            let _ = user_code::set_attribute(error.value(py).as_any(), "taken", items.as_any());
+            // An exception without a dictionary cannot carry the items.
+            let _ = foreign::set_attribute(error.value(py).as_any(), "taken", items.as_any());
             Err(Refused::Raised(error))
         }
         _ => Ok(()),
     }
 }
 
-/// Why a batch came to nothing, or not to its end.
+/// Why a batch did not start, or did not finish.
 pub(super) enum Refused<E> {
-    /// The queue's word.
-    By(E),
-    /// An exception.
+    /// The queue refused it.
+    ByQueue(E),
+    /// An exception was raised.
     Raised(PyErr),
 }
 
@@ -111,21 +112,28 @@ pub(super) fn list(py: Python<'_>, items: VecDeque<Item>) -> PyResult<Bound<'_, 
     PyList::new(py, items.into_iter().map(|item| item.into_bound(py)))
 }
 
+lazy_imports! {
+    /// What putting and getting batches looks up.
+    pub(super) IMPORTS, with timeout::IMPORTS, errors::FULL, errors::SHUT_DOWN;
+    ITER: PyAny = "builtins", "iter";
+    ISLICE: PyAny = "itertools", "islice";
+    CHAIN: PyAny = "itertools", "chain";
+}
+
 /// The state of a `put_many`.
-pub(super) struct Putting<'py> {
+pub(super) struct PutMany<'py> {
     iterator: Bound<'py, PyIterator>,
-    /// Taken from the iterator, and not put yet.
+    /// Items that were taken from the iterator and are not in the queue yet.
     ahead: VecDeque<Item>,
-    /// How many have been put.
+    /// The number of items that were put.
     put: usize,
 }
 
-impl<'py> Putting<'py> {
+impl<'py> PutMany<'py> {
     pub(super) fn new(iterable: &Bound<'py, PyAny>) -> PyResult<Self> {
-        // Its __iter__ may be a program's own.
-        static ITER: Kept<Py<PyAny>> = Kept::new();
-        let iter = ITER.import(iterable.py(), "builtins", "iter")?;
-        let iterator = user_code::call(iter, &PyTuple::new(iterable.py(), [iterable])?, None)?;
+        // A program may have written its `__iter__`.
+        let iter = ITER.get(iterable.py())?;
+        let iterator = foreign::call(iter, &PyTuple::new(iterable.py(), [iterable])?, None)?;
         Ok(Self {
             iterator: iterator.cast_into()?,
             ahead: VecDeque::new(),
@@ -133,15 +141,15 @@ impl<'py> Putting<'py> {
         })
     }
 
-    /// Puts them all. The deadline is for the whole; `None` inside means not to wait.
+    /// Puts all items. The deadline applies to the whole batch; `None` means not to wait.
     pub(super) fn run(
         &mut self,
         queue: &Queue<Item>,
         deadline: Option<Deadline>,
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         loop {
-            // Where nothing here runs bytecode, nobody else looks.
-            user_code::check_signals(self.iterator.py())?;
+            // This loop may run no bytecode, so the interpreter would not check for exceptions of other threads.
+            asynchronous::check(self.iterator.py())?;
             let ended = self.fetch(queue.capacity());
             let count = self.ahead.len();
             self.put_ahead(queue, deadline)?;
@@ -160,14 +168,14 @@ impl<'py> Putting<'py> {
     ) -> Result<(), Refused<PutError<Item, PyErr>>> {
         let py = self.iterator.py();
         while !self.ahead.is_empty() {
-            user_code::check_signals(py)?;
+            asynchronous::check(py)?;
             let before = self.ahead.len();
             let result = queue.try_put_many(&mut self.ahead);
             self.put += before - self.ahead.len() - usize::from(result.is_err());
             let result = match (result, deadline) {
                 (Err(PutError::Full(item)), Some(deadline)) => {
                     let mut put = queue.put(item);
-                    let outcome = detach::wait(py, &mut put, deadline);
+                    let outcome = block::wait(py, &mut put, deadline);
                     if let Some(item) = put.into_item() {
                         self.ahead.push_front(item);
                     }
@@ -185,85 +193,72 @@ impl<'py> Putting<'py> {
         Ok(())
     }
 
-    /// The item that was refused goes back to the others.
+    /// Puts the refused item back in front of the others.
     fn refused(&mut self, error: PutError<Item, PyErr>) -> Refused<PutError<Item, PyErr>> {
         let py = self.iterator.py();
         let (item, error) = match error {
             PutError::Full(item) => (item, errors::full(py)),
             PutError::ShutDown(item) => (item, errors::shut_down(py)),
             PutError::Comparison(item, error) => (item, error),
-            retired @ PutError::Retired(_) => return Refused::By(retired),
+            fallen_back @ PutError::FellBack(_) => return Refused::ByQueue(fallen_back),
         };
         self.ahead.push_front(item);
         Refused::Raised(error)
     }
 
-    /// Takes some items from the iterator; those before an exception are kept.
+    /// Takes some items from the iterator. If it raises, the items before that are kept.
     fn fetch(&mut self, capacity: i64) -> PyResult<()> {
-        static ISLICE: Kept<Py<PyAny>> = Kept::new();
         let py = self.iterator.py();
         let count = if capacity > 0 {
-            capacity.min(AHEAD)
+            capacity.min(MAX_AHEAD)
         } else {
-            AHEAD
+            MAX_AHEAD
         };
-        let islice = ISLICE.import(py, "itertools", "islice")?;
-        // It asks the iterator for an iterator once more.
-        let some = user_code::call(islice, &(&self.iterator, count).into_pyobject(py)?, None)?;
+        let islice = ISLICE.get(py)?;
+        // `islice` calls `iter` on the iterator once more.
+        let some = foreign::call(islice, &(&self.iterator, count).into_pyobject(py)?, None)?;
         let items = PyList::empty(py);
-        let result = user_code::call_method(&items, "extend", (some,), None);
-        // A tuple, because free-threaded Python locks a list for each item that is looked at.
+        let result = foreign::call_method(&items, "extend", (some,), None);
+        // A tuple, because free-threaded Python locks a list for each item that is read.
         self.ahead.extend(items.to_tuple().iter().map(Item::new));
         result.map(drop)
     }
 
-    /// What is still to be put, by the standard algorithm.
+    /// The items that are still to be put, and how many were put. For the standard algorithm.
     pub(super) fn rest(mut self, next: Item) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        static CHAIN: Kept<Py<PyAny>> = Kept::new();
         let py = self.iterator.py();
         self.ahead.push_front(next);
         let rest = CHAIN
-            .import(py, "itertools", "chain")?
+            .get(py)?
             .call1((list(py, self.ahead)?, self.iterator))?;
         Ok((rest, self.put))
     }
 
-    /// Notes in the exception how far it went.
+    /// Stores in the exception how many items were put, and which were not.
     pub(super) fn describe(self, error: PyErr) -> PyErr {
         let py = self.iterator.py();
         let exception = error.value(py);
         if let Ok(not_put) = list(py, self.ahead) {
-            // An exception without a dictionary cannot tell.
+            // An exception without a dictionary cannot carry them.
             let _ = (self.put.into_pyobject(py).map_err(PyErr::from)).and_then(|put| {
-                user_code::set_attribute(exception.as_any(), "items_put", put.as_any())
+                foreign::set_attribute(exception.as_any(), "items_put", put.as_any())
             });
-            let _ = user_code::set_attribute(exception.as_any(), "not_put", not_put.as_any());
+            let _ = foreign::set_attribute(exception.as_any(), "not_put", not_put.as_any());
         }
         error
     }
 }
 
-/// What the interpreter says where `in` is asked of what cannot be iterated over. Ours can, but that
-/// would take out what comes before the item, and wait for it for ever.
-pub(super) fn not_iterable(class: &str) -> PyErr {
-    let what = if cfg!(Py_3_14) {
-        "a container or iterable"
-    } else {
-        "iterable"
-    };
-    PyTypeError::new_err(format!("argument of type '{class}' is not {what}"))
-}
-
-/// Iterates over what comes out of a queue, until that is shut down and empty.
+/// Iterates over the items of a queue. Each is removed with get(). Ends when the queue is shut down and empty.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct QueueIterator {
-    /// The queue's `get`.
+    /// The bound method `get` of the queue.
     get: Py<PyAny>,
 }
 
 impl QueueIterator {
     pub(super) fn new(queue: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let get = user_code::attribute(queue, intern!(queue.py(), "get"))?.unbind();
+        let get = foreign::attribute(queue, intern!(queue.py(), "get"))?.unbind();
         Ok(Self { get })
     }
 }
@@ -275,9 +270,9 @@ impl QueueIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        // Whoever runs through this in C runs no bytecode, and nothing has been taken yet.
-        user_code::check_signals(py)?;
-        match user_code::call(self.get.bind(py), &PyTuple::empty(py), None) {
+        // A loop in C runs no bytecode, so check here. No item has been taken yet that could be lost.
+        asynchronous::check(py)?;
+        match foreign::call(self.get.bind(py), &PyTuple::empty(py), None) {
             Ok(item) => Ok(Some(item)),
             Err(error) if errors::is_shut_down(py, &error) => Ok(None),
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! What is in a queue, and how a priority queue compares it.
+//! The items of a queue, and how a priority queue compares them.
 
 use std::cmp::Ordering;
 
@@ -6,11 +6,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 
-use super::user_code::{self, Owned};
-use crate::bindings::kept::Kept;
-use crate::primitives::queue::{self as core};
+use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::primitives::queue;
 
-/// Any object.
+/// An item of a queue: any Python object.
 pub(crate) struct Item(Owned);
 
 impl Item {
@@ -30,24 +30,29 @@ impl Item {
     }
 }
 
-impl core::Item for Item {
+lazy_imports! {
+    /// What comparing items looks up.
+    pub(super) IMPORTS;
+    LESS_THAN: PyAny = "operator", "lt";
+}
+
+impl queue::Item for Item {
     type Error = PyErr;
 
     #[inline]
-    fn is_less_at_once(&self, other: &Self) -> Option<bool> {
+    fn is_less_fast(&self, other: &Self) -> Option<bool> {
         let py = self.0.attached();
         let (item, other) = (self.object(), other.object());
-        compare_at_once(item.bind_borrowed(py), other.bind_borrowed(py), NESTED)
+        compare_fast(item.bind_borrowed(py), other.bind_borrowed(py), NESTED)
             .map(|ordering| ordering == Some(Ordering::Less))
     }
 
     fn is_less(&self, other: &Self) -> PyResult<bool> {
-        static LESS_THAN: Kept<Py<PyAny>> = Kept::new();
         let py = self.0.attached();
-        let less_than = LESS_THAN.import(py, "operator", "lt")?;
+        let less_than = LESS_THAN.get(py)?;
         let pair = PyTuple::new(py, [self.object(), other.object()])?;
-        let less = user_code::call(less_than, &pair, None)?;
-        user_code::is_true(less)
+        let less = foreign::call(less_than, &pair, None)?;
+        foreign::is_true(less)
     }
 
     #[inline]
@@ -61,16 +66,16 @@ impl core::Item for Item {
     }
 }
 
-/// How deep tuples within tuples are compared at once.
+/// How deeply nested a tuple may be for the fast comparison.
 const NESTED: u32 = 2;
-/// How long a tuple, and a string, may be to be compared at once.
+/// How long a tuple or a string may be for the fast comparison.
 const SHORT: usize = 64;
 
-/// Compares plain numbers, strings and tuples of them, as `<` and `==` of theirs would: within a
-/// few instructions, with no code but the interpreter's own, and without making an object.
-/// `Some(None)` is neither less, nor equal, nor greater. For all else the answer is `None`.
+/// Compares plain numbers, strings and tuples of them, with the result of their `<` and `==`. It takes a few
+/// instructions, runs no code but the interpreter's own, and makes no object. `Some(None)`: neither less, nor
+/// equal, nor greater (NaN). `None`: the fast comparison does not apply to these objects.
 #[inline]
-fn compare_at_once(
+fn compare_fast(
     item: Borrowed<'_, '_, PyAny>,
     other: Borrowed<'_, '_, PyAny>,
     nested: u32,
@@ -99,8 +104,8 @@ fn small_integer(item: &Borrowed<'_, '_, PyAny>) -> Option<i64> {
         return None;
     }
     let mut overflow = 0;
-    // SAFETY: attached, as `item` shows; it is a live int, of which the call runs no code, and
-    // an int too large is reported in `overflow`, not by an exception.
+    // SAFETY: attached, as `item` shows. It is a live int, so the call runs no code of a program. An int that is
+    // too large is reported in `overflow`, not by an exception.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(item.as_ptr(), &raw mut overflow) };
     (overflow == 0).then_some(value)
 }
@@ -114,11 +119,11 @@ fn compare_tuples(
         return None;
     }
     for (mine, theirs) in item.iter_borrowed().zip(other.iter_borrowed()) {
-        // To tuples an object is equal to itself, whatever it says.
+        // When tuples are compared, an object is equal to itself, whatever its `__eq__` says.
         if mine.is(&*theirs) {
             continue;
         }
-        match compare_at_once(mine, theirs, nested)? {
+        match compare_fast(mine, theirs, nested)? {
             Some(Ordering::Equal) => {}
             decided => return Some(decided),
         }
@@ -133,9 +138,9 @@ fn compare_strings(
     if item.len().ok()?.min(other.len().ok()?) > SHORT {
         return None;
     }
-    // SAFETY: attached; both are live strings of exactly that type, on which it runs no other code. It
-    // fails only where a string of Python 3.11 cannot be put into its final form, which the lengths
-    // were asked of.
+    // SAFETY: attached; both are live strings of exactly that type, so the call runs no other code. It fails only
+    // if a string of Python 3.11 cannot be converted into its final form; both are in that form, because their
+    // lengths were read above.
     let ordering = unsafe { ffi::PyUnicode_Compare(item.as_ptr(), other.as_ptr()) };
     Some(Some(ordering.cmp(&0)))
 }

@@ -1,54 +1,70 @@
-//! `Queue`, and with it `LifoQueue` and `PriorityQueue`, which differ in the order of their items.
+//! `Queue`, `LifoQueue` and `PriorityQueue`, which differ in the order of their items; and `SimpleQueue`.
 //!
-//! * `at_once`: the methods that are called most often, where there is nothing to wait for.
-//! * `item`: what is in a queue, and how it is compared.
-//! * `batches`: `get_many`, `put_many` and the `for` loop.
-//! * `plain`: whether one method may do without another.
-//! * `waits`: `put` and `get` as a whole.
+//! * `fast_path`: the most frequent methods, when there is nothing to wait for.
+//! * `waits`: `put` and `get` with all their arguments.
+//! * `batches`: `get_many`, `put_many` and `iterate`.
+//! * `item`: the items, and how they are compared.
+//! * `overrides`: which methods a queue's class overrides, and the order of its items.
 //! * `simple`: `SimpleQueue`.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyGenericAlias, PyInt, PyString, PyTuple, PyType};
 
-use super::argument::Argument;
-use super::kept::{Kept, look_up};
-use super::standard_form::HasStandardForm;
-use super::threading::Lock;
-use super::timeout;
-use super::{detach, errors, standard_form, user_code};
-use crate::bindings::user_code::Owned;
-use crate::primitives::Retired;
-use crate::primitives::deadline::Deadline;
-use crate::primitives::queue::{self as core, GetError, Order, PutError, TaskDoneError};
-use crate::primitives::sync::Flagged;
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function;
+use crate::bindings::hooks;
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::runtime::{block, errors, foreign, timeout};
+use crate::bindings::threading::Lock;
+use crate::primitives::FellBack;
+use crate::primitives::queue::{self, GetError, PutError, TaskDoneError};
+use crate::wait::deadline::Deadline;
 
-mod at_once;
 mod batches;
+mod fast_path;
 mod item;
-mod plain;
+mod overrides;
 mod simple;
 mod waits;
 
 pub(crate) use batches::QueueIterator;
 pub(crate) use simple::SimpleQueue;
 
-use batches::{Putting, Refused};
+use batches::{PutMany, Refused};
 use item::Item;
 use waits::remaining;
 
 /// The native half of oxthreads.queue.Queue.
 #[pyclass(subclass, frozen, name = "Queue", module = "oxthreads._oxthreads")]
 pub(crate) struct Queue {
-    inner: core::Queue<Item>,
-    /// A maximum size that is no plain int of 64 bits, as it was given; and a flag, see `plain`.
-    unusual_maxsize: Flagged<Option<Owned>>,
+    inner: queue::Queue<Item>,
+    /// Whether `put` or `get` was set as an attribute of this instance.
+    shadowed: AtomicBool,
 }
 
-/// What `object.__sizeof__` says.
+lazy_imports! {
+    for Queue, with function::IMPORTS, item::IMPORTS, batches::IMPORTS, timeout::IMPORTS,
+        errors::EMPTY, errors::FULL, errors::SHUT_DOWN;
+}
+
+/// The name under which the fallback stores whether the queue is shut down. Before Python 3.13 the standard class has
+/// no such attribute, so programs may use its name.
+const IS_SHUTDOWN: &str = if cfg!(Py_3_13) {
+    "is_shutdown"
+} else {
+    "_oxthreads_is_shutdown"
+};
+
+/// The result of `object.__sizeof__`.
 fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
     queue
         .py()
@@ -57,19 +73,19 @@ fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
         .extract()
 }
 
-/// A maximum size that the primitive can count with: a plain int of 64 bits.
-fn usual_maxsize(maxsize: &Bound<'_, PyAny>) -> Option<i64> {
+/// The number, if it is a plain int of 64 bits: the primitive counts with no other.
+fn plain_i64(maxsize: &Bound<'_, PyAny>) -> Option<i64> {
     maxsize.cast_exact::<PyInt>().ok()?.extract().ok()
 }
 
-impl at_once::Holds for Queue {
+impl fast_path::FastQueue for Queue {
     #[inline]
-    fn items(&self) -> &core::Queue<Item> {
+    fn items(&self) -> &queue::Queue<Item> {
         &self.inner
     }
 }
 
-impl HasStandardForm for Queue {
+impl HasFallback for Queue {
     const ATTRIBUTES: &[&str] = &[
         "mutex",
         "not_empty",
@@ -81,9 +97,29 @@ impl HasStandardForm for Queue {
         "_put",
         "_get",
     ];
+    const STATE: &[&str] = if cfg!(Py_3_13) {
+        &["maxsize", "unfinished_tasks", "is_shutdown"]
+    } else {
+        &["maxsize", "unfinished_tasks"]
+    };
 
-    fn has_taken_it(&self) -> bool {
-        self.inner.is_retired()
+    fn runs_natively() -> &'static TypeQuestion {
+        static RUNS_NATIVELY: TypeQuestion = TypeQuestion::new();
+        &RUNS_NATIVELY
+    }
+
+    fn has_fallen_back(&self) -> bool {
+        self.inner.has_fallen_back()
+    }
+
+    fn matches_its_class(object: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(Self::order_of(&object.get_type())? == object.get().inner.order())
+    }
+}
+
+impl Observed for Queue {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -97,42 +133,32 @@ impl Queue {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        // A subclass may take arguments of its own; __init__ refuses what is not for it.
-        let order = user_code::attribute_or_none(cls.as_any(), intern!(cls.py(), "_order"))?;
-        let order = order.as_ref().map(|order| order.extract::<Option<&str>>());
-        let order = match order.transpose()?.flatten() {
-            Some("last") => Order::Lifo,
-            Some("smallest") => Order::Heap,
-            _ => Order::Fifo,
-        };
+        // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Ok(Self {
-            inner: core::Queue::ordered(order, 0),
-            unusual_maxsize: Flagged::new(None),
+            inner: queue::Queue::ordered(Self::order_of(cls)?, 0),
+            shadowed: AtomicBool::new(false),
         })
     }
 
     #[pyo3(signature = (maxsize=Argument::Absent))]
     fn __init__(slf: &Bound<'_, Self>, maxsize: Argument<'_>) -> PyResult<()> {
         let queue = &slf.get().inner;
-        // This class itself, which copyreg may make, has no hooks at all.
-        let order =
-            || user_code::attribute_or_none(slf.get_type().as_any(), intern!(slf.py(), "_order"));
-        if !Self::is_plain(slf)? && order()?.is_some_and(|order| order.is_none()) {
-            queue.retire();
+        if !Self::runs_natively().is_yes_for(slf.as_any())? {
+            queue.fall_back();
         }
-        // At once what it is to be: those who wait must not be let in by another.
+        // Set the final capacity in one step: with another one in between, waiting threads could put too many items.
         let capacity = match &maxsize {
-            Argument::Given(maxsize) => usual_maxsize(maxsize).unwrap_or(0),
+            Argument::Given(maxsize) => plain_i64(maxsize).unwrap_or(0),
             Argument::Absent => 0,
         };
         match queue.reset(capacity) {
-            Ok(items) => drop(items), // there are some if it is initialized again
-            Err(Retired) => {
+            Ok(items) => drop(items), // not empty if `__init__` is called a second time
+            Err(FellBack) => {
                 let maxsize = match maxsize {
                     Argument::Absent => 0_i64.into_pyobject(slf.py())?.into_any(),
                     Argument::Given(maxsize) => maxsize,
                 };
-                return standard_form::call(slf, "__init__", (maxsize,), None).map(drop);
+                return fallback::call(slf, "__init__", (maxsize,), None).map(drop);
             }
         }
         match maxsize {
@@ -141,13 +167,17 @@ impl Queue {
         }
     }
 
-    /// Put an item into the queue, waiting for room if need be.
+    /// Put an item into the queue. Wait for room if necessary.
     ///
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds; None means without end.
+    /// Args:
+    ///     item: any object.
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
-    /// Raises queue.Full if there was no room in time, queue.ShutDown if the queue was shut
-    /// down, ValueError for a negative timeout.
+    /// Raises:
+    ///     queue.Full: there was no room in time.
+    ///     queue.ShutDown: the queue was shut down.
+    ///     ValueError: timeout is negative.
     #[pyo3(signature = (item, block=Argument::Absent, timeout=None),
            text_signature = "($self, item, block=True, timeout=None)")]
     fn put(
@@ -159,13 +189,19 @@ impl Queue {
         Self::put_item(slf, item, block.is_true_or(true)?, timeout)
     }
 
-    /// Remove and return the item that is next in order, waiting for one if need be.
+    /// Remove the next item from the queue and return it. Wait for one if necessary.
     ///
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds; None means without end.
+    /// Args:
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
-    /// Raises queue.Empty if there was none in time, queue.ShutDown if the queue was shut down
-    /// and is empty, ValueError for a negative timeout.
+    /// Returns:
+    ///     The item.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout is negative.
     #[pyo3(signature = (block=Argument::Absent, timeout=None),
            text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(
@@ -176,7 +212,7 @@ impl Queue {
         Self::get_item(slf, block.is_true_or(true)?, timeout)
     }
 
-    /// put(item, block=False)
+    /// Same as put(item, block=False).
     fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
         if Self::is_untouched(slf)? {
             return Self::put_item(slf, item, false, None);
@@ -184,7 +220,7 @@ impl Queue {
         Self::put_by_name(slf, item)
     }
 
-    /// get(block=False)
+    /// Same as get(block=False).
     fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         if Self::is_untouched(slf)? {
             return Self::get_item(slf, false, None);
@@ -192,16 +228,35 @@ impl Queue {
         Self::get_by_name(slf)
     }
 
-    /// Put all items of an iterable into the queue, in their order, waiting for room if need be.
+    /// Put all items of an iterable into the queue, in their order. Wait for room if necessary.
     /// Not in queue.Queue.
     ///
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds for all of it; None means without end.
+    /// Args:
+    ///     iterable: the items.
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait for the whole batch, in seconds. None means no limit.
     ///
-    /// Up to 1,024 items, and no more than maxsize, are taken from the iterable at a time, and
-    /// put in one step as far as there is room. Raises what put() raises, and what the iterable
-    /// raises. The items put before that stay; the exception has their number as items_put, and
-    /// a list of those taken from the iterable and not put as not_put.
+    /// Raises:
+    ///     queue.Full: there was no room in time.
+    ///     queue.ShutDown: the queue was shut down.
+    ///     ValueError: timeout is negative.
+    ///     BaseException: what the iterable raised.
+    ///
+    /// Up to 1,024 items, and no more than maxsize, are taken from the iterable at a time. Those for which there is
+    /// room are put in one step. If an exception is raised, the items that were put before stay in the queue. The
+    /// exception has two more attributes: items_put is their number (int), and not_put is the list of the items
+    /// that were taken from the iterable but not put.
+    ///
+    /// Example:
+    ///
+    ///     >>> from oxthreads import queue
+    ///     >>> items = queue.Queue(maxsize=2)
+    ///     >>> items.put_many("ab")
+    ///     >>> try:
+    ///     ...     items.put_many("cd", block=False)
+    ///     ... except queue.Full as error:
+    ///     ...     print(error.items_put, error.not_put)
+    ///     0 ['c', 'd']
     #[pyo3(signature = (iterable, block=Argument::Absent, timeout=None),
            text_signature = "($self, iterable, block=True, timeout=None)")]
     fn put_many(
@@ -212,42 +267,62 @@ impl Queue {
     ) -> PyResult<()> {
         let block = block.is_true_or(true)?;
         if !Self::is_direct(slf)? {
-            return user_code::call_method(
+            return foreign::call_method(
                 slf,
-                "_put_one_by_one",
+                hooks::PUT_ONE_BY_ONE,
                 (iterable, block, timeout, 0),
                 None,
             )
             .map(drop);
         }
         let deadline = batches::deadline(block, timeout)?;
-        let mut putting = Putting::new(iterable)?;
-        match putting.run(&slf.get().inner, deadline) {
+        let mut put_many = PutMany::new(iterable)?;
+        match put_many.run(&slf.get().inner, deadline) {
             Ok(()) => Ok(()),
-            Err(Refused::By(PutError::Retired(item))) => {
+            Err(Refused::ByQueue(PutError::FellBack(item))) => {
                 let left = deadline.map_or(Ok(None), |deadline| remaining(slf.py(), deadline))?;
-                let (rest, put) = putting.rest(item)?;
-                user_code::call_method(slf, "_put_one_by_one", (rest, block, left, put), None)
+                let (rest, put) = put_many.rest(item)?;
+                foreign::call_method(slf, hooks::PUT_ONE_BY_ONE, (rest, block, left, put), None)
                     .map(drop)
             }
-            Err(Refused::By(error)) => {
+            Err(Refused::ByQueue(error)) => {
                 let error = Self::put_refused(slf, error, false, None).err();
-                error.map_or(Ok(()), |error| Err(putting.describe(error)))
+                error.map_or(Ok(()), |error| Err(put_many.describe(error)))
             }
-            Err(Refused::Raised(error)) => Err(putting.describe(error)),
+            Err(Refused::Raised(error)) => Err(put_many.describe(error)),
         }
     }
 
-    /// Wait for an item, and remove and return a list of it and those that follow it, in order.
+    /// Wait for an item, then remove it and those that follow it, and return them in order.
     /// Not in queue.Queue.
     ///
-    /// max_items: at most this many; None means all that are there. With zero it is an empty list.
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds for the first; None means without end.
+    /// Args:
+    ///     max_items (int or None): at most so many items. None means all that are there. With zero the list is
+    ///         empty.
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait for the first item, in seconds. None means no limit.
     ///
-    /// Raises what get() raises, if there is no item. If the comparison of items fails later on, the
-    /// list ends there; but what is no Exception, like KeyboardInterrupt, is raised all the same, and
-    /// has the items that had been taken as `taken`.
+    /// Returns:
+    ///     list: the items.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout or max_items is negative.
+    ///
+    /// If the comparison of two items fails after some items were taken, the list ends there. An exception that is
+    /// not an Exception, like KeyboardInterrupt, is raised nevertheless; its attribute `taken` is the list of the
+    /// items that were taken.
+    ///
+    /// Example:
+    ///
+    ///     >>> from oxthreads import queue
+    ///     >>> items = queue.Queue()
+    ///     >>> items.put_many(range(5))
+    ///     >>> items.get_many(3)
+    ///     [0, 1, 2]
+    ///     >>> items.get_many()
+    ///     [3, 4]
     #[pyo3(signature = (max_items=None, block=Argument::Absent, timeout=None),
            text_signature = "($self, max_items=None, block=True, timeout=None)")]
     fn get_many<'py>(
@@ -260,89 +335,97 @@ impl Queue {
         let block = block.is_true_or(true)?;
         let most = batches::most(max_items)?;
         if !Self::is_direct(slf)? {
-            return user_code::call_method(slf, "_get_one_by_one", (most, block, timeout), None);
+            return foreign::call_method(slf, hooks::GET_ONE_BY_ONE, (most, block, timeout), None);
         }
         let deadline = batches::deadline(block, timeout)?;
         let mut taken = VecDeque::new();
         match batches::get_many(py, &slf.get().inner, most, &mut taken, deadline) {
             Ok(()) => Ok(batches::list(py, taken)?.into_any()),
-            Err(Refused::By(GetError::Retired)) => {
+            Err(Refused::ByQueue(GetError::FellBack)) => {
                 let left = deadline.map_or(Ok(None), |deadline| remaining(py, deadline))?;
-                user_code::call_method(slf, "_get_one_by_one", (most, block, left), None)
+                foreign::call_method(slf, hooks::GET_ONE_BY_ONE, (most, block, left), None)
             }
-            Err(Refused::By(error)) => Self::get_refused(slf, error, false, None),
+            Err(Refused::ByQueue(error)) => Self::get_refused(slf, error, false, None),
             Err(Refused::Raised(error)) => Err(error),
         }
     }
 
-    /// Iterate over the items as they come, each removed from the queue, until that is shut down
-    /// and empty. Not in queue.Queue.
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
+    /// Return an iterator over the items. It removes each item with get(), waits for the next, and ends when the
+    /// queue is shut down and empty. Not in queue.Queue.
+    ///
+    /// So a consumer is a plain loop, which ends when the producers are done.
+    ///
+    /// Example:
+    ///
+    ///     >>> from oxthreads import queue
+    ///     >>> items = queue.Queue()
+    ///     >>> items.put_many(["a", "b"])
+    ///     >>> items.shutdown()
+    ///     >>> for item in items.iterate():
+    ///     ...     print(item)
+    ///     a
+    ///     b
+    fn iterate(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
         QueueIterator::new(slf.as_any())
     }
 
-    /// Refused, as by the standard class: to look for an item is not to iterate over all.
-    fn __contains__(slf: &Bound<'_, Self>, _item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Err(batches::not_iterable(&slf.get_type().name()?.to_cow()?))
-    }
-
-    /// The number of items. It may have changed by the time it is looked at.
+    /// Return the number of items (int). Other threads may have changed it by the time the caller uses it.
     fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        // Looked at first: a queue that is not retired afterwards was not so before.
+        // Read the length first: if the queue has not fallen back after that, it had not before either.
         let length = slf.get().inner.len();
-        if slf.get().inner.is_retired() {
-            return standard_form::call(slf, "qsize", (), None);
+        if slf.get().inner.has_fallen_back() {
+            return fallback::call(slf, "qsize", (), None);
         }
         Ok(length.into_pyobject(slf.py())?.into_any())
     }
 
-    /// Whether there are no items. It may have changed by the time it is looked at.
+    /// Return whether the queue has no items. Other threads may have changed that by the time the caller uses it.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let empty = slf.get().inner.is_empty();
-        if slf.get().inner.is_retired() {
-            return standard_form::call(slf, "empty", (), None)?.extract();
+        if slf.get().inner.has_fallen_back() {
+            return fallback::call(slf, "empty", (), None)?.extract();
         }
         Ok(empty)
     }
 
-    /// Whether maxsize items are there. It may have changed by the time it is looked at.
+    /// Return whether the queue has maxsize items. Other threads may have changed that by the time the caller uses
+    /// it.
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let full = slf.get().inner.is_full();
-        if slf.get().inner.is_retired() {
-            return standard_form::call(slf, "full", (), None)?.extract();
+        if slf.get().inner.has_fallen_back() {
+            return fallback::call(slf, "full", (), None)?.extract();
         }
         Ok(full)
     }
 
-    /// Say that the task of an item that was got is done.
+    /// Report that the work on an item that was taken from the queue is done.
     ///
-    /// Raises ValueError if that was said more often than items were put.
+    /// Raises:
+    ///     ValueError: called more often than items were put.
     fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().inner.task_done() {
             Ok(()) => Ok(()),
             Err(TaskDoneError::TooMany) => Err(pyo3::exceptions::PyValueError::new_err(
                 "task_done() called too many times",
             )),
-            Err(TaskDoneError::Retired) => {
-                standard_form::call(slf, "task_done", (), None).map(drop)
-            }
+            Err(TaskDoneError::FellBack) => fallback::call(slf, "task_done", (), None).map(drop),
         }
     }
 
-    /// Wait until the task of every item that was put is done.
+    /// Wait until task_done() was called for every item that was put.
     fn join(slf: &Bound<'_, Self>) -> PyResult<()> {
         let queue = &slf.get().inner;
-        match detach::wait(slf.py(), &mut queue.join(), Deadline::NEVER)? {
-            Some(Err(Retired)) => standard_form::call(slf, "join", (), None).map(drop),
+        match block::wait(slf.py(), &mut queue.join(), Deadline::NEVER)? {
+            Some(Err(FellBack)) => fallback::call(slf, "join", (), None).map(drop),
             _ => Ok(()),
         }
     }
 
-    /// Shut the queue down: put() raises queue.ShutDown from now on, get() once the queue is
-    /// empty, and so do those that wait in them.
+    /// Shut the queue down. From then on put() raises queue.ShutDown, and so does get() when the queue is empty. The
+    /// same is raised in threads that wait in them.
     ///
-    /// immediate: drop the items first, each counted as a task done, so that get() raises at
-    /// once.
+    /// Args:
+    ///     immediate (bool): if True, drop all items first, and count each as done; so get() raises immediately.
     #[pyo3(signature = (immediate=Argument::Absent), text_signature = "($self, immediate=False)")]
     fn shutdown(slf: &Bound<'_, Self>, immediate: Argument<'_>) -> PyResult<()> {
         let immediate = immediate.is_true_or(false)?;
@@ -351,7 +434,7 @@ impl Queue {
                 drop(items);
                 Ok(())
             }
-            Err(Retired) => standard_form::call(slf, "shutdown", (immediate,), None).map(drop),
+            Err(FellBack) => fallback::call(slf, "shutdown", (immediate,), None).map(drop),
         }
     }
 
@@ -361,16 +444,16 @@ impl Queue {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         slf.get().note_attribute(name);
-        standard_form::set_attribute(slf, name, Some(value))
+        fallback::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, None)
+        fallback::set_attribute(slf, name, None)
     }
 
-    /// Leave the items and the waiting to the standard class: see `standard_form::take`. The items go
-    /// into `container`.
-    fn _retire(
+    /// Hand the items and the waits over to the standard class; see `fallback::install`. The items are appended to
+    /// container.
+    fn _oxthreads_hand_over(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         container: &Bound<'_, PyAny>,
@@ -378,67 +461,103 @@ impl Queue {
     ) -> PyResult<()> {
         let queue = &slf.get().inner;
         let py = slf.py();
-        let retire = || {
-            let items = queue.retire()?.into_iter();
+        let fall_back = || {
+            let items = queue.fall_back()?.into_iter();
+            // This cannot fail: the dictionary is a plain dict that the caller made, and the names are strings.
+            let _ = attributes.set_item("maxsize", queue.capacity());
+            let _ = attributes.set_item("unfinished_tasks", queue.unfinished());
+            let _ = attributes.set_item(IS_SHUTDOWN, queue.is_shut_down());
             Some((
                 container,
                 items.map(move |item| item.into_bound(py).unbind()),
             ))
         };
-        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), retire)
+        fallback::install(
+            slf.as_any(),
+            attributes,
+            Some(mutex.get().primitive()),
+            fall_back,
+        )
     }
 
     #[getter]
     fn get_maxsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let queue = slf.get();
-        if let Some(maxsize) = queue.unusual_maxsize.lock().as_ref() {
-            return Ok(maxsize.object().bind(py).clone());
+        // Read the value first, here and below: if the queue has not fallen back after that, it had not before
+        // either.
+        let capacity = slf.get().inner.capacity();
+        if slf.get().inner.has_fallen_back() {
+            return fallback::entry(slf, "maxsize");
         }
-        Ok(queue.inner.capacity().into_pyobject(py)?.into_any())
+        Ok(capacity.into_pyobject(slf.py())?.into_any())
     }
 
     #[setter]
     fn set_maxsize(slf: &Bound<'_, Self>, maxsize: Bound<'_, PyAny>) -> PyResult<()> {
-        let queue = slf.get();
-        let unusual = match usual_maxsize(&maxsize) {
-            Some(capacity) => {
-                queue.inner.set_capacity(capacity);
-                None
-            }
-            None => Some(Owned::from(maxsize.clone())),
-        };
-        if unusual.is_some() && !queue.inner.is_retired() {
-            // Whatever compares with an int will do for the standard algorithm.
-            user_code::call_method(slf, "_take_standard_form", (), None)?;
+        if let Some(capacity) = plain_i64(&maxsize)
+            && slf.get().inner.set_capacity(capacity).is_ok()
+        {
+            return Ok(());
         }
-        let former = std::mem::replace(&mut *queue.unusual_maxsize.lock(), unusual);
-        drop(former);
-        Ok(())
+        // The standard algorithm works with anything that can be compared with an int.
+        fallback::fall_back(slf)?;
+        fallback::set_entry(slf.as_any(), "maxsize", &maxsize)
     }
 
     #[getter]
-    fn get_unfinished_tasks(&self) -> i64 {
-        self.inner.unfinished()
+    fn get_unfinished_tasks<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let unfinished = slf.get().inner.unfinished();
+        if slf.get().inner.has_fallen_back() {
+            return fallback::entry(slf, "unfinished_tasks");
+        }
+        Ok(unfinished.into_pyobject(slf.py())?.into_any())
     }
 
     #[setter]
-    fn set_unfinished_tasks(&self, unfinished: i64) {
-        self.inner.set_unfinished(unfinished);
+    fn set_unfinished_tasks(slf: &Bound<'_, Self>, unfinished: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(count) = plain_i64(unfinished)
+            && slf.get().inner.set_unfinished(count).is_ok()
+        {
+            return Ok(());
+        }
+        fallback::fall_back(slf)?;
+        fallback::set_entry(slf.as_any(), "unfinished_tasks", unfinished)
     }
 
+    /// Whether the order is first in, first out.
     #[getter]
-    fn get_is_shutdown(&self) -> bool {
-        self.inner.is_shut_down()
+    fn _oxthreads_is_first_in_first_out(&self) -> bool {
+        self.inner.order() == queue::Order::Fifo
     }
 
-    #[setter]
-    fn set_is_shutdown(&self, shut_down: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.inner.set_shut_down(user_code::truth(shut_down)?);
-        Ok(())
+    /// Whether shutdown() was called. Before Python 3.13 it has this private name, because a program may use
+    /// is_shutdown for an attribute of its own: see `oxthreads.queue`.
+    #[getter(_oxthreads_is_shutdown)]
+    fn get_is_shutdown<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let shut_down = slf.get().inner.is_shut_down();
+        if slf.get().inner.has_fallen_back() {
+            return match fallback::entry(slf, IS_SHUTDOWN) {
+                // The standard class of these versions does not set it.
+                Err(error)
+                    if cfg!(not(Py_3_13)) && error.is_instance_of::<PyAttributeError>(slf.py()) =>
+                {
+                    Ok(PyBool::new(slf.py(), false).to_owned().into_any())
+                }
+                found => found,
+            };
+        }
+        Ok(PyBool::new(slf.py(), shut_down).to_owned().into_any())
     }
 
-    /// A generic alias, as of the standard class.
+    #[setter(_oxthreads_is_shutdown)]
+    fn set_is_shutdown(slf: &Bound<'_, Self>, shut_down: &Bound<'_, PyAny>) -> PyResult<()> {
+        let is_shut_down = foreign::truth(shut_down)?;
+        if slf.get().inner.set_shut_down(is_shut_down).is_ok() {
+            return Ok(());
+        }
+        fallback::set_entry(slf.as_any(), IS_SHUTDOWN, shut_down)
+    }
+
+    /// Return a generic alias, as the standard class does.
     #[classmethod]
     fn __class_getitem__<'py>(
         cls: &Bound<'py, PyType>,
@@ -447,15 +566,12 @@ impl Queue {
         PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
-    /// The size in bytes, that of the list of items and of those who wait included.
+    /// Return the size in bytes, with the lists of items and of waiting threads.
     fn __sizeof__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         Ok(basic_size(slf.as_any())? + slf.get().inner.allocated())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(maxsize) = self.unusual_maxsize.lock().as_ref() {
-            visit.call(maxsize.object())?;
-        }
         self.inner.try_for_each(|item| visit.call(item.object()))
     }
 

@@ -1,35 +1,42 @@
-//! `SimpleQueue`
+//! `SimpleQueue`: a complete class, which uses `primitives/queue/`.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyTuple, PyType};
+use pyo3::types::{PyDict, PyGenericAlias, PyTuple, PyType};
 
-use super::at_once::Holds;
-use super::batches::{self, Putting, QueueIterator, Refused};
-use super::item::Item;
-use super::{basic_size, detach, errors};
-use crate::bindings::argument::Argument;
-use crate::bindings::kept::Kept;
-use crate::bindings::timeout::number;
-use crate::bindings::user_code;
-use crate::primitives::deadline::Deadline;
-use crate::primitives::queue::{self as core, GetError, PutError};
+use crate::bindings::queue::basic_size;
+use crate::bindings::queue::batches::{self, PutMany, QueueIterator, Refused};
+use crate::bindings::queue::fast_path::FastQueue;
+use crate::bindings::queue::item::{self, Item};
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::foreign;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::{block, errors, timeout};
+use crate::primitives::queue::{self, GetError, PutError};
+use crate::wait::deadline::Deadline;
 
-/// A queue without bound, from which items come out in the order they were put in.
+/// An unbounded FIFO queue: items come out in the order in which they were put in.
 ///
-/// Thread-safe, and re-entrant: ``put`` may be called from ``__del__``, a weakref callback or a
-/// signal handler. Waiters are served in the order they came.
+/// Thread-safe and reentrant: ``put`` may be called from ``__del__``, a weakref callback or a signal handler.
+/// Waiting threads are woken in the order in which they came. Other threads may overtake them. But a waiting
+/// thread that has lost an item in this way, and has waited for one millisecond, is handed the next item.
 ///
 /// Differences from queue.SimpleQueue: ``shutdown``, ``is_shutdown``, ``get_many``, ``put_many`` and
-/// iteration are additions: isinstance(queue, Iterable) is true, and Container as well (but ``item in
-/// queue`` raises TypeError, as there). An item put while a consumer waits is that consumer's: ``qsize`` counts
-/// it until the consumer runs, but ``get_nowait`` elsewhere may raise Empty. It is no subclass of the
-/// standard class, which has a layout of its own.
+/// ``iterate`` are additions. A ``get`` that a signal handler or an asynchronous exception ends has taken
+/// no item. It is not a subclass of the standard class, which has a memory layout of its own.
+///
+/// Example:
+///
+///     >>> from oxthreads import queue
+///     >>> items = queue.SimpleQueue()
+///     >>> items.put("a")
+///     >>> items.get()
+///     'a'
 #[pyclass(
     subclass,
     frozen,
@@ -38,7 +45,12 @@ use crate::primitives::queue::{self as core, GetError, PutError};
     module = "oxthreads.queue"
 )]
 pub(crate) struct SimpleQueue {
-    inner: core::Queue<Item>,
+    inner: queue::Queue<Item>,
+}
+
+lazy_imports! {
+    for SimpleQueue, with item::IMPORTS, batches::IMPORTS, timeout::OF_SIMPLE_QUEUE,
+        errors::EMPTY_OF_C, errors::FULL, errors::SHUT_DOWN;
 }
 
 impl SimpleQueue {
@@ -52,47 +64,26 @@ impl SimpleQueue {
 
     #[cold]
     fn get_waiting<'py>(&self, py: Python<'py>, deadline: Deadline) -> PyResult<Bound<'py, PyAny>> {
-        match detach::wait(py, &mut self.inner.get(), deadline)? {
+        match block::wait(py, &mut self.inner.get(), deadline)? {
             Some(Ok(item)) => Ok(item.into_bound(py)),
-            None => Err(errors::empty(py)),
+            None => Err(errors::empty_of_c(py)),
             Some(Err(error)) => Err(get_refused(py, error)),
         }
     }
 }
 
-impl Holds for SimpleQueue {
+impl FastQueue for SimpleQueue {
     #[inline]
-    fn items(&self) -> &core::Queue<Item> {
+    fn items(&self) -> &queue::Queue<Item> {
         &self.inner
     }
-}
-
-/// Every platform can wait for so many seconds.
-const ORDINARY: f64 = 4_000_000.0;
-
-/// The deadline of a `get`. It is checked even if there is no need to wait.
-fn deadline_of(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
-    let is_ordinary = |number: f64| (0.0..ORDINARY).contains(&number);
-    if !timeout
-        .cast_exact::<PyFloat>()
-        .is_ok_and(|number| is_ordinary(number.value()))
-    {
-        // A standard one that need not wait says whether it will do.
-        static STANDARD: Kept<Py<PyAny>> = Kept::new();
-        let py = timeout.py();
-        let queue = STANDARD.import(py, "_queue", "SimpleQueue")?.call0()?;
-        queue.call_method1("put", (py.None(),))?;
-        user_code::call_method(&queue, "get", (true, timeout), None)?;
-    }
-    let seconds = number(timeout)?;
-    Ok(Duration::try_from_secs_f64(seconds).map_or(Deadline::NEVER, Deadline::after))
 }
 
 #[cold]
 fn put_refused(py: Python<'_>, error: PutError<Item, PyErr>) -> PyErr {
     match error {
         PutError::Full(_) => errors::full(py),
-        PutError::ShutDown(_) | PutError::Retired(_) => errors::shut_down(py),
+        PutError::ShutDown(_) | PutError::FellBack(_) => errors::shut_down(py),
         PutError::Comparison(_, error) => error,
     }
 }
@@ -100,9 +91,15 @@ fn put_refused(py: Python<'_>, error: PutError<Item, PyErr>) -> PyErr {
 #[cold]
 fn get_refused(py: Python<'_>, error: GetError<PyErr>) -> PyErr {
     match error {
-        GetError::Empty => errors::empty(py),
-        GetError::ShutDown | GetError::Retired => errors::shut_down(py),
+        GetError::Empty => errors::empty_of_c(py),
+        GetError::ShutDown | GetError::FellBack => errors::shut_down(py),
         GetError::Comparison(error) => error,
+    }
+}
+
+impl Observed for SimpleQueue {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -118,10 +115,9 @@ impl SimpleQueue {
     ) -> PyResult<Self> {
         let given = args.len() + keywords.map_or(0, |keywords| keywords.len());
         if given > 0 {
-            // As for the standard class: what a subclass does with them is its own affair, if it
-            // has an __init__ to do it.
+            // As in the standard class: a subclass with an `__init__` may take any arguments.
             let ours = cls.py().get_type::<Self>();
-            if user_code::attribute(cls.as_any(), intern!(cls.py(), "__init__"))?
+            if foreign::attribute(cls.as_any(), intern!(cls.py(), "__init__"))?
                 .is(ours.getattr("__init__")?)
             {
                 return Err(PyTypeError::new_err(if args.is_empty() {
@@ -132,13 +128,17 @@ impl SimpleQueue {
             }
         }
         Ok(Self {
-            inner: core::Queue::new(0),
+            inner: queue::Queue::new(0),
         })
     }
 
     /// Put an item into the queue. It never waits; block and timeout are ignored.
     ///
-    /// Raises queue.ShutDown if the queue was shut down.
+    /// Args:
+    ///     item: any object.
+    ///
+    /// Raises:
+    ///     queue.ShutDown: the queue was shut down.
     #[pyo3(signature = (item, block=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, item, block=True, timeout=None)")]
     fn put(
@@ -152,18 +152,24 @@ impl SimpleQueue {
         self.put_item(item)
     }
 
-    /// put(item)
+    /// Same as put(item).
     fn put_nowait(&self, item: Bound<'_, PyAny>) -> PyResult<()> {
         self.put_item(item)
     }
 
-    /// Remove and return the item that was put first, waiting for one if need be.
+    /// Remove the item that was put first, and return it. Wait for one if necessary.
     ///
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds; None means without end.
+    /// Args:
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
-    /// Raises queue.Empty if there was none in time, queue.ShutDown if the queue was shut down
-    /// and is empty, ValueError for a negative timeout.
+    /// Returns:
+    ///     The item.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout is negative.
     #[pyo3(signature = (block=Argument::Absent, timeout=None),
            text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(
@@ -172,19 +178,15 @@ impl SimpleQueue {
         block: Argument<'py>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let block = block.is_true_or(true)?;
-        let deadline = match timeout {
-            Some(timeout) if block => deadline_of(timeout)?,
-            _ => Deadline::NEVER,
-        };
-        match self.inner.try_get() {
-            Ok(item) => Ok(item.into_bound(py)),
-            Err(GetError::Empty) if block => self.get_waiting(py, deadline),
-            Err(error) => Err(get_refused(py, error)),
+        let deadline = timeout::of_simple_queue(&block, timeout)?;
+        match (self.inner.try_get(), deadline) {
+            (Ok(item), _) => Ok(item.into_bound(py)),
+            (Err(GetError::Empty), Some(deadline)) => self.get_waiting(py, deadline),
+            (Err(error), _) => Err(get_refused(py, error)),
         }
     }
 
-    /// get(block=False)
+    /// Same as get(block=False).
     fn get_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.inner.try_get() {
             Ok(item) => Ok(item.into_bound(py)),
@@ -192,12 +194,19 @@ impl SimpleQueue {
         }
     }
 
-    /// Put all items of an iterable into the queue, in their order. Not in queue.SimpleQueue.
+    /// Put all items of an iterable into the queue, in their order. It never waits. Not in queue.SimpleQueue.
     ///
-    /// block and timeout are ignored. Up to 1,024 items are taken from the iterable at a time,
-    /// and put in one step. Raises what put() raises, and what the iterable raises. The items put
-    /// before that stay; the exception has their number as items_put, and a list of those taken
-    /// from the iterable and not put as not_put.
+    /// Args:
+    ///     iterable: the items.
+    ///     block, timeout: ignored.
+    ///
+    /// Raises:
+    ///     queue.ShutDown: the queue was shut down.
+    ///     BaseException: what the iterable raised.
+    ///
+    /// Up to 1,024 items are taken from the iterable at a time, and put in one step. If an exception is raised, the
+    /// items that were put before stay in the queue. The exception has two more attributes: items_put is their
+    /// number (int), and not_put is the list of the items that were taken from the iterable but not put.
     #[pyo3(signature = (iterable, block=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, iterable, block=True, timeout=None)")]
     fn put_many(
@@ -208,22 +217,30 @@ impl SimpleQueue {
     ) -> PyResult<()> {
         block.is_true_or(true)?;
         drop(timeout);
-        let mut putting = Putting::new(iterable)?;
-        match putting.run(&self.inner, None) {
+        let mut put_many = PutMany::new(iterable)?;
+        match put_many.run(&self.inner, None) {
             Ok(()) => Ok(()),
-            Err(Refused::By(error)) => Err(put_refused(iterable.py(), error)),
-            Err(Refused::Raised(error)) => Err(putting.describe(error)),
+            Err(Refused::ByQueue(error)) => Err(put_refused(iterable.py(), error)),
+            Err(Refused::Raised(error)) => Err(put_many.describe(error)),
         }
     }
 
-    /// Wait for an item, and remove and return a list of it and those that follow it, in order.
+    /// Wait for an item, then remove it and those that follow it, and return them in order.
     /// Not in queue.SimpleQueue.
     ///
-    /// max_items: at most this many; None means all that are there. With zero it is an empty list.
-    /// block: if false, do not wait.
-    /// timeout: wait at most so many seconds for the first; None means without end.
+    /// Args:
+    ///     max_items (int or None): at most so many items. None means all that are there. With zero the list is
+    ///         empty.
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait for the first item, in seconds. None means no limit.
     ///
-    /// Raises what get() raises, if there is no item.
+    /// Returns:
+    ///     list: the items.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout or max_items is negative.
     #[pyo3(signature = (max_items=None, block=Argument::Absent, timeout=None),
            text_signature = "($self, max_items=None, block=True, timeout=None)")]
     fn get_many<'py>(
@@ -233,49 +250,37 @@ impl SimpleQueue {
         block: Argument<'py>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let deadline = match timeout {
-            _ if !block.is_true_or(true)? => None,
-            Some(timeout) => Some(deadline_of(timeout)?),
-            None => Some(Deadline::NEVER),
-        };
+        let deadline = timeout::of_simple_queue(&block, timeout)?;
         let most = batches::most(max_items)?;
         let mut taken = VecDeque::new();
         match batches::get_many(py, &self.inner, most, &mut taken, deadline) {
             Ok(()) => Ok(batches::list(py, taken)?.into_any()),
-            Err(Refused::By(error)) => Err(get_refused(py, error)),
+            Err(Refused::ByQueue(error)) => Err(get_refused(py, error)),
             Err(Refused::Raised(error)) => Err(error),
         }
     }
 
-    /// Iterate over the items as they come, each removed from the queue, until that is shut down
-    /// and empty. Not in queue.SimpleQueue.
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
+    /// Return an iterator over the items. It removes each item with get(), waits for the next, and ends when the
+    /// queue is shut down and empty. Not in queue.SimpleQueue.
+    fn iterate(slf: &Bound<'_, Self>) -> PyResult<QueueIterator> {
         QueueIterator::new(slf.as_any())
     }
 
-    /// Refused, as by the standard class: to look for an item is not to iterate over all.
-    fn __contains__(slf: &Bound<'_, Self>, _item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let class = slf.get_type();
-        if class.is(slf.py().get_type::<Self>()) {
-            return Err(batches::not_iterable("_queue.SimpleQueue"));
-        }
-        Err(batches::not_iterable(&class.name()?.to_cow()?))
-    }
-
-    /// The number of items. It may have changed by the time it is looked at.
+    /// Return the number of items (int). Other threads may have changed it by the time the caller uses it.
     fn qsize(&self) -> usize {
         self.inner.len()
     }
 
-    /// Whether there are no items. It may have changed by the time it is looked at.
+    /// Return whether the queue has no items. Other threads may have changed that by the time the caller uses it.
     fn empty(&self) -> bool {
         self.inner.is_empty()
     }
 
-    /// Shut the queue down: put() raises queue.ShutDown from now on, get() once the queue is
-    /// empty, and so do those that wait in it. Not in queue.SimpleQueue.
+    /// Shut the queue down. From then on put() raises queue.ShutDown, and so does get() when the queue is empty. The
+    /// same is raised in threads that wait in get(). Not in queue.SimpleQueue.
     ///
-    /// immediate: drop the items first, so that get() raises at once.
+    /// Args:
+    ///     immediate (bool): if True, drop all items first; so get() raises immediately.
     #[pyo3(signature = (immediate=Argument::Absent), text_signature = "($self, immediate=False)")]
     fn shutdown(&self, immediate: Argument<'_>) -> PyResult<()> {
         drop(self.inner.shut_down(immediate.is_true_or(false)?));
@@ -284,11 +289,11 @@ impl SimpleQueue {
 
     /// Whether the queue was shut down. Not in queue.SimpleQueue.
     #[getter]
-    fn is_shutdown(&self) -> bool {
+    fn _oxthreads_is_shutdown(&self) -> bool {
         self.inner.is_shut_down()
     }
 
-    /// A generic alias, as of the standard class.
+    /// Return a generic alias, as the standard class does.
     #[classmethod]
     fn __class_getitem__<'py>(
         cls: &Bound<'py, PyType>,
@@ -297,7 +302,7 @@ impl SimpleQueue {
         PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
-    /// The size in bytes, that of the list of items and of those who wait included.
+    /// Return the size in bytes, with the lists of items and of waiting threads.
     fn __sizeof__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         Ok(basic_size(slf.as_any())? + slf.get().inner.allocated())
     }

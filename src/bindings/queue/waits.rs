@@ -1,23 +1,24 @@
-//! `put` and `get` as a whole: try, wait, and turn to the standard class where that serves.
+//! `put` and `get` with all their arguments: try, wait, or call the standard class if the queue has fallen back.
 
 use pyo3::prelude::*;
 
-use super::Queue;
-use super::item::Item;
-use super::{detach, errors, standard_form, timeout};
-use crate::primitives::deadline::Deadline;
-use crate::primitives::queue::{self as core, GetError, PutError};
+use crate::bindings::fallback;
+use crate::bindings::queue::Queue;
+use crate::bindings::queue::item::Item;
+use crate::bindings::runtime::{block, errors, timeout};
+use crate::primitives::queue::{self, GetError, PutError};
+use crate::wait::deadline::Deadline;
 
 impl Queue {
-    /// A timeout is refused before anything is tried, unless the queue `is_over`. In the standard
-    /// form that is up to the standard class.
+    /// Rejects a wrong timeout before anything is tried. If `is_over`, ShutDown is raised instead. After a fall
+    /// back the standard class checks the timeout.
     fn check_timeout(
         slf: &Bound<'_, Self>,
         timeout: &Bound<'_, PyAny>,
-        is_over: impl FnOnce(&core::Queue<Item>) -> bool,
+        is_over: impl FnOnce(&queue::Queue<Item>) -> bool,
     ) -> PyResult<()> {
         let queue = &slf.get().inner;
-        if queue.is_retired() {
+        if queue.has_fallen_back() {
             return Ok(());
         }
         timeout::check_of_queue(timeout).map_err(|refusal| {
@@ -51,7 +52,7 @@ impl Queue {
         let Some(deadline) = deadline_of(timeout)? else {
             return Err(errors::full(py));
         };
-        match detach::wait(py, &mut queue.put(refused), deadline)? {
+        match block::wait(py, &mut queue.put(refused), deadline)? {
             Some(Ok(())) => Ok(()),
             None => Err(errors::full(py)),
             Some(Err(error)) => {
@@ -72,9 +73,9 @@ impl Queue {
             PutError::Full(_) => Err(errors::full(slf.py())),
             PutError::ShutDown(_) => Err(errors::shut_down(slf.py())),
             PutError::Comparison(_, error) => Err(error),
-            PutError::Retired(item) => {
+            PutError::FellBack(item) => {
                 let item = item.into_bound(slf.py());
-                standard_form::call(slf, "put", (item, block, timeout), None).map(drop)
+                fallback::call(slf, "put", (item, block, timeout), None).map(drop)
             }
         }
     }
@@ -87,7 +88,7 @@ impl Queue {
         let py = slf.py();
         let queue = &slf.get().inner;
         if block && let Some(timeout) = timeout {
-            let is_over = |queue: &core::Queue<Item>| queue.is_shut_down() && queue.is_empty();
+            let is_over = |queue: &queue::Queue<Item>| queue.is_shut_down() && queue.is_empty();
             Self::check_timeout(slf, timeout, is_over)?;
         }
         match queue.try_get() {
@@ -98,7 +99,7 @@ impl Queue {
         let Some(deadline) = deadline_of(timeout)? else {
             return Err(errors::empty(py));
         };
-        match detach::wait(py, &mut queue.get(), deadline)? {
+        match block::wait(py, &mut queue.get(), deadline)? {
             Some(Ok(item)) => Ok(item.into_bound(py)),
             None => Err(errors::empty(py)),
             Some(Err(error)) => {
@@ -119,12 +120,12 @@ impl Queue {
             GetError::Empty => Err(errors::empty(slf.py())),
             GetError::ShutDown => Err(errors::shut_down(slf.py())),
             GetError::Comparison(error) => Err(error),
-            GetError::Retired => standard_form::call(slf, "get", (block, timeout), None),
+            GetError::FellBack => fallback::call(slf, "get", (block, timeout), None),
         }
     }
 }
 
-/// `None`: a timeout of zero.
+/// The deadline of a timeout; `None` if the timeout is zero.
 fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>> {
     match timeout {
         None => Ok(Some(Deadline::NEVER)),
@@ -132,7 +133,7 @@ fn deadline_of(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Deadline>>
     }
 }
 
-/// What is left of a wait, as an argument for the standard class.
+/// The seconds that are left of a wait, as an argument for the standard class.
 pub(super) fn remaining(py: Python<'_>, deadline: Deadline) -> PyResult<Option<Bound<'_, PyAny>>> {
     deadline
         .remaining()

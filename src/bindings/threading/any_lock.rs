@@ -1,13 +1,13 @@
-//! The locks whose waits are native, as a condition uses them.
+//! The native locks that a condition can use without calling Python.
 
 use pyo3::prelude::*;
 
-use super::super::timeout::Blocking;
-use super::super::{detach, errors};
-use super::{Lock, RLock, rlock};
+use crate::bindings::runtime::timeout::Blocking;
+use crate::bindings::runtime::{block, errors};
+use crate::bindings::threading::{Lock, RLock, rlock};
 use crate::primitives::rlock::{Hold, NotOwned};
 
-/// A lock whose waits are native.
+/// A native lock: exactly `Lock` or `RLock`, not a subclass.
 pub(super) enum AnyLock {
     Lock(Py<Lock>),
     RLock(Py<RLock>),
@@ -39,7 +39,7 @@ impl AnyLock {
         }
     }
 
-    /// Takes it if it is free; whether it could.
+    /// Takes the lock if it is free. Returns whether it was taken.
     #[inline]
     pub(super) fn try_acquire(&self, py: Python<'_>) -> bool {
         match self {
@@ -51,7 +51,7 @@ impl AnyLock {
         }
     }
 
-    /// Frees it if the caller may; whether it could.
+    /// Releases the lock if the caller may release it. Returns whether it was released.
     #[inline]
     pub(super) fn try_release(&self, py: Python<'_>) -> bool {
         match self {
@@ -71,7 +71,7 @@ impl AnyLock {
         }
     }
 
-    /// Whether the caller owns it; or, of a plain lock, whether anybody does.
+    /// For an `RLock`: whether the caller owns it. For a `Lock`: whether any thread holds it.
     #[inline]
     pub(super) fn is_owned(&self, py: Python<'_>) -> bool {
         match self {
@@ -80,7 +80,7 @@ impl AnyLock {
         }
     }
 
-    /// Frees it; how it was held.
+    /// Releases the lock completely. Returns the owner and the recursion count, for [`reacquire`](Self::reacquire).
     pub(super) fn release_all(&self, py: Python<'_>) -> PyResult<Hold> {
         let caller = rlock::caller(py);
         match self {
@@ -93,12 +93,12 @@ impl AnyLock {
         }
     }
 
-    /// Takes it as it was held; whether it could.
-    pub(super) fn insist(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
+    /// Takes the lock again with the owner and the recursion count it had. Returns whether it was taken.
+    pub(super) fn reacquire(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
         match self {
-            Self::Lock(lock) => detach::insist(py, || lock.get().primitive().acquire(), raised),
+            Self::Lock(lock) => block::reacquire(py, || lock.get().primitive().acquire(), raised),
             Self::RLock(rlock) => {
-                detach::insist(py, || rlock.get().primitive().acquire(hold), raised)
+                block::reacquire(py, || rlock.get().primitive().acquire(hold), raised)
             }
         }
     }

@@ -1,30 +1,39 @@
-//! `Barrier`
+//! `Barrier`: the native half, which uses `primitives/barrier.rs`.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString, PySuper, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PySuper, PyTuple};
 
-use super::super::detach::Stay;
-use super::super::kept::Kept;
-use super::super::standard_form::HasStandardForm;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors, standard_form, user_code};
-use super::Lock;
-use crate::bindings::user_code::Owned;
-use crate::primitives::Retired;
-use crate::primitives::barrier::{self as core, Passage};
-use crate::primitives::deadline::Deadline;
-use crate::primitives::sync::Mutex;
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function::{self, HasFunctions, Vectorcall};
+use crate::bindings::hooks;
+use crate::bindings::runtime::block::QueuedWait;
+use crate::bindings::runtime::foreign::Owned;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::threading::Lock;
+use crate::primitives::FellBack;
+use crate::primitives::barrier::{self, BarrierOutcome};
+use crate::wait::deadline::Deadline;
+use crate::wait::sync::Mutex;
 
 /// The native half of oxthreads.threading.Barrier.
 ///
-/// A barrier with an action has its standard form from the beginning: the action runs while others
-/// may neither come nor look, which is what the standard class's lock is for.
+/// A barrier with an action uses the stdlib fallback from the beginning: while the action runs, no other thread may
+/// enter the barrier or read its state. The lock of the standard class ensures that.
 #[pyclass(subclass, frozen, name = "Barrier", module = "oxthreads._oxthreads")]
 pub(crate) struct Barrier {
-    inner: core::Barrier,
-    /// The timeout of waits that are given none, unless it is None.
+    inner: barrier::Barrier,
+    /// The timeout of a wait that gives none; `None` means no limit.
     timeout: Mutex<Option<Owned>>,
+}
+
+lazy_imports! {
+    for Barrier, with function::IMPORTS, errors::BROKEN_BARRIER, timeout::IMPORTS;
 }
 
 impl Barrier {
@@ -36,49 +45,68 @@ impl Barrier {
         let barrier = &slf.get().inner;
         let deadline = match timeout::of_clock(timeout) {
             Ok(Blocking::Until(deadline)) => deadline,
-            // Only who has to wait minds a wrong one.
+            // Only a thread that has to wait rejects a wrong timeout.
             Err(error) if !barrier.is_broken() && barrier.waiting() + 1 < barrier.parties() => {
                 return Err(error);
             }
             Ok(Blocking::No) | Err(_) => Deadline::now(),
         };
-        let mut meet = barrier.wait();
-        let Stay { outcome, raised } = detach::stay(py, &mut meet, deadline, || Ok(()));
+        let mut wait = barrier.wait();
+        let QueuedWait { outcome, raised } =
+            block::wait_while_queued(py, &mut wait, deadline, || Ok(()));
         match (outcome, raised) {
-            (Some(Passage::Retired(Some(_))), Some(error)) => {
-                match user_code::call_method(slf, "_withdraw", (), None) {
+            (Some(BarrierOutcome::FellBack(Some(_))), Some(error)) => {
+                match foreign::call_method(slf, hooks::WITHDRAW, (), None) {
                     Ok(_) => Err(error),
                     Err(later) => Err(errors::after(py, later, Some(error))),
                 }
             }
             (_, Some(error)) => Err(error),
-            (Some(Passage::Passed(index)), None) => Ok(index.into_pyobject(py)?.into_any()),
-            (Some(Passage::Broken) | None, None) => Err(errors::broken_barrier(py)),
-            (Some(Passage::Retired(index)), None) => {
+            (Some(BarrierOutcome::Passed(index)), None) => Ok(index.into_pyobject(py)?.into_any()),
+            (Some(BarrierOutcome::Broken) | None, None) => Err(errors::broken_barrier(py)),
+            (Some(BarrierOutcome::FellBack(index)), None) => {
                 let left = deadline.remaining().map(|left| left.as_secs_f64());
                 match index {
-                    Some(index) => user_code::call_method(slf, "_wait_on", (index, left), None),
-                    None => standard_form::call(slf, "wait", (timeout,), None),
+                    Some(index) => foreign::call_method(slf, hooks::WAIT_ON, (index, left), None),
+                    None => fallback::call(slf, "wait", (timeout,), None),
                 }
             }
         }
     }
 
-    /// `getter` of the standard class.
+    /// Reads the property `getter` of the standard class.
     fn standard<'py>(slf: &Bound<'py, Self>, getter: &str) -> PyResult<Bound<'py, PyAny>> {
         let standard = PySuper::new(&slf.py().get_type::<Self>(), slf.as_any())?;
-        user_code::attribute(&standard, &PyString::new(slf.py(), getter))
+        foreign::attribute(&standard, &PyString::new(slf.py(), getter))
     }
 }
 
-impl HasStandardForm for Barrier {
+impl HasFallback for Barrier {
     const ATTRIBUTES: &[&str] = &[
         "_cond", "_action", "_timeout", "_parties", "_state", "_count", "_enter", "_release",
         "_wait", "_exit", "_break",
     ];
+    const STATE: &[&str] = &[];
 
-    fn has_taken_it(&self) -> bool {
-        self.inner.is_retired()
+    fn runs_natively() -> &'static TypeQuestion {
+        static RUNS_NATIVELY: TypeQuestion = TypeQuestion::new();
+        &RUNS_NATIVELY
+    }
+
+    fn has_fallen_back(&self) -> bool {
+        self.inner.has_fallen_back()
+    }
+}
+
+impl HasFunctions for Barrier {
+    fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
+        Vec::new()
+    }
+}
+
+impl Observed for Barrier {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -87,9 +115,9 @@ impl Barrier {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(parties, action=None, timeout=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: core::Barrier::new(1),
+            inner: barrier::Barrier::new(1),
             timeout: Mutex::new(None),
         }
     }
@@ -101,11 +129,7 @@ impl Barrier {
         action: Option<&Bound<'_, PyAny>>,
         timeout: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        static PLAIN: Kept<Py<PyType>> = Kept::new();
         let this = slf.get();
-        let class = slf.get_type();
-        let overrides = !class.is(PLAIN.import(slf.py(), "oxthreads.threading", "Barrier")?)
-            && standard_form::overrides_hooks(&class)?;
         let number = parties
             .cast_exact::<PyInt>()
             .ok()
@@ -113,25 +137,29 @@ impl Barrier {
         if let Some(number) = number
             && number > 0
             && action.is_none()
-            && !overrides
+            && Self::runs_natively().is_yes_for(slf.as_any())?
             && this.inner.reset_for(number).is_ok()
         {
             let before = std::mem::replace(&mut *this.timeout.lock(), timeout.map(Owned::from));
             drop(before); // not under the leaf lock
             return Ok(());
         }
-        this.inner.retire();
-        standard_form::call(slf, "__init__", (parties, action, timeout), None).map(drop)
+        this.inner.fall_back();
+        fallback::call(slf, "__init__", (parties, action, timeout), None).map(drop)
     }
 
-    /// Wait until as many threads have come as the barrier is for; which of them this one was,
-    /// from 0 to parties - 1.
+    /// Wait until as many threads wait as the barrier was made for.
     ///
-    /// timeout: wait at most so many seconds (int or float); None means as long as was given to
-    /// the constructor.
+    /// Args:
+    ///     timeout (int, float or None): the longest wait, in seconds. None means the timeout that was given
+    ///         to the constructor.
     ///
-    /// Raises BrokenBarrierError if the wait times out, which breaks the barrier, or if the barrier
-    /// is broken or reset meanwhile.
+    /// Returns:
+    ///     int: a number from 0 to parties - 1, different for each of these threads.
+    ///
+    /// Raises:
+    ///     BrokenBarrierError: the wait timed out (which breaks the barrier), or the barrier was broken or
+    ///         reset.
     #[pyo3(signature = (timeout=None))]
     fn wait<'py>(
         slf: &Bound<'py, Self>,
@@ -139,8 +167,8 @@ impl Barrier {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
-        if this.inner.is_retired() {
-            return standard_form::call(slf, "wait", (timeout,), None);
+        if this.inner.has_fallen_back() {
+            return fallback::call(slf, "wait", (timeout,), None);
         }
         if timeout.is_some() {
             return Self::native_wait(slf, timeout);
@@ -149,26 +177,26 @@ impl Barrier {
         Self::native_wait(slf, own.as_ref().map(|own| own.object().bind(py)))
     }
 
-    /// Make the barrier as new; whoever waits gets a BrokenBarrierError.
+    /// Return the barrier to its initial, empty state. Threads that wait get a BrokenBarrierError.
     fn reset(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().inner.reset() {
             Ok(()) => Ok(()),
-            Err(Retired) => standard_form::call(slf, "reset", (), None).map(drop),
+            Err(FellBack) => fallback::call(slf, "reset", (), None).map(drop),
         }
     }
 
-    /// Break the barrier: whoever waits, and whoever comes, gets a BrokenBarrierError.
+    /// Break the barrier: threads that wait now, or call wait() later, get a BrokenBarrierError.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().inner.abort() {
             Ok(()) => Ok(()),
-            Err(Retired) => standard_form::call(slf, "abort", (), None).map(drop),
+            Err(FellBack) => fallback::call(slf, "abort", (), None).map(drop),
         }
     }
 
-    /// How many threads the barrier is for.
+    /// The number of threads (int) that the barrier was made for.
     #[getter]
     fn parties<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        match slf.get().inner.is_retired() {
+        match slf.get().inner.has_fallen_back() {
             false => Ok(slf
                 .get()
                 .inner
@@ -179,10 +207,10 @@ impl Barrier {
         }
     }
 
-    /// How many threads wait now.
+    /// The number of threads (int) that wait now.
     #[getter]
     fn n_waiting<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        match slf.get().inner.is_retired() {
+        match slf.get().inner.has_fallen_back() {
             false => Ok(slf
                 .get()
                 .inner
@@ -193,10 +221,10 @@ impl Barrier {
         }
     }
 
-    /// Whether the barrier is broken.
+    /// True if the barrier is broken.
     #[getter]
     fn broken<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        match slf.get().inner.is_retired() {
+        match slf.get().inner.has_fallen_back() {
             false => {
                 let broken = slf.get().inner.is_broken();
                 Ok(broken.into_pyobject(slf.py())?.to_owned().into_any())
@@ -210,15 +238,15 @@ impl Barrier {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, Some(value))
+        fallback::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, None)
+        fallback::set_attribute(slf, name, None)
     }
 
-    /// Leave the waiting to the standard class: see `standard_form::take`.
-    fn _retire(
+    /// Hand the waits over to the standard class; see `fallback::install`.
+    fn _oxthreads_hand_over(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         mutex: &Bound<'_, Lock>,
@@ -227,13 +255,18 @@ impl Barrier {
         let timeout = this.timeout.lock().as_ref().map(Owned::share);
         attributes.set_item("_timeout", timeout.as_ref().map(Owned::object))?;
         attributes.set_item("_parties", this.inner.parties())?;
-        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), || {
-            let remains = this.inner.retire()?;
-            // The dictionary is a plain one of the caller's, and the names are strings.
-            let _ = attributes.set_item("_count", remains.arrived);
-            let _ = attributes.set_item("_state", if remains.broken { -2 } else { 0 });
-            Some((attributes.as_any(), Vec::new()))
-        })
+        fallback::install(
+            slf.as_any(),
+            attributes,
+            Some(mutex.get().primitive()),
+            || {
+                let remains = this.inner.fall_back()?;
+                // This cannot fail: the dictionary is a plain dict that the caller made, and the names are strings.
+                let _ = attributes.set_item("_count", remains.arrived);
+                let _ = attributes.set_item("_state", if remains.broken { -2 } else { 0 });
+                Some((attributes.as_any(), Vec::new()))
+            },
+        )
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,4 +1,4 @@
-//! `Condition`
+//! `Condition`: the native half, without `wait`, which is in `condition_wait.rs`.
 
 use std::sync::OnceLock;
 
@@ -8,72 +8,84 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use super::super::argument::Argument;
-use super::super::at_once::{self, Arguments, Attempt, at_once};
-use super::super::kept::Kept;
-use super::super::standard_form::HasStandardForm;
-use super::super::timeout::Blocking;
-use super::super::{errors, standard_form, user_code};
-use super::any_lock::AnyLock;
-use super::condition_waiter::ConditionWaiter;
-use super::held::{self, Held};
-use crate::primitives::condition as core;
-use crate::primitives::deadline::Deadline;
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function::{self, HasFunctions, Vectorcall, call, fast_methods};
+use crate::bindings::hooks;
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::errors;
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
+use crate::bindings::runtime::foreign::{self, Operator};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::threading::RLock;
+use crate::bindings::threading::any_lock::AnyLock;
+use crate::bindings::threading::condition_waiter::ConditionWaiter;
+use crate::bindings::threading::fast_lock::{self, FastLock};
+use crate::primitives::condition;
+use crate::wait::deadline::Deadline;
 
 /// The native half of oxthreads.threading.Condition.
 #[pyclass(subclass, frozen, name = "Condition", module = "oxthreads._oxthreads")]
 pub(crate) struct Condition {
-    pub(super) inner: core::Condition,
-    /// Set by `__init__`, if the lock is one of ours; else the object has its standard form.
+    pub(super) inner: condition::Condition,
+    /// Set by `__init__` if the lock is native. Without one, the condition uses the stdlib fallback.
     lock: OnceLock<AnyLock>,
 }
 
+lazy_imports! {
+    for Condition, with function::IMPORTS, foreign::OPERATORS, timeout::IMPORTS;
+    OWN_NAMES: PyDict = MIRROR, "_OWN_NAMES";
+    STANDARD_NAMES: PyDict = MIRROR, "_NAMES";
+    STANDARD_RLOCK: PyAny = MIRROR, "_StandardRLock";
+}
+
 impl Condition {
-    /// The lock, while waiting is native. `None`: the object has its standard form, complete.
+    /// The lock, if the condition runs natively. `None`: the stdlib fallback is in place, with all its attributes.
     #[inline]
     fn native<'a>(slf: &'a Bound<'_, Self>) -> PyResult<Option<&'a AnyLock>> {
         let this = slf.get();
-        if this.inner.is_retired() {
+        if this.inner.has_fallen_back() {
             Self::complete(slf).map(|()| None)
         } else {
             Ok(this.lock.get())
         }
     }
 
-    /// Without the GIL another thread may be in the middle of taking the standard form: then this
+    /// Without a GIL, another thread may be in the middle of the fall back to the standard library. Then this
     /// waits for it.
     #[cold]
     fn complete(slf: &Bound<'_, Self>) -> PyResult<()> {
         let was_native = slf.get().lock.get().is_some();
-        if was_native && !standard_form::has(slf.as_any(), "_waiters")? {
-            user_code::call_method(slf.as_any(), "_take_standard_form", (), None)?;
+        if was_native && !fallback::has(slf.as_any(), "_waiters")? {
+            foreign::call_method(slf.as_any(), hooks::FALL_BACK, (), None)?;
         }
         Ok(())
     }
 
-    /// The lock, whatever it is.
+    /// The lock, of any kind.
     pub(super) fn any_lock<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let this = slf.get();
-        if this.inner.is_retired() {
-            let dictionary = standard_form::dictionary(slf.as_any())?;
-            if let Some(lock) = dictionary.get_item("_lock")? {
-                return Ok(lock);
+        match slf.get().native_lock() {
+            Some(lock) => Ok(lock.object().bind(slf.py()).clone()),
+            None => {
+                Self::complete(slf)?;
+                fallback::dictionary(slf.as_any())?
+                    .get_item("_lock")?
+                    .ok_or_else(|| errors::no_attribute(slf, "_lock"))
             }
         }
-        match this.lock.get() {
-            Some(lock) => Ok(lock.object().bind(slf.py()).clone()),
-            None => Err(errors::no_attribute(slf, "_lock")),
-        }
     }
 
-    /// Waiting is the standard class's business from now on, which has no waiters yet.
+    /// Uses the stdlib fallback from now on. The condition has no waiters yet.
     fn init_standard(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        slf.get().inner.retire();
-        standard_form::call(slf, "__init__", (lock,), None).map(drop)
+        slf.get().inner.fall_back();
+        fallback::call(slf, "__init__", (lock,), None).map(drop)
     }
 
-    /// What the standard methods call on themselves: the lock's own, which stands in the dictionary,
-    /// or else the class's.
+    /// Calls a hook that the standard methods call on `self`. `__init__` of the standard class stores the hooks of
+    /// the lock in the instance's dictionary; where there is none, the class's method is called.
     pub(super) fn standard_hook<'py, A>(
         slf: &Bound<'py, Self>,
         name: &str,
@@ -82,32 +94,40 @@ impl Condition {
     where
         A: IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
     {
-        let dictionary = standard_form::dictionary(slf.as_any())?;
+        let dictionary = fallback::dictionary(slf.as_any())?;
         match dictionary.get_item(name)? {
             Some(hook) => {
                 let arguments = arguments.into_pyobject(slf.py()).map_err(Into::into)?;
-                user_code::call(&hook, &arguments, None)
+                foreign::call(&hook, &arguments, None)
             }
-            None => standard_form::call(slf, name, arguments, None),
+            None => fallback::call(slf, name, arguments, None),
         }
     }
 }
 
-impl HasStandardForm for Condition {
+impl HasFallback for Condition {
     const ATTRIBUTES: &[&str] = &[
         "_waiters",
         "notify",
         "_is_owned",
         "_release_save",
         "_acquire_restore",
+        "acquire",
+        "release",
     ];
+    const STATE: &[&str] = &["_lock"];
 
-    fn has_taken_it(&self) -> bool {
-        self.inner.is_retired()
+    fn runs_natively() -> &'static TypeQuestion {
+        static RUNS_NATIVELY: TypeQuestion = TypeQuestion::new();
+        &RUNS_NATIVELY
+    }
+
+    fn has_fallen_back(&self) -> bool {
+        self.inner.has_fallen_back()
     }
 }
 
-impl Held for Condition {
+impl FastLock for Condition {
     #[inline]
     fn try_acquire(&self, py: Python<'_>) -> bool {
         self.native_lock().is_some_and(|lock| lock.try_acquire(py))
@@ -119,18 +139,35 @@ impl Held for Condition {
     }
 }
 
-at_once! {
-    Enter: Condition, c"__enter__", held::acquire;
-    Exit: Condition, c"__exit__", held::exit;
-    Notify: Condition, c"notify", Condition::notify_at_once;
-    NotifyAll: Condition, c"notify_all", Condition::notify_all_at_once;
+fast_methods! {
+    Notify: Condition, Condition::notify_fast;
+    NotifyAll: Condition, Condition::notify_all_fast;
+}
+
+fast_built_ins! {
+    Enter: Condition, c"__enter__", fast_lock::acquire;
+    Exit: Condition, c"__exit__", fast_lock::exit;
+}
+
+impl HasFunctions for Condition {
+    fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
+        vec![
+            ("notify", call::<Notify>),
+            ("notify_all", call::<NotifyAll>),
+        ]
+    }
+
+    fn install_context(derived: &Bound<'_, PyType>) -> PyResult<()> {
+        fast_path::install::<Enter>(derived)?;
+        fast_path::install::<Exit>(derived)
+    }
 }
 
 impl Condition {
-    /// The lock, while waiting is native.
+    /// The lock, if the condition runs natively.
     #[inline]
     fn native_lock(&self) -> Option<&AnyLock> {
-        if self.inner.is_retired() {
+        if self.inner.has_fallen_back() {
             None
         } else {
             self.lock.get()
@@ -138,7 +175,7 @@ impl Condition {
     }
 
     #[inline]
-    fn notify_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn notify_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.are_none() && slf.get().native_lock()?.is_owned(arguments.py()) {
             slf.get().inner.notify_one();
             arguments.done()
@@ -148,10 +185,7 @@ impl Condition {
     }
 
     #[inline]
-    fn notify_all_at_once<'py>(
-        slf: &Bound<'py, Self>,
-        arguments: Arguments<'_, 'py>,
-    ) -> Attempt<'py> {
+    fn notify_all_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.are_none() && slf.get().native_lock()?.is_owned(arguments.py()) {
             slf.get().inner.notify_all();
             arguments.done()
@@ -159,13 +193,36 @@ impl Condition {
             None
         }
     }
+}
 
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Enter>(class)?;
-        at_once::install::<Exit>(class)?;
-        at_once::install::<Notify>(class)?;
-        at_once::install::<NotifyAll>(class)
+impl Condition {
+    /// Makes the lock of a condition that was given none. A program may have replaced `RLock` in our module or in the
+    /// standard one; then its replacement makes the lock.
+    fn new_rlock(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let ours = py.get_type::<RLock>().into_any();
+        let name = intern!(py, "RLock");
+        let own = OWN_NAMES.get(py)?.get_item(name)?;
+        let mut class = own.unwrap_or_else(|| ours.clone());
+        if class.is(&ours) {
+            let standard = STANDARD_NAMES.get(py)?.get_item(name)?;
+            class = standard.unwrap_or(class);
+        }
+        if class.is(&ours)
+            || class.is_none() // the interpreter is ending
+            || class.is(STANDARD_RLOCK.get(py)?)
+        {
+            return ours.call0();
+        }
+        foreign::call(&class, &PyTuple::empty(py), None)
+    }
+}
+
+/// The module of the Python classes. It also keeps the dictionaries of itself and of the standard module.
+const MIRROR: &str = "oxthreads.threading";
+
+impl Observed for Condition {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -174,40 +231,37 @@ impl Condition {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: core::Condition::new(),
+            inner: condition::Condition::new(),
             lock: OnceLock::new(),
         }
     }
 
     #[pyo3(signature = (lock=None))]
     fn __init__(slf: &Bound<'_, Self>, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        static PLAIN: Kept<Py<PyType>> = Kept::new();
-        static RLOCK: Kept<Py<PyType>> = Kept::new();
         let py = slf.py();
         let this = slf.get();
-        let class = slf.get_type();
-        if !class.is(PLAIN.import(py, "oxthreads.threading", "Condition")?)
-            && standard_form::overrides_hooks(&class)?
-        {
+        if !Self::runs_natively().is_yes_for(slf.as_any())? {
             return Self::init_standard(slf, lock);
         }
-        let any = match lock {
-            Some(lock) => AnyLock::of(lock),
-            None => AnyLock::of(&RLOCK.import(py, "oxthreads.threading", "RLock")?.call0()?),
+        let made = match lock {
+            Some(_) => None,
+            None => Some(Self::new_rlock(py)?),
         };
-        if !this.inner.is_retired()
-            && let Some(any) = any
+        let lock = lock.or(made.as_ref());
+        if !this.inner.has_fallen_back()
+            && let Some(lock) = lock
+            && let Some(any) = AnyLock::of(lock)
             && this.lock.set(any).is_ok()
         {
             return Ok(());
         }
-        // A lock of another kind; or it is initialized again.
+        // A lock of another kind, or `__init__` is called a second time.
         Self::init_standard(slf, lock)
     }
 
-    /// Lock the lock underneath: its own acquire().
+    /// Acquire the underlying lock: calls its acquire() with the same arguments, and returns the same.
     #[pyo3(signature = (*args, **keywords), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire<'py>(
         slf: &Bound<'py, Self>,
@@ -222,22 +276,22 @@ impl Condition {
             let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
             return Ok(acquired.into_pyobject(py)?.to_owned().into_any());
         }
-        let acquire = user_code::attribute(&Self::any_lock(slf)?, intern!(py, "acquire"))?;
-        user_code::call(&acquire, args, keywords)
+        let acquire = foreign::attribute(&Self::any_lock(slf)?, intern!(py, "acquire"))?;
+        foreign::call(&acquire, args, keywords)
     }
 
-    /// Release the lock underneath: its own release().
+    /// Release the underlying lock: calls its release().
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         match Self::native(slf)? {
             Some(lock) => lock.release(slf.py()),
-            None => user_code::call_method(&Self::any_lock(slf)?, "release", (), None)
-                .map(user_code::release),
+            None => foreign::call_method(&Self::any_lock(slf)?, "release", (), None)
+                .map(foreign::release),
         }
     }
 
-    /// Whether the lock underneath is locked: its own locked().
+    /// Return whether the underlying lock is locked: calls its locked().
     fn locked<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        user_code::call_method(&Self::any_lock(slf)?, "locked", (), None)
+        foreign::call_method(&Self::any_lock(slf)?, "locked", (), None)
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -247,7 +301,7 @@ impl Condition {
                 let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
                 Ok(acquired.into_pyobject(py)?.to_owned().into_any())
             }
-            None => user_code::call_method(&Self::any_lock(slf)?, "__enter__", (), None),
+            None => foreign::call_method(&Self::any_lock(slf)?, "__enter__", (), None),
         }
     }
 
@@ -274,21 +328,28 @@ impl Condition {
                     });
                 let arguments = PyTuple::new(slf.py(), given.collect::<Vec<_>>())?;
                 let exit =
-                    user_code::attribute(&Self::any_lock(slf)?, intern!(slf.py(), "__exit__"))?;
-                user_code::call(&exit, &arguments, None).map(Some)
+                    foreign::attribute(&Self::any_lock(slf)?, intern!(slf.py(), "__exit__"))?;
+                foreign::call(&exit, &arguments, None).map(Some)
             }
         }
     }
 
-    /// Release the lock, wait until notified, and lock the lock again; whether it was notified.
+    /// Release the lock, wait for a notification, and acquire the lock again.
     ///
-    /// timeout: wait at most so many seconds (int or float); None means without end, zero and
-    /// below not at all, though the lock is released for a moment.
+    /// Args:
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit. With zero or less
+    ///         the thread does not wait, but it still releases the lock for a moment.
     ///
-    /// Raises RuntimeError if the lock is not locked, TypeError for what is not a number,
-    /// OverflowError above threading.TIMEOUT_MAX. The lock is locked again whatever is raised,
-    /// by a signal handler too; but if it cannot be had for a second after that, another
-    /// exception ends the wait without it.
+    /// Returns:
+    ///     bool: True if notified, False if the wait timed out.
+    ///
+    /// Raises:
+    ///     RuntimeError: the lock is not locked.
+    ///     TypeError: timeout is not a number.
+    ///     OverflowError: timeout is above threading.TIMEOUT_MAX.
+    ///
+    /// The lock is acquired again whatever is raised, also by a signal handler. There is one exception: if the
+    /// lock cannot be acquired for one second after that, a further exception ends the wait without the lock.
     #[pyo3(signature = (timeout=None))]
     fn wait<'py>(
         slf: &Bound<'py, Self>,
@@ -299,23 +360,25 @@ impl Condition {
                 let notified = Self::wait_with(slf, lock, timeout)?;
                 Ok(notified.into_pyobject(slf.py())?.to_owned().into_any())
             }
-            None => standard_form::call(slf, "wait", (timeout,), None),
+            None => fallback::call(slf, "wait", (timeout,), None),
         }
     }
 
     /// Wake the threads that have waited longest.
     ///
-    /// n: so many of them, if there are as many.
+    /// Args:
+    ///     n (int): how many threads to wake. If fewer wait, all of them are woken.
     ///
-    /// Raises RuntimeError if the lock is not locked.
+    /// Raises:
+    ///     RuntimeError: the lock is not locked.
     #[pyo3(signature = (n=Argument::Absent), text_signature = "($self, n=1)")]
     pub(super) fn notify(slf: &Bound<'_, Self>, n: Argument<'_>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let Some(lock) = Self::native(slf)? else {
             return match n {
-                Argument::Absent => standard_form::call(slf, "notify", (), None).map(drop),
-                Argument::Given(n) => standard_form::call(slf, "notify", (n,), None).map(drop),
+                Argument::Absent => fallback::call(slf, "notify", (), None).map(drop),
+                Argument::Given(n) => fallback::call(slf, "notify", (n,), None).map(drop),
             };
         };
         if !lock.is_owned(py) {
@@ -325,21 +388,23 @@ impl Condition {
             this.inner.notify_one();
             return Ok(());
         };
-        // As the standard class counts: whatever can be compared with 0 and lessened by 1 will do.
+        // Count as the standard class does: any object works that can be compared with 0 and from which 1 can be
+        // subtracted.
         let one = 1_i64.into_pyobject(py)?;
-        while !this.inner.is_empty() && user_code::holds("gt", &left, 0)? {
+        while !this.inner.is_empty() && foreign::compare(Operator::Greater, &left, 0)? {
             this.inner.notify_one();
-            left = user_code::operate("sub", &left, &one)?;
+            left = foreign::operate(Operator::Subtract, &left, &one)?;
         }
         Ok(())
     }
 
     /// Wake all threads that wait.
     ///
-    /// Raises RuntimeError if the lock is not locked.
+    /// Raises:
+    ///     RuntimeError: the lock is not locked.
     fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
         let Some(lock) = Self::native(slf)? else {
-            return standard_form::call(slf, "notify_all", (), None).map(drop);
+            return fallback::call(slf, "notify_all", (), None).map(drop);
         };
         if !lock.is_owned(slf.py()) {
             return Err(PyRuntimeError::new_err("cannot notify on un-acquired lock"));
@@ -384,17 +449,23 @@ impl Condition {
         }
     }
 
-    /// Unlock the lock and forget the waiters, in a forked child.
+    /// Release the lock and forget the waiters. For a forked child.
     fn _at_fork_reinit(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().inner.reset();
         match Self::native(slf)? {
             Some(AnyLock::Lock(lock)) => lock.get().primitive().reset(),
             Some(AnyLock::RLock(rlock)) => rlock.get().primitive().reset(),
             None => {
-                standard_form::call(slf, "_at_fork_reinit", (), None)?;
+                fallback::call(slf, "_at_fork_reinit", (), None)?;
             }
         }
         Ok(())
+    }
+
+    /// The lock that `__init__` was given or made, if the condition ran natively then.
+    #[getter]
+    fn _oxthreads_lock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        (self.lock.get()).map(|lock| lock.object().clone_ref(py))
     }
 
     #[getter(_lock)]
@@ -405,19 +476,19 @@ impl Condition {
     #[setter(_lock)]
     fn set_lock(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> PyResult<()> {
         if Self::native(slf)?.is_some() {
-            user_code::call_method(slf, "_take_standard_form", (), None)?;
+            foreign::call_method(slf, hooks::FALL_BACK, (), None)?;
         }
-        standard_form::dictionary(slf.as_any())?.set_item("_lock", lock)
+        fallback::dictionary(slf.as_any())?.set_item("_lock", lock)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let waiting = match Self::native(slf)? {
             Some(_) => slf.get().inner.len(),
-            None => user_code::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?.len()?,
+            None => foreign::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?.len()?,
         };
         Ok(format!(
             "<Condition({}, {waiting})>",
-            user_code::shown(&Self::any_lock(slf)?)?
+            foreign::display(&Self::any_lock(slf)?)?
         ))
     }
 
@@ -426,21 +497,21 @@ impl Condition {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, Some(value))
+        fallback::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, None)
+        fallback::set_attribute(slf, name, None)
     }
 
-    /// Leave the waiting to the standard class: see `standard_form::take`.
-    fn _retire(
+    /// Hand the waits over to the standard class; see `fallback::install`.
+    fn _oxthreads_hand_over(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         waiters: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        standard_form::take(slf.as_any(), attributes, None, || {
-            let tickets = slf.get().inner.retire()?;
+        fallback::install(slf.as_any(), attributes, None, || {
+            let tickets = slf.get().inner.fall_back()?;
             let waiting: Vec<_> = tickets
                 .into_iter()
                 .filter_map(|ticket| {

@@ -1,22 +1,23 @@
-//! `Condition.wait`
+//! `Condition.wait`, for conditions that run natively.
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::super::argument::Argument;
-use super::super::detach::Stay;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors, standard_form, user_code};
-use super::any_lock::AnyLock;
-use super::condition::Condition;
-use super::condition_waiter::ConditionWaiter;
-use crate::primitives::Retired;
-use crate::primitives::deadline::Deadline;
-use crate::primitives::waiter::Ticket;
+use crate::bindings::fallback;
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::block::QueuedWait;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::threading::any_lock::AnyLock;
+use crate::bindings::threading::condition::Condition;
+use crate::bindings::threading::condition_waiter::ConditionWaiter;
+use crate::primitives::FellBack;
+use crate::wait::Ticket;
+use crate::wait::deadline::Deadline;
 
 impl Condition {
-    /// `wait(timeout)`, while waiting is native.
+    /// `wait(timeout)` of a condition that runs natively.
     pub(super) fn wait_with(
         slf: &Bound<'_, Self>,
         lock: &AnyLock,
@@ -28,29 +29,29 @@ impl Condition {
         }
         let deadline = match timeout::of_condition(timeout)? {
             Blocking::Until(deadline) => deadline,
-            // The lock is given up all the same: others may want to get something done.
+            // The lock is still released for a moment, so that other threads can make progress.
             Blocking::No => Deadline::now(),
         };
         let inner = &slf.get().inner;
         let mut wait = inner.wait();
         let ticket = wait.ticket();
         let mut hold = None;
-        let Stay {
+        let QueuedWait {
             outcome,
             mut raised,
-        } = detach::stay(py, &mut wait, deadline, || {
+        } = block::wait_while_queued(py, &mut wait, deadline, || {
             hold = Some(lock.release_all(py)?);
             Ok(())
         });
-        if let Some(Err(Retired)) = outcome {
-            return standard_form::call(slf, "wait", (timeout,), None)?.extract();
+        if let Some(Err(FellBack)) = outcome {
+            return fallback::call(slf, "wait", (timeout,), None)?.extract();
         }
         let owned = match hold {
             None => true,
             Some(hold) if Self::any_lock(slf)?.is(lock.object()) => {
-                lock.insist(py, hold, &mut raised)
+                lock.reacquire(py, hold, &mut raised)
             }
-            // It was initialized again meanwhile: another lock is what the caller will release.
+            // `__init__` was called again during the wait: the caller will release another lock.
             Some(hold) => {
                 let state = (hold.count, hold.owner);
                 match Self::standard_hook(slf, "_acquire_restore", (state,)) {
@@ -64,7 +65,7 @@ impl Condition {
         };
         let notified = outcome.is_some();
         if !notified
-            && inner.is_retired()
+            && inner.has_fallen_back()
             && let Err(later) = Self::forget(slf, ticket)
         {
             raised = Some(errors::after(py, later, raised));
@@ -72,7 +73,7 @@ impl Condition {
         match raised {
             None => Ok(notified),
             Some(error) => {
-                // This wait will not look at what it was woken for.
+                // This thread will not act on the notification, so another waiter gets it.
                 let passed_on = if notified && owned {
                     Self::notify(slf, Argument::Absent)
                 } else {
@@ -86,12 +87,12 @@ impl Condition {
         }
     }
 
-    /// Takes a waiter that has gone out of the standard form's list.
+    /// Removes a wait that has ended from the `_waiters` of the stdlib fallback.
     #[cold]
     fn forget(slf: &Bound<'_, Self>, ticket: Ticket) -> PyResult<()> {
         let waiter = ConditionWaiter::new(slf, ticket);
-        let waiters = user_code::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?;
-        match user_code::call_method(&waiters, "remove", (waiter,), None) {
+        let waiters = foreign::attribute(slf.as_any(), intern!(slf.py(), "_waiters"))?;
+        match foreign::call_method(&waiters, "remove", (waiter,), None) {
             Err(error) if error.is_instance_of::<PyValueError>(slf.py()) => Ok(()),
             result => result.map(drop),
         }

@@ -1,16 +1,16 @@
-//! `ConditionWaiter`
+//! `ConditionWaiter`: a native wait in the waiters list of a condition that has fallen back.
 
 use pyo3::prelude::*;
 
-use super::super::errors;
-use super::condition::Condition;
-use crate::primitives::waiter::Ticket;
+use crate::bindings::runtime::errors;
+use crate::bindings::threading::condition::Condition;
+use crate::wait::Ticket;
 
-/// A thread that waited natively when the condition took its standard form: what stands for it in
-/// `_waiters`, among the locks that the standard class puts there.
+/// A thread that waited natively when its condition fell back to the standard library. In `_waiters` it takes the
+/// place of the lock that the standard class would put there.
 ///
-/// The collector need not know of it: whoever waits keeps the condition alive anyway, and takes this
-/// out of the list when it goes. So making one starts no collection.
+/// The collector does not need to know about it: the waiting thread keeps the condition alive, and removes this
+/// object from the list when its wait ends. Because the object is not tracked, making one cannot start a collection.
 #[pyclass(frozen, name = "ConditionWaiter", module = "oxthreads._oxthreads")]
 pub(crate) struct ConditionWaiter {
     condition: Py<Condition>,
@@ -30,7 +30,8 @@ impl ConditionWaiter {
 impl ConditionWaiter {
     /// Wake the thread.
     ///
-    /// Raises RuntimeError if it does not wait any more.
+    /// Raises:
+    ///     RuntimeError: the thread does not wait any more.
     fn release(&self) -> PyResult<()> {
         if self.condition.get().inner.notify_waiter(self.ticket) {
             Ok(())
@@ -39,7 +40,7 @@ impl ConditionWaiter {
         }
     }
 
-    /// Whether the thread still waits.
+    /// Return whether the thread still waits.
     fn locked(&self) -> bool {
         self.condition.get().inner.is_waiting(self.ticket)
     }

@@ -1,49 +1,64 @@
-//! `Event`
+//! `Event`: the native half, which uses `primitives/event.rs`.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 
-use super::super::at_once::{self, Arguments, Attempt, at_once};
-use super::super::standard_form::HasStandardForm;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, standard_form};
-use super::lock::Lock;
-use crate::bindings::user_code;
-use crate::primitives::Retired;
-use crate::primitives::event as core;
+use crate::bindings::fallback;
+use crate::bindings::fallback::HasFallback;
+use crate::bindings::function::{self, HasFunctions, Vectorcall, call, fast_methods};
+use crate::bindings::runtime::block;
+use crate::bindings::runtime::fast_path::{Arguments, Attempt};
+use crate::bindings::runtime::foreign;
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::threading::lock::Lock;
+use crate::primitives::FellBack;
+use crate::primitives::event;
 
 /// The native half of oxthreads.threading.Event.
 #[pyclass(subclass, frozen, name = "Event", module = "oxthreads._oxthreads")]
 pub(crate) struct Event {
-    inner: core::Event,
+    inner: event::Event,
 }
 
-impl HasStandardForm for Event {
-    const ATTRIBUTES: &[&str] = &["_cond"];
+lazy_imports! {
+    for Event, with function::IMPORTS, timeout::IMPORTS;
+}
 
-    fn has_taken_it(&self) -> bool {
-        self.inner.is_retired()
+impl HasFallback for Event {
+    const ATTRIBUTES: &[&str] = &["_cond"];
+    const STATE: &[&str] = &["_flag"];
+
+    fn runs_natively() -> &'static TypeQuestion {
+        static RUNS_NATIVELY: TypeQuestion = TypeQuestion::new();
+        &RUNS_NATIVELY
+    }
+
+    fn has_fallen_back(&self) -> bool {
+        self.inner.has_fallen_back()
     }
 }
 
-at_once! {
-    IsSet: Event, c"is_set", Event::is_set_at_once;
-    Set: Event, c"set", Event::set_at_once;
-    Clear: Event, c"clear", Event::clear_at_once;
-    Wait: Event, c"wait", Event::wait_at_once;
+fast_methods! {
+    IsSet: Event, Event::is_set_fast;
+    Set: Event, Event::set_fast;
+    Clear: Event, Event::clear_fast;
+    Wait: Event, Event::wait_fast;
 }
 
 impl Event {
     #[inline]
-    fn is_set_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn is_set_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
-        arguments.answer(slf.get().inner.is_set())
+        arguments.answer(slf.get().inner.state().ok()?)
     }
 
     #[inline]
-    fn set_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn set_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
@@ -52,7 +67,7 @@ impl Event {
     }
 
     #[inline]
-    fn clear_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn clear_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if !arguments.are_none() {
             return None;
         }
@@ -60,21 +75,30 @@ impl Event {
         arguments.done()
     }
 
-    /// Only who has to wait looks at the timeout.
+    /// Does not check the timeout: only a thread that has to wait does.
     #[inline]
-    fn wait_at_once<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    fn wait_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
         if arguments.len() > 1 || !slf.get().inner.is_set() {
             return None;
         }
         arguments.answer(true)
     }
+}
 
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<IsSet>(class)?;
-        at_once::install::<Set>(class)?;
-        at_once::install::<Clear>(class)?;
-        at_once::install::<Wait>(class)
+impl HasFunctions for Event {
+    fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
+        vec![
+            ("is_set", call::<IsSet>),
+            ("set", call::<Set>),
+            ("clear", call::<Clear>),
+            ("wait", call::<Wait>),
+        ]
+    }
+}
+
+impl Observed for Event {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -83,33 +107,39 @@ impl Event {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        // A subclass may take arguments of its own; __init__ refuses what is not for it.
+        // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: core::Event::new(),
+            inner: event::Event::new(),
         }
     }
 
     fn __init__(slf: &Bound<'_, Self>) -> PyResult<()> {
         let event = &slf.get().inner;
-        if event.is_retired() {
-            standard_form::call(slf, "__init__", (), None).map(drop)
+        if !Self::runs_natively().is_yes_for(slf.as_any())? {
+            event.fall_back();
+        }
+        if event.has_fallen_back() {
+            fallback::call(slf, "__init__", (), None).map(drop)
         } else if event.is_set() {
-            Self::clear(slf) // initialized again
+            Self::clear(slf) // `__init__` is called a second time
         } else {
             Ok(())
         }
     }
 
-    /// Return true if and only if the internal flag is true.
-    fn is_set(&self) -> bool {
-        self.inner.is_set()
+    /// Return True if the internal flag is true, else False.
+    fn is_set<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match slf.get().inner.state() {
+            Ok(set) => Ok(PyBool::new(slf.py(), set).to_owned().into_any()),
+            Err(FellBack) => fallback::call(slf, "is_set", (), None),
+        }
     }
 
-    /// Set the internal flag to true, and wake every thread that waits for it.
+    /// Set the internal flag to true, and wake all threads that wait for it.
     fn set(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().inner.set() {
             Ok(()) => Ok(()),
-            Err(Retired) => standard_form::call(slf, "set", (), None).map(drop),
+            Err(FellBack) => fallback::call(slf, "set", (), None).map(drop),
         }
     }
 
@@ -117,54 +147,76 @@ impl Event {
     fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().inner.clear() {
             Ok(()) => Ok(()),
-            Err(Retired) => standard_form::call(slf, "clear", (), None).map(drop),
+            Err(FellBack) => fallback::call(slf, "clear", (), None).map(drop),
         }
     }
 
-    /// Wait until the internal flag is true; whether it became so.
+    /// Wait until the internal flag is true.
     ///
-    /// timeout: wait at most so many seconds (int or float); None means without end, zero and
-    /// below not at all.
+    /// Args:
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit; zero or less means
+    ///         no wait.
     ///
-    /// Raises TypeError for what is not a number, OverflowError above threading.TIMEOUT_MAX.
+    /// Returns:
+    ///     bool: True if the flag is true, False if the wait timed out.
+    ///
+    /// Raises:
+    ///     TypeError: timeout is not a number.
+    ///     OverflowError: timeout is above threading.TIMEOUT_MAX.
     #[pyo3(signature = (timeout=None))]
-    fn wait(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    fn wait<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let event = &slf.get().inner;
-        if event.is_set() {
-            return Ok(true);
+        let answer = |set: bool| Ok(PyBool::new(slf.py(), set).to_owned().into_any());
+        match event.state() {
+            Ok(true) => return answer(true),
+            Ok(false) => {}
+            Err(FellBack) => return fallback::call(slf, "wait", (timeout,), None),
         }
         let Blocking::Until(deadline) = timeout::of_condition(timeout)? else {
-            return Ok(event.is_set());
+            return answer(event.is_set());
         };
-        let outcome = if event.is_far_off() {
-            detach::wait_asleep(slf.py(), &mut event.wait(), deadline)?
+        let outcome = if event.has_no_spin() {
+            block::wait_asleep(slf.py(), &mut event.wait(), deadline)?
         } else {
-            detach::wait(slf.py(), &mut event.wait(), deadline)?
+            block::wait(slf.py(), &mut event.wait(), deadline)?
         };
         match outcome {
-            Some(Ok(())) => Ok(true),
-            None => Ok(false),
-            Some(Err(Retired)) => {
+            Some(Ok(())) => answer(true),
+            None => answer(false),
+            Some(Err(FellBack)) => {
                 let left = deadline.remaining().map(|left| left.as_secs_f64());
-                standard_form::call(slf, "wait", (left,), None)?.extract()
+                fallback::call(slf, "wait", (left,), None)
             }
         }
     }
 
-    /// It will be set when a thread has begun: who waits for that had better sleep at once.
-    fn _set_far_off(&self) {
-        self.inner.set_far_off();
+    /// Do not spin in waits for this event. For the event that a starting thread sets: starting takes longer than
+    /// a spin.
+    fn _oxthreads_set_no_spin(&self) {
+        self.inner.set_no_spin();
     }
 
-    /// Leave the waiting to the standard class: see `standard_form::take`.
-    fn _retire(
+    /// Hand the waits over to the standard class; see `fallback::install`.
+    fn _oxthreads_hand_over(
         slf: &Bound<'_, Self>,
         attributes: &Bound<'_, PyDict>,
         mutex: &Bound<'_, Lock>,
     ) -> PyResult<()> {
-        let event = &slf.get().inner;
-        let retire = || event.retire().then(|| (attributes.as_any(), Vec::new()));
-        standard_form::take(slf.as_any(), attributes, Some(mutex.get()), retire)
+        let fall_back = || {
+            let flag = slf.get().inner.fall_back()?;
+            // This cannot fail: the dictionary is a plain dict that the caller made, and the name is a string.
+            let _ = attributes.set_item("_flag", flag);
+            Some((attributes.as_any(), Vec::new()))
+        };
+        fallback::install(
+            slf.as_any(),
+            attributes,
+            Some(mutex.get().primitive()),
+            fall_back,
+        )
     }
 
     fn __setattr__(
@@ -172,21 +224,28 @@ impl Event {
         name: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, Some(value))
+        fallback::set_attribute(slf, name, Some(value))
     }
 
     fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        standard_form::set_attribute(slf, name, None)
+        fallback::set_attribute(slf, name, None)
     }
 
     #[getter(_flag)]
-    fn get_flag(&self) -> bool {
-        self.inner.is_set()
+    fn get_flag<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match slf.get().inner.state() {
+            Ok(set) => Ok(PyBool::new(slf.py(), set).to_owned().into_any()),
+            Err(FellBack) => fallback::entry(slf, "_flag"),
+        }
     }
 
     #[setter(_flag)]
-    fn set_flag(&self, flag: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.inner.overwrite(user_code::truth(flag)?);
+    fn set_flag(slf: &Bound<'_, Self>, flag: &Bound<'_, PyAny>) -> PyResult<()> {
+        fallback::fall_back(slf)?;
+        fallback::set_entry(slf.as_any(), "_flag", flag)?;
+        if foreign::truth(flag)? {
+            slf.get().inner.complete_former_waits();
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `Lock`
+//! `Lock`: a complete class, which uses `primitives/lock.rs`.
 
 #[cfg(not(Py_3_13))]
 use pyo3::exceptions::PyTypeError;
@@ -7,30 +7,45 @@ use pyo3::types::PyType;
 #[cfg(not(Py_3_13))]
 use pyo3::types::{PyDict, PyTuple};
 
-use super::super::argument::Argument;
-use super::super::at_once::{self, at_once};
-use super::super::kept::Kept;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors};
-use super::held::{self, Held};
-use super::standard_name;
-use crate::primitives::deadline::Deadline;
-use crate::primitives::lock as core;
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::fast_path::{self, fast_built_ins};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::{block, errors};
+use crate::bindings::threading::fast_lock::{self, FastLock};
+use crate::bindings::threading::standard_name;
+use crate::primitives::lock;
+use crate::wait::deadline::Deadline;
 
-/// A lock that any thread may release.
+/// A mutual exclusion lock. Any thread may release it.
 ///
-/// Unlocked at first. Thread-safe; waiters are served in the order they came, except that a
-/// thread which finds the lock free takes it, until some waiter has lost that race and has
-/// waited for a millisecond: it is handed the lock at the next release.
+/// A new lock is unlocked. Waiting threads get the lock in the order in which they came, with one exception: a
+/// thread that finds the lock free takes it, even if others wait. That ends when a waiting thread has lost such
+/// a race and has waited for one millisecond: the next release hands the lock to it.
 ///
-/// Differences from threading.Lock: the bound on barging. As there, on Python 3.11 and 3.12 `Lock`
-/// is a function that makes one.
+/// Differences from threading.Lock: threads cannot overtake a waiting thread without limit, as described
+/// above; and an acquire() that an asynchronous exception ends does not own the lock. As in the standard
+/// library, on Python 3.11 and 3.12 `Lock` is a function that makes one.
+///
+/// Example:
+///
+///     >>> from oxthreads import threading
+///     >>> lock = threading.Lock()
+///     >>> with lock:
+///     ...     lock.locked()
+///     True
 #[pyclass(frozen, weakref, name = "Lock", module = "oxthreads.threading")]
 pub(crate) struct Lock {
-    inner: core::Lock,
+    inner: lock::Lock,
 }
 
-/// A new lock, unlocked: what `Lock` is before Python 3.13, where the class makes none.
+lazy_imports! {
+    for Lock, with timeout::IMPORTS;
+    LOCK_TYPE: PyAny = "_thread", "LockType";
+}
+
+/// Return a new, unlocked lock. (Before Python 3.13 this function is `Lock`; there the class makes no instances.)
 #[pyfunction(name = "Lock")]
 pub(crate) fn allocate_lock() -> Lock {
     Lock::unlocked()
@@ -39,12 +54,12 @@ pub(crate) fn allocate_lock() -> Lock {
 impl Lock {
     fn unlocked() -> Self {
         Self {
-            inner: core::Lock::new(),
+            inner: lock::Lock::new(),
         }
     }
 
-    /// The primitive, for those who hold the lock on an object's behalf.
-    pub(crate) fn primitive(&self) -> &core::Lock {
+    /// The primitive, for Rust code that holds the lock for an object.
+    pub(crate) fn primitive(&self) -> &lock::Lock {
         &self.inner
     }
 
@@ -56,7 +71,7 @@ impl Lock {
         match blocking {
             Blocking::No => Ok(false),
             Blocking::Until(deadline) => {
-                Ok(detach::wait(py, &mut self.inner.acquire(), deadline)?.is_some())
+                Ok(block::wait(py, &mut self.inner.acquire(), deadline)?.is_some())
             }
         }
     }
@@ -65,11 +80,11 @@ impl Lock {
     pub(crate) fn release_held(&self) -> PyResult<()> {
         self.inner
             .release()
-            .map_err(|core::NotLocked| errors::release_unlocked_lock())
+            .map_err(|lock::NotLocked| errors::release_unlocked_lock())
     }
 }
 
-impl Held for Lock {
+impl FastLock for Lock {
     #[inline]
     fn try_acquire(&self, _py: Python<'_>) -> bool {
         self.inner.try_acquire()
@@ -81,20 +96,26 @@ impl Held for Lock {
     }
 }
 
-at_once! {
-    Acquire: Lock, c"acquire", held::acquire;
-    Release: Lock, c"release", held::release;
-    Enter: Lock, c"__enter__", held::acquire;
-    Exit: Lock, c"__exit__", held::exit;
+fast_built_ins! {
+    Acquire: Lock, c"acquire", fast_lock::acquire;
+    Release: Lock, c"release", fast_lock::release;
+    Enter: Lock, c"__enter__", fast_lock::acquire;
+    Exit: Lock, c"__exit__", fast_lock::exit;
 }
 
 impl Lock {
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Acquire>(class)?;
-        at_once::install::<Release>(class)?;
-        at_once::install::<Enter>(class)?;
-        at_once::install::<Exit>(class)
+    /// Installs the fast paths; see [`fast_path`].
+    pub(crate) fn install_fast_path(class: &Bound<'_, PyType>) -> PyResult<()> {
+        fast_path::install::<Acquire>(class)?;
+        fast_path::install::<Release>(class)?;
+        fast_path::install::<Enter>(class)?;
+        fast_path::install::<Exit>(class)
+    }
+}
+
+impl Observed for Lock {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -115,20 +136,24 @@ impl Lock {
         ))
     }
 
-    /// The standard class, as a mock with a spec has it; type() tells the truth. See `RLock`.
+    /// The standard class. type() gives the real one. See `RLock`.
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        static STANDARD: Kept<Py<PyAny>> = Kept::new();
-        Ok(STANDARD.import(slf.py(), "_thread", "LockType")?.clone())
+        Ok(LOCK_TYPE.get(slf.py())?.clone())
     }
 
-    /// Lock the lock, waiting until it is free; whether it was locked here.
+    /// Acquire the lock. By default, wait until it is free.
     ///
-    /// blocking: if false, do not wait.
-    /// timeout: wait at most so many seconds; -1, the default, means without end.
+    /// Args:
+    ///     blocking (bool): if False, do not wait.
+    ///     timeout (int or float): the longest wait, in seconds. -1 (the default) means no limit.
     ///
-    /// Raises ValueError for a timeout that is negative (other than -1), NaN, or given with
-    /// blocking=False; OverflowError for one above threading.TIMEOUT_MAX.
+    /// Returns:
+    ///     bool: True if the lock was acquired.
+    ///
+    /// Raises:
+    ///     ValueError: timeout is negative (other than -1), is NaN, or is given with blocking=False.
+    ///     OverflowError: timeout is above threading.TIMEOUT_MAX.
     #[pyo3(signature = (blocking=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
@@ -144,14 +169,15 @@ impl Lock {
         self.acquire_with(py, blocking)
     }
 
-    /// Free the lock, whichever thread locked it.
+    /// Release the lock. Any thread may call it, not only the one that acquired the lock.
     ///
-    /// Raises RuntimeError if it is not locked.
+    /// Raises:
+    ///     RuntimeError: the lock is not locked.
     fn release(&self) -> PyResult<()> {
         self.release_held()
     }
 
-    /// Whether the lock is locked.
+    /// Return whether the lock is locked.
     fn locked(&self) -> bool {
         self.inner.is_locked()
     }
@@ -195,7 +221,7 @@ impl Lock {
         self.release_held()
     }
 
-    /// Unlock the lock in a forked child, where whoever held it may not exist.
+    /// Unlock the lock. For a forked child, where the thread that held the lock may not exist.
     fn _at_fork_reinit(&self) {
         self.inner.reset();
     }

@@ -1,28 +1,38 @@
-//! `RLock`
+//! `RLock`: a complete class, which uses `primitives/rlock.rs`.
 
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::super::argument::Argument;
-use super::super::at_once::{self, at_once};
-use super::super::kept::Kept;
-use super::super::timeout::{self, Blocking};
-use super::super::{detach, errors};
-use super::held::{self, Held};
-use super::standard_name;
-use crate::primitives::deadline::Deadline;
-use crate::primitives::rlock::{self as core, Hold, NotOwned, Overflow, Owner};
+use crate::bindings::runtime::argument::Argument;
+use crate::bindings::runtime::fast_path::{self, fast_built_ins};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::Observed;
+use crate::bindings::runtime::timeout::{self, Blocking};
+use crate::bindings::runtime::{block, errors};
+use crate::bindings::threading::fast_lock::{self, FastLock};
+use crate::bindings::threading::standard_name;
+use crate::primitives::rlock::{self, Hold, NotOwned, Overflow, Owner};
+use crate::wait::deadline::Deadline;
 
-/// A lock that its owner may take again, and must release as often.
+/// A reentrant lock: its owner can acquire it again, and must release it as often.
 ///
-/// Unlocked at first. Thread-safe; waiters are served in the order they came, except that a
-/// thread which finds the lock free takes it, until some waiter has lost that race and has
-/// waited for a millisecond: it is handed the lock at the next release.
+/// A new lock is unlocked. Waiting threads get the lock in the order in which they came, with one exception: a
+/// thread that finds the lock free takes it, even if others wait. That ends when a waiting thread has lost such
+/// a race and has waited for one millisecond: the next release hands the lock to it.
 ///
-/// Differences from threading.RLock: the bound on barging; this is a class, where
-/// threading.RLock is a function; and locked() is there before Python 3.14.
+/// Differences from threading.RLock: threads cannot overtake a waiting thread without limit, as described
+/// above; this is a class, where threading.RLock is a function; locked() exists before Python 3.14 too; and an
+/// acquire() that an asynchronous exception ends does not own the lock.
+///
+/// Example:
+///
+///     >>> from oxthreads import threading
+///     >>> lock = threading.RLock()
+///     >>> with lock, lock:
+///     ...     lock.locked()
+///     True
 #[pyclass(
     subclass,
     frozen,
@@ -31,14 +41,20 @@ use crate::primitives::rlock::{self as core, Hold, NotOwned, Overflow, Owner};
     module = "oxthreads.threading"
 )]
 pub(crate) struct RLock {
-    inner: core::RLock,
+    inner: rlock::RLock,
+}
+
+lazy_imports! {
+    for RLock, with timeout::IMPORTS;
+    STANDARD: PyAny = "oxthreads.threading", "_StandardRLock";
+    RLOCK_TYPE: PyAny = "_thread", "RLock";
 }
 
 /// The calling thread, as `threading.get_ident()` names it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[inline]
 pub(crate) fn caller(_attached: Python<'_>) -> Owner {
-    // What the interpreter asks, too; a number with this C library, with others a pointer.
+    // The interpreter calls the same function. With this C library its result is a number; with others, a pointer.
     // SAFETY: it has no precondition.
     Owner::from(unsafe { libc::pthread_self() })
 }
@@ -52,10 +68,9 @@ pub(crate) fn caller(_attached: Python<'_>) -> Owner {
 }
 
 impl RLock {
-    /// What makes the standard library's.
+    /// The function that makes the standard library's reentrant locks.
     fn standard(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-        static STANDARD: Kept<Py<PyAny>> = Kept::new();
-        STANDARD.import(py, "oxthreads.threading", "_StandardRLock")
+        STANDARD.get(py)
     }
 
     fn make(
@@ -66,16 +81,17 @@ impl RLock {
         let py = class.py();
         // A subclass may take arguments of its own.
         if (!args.is_empty() || kwargs.is_some()) && class.is(Self::type_object(py)) {
-            // Ignored, warned about or refused: the standard library knows.
+            // Depending on the version, arguments are ignored, warned about or rejected: let the standard library
+            // decide.
             Self::standard(py)?.call(args, kwargs)?;
         }
         Ok(Self {
-            inner: core::RLock::new(),
+            inner: rlock::RLock::new(),
         })
     }
 
-    /// The primitive, for the condition that goes with it.
-    pub(crate) fn primitive(&self) -> &core::RLock {
+    /// The primitive, for the condition that uses this lock.
+    pub(crate) fn primitive(&self) -> &rlock::RLock {
         &self.inner
     }
 
@@ -89,7 +105,7 @@ impl RLock {
         match blocking {
             Blocking::Until(deadline) if !acquired => {
                 let mut acquire = self.inner.acquire(Hold::once(caller));
-                Ok(detach::wait(py, &mut acquire, deadline)?.is_some())
+                Ok(block::wait(py, &mut acquire, deadline)?.is_some())
             }
             _ => Ok(acquired),
         }
@@ -103,7 +119,7 @@ impl RLock {
     }
 }
 
-impl Held for RLock {
+impl FastLock for RLock {
     #[inline]
     fn try_acquire(&self, py: Python<'_>) -> bool {
         self.inner.try_acquire(caller(py)) == Ok(true)
@@ -115,20 +131,26 @@ impl Held for RLock {
     }
 }
 
-at_once! {
-    Acquire: RLock, c"acquire", held::acquire;
-    Release: RLock, c"release", held::release;
-    Enter: RLock, c"__enter__", held::acquire;
-    Exit: RLock, c"__exit__", held::exit;
+fast_built_ins! {
+    Acquire: RLock, c"acquire", fast_lock::acquire;
+    Release: RLock, c"release", fast_lock::release;
+    Enter: RLock, c"__enter__", fast_lock::acquire;
+    Exit: RLock, c"__exit__", fast_lock::exit;
 }
 
 impl RLock {
-    /// See [`at_once`](crate::bindings::at_once).
-    pub(crate) fn install_at_once(class: &Bound<'_, PyType>) -> PyResult<()> {
-        at_once::install::<Acquire>(class)?;
-        at_once::install::<Release>(class)?;
-        at_once::install::<Enter>(class)?;
-        at_once::install::<Exit>(class)
+    /// Installs the fast paths; see [`fast_path`].
+    pub(crate) fn install_fast_path(class: &Bound<'_, PyType>) -> PyResult<()> {
+        fast_path::install::<Acquire>(class)?;
+        fast_path::install::<Release>(class)?;
+        fast_path::install::<Enter>(class)?;
+        fast_path::install::<Exit>(class)
+    }
+}
+
+impl Observed for RLock {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.inner).addr()
     }
 }
 
@@ -158,29 +180,33 @@ impl RLock {
         Self::make(class, args, kwargs)
     }
 
-    /// The standard class, as a mock with a spec has it, but for a subclass; type() tells the truth.
+    /// The standard class, unless this is a subclass. type() gives the real one.
     ///
-    /// So that `isinstance` with the type of the standard library's locks holds, and a program that
-    /// looks where the class of its lock is from (trio does) finds `_thread`. The class itself has to
-    /// name another module, or it could not be pickled.
+    /// So `isinstance` with the type of the standard library's locks is true, and a program that checks the
+    /// module of its lock's class (trio does) finds `_thread`. The class itself must name another module,
+    /// or pickle could not find it.
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        static STANDARD: Kept<Py<PyAny>> = Kept::new();
         let (py, own) = (slf.py(), slf.get_type());
         if own.is(Self::type_object(py)) {
-            Ok(STANDARD.import(py, "_thread", "RLock")?.clone())
+            Ok(RLOCK_TYPE.get(py)?.clone())
         } else {
             Ok(own.into_any())
         }
     }
 
-    /// Lock the lock, waiting until no other thread owns it; whether it was locked here.
+    /// Acquire the lock. By default, wait until no other thread owns it.
     ///
-    /// blocking: if false, do not wait.
-    /// timeout: wait at most so many seconds; -1, the default, means without end.
+    /// Args:
+    ///     blocking (bool): if False, do not wait.
+    ///     timeout (int or float): the longest wait, in seconds. -1 (the default) means no limit.
     ///
-    /// Raises ValueError for a timeout that is negative (other than -1), NaN, or given with
-    /// blocking=False; OverflowError for one above threading.TIMEOUT_MAX.
+    /// Returns:
+    ///     bool: True if the lock was acquired.
+    ///
+    /// Raises:
+    ///     ValueError: timeout is negative (other than -1), is NaN, or is given with blocking=False.
+    ///     OverflowError: timeout is above threading.TIMEOUT_MAX.
     #[pyo3(signature = (blocking=Argument::Absent, timeout=Argument::Absent),
            text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
@@ -196,14 +222,15 @@ impl RLock {
         self.acquire_with(py, blocking)
     }
 
-    /// Undo one acquire(); the last one frees the lock.
+    /// Undo one acquire(). The last release() frees the lock.
     ///
-    /// Raises RuntimeError if the calling thread does not own the lock.
+    /// Raises:
+    ///     RuntimeError: the calling thread does not own the lock.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.release_held(py)
     }
 
-    /// Whether some thread owns the lock.
+    /// Return whether any thread owns the lock.
     fn locked(&self) -> bool {
         self.inner.is_locked()
     }
@@ -226,12 +253,12 @@ impl RLock {
         self.release_held(py)
     }
 
-    /// Whether the calling thread owns the lock.
+    /// Return whether the calling thread owns the lock.
     fn _is_owned(&self, py: Python<'_>) -> bool {
         self.inner.is_owned_by(caller(py))
     }
 
-    /// How often the calling thread has taken the lock.
+    /// Return how often the calling thread has acquired the lock.
     fn _recursion_count(&self, py: Python<'_>) -> usize {
         if self.inner.is_owned_by(caller(py)) {
             self.inner.hold().count
@@ -240,7 +267,7 @@ impl RLock {
         }
     }
 
-    /// Free the lock, however often it was taken; the state is for _acquire_restore().
+    /// Free the lock, however often it was acquired. Returns the state for _acquire_restore().
     fn _release_save(&self, py: Python<'_>) -> PyResult<(usize, Owner)> {
         match self.inner.release_all(caller(py)) {
             Ok(hold) => Ok((hold.count, hold.owner)),
@@ -248,22 +275,25 @@ impl RLock {
         }
     }
 
-    /// Take the lock as often as it was taken before _release_save().
+    /// Acquire the lock as often as it was acquired before _release_save().
     fn _acquire_restore(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
         let (count, owner) = match state.extract() {
             Ok(state) => state,
             Err(_) => {
-                // Refused in the words of the running version; some make do with any sequence.
+                // The standard lock rejects it with the message of the running version. Some versions accept any
+                // sequence.
                 let standard = Self::standard(py)?.call0()?;
                 standard.call_method1("_acquire_restore", (state,))?;
                 py.get_type::<PyTuple>().call1((state,))?.extract()?
             }
         };
-        let mut acquire = self.inner.acquire(Hold { count, owner });
-        detach::wait(py, &mut acquire, Deadline::NEVER).map(drop)
+        let hold = Hold { count, owner };
+        let mut raised = None;
+        block::reacquire(py, || self.inner.acquire(hold), &mut raised);
+        raised.map_or(Ok(()), Err)
     }
 
-    /// Unlock the lock in a forked child, where whoever held it may not exist.
+    /// Unlock the lock. For a forked child, where the thread that held the lock may not exist.
     fn _at_fork_reinit(&self) {
         self.inner.reset();
     }
@@ -273,9 +303,9 @@ impl RLock {
         protocol: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let is_one_itself = slf.get_type().is(Self::type_object(py));
+        let is_exact = slf.get_type().is(Self::type_object(py));
         let standard =
-            (is_one_itself && standard_name::stands_in(py, "RLock")).then_some("_thread.RLock");
+            (is_exact && standard_name::stands_in(py, "RLock")).then_some("_thread.RLock");
         standard_name::reduce(slf.as_any(), protocol, standard)
     }
 
@@ -283,7 +313,7 @@ impl RLock {
         let Hold { count, owner } = slf.get().inner.hold();
         let state = if count > 0 { "locked" } else { "unlocked" };
         let class = slf.get_type();
-        // In the standard words: the bare name of a class written in Python.
+        // As in the standard library: a class written in Python is shown by its bare name.
         let name = if !class.is(Self::type_object(slf.py())) {
             class.name()?.to_string()
         } else if standard_name::stands_in(slf.py(), "RLock") {

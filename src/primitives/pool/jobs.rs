@@ -1,4 +1,4 @@
-//! Pending jobs: lower priorities first, equal ones in the order they came.
+//! Pending jobs: lower priorities first, equal ones in the order in which they came.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -8,32 +8,32 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 /// The priority of a job that was given none.
 pub const ORDINARY: i64 = 0;
 
-/// What a pool is for.
+/// What a pool runs.
 pub trait Job {
-    /// Whether somebody does it, or has done it, who has not taken it out of the pool. Once that is so
-    /// it remains so. It is asked for under the pool's leaf lock, and may take no other.
+    /// Whether a thread that has not taken the job out of the pool runs it, or has run it. Such a job is
+    /// *stale*, and stays so. Called under the pool's leaf lock; it may take no other lock.
     fn is_done_elsewhere(&self) -> bool {
         false
     }
 }
 
-/// A job that is nothing but its number, as it does for tests.
+/// A job that is only a number, for tests.
 impl Job for i32 {}
 
-/// Leftovers are cleared away when there are so many, and they are most of what is there.
-const MANY: isize = 32;
+/// Stale jobs are cleared away once there are more than this, and they are more than half of all jobs.
+const CLEAR_AWAY_ABOVE: isize = 32;
 
-/// Jobs, in their order; among them leftovers: those that are done elsewhere.
+/// Jobs in order, with the stale ones among them.
 pub(super) struct Jobs<J> {
-    /// Those of [`ORDINARY`] priority. The channel is only ever tried, never waited for.
+    /// The jobs of [`ORDINARY`] priority. The pool only tries this channel and never blocks on it.
     ordinary: (Sender<J>, Receiver<J>),
-    /// The others.
+    /// The jobs of other priorities.
     ranked: BinaryHeap<Ranked<J>>,
-    /// How many of those have ever come.
+    /// How many jobs have ever entered `ranked`.
     arrivals: u64,
-    /// How many leftovers there are. For an instant it may be one less: a leftover is counted after it
-    /// has become one.
-    leftovers: isize,
+    /// The number of stale jobs. For an instant it may be one too small, because a job is counted after it
+    /// has become stale.
+    stale: isize,
 }
 
 impl<J: Job> Jobs<J> {
@@ -42,12 +42,12 @@ impl<J: Job> Jobs<J> {
             ordinary: unbounded(),
             ranked: BinaryHeap::new(),
             arrivals: 0,
-            leftovers: 0,
+            stale: 0,
         }
     }
 
-    /// Takes a job in. It comes back if that cannot be, which never happens: the channel's receiver
-    /// lives beside its sender.
+    /// Adds a job. An error brings it back, but that never happens: the channel's receiver lives beside its
+    /// sender.
     #[inline]
     pub(super) fn push(&mut self, job: J, priority: i64) -> Result<(), J> {
         if priority == ORDINARY {
@@ -62,7 +62,8 @@ impl<J: Job> Jobs<J> {
         Ok(())
     }
 
-    /// The job whose turn it is. Leftovers come out with it, for the caller to drop without the leaf lock.
+    /// Takes out the next job. Stale jobs come out into `dropped`, for the caller to drop without the leaf
+    /// lock.
     #[inline]
     pub(super) fn pop(&mut self, dropped: &mut Vec<J>) -> Option<J> {
         loop {
@@ -70,7 +71,7 @@ impl<J: Job> Jobs<J> {
             if !job.is_done_elsewhere() {
                 return Some(job);
             }
-            self.leftovers -= 1;
+            self.stale -= 1;
             dropped.push(job);
         }
     }
@@ -94,24 +95,24 @@ impl<J: Job> Jobs<J> {
         self.ordinary.1.len() + self.ranked.len()
     }
 
-    /// How many are pending.
+    /// The number of pending jobs.
     #[inline]
     pub(super) fn pending(&self) -> usize {
-        self.len().saturating_add_signed(-self.leftovers)
+        self.len().saturating_add_signed(-self.stale)
     }
 
-    /// A job that was here when somebody began to do it elsewhere is a leftover now; or it came out
-    /// just before, and [`Jobs::forget_leftover`] will hear of it.
-    pub(super) fn count_leftover(&mut self, dropped: &mut Vec<J>) {
-        self.leftovers += 1;
-        if self.leftovers > MANY && self.leftovers.unsigned_abs() > self.len() / 2 {
+    /// Counts a job that began elsewhere as stale. If it came out of the pool just before,
+    /// [`Jobs::forget_stale`] will be called for it.
+    pub(super) fn count_stale(&mut self, dropped: &mut Vec<J>) {
+        self.stale += 1;
+        if self.stale > CLEAR_AWAY_ABOVE && self.stale.unsigned_abs() > self.len() / 2 {
             self.clear_away(dropped);
         }
     }
 
-    /// A job that was no leftover when it came out has turned out to be one.
-    pub(super) fn forget_leftover(&mut self) {
-        self.leftovers -= 1;
+    /// A job was not stale when it came out, but has turned out to be when it was to begin: uncounts it.
+    pub(super) fn forget_stale(&mut self) {
+        self.stale -= 1;
     }
 
     fn clear_away(&mut self, dropped: &mut Vec<J>) {
@@ -120,7 +121,7 @@ impl<J: Job> Jobs<J> {
                 break;
             };
             if job.is_done_elsewhere() {
-                self.leftovers -= 1;
+                self.stale -= 1;
                 dropped.push(job);
             } else if let Err(refused) = self.ordinary.0.send(job) {
                 dropped.push(refused.into_inner()); // as in `push`, this never happens
@@ -128,7 +129,7 @@ impl<J: Job> Jobs<J> {
         }
         for ranked in std::mem::take(&mut self.ranked) {
             if ranked.job.is_done_elsewhere() {
-                self.leftovers -= 1;
+                self.stale -= 1;
                 dropped.push(ranked.job);
             } else {
                 self.ranked.push(ranked);
@@ -152,7 +153,7 @@ impl<J> Ranked<J> {
 
 impl<J> Ord for Ranked<J> {
     fn cmp(&self, other: &Self) -> Ordering {
-        // The heap of the standard library has the greatest first.
+        // The heap of the standard library has the greatest entry first.
         other.rank().cmp(&self.rank())
     }
 }

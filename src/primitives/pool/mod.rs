@@ -1,50 +1,49 @@
 //! Pending jobs, and the workers that wait for them.
 //!
-//! Ordinary jobs travel in a crossbeam channel, which is only ever tried: an idle worker parks on its
-//! own waiter, so that a `fork()` leaves nothing behind in the channel's wait lists. A pool that
-//! was inherited through a fork starts anew: no workers, and none of the parent's jobs.
+//! Ordinary jobs travel in a crossbeam channel. The pool only tries the channel and never blocks on it: an
+//! idle worker parks on its own waiter, so a `fork()` leaves nothing behind in the channel's wait lists. A
+//! pool that a child inherits through a fork begins anew, without workers and without the parent's jobs.
 
 mod blocked;
-mod figures;
 mod jobs;
-mod staffing;
+mod scaling;
+mod stats;
 mod waits;
 
 pub use blocked::{AsWorker, Awaited};
-pub use figures::{Begun, Durations, Statistics, Work, Worker};
 pub use jobs::{Job, ORDINARY};
-pub use staffing::Staffing;
+pub use scaling::Scaling;
+pub use stats::{Begun, Durations, Statistics, Work, Worker};
 pub use waits::{Next, SubmitWhenRoom, Take, WaitForStarts};
 
 use self::jobs::Jobs;
-use super::leaf::{Leaf, LeafGuard};
-use super::sync::Arc;
-use super::waiter::{Ticket, WaiterList, Wakes, generation};
+use crate::wait::sync::Arc;
+use crate::wait::{self, Entered, Monitor, Ticket, WaiterList, Wakes, generation};
 
-/// Why a job was not taken in.
+/// Why a job was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SubmitError {
     /// The pool was closed.
     Closed,
-    /// See [`super::Retired`].
-    Retired,
-    /// As many are pending as may be.
+    /// See [`super::FellBack`].
+    FellBack,
+    /// As many jobs are pending as the backlog allows.
     Full,
 }
 
-/// Jobs of type `J` and places for workers.
+/// Jobs of type `J`, and places for workers.
 pub struct Pool<J> {
-    state: Leaf<State<J>>,
+    state: Monitor<State<J>>,
     number: u64,
 }
 
-/// What is to be dropped and woken once the leaf lock is released.
-struct Leaving<J> {
+/// What to drop and whom to wake after the leaf lock is released.
+struct Deferred<J> {
     jobs: Vec<J>,
     wakes: Wakes,
 }
 
-impl<J> Default for Leaving<J> {
+impl<J> Default for Deferred<J> {
     fn default() -> Self {
         Self {
             jobs: Vec::new(),
@@ -53,9 +52,9 @@ impl<J> Default for Leaving<J> {
     }
 }
 
-impl<J> Leaving<J> {
-    /// In this order: what is dropped may wait for those who are woken.
-    fn leave(self) {
+impl<J> Deferred<J> {
+    /// Wakes first: a destructor may wait for one of the woken threads.
+    fn run(self) {
         self.wakes.wake();
         drop(self.jobs);
     }
@@ -63,99 +62,103 @@ impl<J> Leaving<J> {
 
 struct State<J> {
     jobs: Jobs<J>,
-    /// At most so many jobs may be pending.
+    /// At most this many jobs may be pending.
     backlog: usize,
-    /// Submissions that wait for room, with the job and its priority.
+    /// Submissions that wait for room, each with its job and priority.
     submitters: WaiterList<(J, i64)>,
-    /// Workers that have found nothing to do.
+    /// Workers that wait for a job.
     idle: WaiterList,
-    /// Workers that were taken out of `idle` and have not looked for a job since.
+    /// The number of workers that were taken out of `idle` and have not looked for a job since.
     searching: usize,
-    /// See [`Pool::waking_one_by_one`].
+    /// The limit of `searching`; see [`Pool::waking_one_by_one`].
     searching_at_most: usize,
-    /// Workers that wait for other jobs; and whether for one that they could do themselves.
+    /// See [`Pool::set_helping`].
+    helping: bool,
+    /// Workers that wait only for jobs of this pool. The payload says whether one of these is a job that the
+    /// worker could run itself.
     blocked: WaiterList<bool>,
-    /// Those who wait until no worker is being started.
+    /// See [`Pool::mark`].
+    marks: usize,
+    /// Threads that wait until no worker is being started.
     awaiting_starts: WaiterList,
     /// Workers that have arrived.
     workers: Vec<Arc<Worker>>,
-    /// What those have done that have ended.
-    former: Work,
+    /// What the workers that have ended have done.
+    ended_work: Work,
     /// Places of workers that have not arrived yet.
     expected: usize,
-    /// Workers that have arrived, and have not looked for a job yet: an initializer may take long.
+    /// Workers that have arrived but have not looked for a job yet: an initializer may take long.
     newcomers: usize,
-    /// Calls of `submit` that have to start a worker, and have not said what came of it.
+    /// Calls of `submit` that must start a worker and have not reported the result yet.
     starting: usize,
     capacity: usize,
     closed: bool,
-    retired: bool,
-    /// The process that the workers live in.
+    fallen_back: bool,
+    /// The generation of the process that this state belongs to.
     generation: u32,
 }
 
 impl<J: Job> Pool<J> {
-    /// Without jobs or workers; at most `capacity` workers.
+    /// Creates a pool without jobs and workers, for at most `capacity` workers.
     pub fn new(capacity: usize) -> Self {
         Self {
-            state: Leaf::new(State {
+            state: Monitor::new(State {
                 jobs: Jobs::new(),
                 backlog: usize::MAX,
                 submitters: WaiterList::new(),
                 idle: WaiterList::new(),
                 searching: 0,
                 searching_at_most: usize::MAX,
+                helping: false,
                 blocked: WaiterList::new(),
+                marks: 0,
                 awaiting_starts: WaiterList::new(),
                 workers: Vec::new(),
-                former: Work::default(),
+                ended_work: Work::default(),
                 expected: 0,
                 newcomers: 0,
                 starting: 0,
                 capacity,
                 closed: false,
-                retired: false,
+                fallen_back: false,
                 generation: generation(),
             }),
             number: Ticket::next().number(),
         }
     }
 
-    /// The same, but a worker that takes a job wakes the next one if more are pending, and submission does
-    /// so only where none is on its way.
+    /// Makes workers wake each other: a worker that takes a job wakes the next one if more jobs are pending,
+    /// and a submission wakes a worker only if none is on its way.
     ///
-    /// To wake a worker for each job costs more than most jobs, and most find nothing left when they come,
-    /// where workers run at once and side by side. Not so where they have to wait for each other's lock
-    /// before they can look: there they had better wait together.
+    /// This is for workers that run side by side as soon as they are woken. There, to wake a worker for each
+    /// job costs more than most jobs, and most of the woken workers find nothing left. It is not for workers
+    /// that need a common lock (the GIL) before they can look for a job: it is better that these wait for
+    /// that lock together.
     #[must_use]
     pub fn waking_one_by_one(self) -> Self {
-        self.state.lock().searching_at_most = 1;
+        self.state.enter().searching_at_most = 1;
         self
     }
 
-    /// The number of this pool, which no other of the process has.
+    /// The number of this pool, unique in the process.
     pub fn number(&self) -> u64 {
         self.number
     }
 
     #[inline]
-    fn state(&self) -> LeafGuard<'_, State<J>> {
-        let mut state = self.state.lock();
-        if state.generation != generation() {
-            state.begin_anew();
-        }
-        state
+    fn state(&self) -> Entered<'_, State<J>> {
+        self.state.enter()
     }
 
-    /// Takes a job in: an idle worker is woken, or else one is to be started, or else a busy one
-    /// will come for it.
+    /// Adds a job. An idle worker is woken for it; otherwise the caller must start one; otherwise a busy
+    /// worker will take it later.
     ///
     /// # Errors
     /// The [`SubmitError`] that applies, with the job.
     #[inline]
-    pub fn submit(&self, job: J, priority: i64) -> Result<Staffing, (SubmitError, J)> {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
+    pub fn submit(&self, job: J, priority: i64) -> Result<Scaling, (SubmitError, J)> {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
         if let Some(refusal) = state.refusal() {
             return Err((refusal, job));
         }
@@ -165,18 +168,75 @@ impl<J: Job> Pool<J> {
         if let Err(job) = state.jobs.push(job, priority) {
             return Err((SubmitError::Closed, job));
         }
-        let staffing = state.staff(&mut wakes);
-        drop(state);
-        wakes.wake();
-        Ok(staffing)
+        let scaling = state.scale(wakes);
+        Ok(scaling)
     }
 
-    /// As [`Pool::submit`], waiting as long as the pool is full.
-    pub fn submit_when_room(&self, job: J, priority: i64) -> SubmitWhenRoom<'_, J> {
+    /// Adds a job even if the pool is closed, has fallen back or is full. An idle worker is woken for it, or
+    /// a busy one will take it later. If there is neither, call [`Pool::scale_for_pending`].
+    ///
+    /// # Errors
+    /// The job; but this never happens.
+    pub fn put(&self, job: J) -> Result<(), J> {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.jobs.push(job, ORDINARY)?;
+        if state.jobs.pending() > state.searching {
+            state.wake_worker(wakes);
+        }
+        Ok(())
+    }
+
+    /// Whether the caller must start a worker for the pending jobs. It must report the result with
+    /// [`Pool::end_start`], as after a submission.
+    pub fn scale_for_pending(&self) -> Scaling {
+        let mut state = self.state();
+        if state.jobs.pending() > state.available_workers() {
+            state.start_worker()
+        } else {
+            Scaling::Enough
+        }
+    }
+
+    /// Puts a mark into the pool and makes the idle workers look again. A worker that finds nothing to do
+    /// removes the marks, unless the pool was closed.
+    pub fn mark(&self) {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.marks += 1;
+        state.idle.wake_in_place(wakes);
+    }
+
+    /// Takes a mark out. Returns whether there was one.
+    pub fn take_mark(&self) -> bool {
+        let mut state = self.state();
+        let is_there = state.marks > 0;
+        state.marks -= usize::from(is_there);
+        is_there
+    }
+
+    /// Sets whether workers run pending jobs themselves if all of them wait only for jobs of this pool.
+    pub fn set_helping(&self, helping: bool) {
+        self.state().helping = helping;
+    }
+
+    /// Whether workers help; see [`Pool::set_helping`].
+    pub fn is_helping(&self) -> bool {
+        self.state().helping
+    }
+
+    /// Whether one of the workers runs the job with this number; see [`Worker::take_up`].
+    pub fn does(&self, job: usize) -> bool {
+        let workers = self.state().workers.clone();
+        workers.iter().any(|worker| worker.does(job))
+    }
+
+    /// The operation that submits a job and waits while the pool is full.
+    pub fn submit_when_room(&self, job: J, priority: i64) -> SubmitWhenRoom<&Self, J> {
         SubmitWhenRoom::new(self, job, priority)
     }
 
-    /// Whether it takes jobs.
+    /// Checks whether the pool accepts jobs.
     ///
     /// # Errors
     /// The [`SubmitError`] that applies; never [`SubmitError::Full`].
@@ -184,55 +244,56 @@ impl<J: Job> Pool<J> {
         self.state().refusal().map_or(Ok(()), Err)
     }
 
-    /// A job, if one is pending.
+    /// Takes a job if one is pending.
     #[inline]
     pub fn try_take(&self) -> Option<J> {
-        let mut leaving = Leaving::default();
+        let mut deferred = Deferred::default();
         let mut state = self.state();
-        let job = state.pop_job(&mut leaving);
+        let job = state.pop_job(&mut deferred);
         drop(state);
-        leaving.leave();
+        deferred.run();
         job
     }
 
-    /// As [`Pool::try_take`], by a worker. Its first look for a job has to be this one.
+    /// As [`Pool::try_take`], for a worker. A worker's first look for a job must be this call.
     #[inline]
     pub fn try_take_as(&self, worker: &Worker) -> Option<J> {
-        let mut leaving = Leaving::default();
+        let mut deferred = Deferred::default();
         let mut state = self.state();
         if worker.begin_to_look() {
             state.newcomers = state.newcomers.saturating_sub(1);
         }
-        let job = state.pop_job(&mut leaving);
+        let job = state.pop_job(&mut deferred);
         drop(state);
-        leaving.leave();
+        deferred.run();
         job
     }
 
-    /// A worker's wait for a job.
-    pub fn take(&self) -> Take<'_, J> {
+    /// The operation by which a worker waits for a job.
+    pub fn take(&self) -> Take<&Self, J> {
         Take::new(self)
     }
 
-    /// Somebody does a job that is still in here, as [`Job::is_done_elsewhere`] already says.
-    pub fn count_leftover(&self) {
-        let mut leaving = Leaving::default();
+    /// Counts a job as stale: a thread runs it without having taken it out. [`Job::is_done_elsewhere`] must
+    /// already say so.
+    pub fn count_stale(&self) {
+        let mut deferred = Deferred::default();
         let mut state = self.state();
-        state.jobs.count_leftover(&mut leaving.jobs);
-        state.admit(&mut leaving.wakes);
+        state.jobs.count_stale(&mut deferred.jobs);
+        state.admit(&mut deferred.wakes);
         drop(state);
-        leaving.leave();
+        deferred.run();
     }
 
-    /// A job that was taken out was already being done by somebody else when it was to be begun.
-    pub fn forget_leftover(&self) {
-        self.state().jobs.forget_leftover();
+    /// Uncounts a stale job that had just been taken out of the pool when it began elsewhere.
+    pub fn forget_stale(&self) {
+        self.state().jobs.forget_stale();
     }
 
-    /// A worker takes its place, or any other that is free: its own may have been given up although it was
-    /// started. `None`: there is none, so the worker is to end.
+    /// A started worker takes its place, or any other free place: its own may have been given up although the
+    /// worker was started. `None`: no place is free, and the worker must end.
     pub fn arrive(&self) -> Option<Arc<Worker>> {
-        let worker = Arc::new(Worker::default());
+        let worker = Arc::new(Worker::new());
         let mut state = self.state();
         if state.expected == 0 && state.workers.len() >= state.capacity {
             return None;
@@ -246,135 +307,154 @@ impl<J: Job> Pool<J> {
 
     /// A worker that has arrived ends.
     pub fn leave(&self, worker: &Arc<Worker>) {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
-        state.dismiss(worker);
-        state.replace_worker(&mut wakes);
-        state.resolve_stall(&mut wakes);
-        drop(state);
-        wakes.wake();
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.remove(worker, wakes);
     }
 
-    /// What came of [`Staffing::Start`]: unless the worker was started, as far as anybody knows,
+    /// A worker that has [left](Pool::leave) takes a place again, if jobs are pending that no other worker
+    /// will take. Such jobs may have come in since it last looked, when submissions still counted on it.
+    pub fn stay(&self) -> Option<Arc<Worker>> {
+        let mut state = self.state();
+        if state.jobs.pending() <= state.available_workers()
+            || state.workers.len() + state.expected >= state.capacity
+        {
+            return None;
+        }
+        let worker = Arc::new(Worker::new());
+        state.newcomers += 1;
+        state.workers.push(Arc::clone(&worker));
+        drop(state);
+        Some(worker)
+    }
+
+    /// Reports the result of [`Scaling::Start`]. If the worker was not started, as far as the caller knows,
     /// its place is given up.
     pub fn end_start(&self, started: bool) {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
         state.starting = state.starting.saturating_sub(1);
         if !started {
             state.expected = state.expected.saturating_sub(1);
-            state.resolve_stall(&mut wakes);
-            state.replace_worker(&mut wakes);
+            state.resolve_stall(wakes);
+            state.replace_worker(wakes);
         }
         if state.starting == 0 {
-            state.awaiting_starts.drain(&mut wakes);
+            state.awaiting_starts.drain(wakes);
         }
-        drop(state);
-        wakes.wake();
     }
 
-    /// After a start that failed: whether others have counted on its worker, so that it had better be tried
-    /// once more. What comes of that has to be said again.
-    pub fn staff_again(&self) -> Staffing {
+    /// Called after a failed start. Returns whether the caller should try once more, because other jobs have
+    /// counted on that worker. It must report the result of the new start, too.
+    pub fn scale_again(&self) -> Scaling {
         let mut state = self.state();
-        // One of those that are pending is the job of the start that failed.
-        if state.jobs.pending() > 1 && state.jobs.pending() > state.unemployed() {
+        // One of the pending jobs is that of the failed start.
+        if state.jobs.pending() > 1 && state.jobs.pending() > state.available_workers() {
             state.start_worker()
         } else {
-            Staffing::Enough
+            Scaling::Enough
         }
     }
 
-    /// The wait until no worker is being started.
-    pub fn wait_for_starts(&self) -> WaitForStarts<'_, J> {
+    /// The operation that waits until no worker is being started.
+    pub fn wait_for_starts(&self) -> WaitForStarts<&Self> {
         WaitForStarts::new(self)
     }
 
-    /// Wakes the idle workers to look again.
-    pub fn poke(&self) {
-        let mut wakes = Wakes::new();
-        self.state().idle.poke(&mut wakes);
-        wakes.wake();
-    }
-
-    /// No more jobs: workers leave once none is pending.
+    /// Closes the pool to new jobs. Workers end once no job is pending.
     pub fn close(&self) {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
-        state.closed = true;
-        state.idle.poke(&mut wakes);
-        state.submitters.poke(&mut wakes);
-        drop(state);
-        wakes.wake();
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.close(wakes);
     }
 
-    /// Submission goes on elsewhere; what is pending here is still done, and workers then leave.
-    pub fn retire(&self) {
-        self.state().retired = true;
-        self.close();
+    /// Makes the pool fall back: jobs are submitted elsewhere from now on. Jobs that are pending here still
+    /// run, and the workers then end. Returns how many workers were idle; these do nothing more here.
+    pub fn fall_back(&self) -> usize {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.fallen_back = true;
+        state.helping = false;
+        let idle = state.idle.len();
+        state.close(wakes);
+        idle
     }
 
-    /// Takes jobs, whatever it was told before.
+    /// Opens the pool for jobs, even after it has been closed or has fallen back.
     pub fn open(&self) {
         let mut state = self.state();
         state.closed = false;
-        state.retired = false;
+        state.fallen_back = false;
     }
 
-    /// Whether [`Pool::retire`] was called, and [`Pool::open`] not since.
-    pub fn is_retired(&self) -> bool {
-        self.state().retired
+    /// Opens the pool for jobs again after [`Pool::close`].
+    pub fn reopen(&self) {
+        let mut state = self.state();
+        state.closed = state.fallen_back;
     }
 
-    /// At most this many workers.
+    /// Whether [`Pool::fall_back`] was called, and [`Pool::open`] has not been called since.
+    pub fn has_fallen_back(&self) -> bool {
+        self.state().fallen_back
+    }
+
+    /// The greatest number of workers.
     pub fn capacity(&self) -> usize {
         self.state().capacity
     }
 
-    /// Changes the capacity: more workers are started as jobs come in, none is ended. Submissions that wait
-    /// for room come in if a worker can now be started for them.
+    /// Changes the capacity. A greater one lets more workers start as jobs come in; a smaller one ends none.
+    /// Submissions that wait for room go on if a worker can now be started for them.
     pub fn set_capacity(&self, capacity: usize) {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
         state.capacity = capacity;
         for _ in state.workers.len() + state.expected..capacity {
             if state.submitters.is_empty() {
                 break;
             }
-            state.replace_worker(&mut wakes);
+            state.replace_worker(wakes);
         }
-        drop(state);
-        wakes.wake();
     }
 
-    /// At most so many jobs may be pending from now on.
+    /// Sets the greatest number of pending jobs.
     pub fn set_backlog(&self, jobs: usize) {
-        let mut wakes = Wakes::new();
-        let mut state = self.state();
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
         state.backlog = jobs;
-        state.admit(&mut wakes);
-        drop(state);
-        wakes.wake();
+        state.admit(wakes);
     }
 
-    /// How many jobs are pending.
+    /// The number of pending jobs.
     pub fn pending(&self) -> usize {
         self.state().jobs.pending()
     }
 
-    /// How many workers are idle.
+    /// The number of pending jobs and marks.
+    pub fn len(&self) -> usize {
+        let state = self.state();
+        state.jobs.pending() + state.marks
+    }
+
+    /// Whether there are neither jobs nor marks.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of idle workers.
     pub fn idle(&self) -> usize {
         self.state().idle.len()
     }
 
-    /// What there is, and what has been done. What happens meanwhile may be missing.
+    /// The present state of the pool, and what its workers have done. What happens during the call may be
+    /// missing.
     pub fn statistics(&self) -> Statistics {
         let state = self.state();
         let mut statistics = Statistics {
             workers: state.workers.len(),
             busy: 0,
             queued: state.jobs.pending(),
-            work: state.former,
+            work: state.ended_work,
         };
         for worker in &state.workers {
             statistics.busy += usize::from(worker.is_busy());
@@ -383,34 +463,46 @@ impl<J: Job> Pool<J> {
         statistics
     }
 
-    /// What somebody else than a worker has done for the pool.
+    /// Adds what another thread than a worker has done for the pool.
     pub fn add_work(&self, work: &Worker) {
-        self.state().former.add(work.work());
+        self.state().ended_work.add(work.work());
     }
 }
 
-impl<J: Job> State<J> {
+impl<J: Job> wait::State for State<J> {
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+
     fn begin_anew(&mut self) {
-        self.generation = generation();
         self.workers = Vec::new();
-        self.former = Work::default();
+        self.ended_work = Work::default();
         self.expected = 0;
         self.newcomers = 0;
         self.starting = 0;
         self.idle = WaiterList::new();
         self.searching = 0;
         self.blocked = WaiterList::new();
+        self.marks = 0;
         self.awaiting_starts = WaiterList::new();
-        // The parent runs these jobs. Dropping them here would run destructors under the leaf
-        // lock, and in a process that never had them.
+        // The parent runs these jobs. To drop them here would run destructors under the leaf lock, and in a
+        // process where the jobs were never used.
         std::mem::forget(std::mem::replace(&mut self.jobs, Jobs::new()));
         std::mem::forget(std::mem::take(&mut self.submitters));
     }
+}
 
-    /// Why no job is taken in, if none is.
+impl<J: Job> State<J> {
+    fn close(&mut self, wakes: &mut Wakes) {
+        self.closed = true;
+        self.idle.wake_in_place(wakes);
+        self.submitters.wake_in_place(wakes);
+    }
+
+    /// Why no job is accepted, if none is.
     fn refusal(&self) -> Option<SubmitError> {
-        if self.retired {
-            Some(SubmitError::Retired)
+        if self.fallen_back {
+            Some(SubmitError::FellBack)
         } else if self.closed {
             Some(SubmitError::Closed)
         } else {
@@ -419,12 +511,18 @@ impl<J: Job> State<J> {
     }
 
     #[inline]
-    fn pop_job(&mut self, leaving: &mut Leaving<J>) -> Option<J> {
-        let job = self.jobs.pop(&mut leaving.jobs);
+    fn pop_job(&mut self, deferred: &mut Deferred<J>) -> Option<J> {
+        let job = self.jobs.pop(&mut deferred.jobs);
         if !self.submitters.is_empty() {
-            self.admit(&mut leaving.wakes);
+            self.admit(&mut deferred.wakes);
         }
         job
+    }
+
+    fn remove(&mut self, worker: &Arc<Worker>, wakes: &mut Wakes) {
+        self.dismiss(worker);
+        self.replace_worker(wakes);
+        self.resolve_stall(wakes);
     }
 
     fn dismiss(&mut self, worker: &Arc<Worker>) {
@@ -434,7 +532,7 @@ impl<J: Job> State<J> {
             if worker.begin_to_look() {
                 self.newcomers = self.newcomers.saturating_sub(1);
             }
-            self.former.add(worker.work());
+            self.ended_work.add(worker.work());
         }
     }
 }

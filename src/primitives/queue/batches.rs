@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::state::{Closed, Nothing};
+use super::state::{GetRefusal, Grant, PutRefusal};
 use super::{GetError, Item, Order, PutError, Queue};
 
 impl<T: Item> Queue<T> {
-    /// Takes in as many items as there is room for, from the front of `new`; `Ok` means all.
+    /// Puts items from the front of `new`, as many as there is room for. `Ok` means that all were put.
     ///
     /// # Errors
-    /// The [`PutError`] that applies to the item that was next, which it brings back, and which
-    /// was taken from the front of `new`.
+    /// The [`PutError`] for the first item that was not put. That item was taken from the front of `new` and
+    /// comes back in the error.
     pub fn try_put_many(&self, new: &mut VecDeque<T>) -> Result<(), PutError<T, T::Error>> {
         if self.order() == Order::Heap {
             while let Some(item) = new.pop_front() {
@@ -20,18 +20,18 @@ impl<T: Item> Queue<T> {
         }
         self.change(|state, wakes| {
             while !new.is_empty() {
-                let closed = match state.admits(false) {
+                let refusal = match state.check_put(Grant::None) {
                     Ok(()) => {
                         state.accept_many(new, wakes);
                         continue;
                     }
-                    Err(closed) => closed,
+                    Err(refusal) => refusal,
                 };
                 return new.pop_front().map_or(Ok(()), |item| {
-                    Err(match closed {
-                        Closed::Full => PutError::Full(item),
-                        Closed::ShutDown => PutError::ShutDown(item),
-                        Closed::Retired => PutError::Retired(item),
+                    Err(match refusal {
+                        PutRefusal::Full => PutError::Full(item),
+                        PutRefusal::ShutDown => PutError::ShutDown(item),
+                        PutRefusal::FellBack => PutError::FellBack(item),
                     })
                 });
             }
@@ -39,11 +39,10 @@ impl<T: Item> Queue<T> {
         })
     }
 
-    /// Adds the next items that are free to `taken`, at most `most`; at least one, if it is `Ok`
-    /// and `most` is not zero.
+    /// Takes up to `most` items and adds them to `taken`. On `Ok` it is at least one, unless `most` is zero.
     ///
     /// # Errors
-    /// The [`GetError`] that applies, if there is none; or a comparison's, which may come after some
+    /// The [`GetError`] that applies if no item is free. An error of a comparison may also come after some
     /// items have been taken.
     pub fn try_get_many(
         &self,
@@ -64,18 +63,14 @@ impl<T: Item> Queue<T> {
             }
             return Ok(());
         }
-        self.change(|state, wakes| match state.offers(false) {
+        self.change(|state, wakes| match state.check_get(Grant::None) {
             Ok(()) => {
                 state.give_many(most, taken, wakes);
                 Ok(())
             }
-            Err(Nothing::Empty) => Err(GetError::Empty),
-            Err(Nothing::ShutDown) => Err(GetError::ShutDown),
-            Err(Nothing::Retired) => Err(GetError::Retired),
+            Err(GetRefusal::Empty) => Err(GetError::Empty),
+            Err(GetRefusal::ShutDown) => Err(GetError::ShutDown),
+            Err(GetRefusal::FellBack) => Err(GetError::FellBack),
         })
-    }
-
-    fn order(&self) -> Order {
-        self.state().items.order()
     }
 }

@@ -1,24 +1,26 @@
-//! Bounded hand-over in order, with a count of unfinished tasks and a shutdown.
+//! Bounded queues, with a count of unfinished tasks and a shutdown.
 //!
-//! * [`Queue`]: what is done with one without waiting.
+//! * [`Queue`]: the operations that do not wait.
 //! * [`order`]: the items: first in first out, last in first out, or the smallest first.
 //! * `state`: what the leaf lock guards, and how it changes.
 //! * [`operations`]: the three waits: for an item, for room, for the last task.
-//! * `unsettled`: a heap whose comparisons change it.
+//! * `unsettled`: heaps that are changed by their own comparisons.
 //! * `batches`: many items in one leaf section.
 //!
-//! A `put` *grants* an item to the getter that waits longest, and leaves the item in place: the
-//! getter takes the next item when it runs. Others get only what is not granted, so waiters are
-//! served in the order they came, while the length stays what an observer expects. A `get` makes
-//! room by moving in the item of the putter that waits longest, so items enter in the order
-//! their putters came. In a heap it reserves the room for that putter instead, whose own affair
-//! it is to have its item compared.
+//! A `put` wakes the getter that has waited longest, unless enough getters have been woken and have not
+//! looked yet (mostly one: `state::ITEMS_PER_WAITER`). A `get` wakes a putter in the same way. A woken waiter
+//! has only a chance: another running thread may take the item or the room first. After a waiter has used its
+//! chance, it wakes the next one if something is left. So a stream of items costs only as many wakes as the
+//! waiters can make use of, not one for each item. As long as no other thread competes, waiters are served in
+//! the order in which they came.
+//!
+//! A waiter that has lost its chance and has waited long enough ([`crate::wait::hand_off`]) is *handed* the
+//! next item, or the room. This then belongs to it, and no other thread can take it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use super::leaf::{Leaf, LeafGuard};
-use super::waiter::Wakes;
+use crate::wait::{Entered, Monitor, Unchecked, Wakes};
 
 mod batches;
 pub mod operations;
@@ -30,185 +32,199 @@ pub use operations::{Get, Join, Put};
 pub use order::{Item, Order};
 
 use order::{Answers, Settled};
-use state::{Closed, Nothing, State};
+use state::{GetRefusal, Grant, PutRefusal, State};
 
 /// A queue of `T`.
 pub struct Queue<T> {
-    state: Leaf<State<T>>,
+    state: Monitor<State<T>>,
 }
 
-/// Why an item was not taken in; it comes back.
+/// Why an item was not put. The item comes back in the error.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PutError<T, E = Infallible> {
     /// There is no room.
     Full(T),
     /// The queue was shut down.
     ShutDown(T),
-    /// See [`super::Retired`].
-    Retired(T),
-    /// It could not be compared with those that are there.
+    /// See [`super::FellBack`].
+    FellBack(T),
+    /// The item could not be compared with the items in the queue.
     Comparison(T, E),
 }
 
-/// Why no item was given out.
+/// Why no item was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GetError<E = Infallible> {
-    /// There is none, or all are granted to getters that came first.
+    /// There is no item, or all items are handed to other getters.
     Empty,
-    /// There is none, and the queue was shut down.
+    /// There is no item, and the queue was shut down.
     ShutDown,
-    /// See [`super::Retired`].
-    Retired,
-    /// Those that are there could not be compared. They stay.
+    /// See [`super::FellBack`].
+    FellBack,
+    /// The items could not be compared. They stay in the queue.
     Comparison(E),
 }
 
 /// Why a task could not be marked as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskDoneError {
-    /// More tasks done than items put.
+    /// More tasks were done than items put.
     TooMany,
-    /// See [`super::Retired`].
-    Retired,
+    /// See [`super::FellBack`].
+    FellBack,
 }
 
-/// The outcome of [`Queue::enter`] where the item was not taken in.
-enum NotEntered<'a, T: Item> {
-    /// There is no room, and the leaf lock is still held.
-    Full(T, LeafGuard<'a, State<T>>),
+/// The result of [`Queue::insert`] if the item was not put.
+enum NotInserted<'a, T: Item> {
+    /// There is no room. The leaf lock is still held.
+    Full(T, Entered<'a, State<T>>),
     Refused(PutError<T, T::Error>),
 }
 
-/// The outcome of [`Queue::take`] where there was no item.
+/// The result of [`Queue::take`] if there was no item.
 enum NotTaken<'a, T: Item> {
-    /// There is none, and the leaf lock is still held.
-    Empty(LeafGuard<'a, State<T>>),
+    /// There is no item. The leaf lock is still held.
+    Empty(Entered<'a, State<T>>),
     Refused(GetError<T::Error>),
 }
 
 impl<T: Item> Queue<T> {
-    /// An empty queue, first in first out. Nothing is reserved for the capacity, however large.
+    /// Creates an empty queue, first in first out. It allocates nothing for the capacity, however large.
     pub fn new(capacity: i64) -> Self {
         Self::ordered(Order::Fifo, capacity)
     }
 
-    /// An empty queue.
+    /// Creates an empty queue with this order.
     pub fn ordered(order: Order, capacity: i64) -> Self {
         Self {
-            state: Leaf::new(State::new(order, capacity)),
+            state: Monitor::new(State::new(order, capacity)),
         }
     }
 
     #[inline]
-    fn state(&self) -> LeafGuard<'_, State<T>> {
-        let mut state = self.state.lock();
-        state.follow_forks();
-        state
+    fn state(&self) -> Entered<'_, State<T>> {
+        self.state.enter()
     }
 
-    /// Changes the state, and then wakes whoever is to hear of it.
+    /// Changes the state, and then wakes the waiters that `change` has collected.
     #[inline]
     fn change<R>(&self, change: impl FnOnce(&mut State<T>, &mut Wakes) -> R) -> R {
-        let mut wakes = Wakes::new();
         let mut state = self.state();
-        let result = change(&mut state, &mut wakes);
-        drop(state);
-        wakes.wake();
-        result
+        let (state, wakes) = state.parts();
+        change(state, wakes)
     }
 
-    /// Takes the item in, if there is room; `holds`: there is some reserved for it, which is
-    /// used or given up.
+    /// Puts the item if there is room. `state` is the state of this queue.
     #[inline]
-    fn enter(&self, item: T, holds: bool) -> Result<(), NotEntered<'_, T>> {
+    fn insert<'a>(
+        &'a self,
+        mut state: Entered<'a, State<T>>,
+        item: T,
+        grant: Grant,
+    ) -> Result<(), NotInserted<'a, T>> {
         let mut answers = Answers::new();
         loop {
-            let mut wakes = Wakes::new();
-            let mut state = self.state();
-            let question = match state.admits(holds) {
+            let question = match state.check_put(grant) {
                 Ok(()) => match state.items.place_for(&item, &mut answers) {
                     Ok(place) => {
-                        state.reserved = state.reserved.saturating_sub(usize::from(holds));
-                        state.accept(item, place, &mut wakes);
+                        let (inner, wakes) = state.parts();
+                        inner.accept(item, place, grant, wakes);
+                        // Before the answers, which may hold the last handles to items.
                         drop(state);
-                        wakes.wake();
                         return Ok(());
                     }
                     Err(question) => question,
                 },
                 Err(_) if answers.has_any() => {
-                    // They may be the last handles to items: not to be dropped in here.
+                    // The answers may hold the last handles to items, which must not be dropped under the
+                    // leaf lock.
                     drop(state);
                     answers = Answers::new();
+                    state = self.state();
                     continue;
                 }
-                Err(closed) => return Err(Self::refuse_entry(state, item, closed, holds)),
+                Err(refusal) => return Err(Self::refuse_entry(state, item, refusal, grant)),
             };
             drop(state);
             match answers.ask(question) {
-                Ok(Settled::Yes) => {}
-                Ok(Settled::No) => return self.enter_unsettled(item, holds),
+                Ok(Settled::Yes) => state = self.state(),
+                Ok(Settled::No) => {
+                    // What comes back may hold the leaf lock.
+                    drop(answers);
+                    return self.insert_unsettled(item, grant);
+                }
                 Err(error) => {
-                    if holds {
-                        self.change(State::renounce_room);
-                    }
-                    return Err(NotEntered::Refused(PutError::Comparison(item, error)));
+                    self.give_up_room(grant);
+                    return Err(NotInserted::Refused(PutError::Comparison(item, error)));
                 }
             }
         }
     }
 
     fn refuse_entry(
-        mut state: LeafGuard<'_, State<T>>,
+        mut state: Entered<'_, State<T>>,
         item: T,
-        closed: Closed,
-        holds: bool,
-    ) -> NotEntered<'_, T> {
-        // With no room, or with a queue that is given up, nobody else is waiting for what was
-        // reserved here.
-        state.reserved = state.reserved.saturating_sub(usize::from(holds));
-        match closed {
-            Closed::Full => NotEntered::Full(item, state),
-            Closed::ShutDown => NotEntered::Refused(PutError::ShutDown(item)),
-            Closed::Retired => NotEntered::Refused(PutError::Retired(item)),
+        refusal: PutRefusal,
+        grant: Grant,
+    ) -> NotInserted<'_, T> {
+        // The hand-off is void. No other waiter needs it: there is no room, or the queue takes no more items.
+        state.putters.end_hand_off(grant);
+        match refusal {
+            PutRefusal::Full => NotInserted::Full(item, state),
+            PutRefusal::ShutDown => NotInserted::Refused(PutError::ShutDown(item)),
+            PutRefusal::FellBack => NotInserted::Refused(PutError::FellBack(item)),
         }
     }
 
-    /// Gives out the next item, if one is free; `holds`: one is granted to who asks, which is
-    /// taken or given up.
+    /// A putter that was woken will put nothing, so the next putter may.
+    #[cold]
+    fn give_up_room(&self, grant: Grant) {
+        if grant != Grant::None {
+            self.change(|state, wakes| {
+                state.putters.end_hand_off(grant);
+                state.wake_putters(wakes);
+            });
+        }
+    }
+
+    /// Takes the next item if one is free. `state` is the state of this queue.
     #[inline]
-    fn take(&self, holds: bool) -> Result<T, NotTaken<'_, T>> {
+    fn take<'a>(
+        &'a self,
+        mut state: Entered<'a, State<T>>,
+        grant: Grant,
+    ) -> Result<T, NotTaken<'a, T>> {
         let mut answers = Answers::new();
         loop {
-            let mut wakes = Wakes::new();
-            let mut state = self.state();
-            let question = match state.offers(holds) {
+            let question = match state.check_get(grant) {
                 Ok(()) => match state.items.place_after_removal(&mut answers) {
                     Ok(place) => {
-                        state.granted = state.granted.saturating_sub(usize::from(holds));
-                        let item = state.give(place, &mut wakes);
+                        let (inner, wakes) = state.parts();
+                        let item = inner.give(place, grant, wakes);
                         drop(state);
-                        wakes.wake();
                         return item.ok_or(NotTaken::Refused(GetError::Empty));
                     }
                     Err(question) => question,
                 },
                 Err(_) if answers.has_any() => {
-                    // As above.
+                    // As in `insert`.
                     drop(state);
                     answers = Answers::new();
+                    state = self.state();
                     continue;
                 }
-                Err(nothing) => return Err(Self::refuse_taking(state, nothing, holds)),
+                Err(refusal) => return Err(Self::refuse_taking(state, refusal, grant)),
             };
             drop(state);
             match answers.ask(question) {
-                Ok(Settled::Yes) => {}
-                Ok(Settled::No) => return self.take_unsettled(holds),
+                Ok(Settled::Yes) => state = self.state(),
+                Ok(Settled::No) => {
+                    // As in `insert`.
+                    drop(answers);
+                    return self.take_unsettled(grant);
+                }
                 Err(error) => {
-                    if holds {
-                        self.change(State::renounce_grant);
-                    }
+                    self.give_up_item(grant);
                     return Err(NotTaken::Refused(GetError::Comparison(error)));
                 }
             }
@@ -216,125 +232,173 @@ impl<T: Item> Queue<T> {
     }
 
     fn refuse_taking(
-        mut state: LeafGuard<'_, State<T>>,
-        nothing: Nothing,
-        holds: bool,
+        mut state: Entered<'_, State<T>>,
+        refusal: GetRefusal,
+        grant: Grant,
     ) -> NotTaken<'_, T> {
-        // Should the items be gone (taken out at a shutdown, by the collector, with a retired
-        // queue), the grant is void.
-        state.granted = state.granted.saturating_sub(usize::from(holds));
-        match nothing {
-            Nothing::Empty => NotTaken::Empty(state),
-            Nothing::ShutDown => NotTaken::Refused(GetError::ShutDown),
-            Nothing::Retired => NotTaken::Refused(GetError::Retired),
+        // The items may be gone: taken out by a shutdown, by the garbage collector, or because the queue fell
+        // back. Then the hand-off is void.
+        state.getters.end_hand_off(grant);
+        match refusal {
+            GetRefusal::Empty => NotTaken::Empty(state),
+            GetRefusal::ShutDown => NotTaken::Refused(GetError::ShutDown),
+            GetRefusal::FellBack => NotTaken::Refused(GetError::FellBack),
         }
     }
 
-    /// Takes the item in, if there is room.
+    /// A getter that was woken will take nothing, so the next getter may.
+    #[cold]
+    fn give_up_item(&self, grant: Grant) {
+        if grant != Grant::None {
+            self.change(|state, wakes| {
+                state.getters.end_hand_off(grant);
+                state.wake_getters(wakes);
+            });
+        }
+    }
+
+    /// Puts the item if there is room.
     ///
     /// # Errors
     /// The [`PutError`] that applies, with the item.
     #[inline]
     pub fn try_put(&self, item: T) -> Result<(), PutError<T, T::Error>> {
-        self.enter(item, false).map_err(|refused| match refused {
-            NotEntered::Full(item, _) => PutError::Full(item),
-            NotEntered::Refused(error) => error,
-        })
+        let mut state = self.state.enter_unchecked();
+        if state.can_insert_at_end() {
+            state.insert_at_end(item);
+            return Ok(());
+        }
+        self.try_put_slow(state, item)
     }
 
-    /// Gives out the next item, if one is free.
+    #[inline(never)]
+    fn try_put_slow<'a>(
+        &'a self,
+        state: Unchecked<'a, State<T>>,
+        item: T,
+    ) -> Result<(), PutError<T, T::Error>> {
+        self.insert(state.check(), item, Grant::None)
+            .map_err(|refused| match refused {
+                NotInserted::Full(item, _) => PutError::Full(item),
+                NotInserted::Refused(error) => error,
+            })
+    }
+
+    /// Takes the next item if one is free.
     ///
     /// # Errors
     /// The [`GetError`] that applies.
     #[inline]
     pub fn try_get(&self) -> Result<T, GetError<T::Error>> {
-        self.take(false).map_err(|refused| match refused {
-            NotTaken::Empty(_) => GetError::Empty,
-            NotTaken::Refused(error) => error,
-        })
+        let mut state = self.state.enter_unchecked();
+        if state.can_remove_at_end()
+            && let Some(item) = state.items.remove_at_end()
+        {
+            return Ok(item);
+        }
+        self.try_get_slow(state)
     }
 
-    /// Takes the item in, if nothing stands against it and no foreign code is needed.
+    #[inline(never)]
+    fn try_get_slow<'a>(&'a self, state: Unchecked<'a, State<T>>) -> Result<T, GetError<T::Error>> {
+        self.take(state.check(), Grant::None)
+            .map_err(|refused| match refused {
+                NotTaken::Empty(_) => GetError::Empty,
+                NotTaken::Refused(error) => error,
+            })
+    }
+
+    /// Puts the item if there is room and no foreign code is needed.
     ///
     /// # Errors
-    /// The item.
+    /// The item, if it was not put.
     #[inline(always)]
-    pub fn put_at_once(&self, item: T) -> Result<(), T> {
-        let mut state = self.state();
-        if state.admits(false).is_err() {
-            return Err(item);
-        }
-        if state.is_simple_to_put() {
-            state.items.insert_in_turn(item);
-            state.unfinished += 1;
+    pub fn put_fast(&self, item: T) -> Result<(), T> {
+        let mut state = self.state.enter_unchecked();
+        if state.can_insert_at_end() {
+            state.insert_at_end(item);
             return Ok(());
         }
-        Self::put_with_care(state, item)
+        Self::put_slow(state, item)
     }
 
-    #[cold]
-    fn put_with_care(mut state: LeafGuard<'_, State<T>>, item: T) -> Result<(), T> {
-        let mut wakes = Wakes::new();
+    #[inline(never)]
+    fn put_slow(state: Unchecked<'_, State<T>>, item: T) -> Result<(), T> {
+        let mut state = state.check();
+        if state.check_put(Grant::None).is_err() {
+            return Err(item);
+        }
+        if state.is_simple_to_insert() {
+            state.insert_at_end(item);
+            return Ok(());
+        }
         let question = match state.items.place_for(&item, &mut Answers::new()) {
             Ok(place) => {
-                state.accept(item, place, &mut wakes);
+                let (state, wakes) = state.parts();
+                state.accept(item, place, Grant::None, wakes);
                 Ok(())
             }
             Err(question) => Err((item, question)),
         };
+        // The question may hold the last handles to items, so release the leaf lock before it is dropped.
         drop(state);
-        wakes.wake();
         question.map_err(|(item, _)| item)
     }
 
-    /// Gives out the next item, if one is free and no foreign code is needed.
+    /// Takes the next item if one is free and no foreign code is needed.
     #[inline(always)]
-    pub fn get_at_once(&self) -> Option<T> {
-        let mut state = self.state();
-        if state.offers(false).is_err() {
-            return None;
+    pub fn get_fast(&self) -> Option<T> {
+        let mut state = self.state.enter_unchecked();
+        if state.can_remove_at_end() {
+            return state.items.remove_at_end();
         }
-        if state.is_simple_to_get() {
-            return state.items.remove_in_turn();
-        }
-        Self::get_with_care(state)
+        Self::get_slow(state)
     }
 
-    #[cold]
-    fn get_with_care(mut state: LeafGuard<'_, State<T>>) -> Option<T> {
-        let mut wakes = Wakes::new();
+    #[inline(never)]
+    fn get_slow(state: Unchecked<'_, State<T>>) -> Option<T> {
+        let mut state = state.check();
+        if state.check_get(Grant::None).is_err() {
+            return None;
+        }
+        if state.is_simple_to_remove() {
+            return state.items.remove_at_end();
+        }
         let item = match state.items.place_after_removal(&mut Answers::new()) {
-            Ok(place) => Ok(state.give(place, &mut wakes)),
+            Ok(place) => {
+                let (state, wakes) = state.parts();
+                Ok(state.give(place, Grant::None, wakes))
+            }
             Err(question) => Err(question),
         };
+        // Release the leaf lock before the question is dropped, as above.
         drop(state);
-        wakes.wake();
         item.unwrap_or(None)
     }
 
-    /// The wait for room for `item`.
-    pub fn put(&self, item: T) -> Put<'_, T> {
+    /// The operation that waits for room and puts `item`.
+    pub fn put(&self, item: T) -> Put<&Self, T> {
         Put::new(self, item)
     }
 
-    /// The wait for an item.
-    pub fn get(&self) -> Get<'_, T> {
+    /// The operation that waits for an item.
+    pub fn get(&self) -> Get<&Self> {
         Get::new(self)
     }
 
-    /// The wait until no task is unfinished.
-    pub fn join(&self) -> Join<'_, T> {
+    /// The operation that waits until no task is unfinished.
+    pub fn join(&self) -> Join<&Self> {
         Join::new(self)
     }
 
-    /// Marks a task as done; the last one completes the joins.
+    /// Marks a task as done. The last one completes the joins.
     ///
     /// # Errors
     /// The [`TaskDoneError`] that applies.
     pub fn task_done(&self) -> Result<(), TaskDoneError> {
         self.change(|state, wakes| {
-            if state.retired {
-                return Err(TaskDoneError::Retired);
+            if state.fallen_back {
+                return Err(TaskDoneError::FellBack);
             }
             if state.unfinished <= 0 {
                 return Err(TaskDoneError::TooMany);
@@ -345,13 +409,17 @@ impl<T: Item> Queue<T> {
         })
     }
 
-    /// How many items there are, granted ones included.
+    /// The number of items, without those that are handed to getters.
     #[inline]
     pub fn len(&self) -> usize {
-        self.state().items.len()
+        let state = self.state.enter_unchecked();
+        if state.getters.has_handed() {
+            return state.check().free_items();
+        }
+        state.items.len()
     }
 
-    /// Whether there is no item.
+    /// Whether the queue has no item.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -361,30 +429,45 @@ impl<T: Item> Queue<T> {
         !self.state().has_room()
     }
 
-    /// At most this many items; zero or less means any number.
+    /// The greatest number of items; zero or less means no limit.
     pub fn capacity(&self) -> i64 {
         self.state().capacity
     }
 
-    /// Changes the capacity; putters for whom there is room now are let in.
-    pub fn set_capacity(&self, capacity: i64) {
+    /// Changes the capacity, and wakes putters that now have room.
+    ///
+    /// # Errors
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn set_capacity(&self, capacity: i64) -> Result<(), super::FellBack> {
         self.change(|state, wakes| {
+            state.check()?;
             state.capacity = capacity;
-            state.admit(wakes);
-        });
+            state.wake_putters(wakes);
+            Ok(())
+        })
     }
 
-    /// Items put whose tasks are not done.
+    /// The order in which items come out.
+    pub fn order(&self) -> Order {
+        self.state().items.order()
+    }
+
+    /// The number of items that were put and whose tasks are not done.
     pub fn unfinished(&self) -> i64 {
         self.state().unfinished
     }
 
-    /// Overrides the count of unfinished tasks.
-    pub fn set_unfinished(&self, unfinished: i64) {
+    /// Sets the count of unfinished tasks.
+    ///
+    /// # Errors
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn set_unfinished(&self, unfinished: i64) -> Result<(), super::FellBack> {
         self.change(|state, wakes| {
+            state.check()?;
             state.unfinished = unfinished;
             state.complete_joins(wakes);
-        });
+            Ok(())
+        })
     }
 
     /// Whether [`Queue::shut_down`] was called.
@@ -392,25 +475,30 @@ impl<T: Item> Queue<T> {
         self.state().shut_down
     }
 
-    /// Overrides whether it was shut down; whoever waits looks again.
-    pub fn set_shut_down(&self, shut_down: bool) {
-        self.change(|state, wakes| {
-            state.shut_down = shut_down;
-            state.getters.poke(wakes);
-            state.putters.poke(wakes);
-            state.admit(wakes);
-        });
-    }
-
-    /// Ends puts at once and gets once the queue is empty; every waiter hears of it.
-    /// If `immediate`, the items are given back to be dropped, each counted as a task done.
+    /// Sets whether the queue is shut down. All waiters look again.
     ///
     /// # Errors
-    /// [`super::Retired`], and nothing is changed.
-    pub fn shut_down(&self, immediate: bool) -> Result<VecDeque<T>, super::Retired> {
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn set_shut_down(&self, shut_down: bool) -> Result<(), super::FellBack> {
         self.change(|state, wakes| {
-            if state.retired {
-                return Err(super::Retired);
+            state.check()?;
+            state.shut_down = shut_down;
+            state.getters.waiters.wake_in_place(wakes);
+            state.putters.waiters.wake_in_place(wakes);
+            state.wake_putters(wakes);
+            Ok(())
+        })
+    }
+
+    /// Shuts the queue down: puts end immediately, gets once the queue is empty, and all waiters look again.
+    /// If `immediate` is set, all items are returned, for the caller to drop; each counts as a task done.
+    ///
+    /// # Errors
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn shut_down(&self, immediate: bool) -> Result<VecDeque<T>, super::FellBack> {
+        self.change(|state, wakes| {
+            if state.fallen_back {
+                return Err(super::FellBack);
             }
             let mut dropped = VecDeque::new();
             state.shut_down = true;
@@ -420,80 +508,80 @@ impl<T: Item> Queue<T> {
                 state.unfinished = state.unfinished.saturating_sub(done).max(0);
                 state.complete_joins(wakes);
             }
-            state.getters.poke(wakes);
-            state.putters.poke(wakes);
+            state.getters.waiters.wake_in_place(wakes);
+            state.putters.waiters.wake_in_place(wakes);
             Ok(dropped)
         })
     }
 
-    /// Empty and open, as it was made, with this capacity. Those who wait for an item wait on,
-    /// those who wait for room are let in. The items come back to be dropped.
+    /// Makes the queue empty and open, as if it were new, with this capacity. Waiting getters continue, and
+    /// waiting putters are woken. Returns the items, for the caller to drop.
     ///
     /// # Errors
-    /// [`super::Retired`].
-    pub fn reset(&self, capacity: i64) -> Result<VecDeque<T>, super::Retired> {
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn reset(&self, capacity: i64) -> Result<VecDeque<T>, super::FellBack> {
         self.change(|state, wakes| {
-            if state.retired {
-                return Err(super::Retired);
+            if state.fallen_back {
+                return Err(super::FellBack);
             }
             let items = state.items.take();
-            state.granted = 0;
-            state.reserved = 0;
+            state.getters.void_hand_offs();
+            state.putters.void_hand_offs();
             state.capacity = capacity;
             state.unfinished = 0;
             state.shut_down = false;
             state.complete_joins(wakes);
-            state.admit(wakes);
+            state.wake_putters(wakes);
             Ok(items)
         })
     }
 
-    /// Gives the queue up: the items come out, in the order they were put or as a heap, and every
-    /// operation, also those that wait, ends as retired. `None` if that was done before.
-    pub fn retire(&self) -> Option<VecDeque<T>> {
+    /// Gives the queue up to another implementation: present and later operations end as fallen back. Returns
+    /// the items, in the order in which they were put, or as a heap. `None` if the queue had fallen back
+    /// before.
+    pub fn fall_back(&self) -> Option<VecDeque<T>> {
         self.change(|state, wakes| {
-            if std::mem::replace(&mut state.retired, true) {
+            if std::mem::replace(&mut state.fallen_back, true) {
                 return None;
             }
-            state.granted = 0;
-            state.reserved = 0;
-            state.getters.poke(wakes);
-            state.putters.poke(wakes);
-            state.joiners.poke(wakes);
+            state.getters.void_hand_offs();
+            state.putters.void_hand_offs();
+            state.getters.waiters.wake_in_place(wakes);
+            state.putters.waiters.wake_in_place(wakes);
+            state.joiners.wake_in_place(wakes);
             Some(state.items.take())
         })
     }
 
-    /// Whether [`Queue::retire`] was called.
-    pub fn is_retired(&self) -> bool {
-        self.state().retired
+    /// Whether [`Queue::fall_back`] was called.
+    pub fn has_fallen_back(&self) -> bool {
+        self.state().fallen_back
     }
 
-    /// How many bytes the items and the waiters take, beside the queue itself.
+    /// The number of bytes that items and waiters take, in addition to the queue itself.
     pub fn allocated(&self) -> usize {
         let state = self.state();
         state.items.allocated()
-            + state.getters.allocated()
-            + state.putters.allocated()
+            + state.getters.waiters.allocated()
+            + state.putters.waiters.allocated()
             + state.joiners.allocated()
     }
 
-    /// Takes the items out without a word to anyone: for the collector of garbage.
+    /// Takes all items out and wakes no waiter: for the garbage collector.
     pub fn take_items(&self) -> VecDeque<T> {
         self.state().items.take()
     }
 
-    /// Shows each item to `visit`, those of waiting putters included, until it fails.
-    /// `visit` runs under the leaf lock, and must be as careful.
+    /// Calls `visit` with each item until it fails. The items of waiting putters are not included. `visit`
+    /// runs under the leaf lock and must keep its rules.
     ///
     /// # Errors
-    /// The first of `visit`'s.
+    /// The first error of `visit`.
     pub fn try_for_each<E>(&self, mut visit: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
-        let state = self.state.lock();
-        state
+        self.state
+            .enter_unchecked()
             .items
             .iter()
-            .chain(state.putters.payloads().flatten())
             .try_for_each(&mut visit)
     }
 }

@@ -1,127 +1,196 @@
-//! The waits of a queue. In each, being taken out of the list by another thread is completion, or
-//! in a heap, the promise of it; being woken inside it means to look again.
+//! The three waits of a queue. A getter or putter that is taken out of its list has a chance, or owns an item
+//! or room by hand-off; one that is woken in place looks again. A wait for the last task is complete once it
+//! is taken out.
 
-use super::super::Retired;
-use super::super::sync::Arc;
-use super::super::waiter::{Operation, Parked, Ticket, Waiter};
-use super::{GetError, Item, NotEntered, NotTaken, Order, PutError, Queue};
+use std::ops::Deref;
 
-/// A thread's wait for an item.
-pub struct Get<'a, T> {
-    queue: &'a Queue<T>,
-    ticket: Ticket,
+use super::super::FellBack;
+use super::state::Grant;
+use super::{GetError, Item, NotInserted, NotTaken, PutError, Queue};
+use crate::wait::hand_off::HandOff;
+use crate::wait::observe::Resource;
+use crate::wait::sync::Arc;
+use crate::wait::{Operation, Parked, Ticket, Waiter};
+
+/// What a waiter has that was taken out of its list.
+fn grant(hand_off: &HandOff) -> Grant {
+    if hand_off.is_handed() {
+        Grant::Handed
+    } else {
+        Grant::Chance
+    }
 }
 
-impl<'a, T> Get<'a, T> {
-    pub(super) fn new(queue: &'a Queue<T>) -> Self {
+/// A thread's wait for an item.
+///
+/// `Q`: a reference to the queue, or whatever else keeps it alive.
+pub struct Get<Q> {
+    queue: Q,
+    hand_off: HandOff,
+}
+
+impl<Q> Get<Q> {
+    /// The wait that has not begun.
+    pub fn new(queue: Q) -> Self {
         Self {
             queue,
-            ticket: Ticket::next(),
+            hand_off: HandOff::new(),
         }
     }
 }
 
-impl<T: Item> Operation for Get<'_, T> {
+impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
     /// The error is never `Empty`.
     type Output = Result<T, GetError<T::Error>>;
 
+    /// No other getter is woken as long as this one has not used its chance.
+    const KEEPS: bool = false;
+
+    fn resource(&self) -> Resource {
+        Resource::new("item of a queue", &*self.queue)
+    }
+
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        match self.queue.take(false) {
+        match self.queue.take(self.queue.state(), Grant::None) {
             Ok(item) => Some(Ok(item)),
             Err(NotTaken::Refused(error)) => Some(Err(error)),
             Err(NotTaken::Empty(mut state)) => {
-                state.getters.join(self.ticket, waiter, ());
+                let handed = self.hand_off.join();
+                (state.getters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
             }
         }
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
-        if self.queue.state().getters.leave(self.ticket).is_some() {
+        let mut state = self.queue.state();
+        if (state.getters.waiters.leave(self.hand_off.ticket())).is_some() {
             return None;
         }
-        // Granted. If the grant turns out to be void, the next attempt tells why.
-        match self.queue.take(true) {
+        // Whatever ended the sleep: the thread that took this waiter out has woken no other for the item.
+        let grant = grant(&self.hand_off);
+        state.getters.arrive(grant);
+        match self.queue.take(state, grant) {
             Ok(item) => Some(Ok(item)),
             Err(NotTaken::Refused(error)) => Some(Err(error)),
-            Err(NotTaken::Empty(_)) => None,
+            Err(NotTaken::Empty(_)) => {
+                self.hand_off.lose();
+                None
+            }
         }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // The item is still in the queue, for the next getter.
+        self.queue.change(|state, wakes| {
+            if (state.getters.waiters.leave(self.hand_off.ticket())).is_none() {
+                state.getters.give_back(grant(&self.hand_off));
+                if !state.fallen_back {
+                    state.wake_getters(wakes);
+                }
+            }
+        });
+        None
     }
 }
 
 /// A thread's wait for room.
-pub struct Put<'a, T> {
-    queue: &'a Queue<T>,
-    ticket: Ticket,
-    /// Here while it is not in the queue's list; all the time, if the queue is a heap.
+///
+/// `Q`: a reference to the queue, or whatever else keeps it alive.
+pub struct Put<Q, T> {
+    queue: Q,
+    hand_off: HandOff,
+    /// The item, until it is in the queue or comes back with an error.
     item: Option<T>,
 }
 
-impl<'a, T> Put<'a, T> {
-    pub(super) fn new(queue: &'a Queue<T>, item: T) -> Self {
+impl<Q, T> Put<Q, T> {
+    /// The wait that has not begun.
+    pub fn new(queue: Q, item: T) -> Self {
         Self {
             queue,
-            ticket: Ticket::next(),
+            hand_off: HandOff::new(),
             item: Some(item),
         }
     }
 
-    /// The item that was not taken in, after a wait that was not completed.
+    /// Returns the item, if the wait was not completed.
     pub fn into_item(self) -> Option<T> {
         self.item
     }
 }
 
-impl<T: Item> Operation for Put<'_, T> {
+impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Put<Q, T> {
     /// The error is never `Full`.
     type Output = Result<(), PutError<T, T::Error>>;
 
+    /// As for [`Get`].
+    const KEEPS: bool = false;
+
+    fn resource(&self) -> Resource {
+        Resource::new("room in a queue", &*self.queue)
+    }
+
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        match self.queue.enter(self.item.take()?, false) {
+        let item = self.item.take()?;
+        match self.queue.insert(self.queue.state(), item, Grant::None) {
             Ok(()) => Some(Ok(())),
-            Err(NotEntered::Refused(error)) => Some(Err(error)),
-            Err(NotEntered::Full(item, mut state)) => {
-                let brought = if state.items.order() == Order::Heap {
-                    self.item = Some(item);
-                    None
-                } else {
-                    Some(item)
-                };
-                state.putters.join(self.ticket, waiter, brought);
+            Err(NotInserted::Refused(error)) => Some(Err(error)),
+            Err(NotInserted::Full(item, mut state)) => {
+                self.item = Some(item);
+                let handed = self.hand_off.join();
+                (state.putters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
             }
         }
     }
 
     fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
-        let left = self.queue.state().putters.leave(self.ticket);
-        if let Some(brought) = left {
-            self.item = self.item.take().or(brought);
+        let mut state = self.queue.state();
+        if (state.putters.waiters.leave(self.hand_off.ticket())).is_some() {
             return None;
         }
-        // The item has been moved in, or there is room for it, at least if nothing happened since.
-        let Some(item) = self.item.take() else {
-            return Some(Ok(()));
-        };
-        match self.queue.enter(item, true) {
+        // As for `Get`.
+        let grant = grant(&self.hand_off);
+        state.putters.arrive(grant);
+        match self.queue.insert(state, self.item.take()?, grant) {
             Ok(()) => Some(Ok(())),
-            Err(NotEntered::Refused(error)) => Some(Err(error)),
-            Err(NotEntered::Full(item, _)) => {
+            Err(NotInserted::Refused(error)) => Some(Err(error)),
+            Err(NotInserted::Full(item, _)) => {
                 self.item = Some(item);
+                self.hand_off.lose();
                 None
             }
         }
     }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // The item has not entered the queue; the room is for the next putter.
+        self.queue.change(|state, wakes| {
+            if (state.putters.waiters.leave(self.hand_off.ticket())).is_none() {
+                state.putters.give_back(grant(&self.hand_off));
+                if !state.fallen_back {
+                    state.wake_putters(wakes);
+                }
+            }
+        });
+        None
+    }
 }
 
 /// A thread's wait for the last task.
-pub struct Join<'a, T> {
-    queue: &'a Queue<T>,
+///
+/// `Q`: a reference to the queue, or whatever else keeps it alive.
+pub struct Join<Q> {
+    queue: Q,
     ticket: Ticket,
 }
 
-impl<'a, T> Join<'a, T> {
-    pub(super) fn new(queue: &'a Queue<T>) -> Self {
+impl<Q> Join<Q> {
+    /// The wait that has not begun.
+    pub fn new(queue: Q) -> Self {
         Self {
             queue,
             ticket: Ticket::next(),
@@ -129,13 +198,17 @@ impl<'a, T> Join<'a, T> {
     }
 }
 
-impl<T: Item> Operation for Join<'_, T> {
-    type Output = Result<(), Retired>;
+impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Join<Q> {
+    type Output = Result<(), FellBack>;
+
+    fn resource(&self) -> Resource {
+        Resource::new("end of the work of a queue", &*self.queue)
+    }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         let mut state = self.queue.state();
-        if state.retired {
-            return Some(Err(Retired));
+        if state.fallen_back {
+            return Some(Err(FellBack));
         }
         if state.unfinished <= 0 {
             return Some(Ok(()));
@@ -149,5 +222,11 @@ impl<T: Item> Operation for Join<'_, T> {
             Some(()) => None,
             None => Some(Ok(())),
         }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // This wait takes nothing from other threads.
+        self.leave(Parked::Raising)
     }
 }

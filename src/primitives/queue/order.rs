@@ -1,60 +1,61 @@
-//! Which item comes out next: the first put, the last put, or the smallest.
+//! Which item comes out next: the first that was put, the last, or the smallest.
 //!
-//! To compare items may be to run foreign code, which takes long, fails, or comes back to this
-//! very queue. It cannot run under the leaf lock, and nobody may rely on what another thread is
-//! comparing, since that may in turn wait for him. So every operation of a heap plans its whole
-//! change under the leaf lock, from the items as they are at that moment, with the comparisons
-//! that it knows the answers of; and if it knows them all, it makes the change in the same leaf
-//! section. If one is missing, it leaves the leaf lock, has the two items compared, remembers the
-//! answer, and plans anew. The queue is at any moment a heap of which nothing is missing,
-//! whatever a comparison does, and one that fails has changed nothing.
+//! To compare two items may run foreign code. That may take long, fail, or use this very queue. So it cannot
+//! run under the leaf lock. And no thread may depend on a comparison that another thread makes, because that
+//! comparison may in turn wait for this thread.
 //!
-//! (What if the comparisons themselves change the queue, time and again: see `unsettled`.)
+//! So every operation of a heap works like this. Under the leaf lock it plans its whole change, from the
+//! items as they are at that moment and from the comparisons whose answers it knows. If it knows all of them,
+//! it makes the change in the same leaf section. If one is missing, it releases the leaf lock, compares the
+//! two items, remembers the answer, and plans again. So at every moment the list is a valid heap with all its
+//! items, whatever a comparison does, and an operation whose comparison fails has changed nothing.
 //!
-//! Each answer is asked for once, so an operation that others overtake asks only about what is
-//! new to it. The plan follows CPython's `heapq` step by step: equal items come out in the same order,
-//! and the list is the same list.
+//! (The comparisons themselves may change the queue again and again: see `unsettled`.)
+//!
+//! Each question is asked once. An operation that other threads overtake asks only about items that are new
+//! to it. The plan follows CPython's `heapq` step by step, so equal items come out in the same order, and the
+//! list is the same list.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-/// Which item comes out next.
+/// The order in which items come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The one that was put first.
+    /// The item that was put first.
     Fifo,
-    /// The one that was put last.
+    /// The item that was put last.
     Lifo,
-    /// The smallest.
+    /// The smallest item.
     Heap,
 }
 
-/// What a queue holds. The comparisons matter to [`Order::Heap`] alone.
+/// An item of a queue. Only [`Order::Heap`] compares items.
 pub trait Item: Sized {
     /// Why two items could not be compared.
     type Error;
 
-    /// Whether this is less than the other, if that can be told within a few instructions and
-    /// without foreign code: it is asked under the leaf lock.
-    fn is_less_at_once(&self, other: &Self) -> Option<bool>;
+    /// Whether this is less than `other`, if a few instructions without foreign code can tell. Called under
+    /// the leaf lock.
+    fn is_less_fast(&self, other: &Self) -> Option<bool>;
 
-    /// Whether this is less than the other.
+    /// Whether this is less than `other`. May run foreign code.
     ///
     /// # Errors
-    /// Why that cannot be told.
+    /// The error of the comparison.
     fn is_less(&self, other: &Self) -> Result<bool, Self::Error>;
 
     /// Whether both are the same object.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Another handle to the same object. It is made under the leaf lock.
+    /// Returns another handle to the same object. Called under the leaf lock.
     fn share(&self) -> Self;
 }
 
 impl<T: PartialOrd + Clone> Item for T {
     type Error = std::convert::Infallible;
 
-    fn is_less_at_once(&self, other: &Self) -> Option<bool> {
+    fn is_less_fast(&self, other: &Self) -> Option<bool> {
         Some(self < other)
     }
 
@@ -71,23 +72,23 @@ impl<T: PartialOrd + Clone> Item for T {
     }
 }
 
-/// So many comparisons that have changed a heap an operation puts up with.
-const OWN_CHANGES: usize = 16;
+/// After this many comparisons that have changed a heap, an operation stops planning.
+const MAX_OWN_CHANGES: usize = 16;
 
-/// So many comparisons an operation makes before it gives up planning. A heap of any size needs
-/// fewer than 130; what is beyond is for other threads that change it meanwhile.
-const PATIENCE: usize = 2_000;
+/// After this many comparisons, an operation stops planning. A heap of any size needs fewer than 130; the
+/// rest allows for other threads that change the heap in the meantime.
+const MAX_COMPARISONS: usize = 2_000;
 
 thread_local! {
-    /// How often this thread has changed a heap: whether a comparison did so is what matters.
+    /// How often this thread has changed a heap. It tells whether a comparison did so.
     static CHANGES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether it is worth while to plan once more.
+/// Whether planning once more is worth it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Yes,
-    /// See `unsettled`.
+    /// No: see `unsettled`.
     No,
 }
 
@@ -97,10 +98,10 @@ pub(super) struct Question<T> {
     other: T,
 }
 
-/// What an operation knows of the order of the items.
+/// The comparisons whose answers an operation knows.
 pub(super) struct Answers<T> {
     known: Vec<(Question<T>, bool)>,
-    /// The answer that a repeated plan will need next, if nothing has changed.
+    /// The index of the answer that a repeated plan needs next, if nothing has changed.
     next: usize,
     /// How many of the comparisons have changed a heap.
     own_changes: usize,
@@ -121,7 +122,7 @@ impl<T: Item> Answers<T> {
         !self.known.is_empty()
     }
 
-    /// Whether `item` is less than `other`; the question, if that is not known.
+    /// Whether `item` is less than `other`; an error returns the question if the answer is not known.
     fn is_less(&mut self, item: &T, other: &T) -> Result<bool, Question<T>> {
         let answers = |known: &Question<T>| known.item.is_same(item) && known.other.is_same(other);
         if let Some((known, less)) = self.known.get(self.next)
@@ -130,7 +131,7 @@ impl<T: Item> Answers<T> {
             self.next += 1;
             return Ok(*less);
         }
-        if let Some(less) = item.is_less_at_once(other) {
+        if let Some(less) = item.is_less_fast(other) {
             return Ok(less);
         }
         if let Some(place) = self.known.iter().position(|(known, _)| answers(known)) {
@@ -143,40 +144,40 @@ impl<T: Item> Answers<T> {
         })
     }
 
-    /// Finds an answer out. Foreign code runs in here: not under the leaf lock.
+    /// Asks a question. This runs foreign code, so the caller must not hold the leaf lock.
     pub(super) fn ask(&mut self, question: Question<T>) -> Result<Settled, T::Error> {
         let before = CHANGES.get();
         let less = question.item.is_less(&question.other)?;
         self.own_changes += usize::from(CHANGES.get() != before);
         self.known.push((question, less));
         self.next = 0;
-        let settled = self.own_changes < OWN_CHANGES && self.known.len() < PATIENCE;
+        let settled = self.own_changes < MAX_OWN_CHANGES && self.known.len() < MAX_COMPARISONS;
         Ok(if settled { Settled::Yes } else { Settled::No })
     }
 }
 
-/// The items, in their order.
+/// The items in their order.
 pub(super) struct Items<T> {
     order: Order,
     /// From the first put to the last; or as a heap.
     entries: VecDeque<T>,
 }
 
-/// An item's place, found in the same leaf section; it means something to a heap alone.
+/// The place of an item, found in the same leaf section. Only a heap uses it.
 pub(super) struct Place(usize);
 
 impl Place {
-    /// At the end: where an item goes that need not be compared.
-    pub(super) const IN_TURN: Self = Self(0);
+    /// The end, for an item that need not be compared.
+    pub(super) const AT_END: Self = Self(0);
 
-    /// In a heap, whether or not it is right there.
+    /// A place in a heap, which may be the wrong one for its item.
     pub(super) const fn at(place: usize) -> Self {
         Self(place)
     }
 }
 
-/// The most entries for which room is kept when the last item has been taken.
-const KEPT: usize = 1_024;
+/// If more entries than this are allocated when the last item is taken, the memory is freed.
+const MAX_SPARE_ENTRIES: usize = 1_024;
 
 impl<T: Item> Items<T> {
     pub(super) const fn new(order: Order) -> Self {
@@ -200,17 +201,17 @@ impl<T: Item> Items<T> {
         self.entries.iter()
     }
 
-    /// How many bytes are reserved.
+    /// The number of allocated bytes.
     pub(super) fn allocated(&self) -> usize {
         self.entries.capacity() * size_of::<T>()
     }
 
-    /// Takes all out: in the order they were put, or as a heap.
+    /// Takes all items out, in the order in which they were put, or as a heap.
     pub(super) fn take(&mut self) -> VecDeque<T> {
         std::mem::take(&mut self.entries)
     }
 
-    /// Where `item` would go.
+    /// Finds the place where `item` would go.
     #[inline]
     pub(super) fn place_for(
         &mut self,
@@ -218,14 +219,14 @@ impl<T: Item> Items<T> {
         answers: &mut Answers<T>,
     ) -> Result<Place, Question<T>> {
         match self.order {
-            Order::Fifo | Order::Lifo => Ok(Place::IN_TURN),
+            Order::Fifo | Order::Lifo => Ok(Place::AT_END),
             Order::Heap => place_of_new(self.entries.make_contiguous(), item, answers).map(Place),
         }
     }
 
-    /// Puts it at the end; not of a heap.
+    /// Puts the item at the end. Not for a heap.
     #[inline]
-    pub(super) fn insert_in_turn(&mut self, item: T) {
+    pub(super) fn insert_at_end(&mut self, item: T) {
         self.entries.push_back(item);
     }
 
@@ -243,32 +244,32 @@ impl<T: Item> Items<T> {
         }
     }
 
-    /// Where the last item goes when the next one is removed.
+    /// Finds the place where the last item goes when the next one is removed.
     #[inline]
     pub(super) fn place_after_removal(
         &mut self,
         answers: &mut Answers<T>,
     ) -> Result<Place, Question<T>> {
         match self.order {
-            Order::Fifo | Order::Lifo => Ok(Place::IN_TURN),
+            Order::Fifo | Order::Lifo => Ok(Place::AT_END),
             Order::Heap => place_of_last(self.entries.make_contiguous(), answers).map(Place),
         }
     }
 
-    /// Removes the item that comes next.
+    /// Removes the next item.
     #[inline]
     pub(super) fn remove(&mut self, Place(place): Place) -> Option<T> {
         if self.order != Order::Heap {
-            return self.remove_in_turn();
+            return self.remove_at_end();
         }
         let item = self.remove_smallest(place);
         self.release_if_empty();
         item
     }
 
-    /// Removes the item that comes next, which is at an end; not of a heap.
+    /// Removes the next item, which is at one end. Not for a heap.
     #[inline(always)]
-    pub(super) fn remove_in_turn(&mut self) -> Option<T> {
+    pub(super) fn remove_at_end(&mut self) -> Option<T> {
         let item = match self.order {
             Order::Fifo => self.entries.pop_front(),
             _ => self.entries.pop_back(),
@@ -279,7 +280,7 @@ impl<T: Item> Items<T> {
 
     #[inline(always)]
     fn release_if_empty(&mut self) {
-        if self.entries.capacity() > KEPT && self.entries.is_empty() {
+        if self.entries.capacity() > MAX_SPARE_ENTRIES && self.entries.is_empty() {
             self.release();
         }
     }
@@ -309,13 +310,13 @@ impl<T: Item> Items<T> {
         self.entries.iter().position(|entry| entry.is_same(item))
     }
 
-    /// What is above the item in a heap.
+    /// The parent of the item in a heap.
     pub(super) fn parent_of(&self, item: &T) -> Option<T> {
         let place = self.find(item)?.checked_sub(1)?;
         self.entries.get(place / 2).map(T::share)
     }
 
-    /// What is below the item in a heap.
+    /// The children of the item in a heap.
     pub(super) fn children_of(&self, item: &T) -> (Option<T>, Option<T>) {
         let child = |which| {
             let place = 2 * self.find(item)? + which;
@@ -324,7 +325,7 @@ impl<T: Item> Items<T> {
         (child(1), child(2))
     }
 
-    /// Has `lower` and what is above it change places, if that is `upper`.
+    /// Swaps `lower` with its parent, if that is `upper`.
     pub(super) fn exchange(&mut self, upper: &T, lower: &T) {
         if let Some(place) = self.find(lower)
             && place > 0
@@ -334,18 +335,18 @@ impl<T: Item> Items<T> {
         }
     }
 
-    /// Moves up to `most` items that come next to `taken`; not of a heap.
+    /// Moves up to `most` next items to `taken`. Not for a heap.
     pub(super) fn remove_many(&mut self, most: usize, taken: &mut VecDeque<T>) {
         if self.order == Order::Fifo && taken.is_empty() && most >= self.entries.len() {
             std::mem::swap(taken, &mut self.entries);
             return;
         }
         for _ in 0..most.min(self.entries.len()) {
-            taken.extend(self.remove_in_turn());
+            taken.extend(self.remove_at_end());
         }
     }
 
-    /// Moves up to `most` items in, from the front of `new`; not of a heap.
+    /// Moves up to `most` items in, from the front of `new`. Not for a heap.
     pub(super) fn insert_many(&mut self, most: usize, new: &mut VecDeque<T>) {
         if most >= new.len() {
             self.entries.append(new);
@@ -359,7 +360,7 @@ fn parent(place: usize) -> usize {
     (place - 1) / 2
 }
 
-/// `heapq.heappush`: it goes up as long as it is less than what is above.
+/// As `heapq.heappush`: the item moves up as long as it is less than its parent.
 fn place_of_new<T: Item>(
     heap: &[T],
     item: &T,
@@ -372,8 +373,8 @@ fn place_of_new<T: Item>(
     Ok(place)
 }
 
-/// `heapq.heappop`: the smaller children move up, along a path to the bottom, and the last item
-/// takes the place on it that is its own.
+/// As `heapq.heappop`: the smaller children move up along a path to the bottom, and the last item goes to its
+/// place on that path.
 fn place_of_last<T: Item>(heap: &[T], answers: &mut Answers<T>) -> Result<usize, Question<T>> {
     let Some((last, rest)) = heap.split_last() else {
         return Ok(0);

@@ -2,76 +2,218 @@
 
 use std::collections::VecDeque;
 
-use super::super::waiter::{WaiterList, Wakes, generation};
+use super::super::FellBack;
 use super::order::{Item, Items, Order, Place};
+use crate::wait::{self, WaiterList, Wakes, generation};
+
+/// One woken waiter is enough for this many items or places.
+///
+/// Without a GIL, one waiter is enough for any number: it runs at once and then wakes the next. To wake
+/// several costs more than they find left. With a GIL, all woken waiters first wait for the GIL. If there is
+/// plenty for each, it is better that they wait for it together: then other load on the machine delays the
+/// program less. But in a short queue, a waiter that comes after another mostly finds nothing.
+const ITEMS_PER_WAITER: usize = if cfg!(all(feature = "python", not(Py_GIL_DISABLED), not(loom))) {
+    16
+} else {
+    usize::MAX
+};
+
+/// The waiters on one side of a queue, for items or for room, and what is on its way to them.
+///
+/// As long as something is free and a waiter is in the list, a waiter is on its way. To keep this true, a
+/// thread that frees something wakes a waiter if needed, and a waiter that has tried wakes the next one if
+/// something is left.
+pub(super) struct Side {
+    /// The payload says whether the next free thing goes to this waiter by hand-off.
+    pub(super) waiters: WaiterList<bool>,
+    /// The number of waiters that were woken to try, and have not tried yet.
+    trying: u32,
+    /// The number of items or places that were handed to waiters and have not been taken yet.
+    handed: u32,
+}
+
+impl Side {
+    fn new() -> Self {
+        Self {
+            waiters: WaiterList::new(),
+            trying: 0,
+            handed: 0,
+        }
+    }
+
+    /// Whether something is handed to a waiter.
+    #[inline]
+    pub(super) fn has_handed(&self) -> bool {
+        self.handed > 0
+    }
+
+    /// How much is handed to other threads than the one with this grant.
+    #[inline]
+    fn handed_to_others(&self, grant: Grant) -> usize {
+        self.handed
+            .saturating_sub(u32::from(grant == Grant::Handed)) as usize
+    }
+
+    /// Whether no waiter must be woken, with this many items or places (including the handed ones).
+    #[inline]
+    pub(super) fn needs_no_wake(&self, there: usize) -> bool {
+        match self.waiters.first() {
+            None => true,
+            Some(&handed) => !handed && self.enough_are_trying(there),
+        }
+    }
+
+    /// Whether enough waiters are on their way for this many items or places.
+    #[inline]
+    fn enough_are_trying(&self, there: usize) -> bool {
+        let free = there.saturating_sub(self.handed as usize);
+        free <= ITEMS_PER_WAITER.saturating_mul(self.trying as usize)
+    }
+
+    /// Wakes waiters for this many items or places.
+    #[inline(never)]
+    fn wake(&mut self, there: usize, wakes: &mut Wakes) {
+        while there > self.handed as usize {
+            let may_try = !self.enough_are_trying(there);
+            let Some((waiter, handed)) = self.waiters.pop_if(|&handed| handed || may_try) else {
+                return;
+            };
+            if handed {
+                self.handed += 1;
+            } else {
+                self.trying += 1;
+            }
+            wakes.push(waiter);
+        }
+    }
+
+    /// A waiter that was woken runs.
+    #[inline]
+    pub(super) fn arrive(&mut self, grant: Grant) {
+        if grant == Grant::Chance {
+            self.trying = self.trying.saturating_sub(1);
+        }
+    }
+
+    /// A waiter that was woken will take nothing. The caller must wake the next one.
+    pub(super) fn give_back(&mut self, grant: Grant) {
+        self.arrive(grant);
+        self.end_hand_off(grant);
+    }
+
+    /// The waiter takes what it was handed, or will not take it.
+    #[inline]
+    pub(super) fn end_hand_off(&mut self, grant: Grant) {
+        if grant == Grant::Handed {
+            self.handed = self.handed.saturating_sub(1);
+        }
+    }
+
+    /// Makes all hand-offs void.
+    pub(super) fn void_hand_offs(&mut self) {
+        self.handed = 0;
+    }
+}
+
+/// What a thread that takes or puts an item was woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// It was not woken.
+    None,
+    /// To try. Afterwards it wakes the next waiter if something is left.
+    Chance,
+    /// To take what was handed to it.
+    Handed,
+}
 
 pub(super) struct State<T> {
     pub(super) items: Items<T>,
-    /// Items that belong to getters which were woken and have not run yet.
-    pub(super) granted: usize,
-    /// Room in a heap that belongs to putters which were woken and have not run yet.
-    pub(super) reserved: usize,
-    /// At most this many items; zero or less means any number.
+    /// The greatest number of items; zero or less means no limit.
     pub(super) capacity: i64,
     pub(super) unfinished: i64,
     pub(super) shut_down: bool,
-    pub(super) retired: bool,
-    /// The process that the grants were made in.
+    pub(super) fallen_back: bool,
+    /// The generation of the process that this state belongs to.
     generation: u32,
-    pub(super) getters: WaiterList,
-    /// With their items; those of a heap keep theirs.
-    pub(super) putters: WaiterList<Option<T>>,
+    /// The waits for items.
+    pub(super) getters: Side,
+    /// The waits for room.
+    pub(super) putters: Side,
     pub(super) joiners: WaiterList,
 }
 
-/// Why no item can be taken in.
-pub(super) enum Closed {
+/// Why no item can be put.
+pub(super) enum PutRefusal {
     Full,
     ShutDown,
-    Retired,
+    FellBack,
 }
 
-/// Why no item can be given out.
-pub(super) enum Nothing {
+/// Why no item can be taken.
+pub(super) enum GetRefusal {
     Empty,
     ShutDown,
-    Retired,
+    FellBack,
+}
+
+impl<T> wait::State for State<T> {
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+
+    fn begin_anew(&mut self) {
+        // The waiters that were woken before the fork exist only in the parent.
+        for side in [&mut self.getters, &mut self.putters] {
+            side.trying = 0;
+            side.handed = 0;
+        }
+    }
 }
 
 impl<T: Item> State<T> {
     pub(super) fn new(order: Order, capacity: i64) -> Self {
         Self {
             items: Items::new(order),
-            granted: 0,
-            reserved: 0,
             capacity,
             unfinished: 0,
             shut_down: false,
-            retired: false,
+            fallen_back: false,
             generation: generation(),
-            getters: WaiterList::new(),
-            putters: WaiterList::new(),
+            getters: Side::new(),
+            putters: Side::new(),
             joiners: WaiterList::new(),
         }
     }
 
-    /// Those that grants were made to before a fork stayed in the parent.
-    #[inline]
-    pub(super) fn follow_forks(&mut self) {
-        if self.generation != generation() {
-            self.generation = generation();
-            self.granted = 0;
-            self.reserved = 0;
+    pub(super) fn check(&self) -> Result<(), FellBack> {
+        if self.fallen_back {
+            Err(FellBack)
+        } else {
+            Ok(())
         }
     }
 
-    /// How many more items there is room for.
+    /// The number of items that are not handed to a getter.
     #[inline]
-    fn room(&self) -> usize {
+    pub(super) fn free_items(&self) -> usize {
+        self.items
+            .len()
+            .saturating_sub(self.getters.handed as usize)
+    }
+
+    /// How many more items fit in. This includes the room that is handed to putters.
+    #[inline]
+    fn places(&self) -> usize {
         match usize::try_from(self.capacity) {
             Ok(0) | Err(_) => usize::MAX,
-            Ok(capacity) => capacity.saturating_sub(self.items.len() + self.reserved),
+            Ok(capacity) => capacity.saturating_sub(self.items.len()),
         }
+    }
+
+    /// How many more items fit in, without the room that is handed to putters.
+    #[inline]
+    fn room(&self) -> usize {
+        self.places().saturating_sub(self.putters.handed as usize)
     }
 
     #[inline]
@@ -79,133 +221,142 @@ impl<T: Item> State<T> {
         self.room() > 0
     }
 
-    /// Whether an item may come in now; `holds` says whether room is reserved for it.
+    /// Whether an item may be put now by the thread with this grant.
     #[inline]
-    pub(super) fn admits(&self, holds: bool) -> Result<(), Closed> {
-        if self.retired {
-            return Err(Closed::Retired);
+    pub(super) fn check_put(&self, grant: Grant) -> Result<(), PutRefusal> {
+        if self.fallen_back {
+            return Err(PutRefusal::FellBack);
         }
         if self.shut_down {
-            return Err(Closed::ShutDown);
+            return Err(PutRefusal::ShutDown);
         }
-        // A reservation is void if there is no room after all: of a capacity made smaller.
-        let reserved = self.reserved.saturating_sub(usize::from(holds));
+        // Room that was handed out is void if it no longer exists, because the capacity was made smaller.
+        let handed = self.putters.handed_to_others(grant);
         let fits = match usize::try_from(self.capacity) {
             Ok(0) | Err(_) => true,
-            Ok(capacity) => self.items.len() + reserved < capacity,
+            Ok(capacity) => self.items.len() + handed < capacity,
         };
-        if fits { Ok(()) } else { Err(Closed::Full) }
+        if fits { Ok(()) } else { Err(PutRefusal::Full) }
     }
 
-    /// Whether an item may be had now; `holds` says whether one is granted to who asks.
+    /// Whether an item may be taken now by the thread with this grant.
     #[inline]
-    pub(super) fn offers(&self, holds: bool) -> Result<(), Nothing> {
-        if self.retired {
-            return Err(Nothing::Retired);
+    pub(super) fn check_get(&self, grant: Grant) -> Result<(), GetRefusal> {
+        if self.fallen_back {
+            return Err(GetRefusal::FellBack);
         }
-        if self.items.len() > self.granted.saturating_sub(usize::from(holds)) {
+        if self.items.len() > self.getters.handed_to_others(grant) {
             return Ok(());
         }
-        // What is granted to others is no hope: nothing comes after a shutdown.
+        // Items that are handed to others do not help: after a shutdown, no item follows them.
         Err(if self.shut_down {
-            Nothing::ShutDown
+            GetRefusal::ShutDown
         } else {
-            Nothing::Empty
+            GetRefusal::Empty
         })
     }
 
-    /// Whether an item that may come in goes to the end, and nobody waits for it.
+    /// Whether items enter and leave only at the ends.
     #[inline]
-    pub(super) fn is_simple_to_put(&self) -> bool {
-        self.items.order() != Order::Heap && self.getters.is_empty()
+    fn is_ordered_by_arrival(&self) -> bool {
+        self.items.order() != Order::Heap
     }
 
-    /// Whether an item that may go out is at an end, and nobody waits for its room.
-    #[inline]
-    pub(super) fn is_simple_to_get(&self) -> bool {
-        self.items.order() != Order::Heap && self.putters.is_empty()
+    /// Whether an item that may be put goes to the end and wakes no getter.
+    pub(super) fn is_simple_to_insert(&self) -> bool {
+        self.is_ordered_by_arrival() && self.getters.needs_no_wake(self.items.len() + 1)
     }
 
-    /// Takes the item in, at the place found for it.
+    /// Whether an item that may be taken is at an end and its room wakes no putter.
+    pub(super) fn is_simple_to_remove(&self) -> bool {
+        self.is_ordered_by_arrival() && self.putters.needs_no_wake(self.places().saturating_add(1))
+    }
+
+    /// Whether an item may be put at the end while no getter waits. Hand-offs from before a fork count, so
+    /// the answer may be "no" where "yes" would be right.
+    #[inline(always)]
+    pub(super) fn can_insert_at_end(&self) -> bool {
+        self.check_put(Grant::None).is_ok()
+            && self.is_ordered_by_arrival()
+            && self.getters.waiters.is_empty()
+    }
+
+    /// Puts the item at the end and wakes no getter.
+    #[inline(always)]
+    pub(super) fn insert_at_end(&mut self, item: T) {
+        self.items.insert_at_end(item);
+        self.unfinished += 1;
+    }
+
+    /// Whether an item may be taken from an end while no putter waits. As for [`State::can_insert_at_end`],
+    /// the answer may be "no" where "yes" would be right.
+    #[inline(always)]
+    pub(super) fn can_remove_at_end(&self) -> bool {
+        self.check_get(Grant::None).is_ok()
+            && self.is_ordered_by_arrival()
+            && self.putters.waiters.is_empty()
+    }
+
+    /// Puts the item at the place that was found for it.
     #[inline]
-    pub(super) fn accept(&mut self, item: T, place: Place, wakes: &mut Wakes) {
+    pub(super) fn accept(&mut self, item: T, place: Place, grant: Grant, wakes: &mut Wakes) {
+        self.putters.end_hand_off(grant);
         self.items.insert(item, place);
         self.unfinished += 1;
-        self.grant(wakes);
+        self.wake_getters(wakes);
+        if grant == Grant::Chance {
+            self.wake_putters(wakes);
+        }
     }
 
-    /// Gives the next item out; `place` was found for the removal.
+    /// Takes the next item out. `place` was found for the removal.
     #[inline]
-    pub(super) fn give(&mut self, place: Place, wakes: &mut Wakes) -> Option<T> {
+    pub(super) fn give(&mut self, place: Place, grant: Grant, wakes: &mut Wakes) -> Option<T> {
+        self.getters.end_hand_off(grant);
         let item = self.items.remove(place);
-        self.admit(wakes);
+        self.wake_putters(wakes);
+        if grant == Grant::Chance {
+            self.wake_getters(wakes);
+        }
         item
     }
 
-    /// Grants items that nobody has a claim on to those who wait.
+    /// Wakes getters if there are items for them.
     #[inline]
-    pub(super) fn grant(&mut self, wakes: &mut Wakes) {
-        while self.items.len() > self.granted
-            && let Some((getter, ())) = self.getters.pop()
-        {
-            self.granted += 1;
-            wakes.push(getter);
+    pub(super) fn wake_getters(&mut self, wakes: &mut Wakes) {
+        let items = self.items.len();
+        if !self.getters.needs_no_wake(items) {
+            self.getters.wake(items, wakes);
         }
     }
 
-    /// Lets in the items of waiting putters while there is room; those of a heap, which have to
-    /// be compared first, are promised the room.
+    /// Wakes putters if there is room for them.
     #[inline]
-    pub(super) fn admit(&mut self, wakes: &mut Wakes) {
-        // Putters of a queue that was shut down or retired have been woken to hear it, and take
-        // their items with them.
-        while !self.shut_down && !self.retired && !self.putters.is_empty() && self.has_room() {
-            match self.putters.pop() {
-                Some((putter, Some(item))) => {
-                    self.accept(item, Place::IN_TURN, wakes);
-                    wakes.push(putter);
-                }
-                Some((putter, None)) => {
-                    self.reserved += 1;
-                    wakes.push(putter);
-                }
-                None => {}
-            }
+    pub(super) fn wake_putters(&mut self, wakes: &mut Wakes) {
+        let places = self.places();
+        if !self.putters.needs_no_wake(places) {
+            self.putters.wake(places, wakes);
         }
-    }
-
-    /// A getter gives up the item granted to it, which the next may have.
-    pub(super) fn renounce_grant(&mut self, wakes: &mut Wakes) {
-        self.granted = self.granted.saturating_sub(1);
-        if !self.retired {
-            self.grant(wakes);
-        }
-    }
-
-    /// A putter gives up the room reserved for it, which the next may have.
-    pub(super) fn renounce_room(&mut self, wakes: &mut Wakes) {
-        self.reserved = self.reserved.saturating_sub(1);
-        self.admit(wakes);
     }
 
     pub(super) fn complete_joins(&mut self, wakes: &mut Wakes) {
-        if !self.retired && self.unfinished <= 0 {
+        if !self.fallen_back && self.unfinished <= 0 {
             self.joiners.drain(wakes);
         }
     }
 
-    /// Takes in as many as there is room for, from the front of `new`; not for a heap.
+    /// Puts as many items as there is room for, from the front of `new`. Not for a heap.
     pub(super) fn accept_many(&mut self, new: &mut VecDeque<T>, wakes: &mut Wakes) {
         let count = self.room().min(new.len());
         self.items.insert_many(count, new);
         self.unfinished += i64::try_from(count).unwrap_or(i64::MAX);
-        self.grant(wakes);
+        self.wake_getters(wakes);
     }
 
-    /// Gives out up to `most` free items; not of a heap.
+    /// Takes up to `most` free items. Not for a heap.
     pub(super) fn give_many(&mut self, most: usize, taken: &mut VecDeque<T>, wakes: &mut Wakes) {
-        let free = self.items.len() - self.granted.min(self.items.len());
+        let free = self.free_items();
         self.items.remove_many(most.min(free), taken);
-        self.admit(wakes);
+        self.wake_putters(wakes);
     }
 }

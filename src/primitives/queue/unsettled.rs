@@ -1,34 +1,32 @@
-//! A heap whose comparisons change it.
+//! Heaps that are changed by their own comparisons.
 //!
-//! An operation plans its change anew after each comparison, and comes to an end because the
-//! heap is sooner or later the one that it knows the answers for. A comparison that puts or gets
-//! something each time prevents that. So after some of these the operation makes its change
-//! first, and then puts the one item that is not in its place there, step by step, each step
-//! valid at the moment that it is made. Meanwhile others may find that item too early or too
-//! late, but nothing is lost; if a comparison fails now, the item stays where it is.
+//! Normally an operation plans its change again after each comparison. It comes to an end because sooner or
+//! later the heap is one for which it knows all answers. A comparison that puts or gets an item each time
+//! prevents this. So after some of these, the operation makes its change first. Then it moves the one item
+//! that is not in its place there, step by step, and each step is valid at the moment when it is made. In the
+//! meantime other threads may find that item too early or too late, but nothing is lost. If a comparison
+//! fails now, the item stays where it is.
 
-use super::super::waiter::Wakes;
 use super::order::Place;
-use super::{Item, NotEntered, NotTaken, Queue};
+use super::state::Grant;
+use super::{Item, NotInserted, NotTaken, Queue};
 
-/// More than there are between the top and the bottom of any heap.
+/// More than the depth of any heap.
 const STEPS: usize = 128;
 
 impl<T: Item> Queue<T> {
     #[cold]
-    pub(super) fn enter_unsettled(&self, item: T, holds: bool) -> Result<(), NotEntered<'_, T>> {
+    pub(super) fn insert_unsettled(&self, item: T, grant: Grant) -> Result<(), NotInserted<'_, T>> {
         let entered = item.share();
-        let mut wakes = Wakes::new();
         let mut state = self.state();
-        if let Err(closed) = state.admits(holds) {
-            // `item` lives on, so that `entered` is not the last handle to be dropped.
-            return Err(Self::refuse_entry(state, item, closed, holds));
+        if let Err(refusal) = state.check_put(grant) {
+            // `item` lives on, so dropping `entered` does not drop the last handle.
+            return Err(Self::refuse_entry(state, item, refusal, grant));
         }
         let bottom = Place::at(state.items.len());
-        state.reserved = state.reserved.saturating_sub(usize::from(holds));
-        state.accept(item, bottom, &mut wakes);
+        let (inner, wakes) = state.parts();
+        inner.accept(item, bottom, grant, wakes);
         drop(state);
-        wakes.wake();
         for _ in 0..STEPS {
             let parent = self.state().items.parent_of(&entered);
             let Some(parent) = parent else { break };
@@ -41,17 +39,15 @@ impl<T: Item> Queue<T> {
     }
 
     #[cold]
-    pub(super) fn take_unsettled(&self, holds: bool) -> Result<T, NotTaken<'_, T>> {
-        let mut wakes = Wakes::new();
+    pub(super) fn take_unsettled(&self, grant: Grant) -> Result<T, NotTaken<'_, T>> {
         let mut state = self.state();
-        if let Err(nothing) = state.offers(holds) {
-            return Err(Self::refuse_taking(state, nothing, holds));
+        if let Err(refusal) = state.check_get(grant) {
+            return Err(Self::refuse_taking(state, refusal, grant));
         }
-        state.granted = state.granted.saturating_sub(usize::from(holds));
-        let item = state.give(Place::at(0), &mut wakes);
+        let (inner, wakes) = state.parts();
+        let item = inner.give(Place::at(0), grant, wakes);
         let moved = state.items.iter().next().map(Item::share);
         drop(state);
-        wakes.wake();
         if let Some(moved) = moved {
             self.sink(&moved);
         }

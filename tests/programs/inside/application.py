@@ -1,4 +1,4 @@
-"""What the servers serve: a page whose handler takes a lock, a queue and a thread pool."""
+"""The application that the servers run. Its page uses a lock, a queue and a thread pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ visits = 0
 
 @app.get("/")
 def index() -> dict[str, object]:
-    """Count the visit, and have its square computed elsewhere."""
+    """Count the visit, and let the pool compute the square of the count."""
     global visits  # noqa: PLW0603 - what the lock is for
     with lock:
         visits += 1
@@ -33,5 +33,5 @@ def index() -> dict[str, object]:
 
 @app.get("/lock")
 def kind() -> str:
-    """Whose lock it is."""
+    """The representation of the lock, which shows the library that it comes from."""
     return repr(lock)

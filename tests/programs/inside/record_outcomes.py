@@ -1,6 +1,6 @@
-"""A pytest plugin that chooses tests, and writes the outcome of each to a file once it is known.
+"""A pytest plugin that chooses tests, and writes the outcome of each to a file as soon as it is known.
 
-Line by line, so that a run that crashes or hangs has said how far it came.
+It writes line by line. If a run crashes or hangs, the file shows how far it came.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEFT_OUT: list[str] = json.loads(os.environ["PROGRAMS_LEFT_OUT"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests that were asked for, and let go of those that are left out."""
+    """Keep the tests that were asked for, and drop those that are left out."""
     only = None if ONLY is None else set(ONLY)
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
@@ -31,18 +31,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish() -> None:
-    """Say, for the harness to check, whose classes they were."""
+    """Write which library the classes come from. The harness checks it."""
     _write("", repr(threading.Event.__mro__), "")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Set-up and tear-down count only if they do not go well."""
+    """Write the outcome of a test. Its set-up and tear-down count only if they fail."""
     if report.when == "call" or not report.passed:
         _write(report.nodeid, report.outcome, report.longreprtext)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """A file that cannot be imported is a failure of its own."""
+    """A file that cannot be imported is a failure."""
     if report.failed:
         _write(report.nodeid, "failed", report.longreprtext)
 

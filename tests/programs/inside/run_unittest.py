@@ -1,8 +1,8 @@
-"""Runs modules of CPython's tests and writes the outcome of each test to a file, once it is known.
+"""Runs modules of CPython's tests, and writes the outcome of each test to a file as soon as it is known.
 
-``python run_unittest.py MODULES PATTERNS``: two lists in JSON; a test is run if its id matches one of
-the patterns, and none of those that are left out. There is no ``regrtest`` in between, which would run
-tests in processes of its own and restore what they leave behind.
+``python run_unittest.py MODULES PATTERNS``: two lists in JSON. A test is run if its id matches one of the
+patterns, unless it is left out. ``regrtest`` is not used, because it would run tests in its own processes
+and clean up after them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import threading
 import unittest
 from pathlib import Path
 
-# Nothing of ours is in the way of what the tests import.
+# The tests must not import modules of this folder.
 sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]  # noqa: PTH100, PTH120
 
 
 class Recorder(unittest.TestResult):
-    """Writes each outcome down. A test with failed subtests has failed."""
+    """Writes each outcome to the file. A test with failed subtests has failed."""
 
     def _write(self, test: unittest.TestCase, outcome: str, details: str = "") -> None:
         with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
@@ -28,7 +28,7 @@ class Recorder(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().startTest(test)
-        sys.stderr.write(f"{test.id()}\n")  # a log that ends here says what hung
+        sys.stderr.write(f"{test.id()}\n")  # if this is the last line of the log, this test hung
 
     def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().addSuccess(test)
@@ -68,7 +68,7 @@ def main(modules: list[str], patterns: list[str]) -> None:
     """Run the tests of *modules* whose ids match one of *patterns*."""
     from test import support  # noqa: PLC0415
 
-    # "network" is needed to talk to oneself, too. What takes minutes of waiting is not done.
+    # Connections to this machine need "network", too. Tests that wait for minutes are not run.
     support.use_resources = ["cpu", "network"]
     loaded = unittest.defaultTestLoader.loadTestsFromNames(modules)
     left_out = json.loads(os.environ["PROGRAMS_LEFT_OUT"])
@@ -80,7 +80,7 @@ def main(modules: list[str], patterns: list[str]) -> None:
     ]
     unittest.TestSuite(chosen).run(Recorder())
     with Path(os.environ["PROGRAMS_OUTCOMES"]).open("a", encoding="utf-8") as file:
-        # For the harness to check whose classes they were.
+        # The harness checks which library the classes come from.
         file.write(json.dumps(["", repr(threading.Event.__mro__), ""]) + "\n")
 
 

@@ -1,21 +1,21 @@
-use _oxthreads::primitives::barrier::{Barrier, Passage, Remains};
+use _oxthreads::primitives::barrier::{Barrier, BarrierOutcome, Remains};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::spawn;
 use crate::support::{block_for_ever, give_up, model};
 
-/// All `passages` are through, each with a number of its own.
-fn all_passed<const N: usize>(passages: [Passage; N]) -> bool {
+/// Whether all these waits have passed, each with a number of its own.
+fn all_passed<const N: usize>(outcomes: [BarrierOutcome; N]) -> bool {
     let numbers = 0..u32::try_from(N).unwrap();
     numbers
-        .map(Passage::Passed)
-        .all(|one| passages.contains(&one))
+        .map(BarrierOutcome::Passed)
+        .all(|one| outcomes.contains(&one))
 }
 
-fn none_passed<const N: usize>(passages: [Passage; N]) -> bool {
-    let passed = |passage: &Passage| matches!(passage, Passage::Passed(_));
-    !passages.iter().any(passed)
+fn none_passed<const N: usize>(outcomes: [BarrierOutcome; N]) -> bool {
+    let passed = |outcome: &BarrierOutcome| matches!(outcome, BarrierOutcome::Passed(_));
+    !outcomes.iter().any(passed)
 }
 
 #[test]
@@ -23,9 +23,9 @@ fn all_pass_a_barrier_together_and_see_what_the_others_did_before() {
     model(|| {
         let work = |shared: &(Barrier, AtomicUsize)| {
             shared.1.fetch_add(1, Ordering::Relaxed);
-            let passage = block_for_ever(shared.0.wait());
+            let outcome = block_for_ever(shared.0.wait());
             assert_eq!(shared.1.load(Ordering::Relaxed), 3);
-            passage
+            outcome
         };
         let shared = Arc::new((Barrier::new(3), AtomicUsize::new(0)));
         let others = [(); 2].map(|()| spawn(&shared, work));
@@ -56,11 +56,11 @@ fn a_time_out_breaks_the_barrier_for_all_or_all_pass() {
         let hasty = spawn(&barrier, |barrier| give_up(barrier.wait()));
         let patient = spawn(&barrier, |barrier| block_for_ever(barrier.wait()));
         let mine = block_for_ever(barrier.wait());
-        let hasty = hasty.join().unwrap().unwrap_or(Passage::Broken);
-        let passages = [mine, patient.join().unwrap(), hasty];
+        let hasty = hasty.join().unwrap().unwrap_or(BarrierOutcome::Broken);
+        let outcomes = [mine, patient.join().unwrap(), hasty];
         match barrier.is_broken() {
-            false => assert!(all_passed(passages)),
-            true => assert_eq!(passages, [Passage::Broken; 3]),
+            false => assert!(all_passed(outcomes)),
+            true => assert_eq!(outcomes, [BarrierOutcome::Broken; 3]),
         }
         assert_eq!(barrier.waiting(), 0);
     });
@@ -76,7 +76,7 @@ fn of_two_that_time_out_one_breaks_the_barrier() {
             [Some(mine), Some(theirs)] => {
                 assert!(all_passed([mine, theirs]) && !barrier.is_broken());
             }
-            [None, Some(Passage::Broken)] | [Some(Passage::Broken), None] => {
+            [None, Some(BarrierOutcome::Broken)] | [Some(BarrierOutcome::Broken), None] => {
                 assert!(barrier.is_broken());
             }
             _ => panic!("{outcomes:?}"),
@@ -90,8 +90,8 @@ fn an_abort_comes_before_the_last_arrival_or_after() {
         let barrier = Arc::new(Barrier::new(2));
         let waiters = [(); 2].map(|()| spawn(&barrier, |barrier| block_for_ever(barrier.wait())));
         barrier.abort().unwrap();
-        let passages = waiters.map(|waiter| waiter.join().unwrap());
-        assert!(all_passed(passages) || passages == [Passage::Broken; 2]);
+        let outcomes = waiters.map(|waiter| waiter.join().unwrap());
+        assert!(all_passed(outcomes) || outcomes == [BarrierOutcome::Broken; 2]);
         assert!(barrier.is_broken());
     });
 }
@@ -102,57 +102,64 @@ fn a_reset_sends_those_who_wait_back_and_leaves_a_barrier_that_works() {
         let barrier = Arc::new(Barrier::new(2));
         let waiters = [(); 2].map(|()| {
             spawn(&barrier, |barrier| match block_for_ever(barrier.wait()) {
-                Passage::Broken => (block_for_ever(barrier.wait()), 1),
-                passage => (passage, 0),
+                BarrierOutcome::Broken => (block_for_ever(barrier.wait()), 1),
+                outcome => (outcome, 0),
             })
         });
         barrier.reset().unwrap();
         let [(first, broken), (second, broken_too)] = waiters.map(|waiter| waiter.join().unwrap());
         assert!(all_passed([first, second]));
-        // The second to come is the last, and does not wait.
+        // The second thread to arrive is the last one and does not wait, so at most one of them can find the
+        // barrier broken.
         assert!(broken + broken_too <= 1);
         assert!(!barrier.is_broken());
     });
 }
 
 #[test]
-fn each_wait_passes_a_barrier_or_goes_on_where_it_was_retired_to() {
+fn each_wait_passes_or_continues_where_the_barrier_fell_back_to() {
     model(|| {
         let barrier = Arc::new(Barrier::new(2));
         let waiters = [(); 2].map(|()| spawn(&barrier, |barrier| block_for_ever(barrier.wait())));
-        let remains = barrier.retire().unwrap();
-        assert_eq!(barrier.retire(), None);
-        let mut passages = waiters.map(|waiter| waiter.join().unwrap());
-        if passages[0] == Passage::Retired(None) {
-            passages.reverse();
+        let remains = barrier.fall_back().unwrap();
+        assert_eq!(barrier.fall_back(), None);
+        let mut outcomes = waiters.map(|waiter| waiter.join().unwrap());
+        if outcomes[0] == BarrierOutcome::FellBack(None) {
+            outcomes.reverse();
         }
         assert!(!remains.broken);
         match remains.arrived {
-            0 => assert!(all_passed(passages) || passages == [Passage::Retired(None); 2]),
+            0 => assert!(all_passed(outcomes) || outcomes == [BarrierOutcome::FellBack(None); 2]),
             _ => assert_eq!(
-                (remains.arrived, passages),
-                (1, [Passage::Retired(Some(0)), Passage::Retired(None)])
+                (remains.arrived, outcomes),
+                (
+                    1,
+                    [
+                        BarrierOutcome::FellBack(Some(0)),
+                        BarrierOutcome::FellBack(None)
+                    ]
+                )
             ),
         }
     });
 }
 
 #[test]
-fn a_barrier_breaks_before_it_is_retired_or_not_at_all() {
+fn a_barrier_breaks_before_it_falls_back_or_not_at_all() {
     model(|| {
         let barrier = Arc::new(Barrier::new(3));
         let hasty = spawn(&barrier, |barrier| give_up(barrier.wait()));
         let patient = spawn(&barrier, |barrier| block_for_ever(barrier.wait()));
-        let Remains { arrived, broken } = barrier.retire().unwrap();
+        let Remains { arrived, broken } = barrier.fall_back().unwrap();
         let (hasty, patient) = (hasty.join().unwrap(), patient.join().unwrap());
         assert_eq!(hasty.is_none(), broken);
-        let passages = [hasty.unwrap_or(Passage::Broken), patient];
-        assert!(none_passed(passages));
-        assert!(broken || !passages.contains(&Passage::Broken));
-        let mut numbers: Vec<_> = passages
+        let outcomes = [hasty.unwrap_or(BarrierOutcome::Broken), patient];
+        assert!(none_passed(outcomes));
+        assert!(broken || !outcomes.contains(&BarrierOutcome::Broken));
+        let mut numbers: Vec<_> = outcomes
             .into_iter()
-            .filter_map(|passage| match passage {
-                Passage::Retired(number) => number,
+            .filter_map(|outcome| match outcome {
+                BarrierOutcome::FellBack(number) => number,
                 _ => None,
             })
             .collect();

@@ -1,4 +1,4 @@
-use _oxthreads::primitives::Retired;
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::completion::{Completions, Until};
 use _oxthreads::primitives::future::{Future, Outcome};
 use loom::sync::Arc;
@@ -81,7 +81,7 @@ fn a_failure_wakes_whether_it_is_the_first_or_the_last() {
 }
 
 #[test]
-fn who_forgets_a_future_finds_it_finished_or_never_hears_of_it() {
+fn a_forgotten_future_has_finished_before_or_is_never_reported() {
     model(|| {
         let future = Arc::new(Work::new());
         let completions = Completions::new(1, Until::First);
@@ -97,18 +97,18 @@ fn who_forgets_a_future_finds_it_finished_or_never_hears_of_it() {
 }
 
 #[test]
-fn the_observer_of_a_future_that_is_retired_goes_with_it() {
+fn the_observers_of_a_future_that_falls_back_go_with_it() {
     model(|| {
         let future = Arc::new(Work::new());
         let completions = Completions::new(1, Until::First);
-        let retirement = {
+        let fall_back = {
             let future = Arc::clone(&future);
-            thread::spawn(move || future.retire().map(|(_, observers)| observers))
+            thread::spawn(move || future.fall_back().map(|remains| remains.observers))
         };
         let observed = future.observe(&completions, 0);
-        let observers: Vec<_> = retirement.join().unwrap().unwrap().into_iter().collect();
+        let observers: Vec<_> = fall_back.join().unwrap().unwrap().into_iter().collect();
         assert_eq!(observers.len(), usize::from(observed == Ok(())));
-        assert_eq!(future.forget(&completions), Err(Retired));
+        assert_eq!(future.forget(&completions), Err(FellBack));
         for observer in &observers {
             assert!(observer.complete(false));
             assert!(!observer.complete(false), "it is told once");

@@ -1,15 +1,15 @@
-use _oxthreads::primitives::Retired;
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::condition::{Condition, WaitNotified};
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::lock::Lock;
-use _oxthreads::primitives::waiter::wait;
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::drive;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
 use crate::spawn;
 use crate::support::{block_for_ever, model};
 
-/// A condition with its lock and what the lock protects.
+/// A condition with its lock and the state that the lock protects.
 struct Monitor {
     lock: Lock,
     condition: Condition,
@@ -18,9 +18,9 @@ struct Monitor {
 
 #[derive(Default)]
 struct State {
-    /// Nobody is to wait any more.
+    /// No thread may begin to wait any more.
     closed: bool,
-    /// So many waits have been notified.
+    /// The number of waits that have been notified.
     notified: usize,
 }
 
@@ -47,15 +47,19 @@ impl Monitor {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        // SAFETY: the caller holds the lock, which is what loom checks here.
+        // SAFETY: the caller holds the lock, and loom checks that here.
         self.state.with_mut(|state| look(unsafe { &mut *state }))
     }
 
-    /// As the bindings wait: join the list, release the lock, sleep, leave, take the lock again.
-    /// `None`: the deadline has passed.
-    fn wait(&self, mut waiting: WaitNotified, deadline: Deadline) -> Option<Result<(), Retired>> {
+    /// Waits as the bindings do: join the list, release the lock, sleep, leave, take the lock again. `None`:
+    /// the deadline passed.
+    fn wait(
+        &self,
+        mut waiting: WaitNotified<&Condition>,
+        deadline: Deadline,
+    ) -> Option<Result<(), FellBack>> {
         let mut held = true;
-        let outcome = wait(&mut waiting, deadline, |waiter, deadline| {
+        let outcome = drive(&mut waiting, deadline, |waiter, deadline| {
             if std::mem::take(&mut held) {
                 self.lock.release().unwrap();
             }
@@ -70,7 +74,7 @@ impl Monitor {
         }
     }
 
-    /// Waits unless it is closed; whether it was notified.
+    /// Waits unless the monitor is closed. Returns whether the wait was notified.
     fn wait_unless_closed(&self, deadline: Deadline) -> bool {
         self.locked(|_| {
             if self.with(|state| state.closed) {
@@ -151,7 +155,7 @@ fn a_wait_that_gives_up_was_notified_or_leaves_the_notification_to_another() {
         let woken = monitor.locked(|monitor| monitor.condition.notify_one());
         let hasty = hasty.join().unwrap();
         if woken && !hasty {
-            // Then it was the other's: it needs no second one to come to its end.
+            // The notification went to the patient thread, which needs no other one to end.
             assert!(patient.join().unwrap());
             return;
         }
@@ -165,7 +169,7 @@ fn a_wait_that_gives_up_was_notified_or_leaves_the_notification_to_another() {
 }
 
 #[test]
-fn a_retired_condition_names_those_who_wait_and_turns_the_others_away() {
+fn a_condition_that_falls_back_returns_its_waiters_and_refuses_new_waits() {
     model(|| {
         let monitor = Monitor::new();
         let start = |deadline| {
@@ -175,11 +179,11 @@ fn a_retired_condition_names_those_who_wait_and_turns_the_others_away() {
                 (ticket, monitor.locked(|_| monitor.wait(waiting, deadline)))
             })
         };
-        // Retired without the lock, as the bindings do it.
+        // The condition falls back while this thread does not hold the lock, as in the bindings.
         let (patient, hasty) = (start(Deadline::NEVER), start(Deadline::now()));
         let condition = &monitor.condition;
-        let tickets = condition.retire().unwrap();
-        assert_eq!(condition.retire(), None);
+        let tickets = condition.fall_back().unwrap();
+        assert_eq!(condition.fall_back(), None);
         assert!(tickets.is_sorted());
         let notified: Vec<_> = tickets
             .iter()
@@ -189,8 +193,8 @@ fn a_retired_condition_names_those_who_wait_and_turns_the_others_away() {
             let (ticket, outcome) = waiter.join().unwrap();
             assert_eq!(notified.contains(&&ticket), outcome == Some(Ok(())));
             match outcome {
-                Some(Err(Retired)) => assert!(!tickets.contains(&ticket)),
-                // The one that gave up may have done so before.
+                Some(Err(FellBack)) => assert!(!tickets.contains(&ticket)),
+                // The wait that timed out may have left the list before or after.
                 None => {}
                 Some(Ok(())) => assert!(tickets.contains(&ticket)),
             }

@@ -1,12 +1,14 @@
-//! Every interleaving of small programs: `RUSTFLAGS="--cfg loom" cargo test --release
-//! --no-default-features --test models`. A file for each primitive.
+//! Every interleaving of small programs, one file for each primitive. Run with `RUSTFLAGS="--cfg loom" cargo
+//! test --release --no-default-features --test models`.
 #![cfg(loom)]
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+mod abandon;
 mod barrier;
+mod claim;
 mod completion;
 mod condition;
 mod event;
@@ -29,6 +31,6 @@ pub(crate) fn spawn<S: 'static, T: 'static>(
 }
 
 pub(crate) fn increment(count: &UnsafeCell<usize>) {
-    // SAFETY: the caller excludes all others, which is what loom checks here.
+    // SAFETY: the caller excludes all other threads, and loom checks that here.
     count.with_mut(|count| unsafe { *count += 1 });
 }

@@ -7,10 +7,10 @@ use loom::sync::Arc;
 use crate::support::model;
 use crate::{increment, spawn};
 
-/// What a thread does that has counted an end, or knows that there will be no more calls.
+/// What a thread does after it has counted an end, or when it knows that no more calls will come.
 fn report(shared: &(Progress, UnsafeCell<usize>), reports: &mut Vec<Report>) {
     while let Some(report) = shared.0.begin_report(Instant::now()) {
-        // Alone.
+        // No other thread makes a report at this time; loom checks that.
         increment(&shared.1);
         shared.0.end_report(Instant::now());
         reports.push(report);

@@ -1,7 +1,7 @@
 use _oxthreads::primitives::condition::Condition;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::rlock::{Hold, NotOwned, Owner, RLock};
-use _oxthreads::primitives::waiter::wait;
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::drive;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
@@ -85,12 +85,12 @@ fn an_rlock_is_given_up_whole_and_taken_again_whole_around_a_wait() {
         block_for_ever(rlock.acquire(hold));
         let other = spawn(&shared, |(rlock, condition)| {
             acquire(rlock, 2);
-            // The lock is free only because the other waits.
+            // The lock is free only because the other thread waits.
             assert!(condition.notify_one());
             assert_eq!(rlock.hold(), Hold::once(2));
             rlock.release(2).unwrap();
         });
-        let outcome = wait(
+        let outcome = drive(
             &mut condition.wait(),
             Deadline::NEVER,
             |waiter, deadline| {

@@ -1,7 +1,7 @@
-use _oxthreads::primitives::Retired;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::semaphore::{AcquireError, ReleaseError, Semaphore};
-use _oxthreads::primitives::waiter::{Parked, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Parked, drive};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -127,7 +127,7 @@ fn an_acquirer_that_has_lost_is_handed_the_permit() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(0));
         let mut sleeps = 0;
-        let outcome = wait(
+        let outcome = drive(
             &mut semaphore.acquire(),
             Deadline::NEVER,
             |waiter, deadline| {
@@ -137,7 +137,7 @@ fn an_acquirer_that_has_lost_is_handed_the_permit() {
                     assert_eq!(semaphore.try_acquire(), Ok(()));
                     return Parked::Unparked;
                 }
-                // In no order of what follows does another come between.
+                // In no interleaving of what follows does another thread get the permit.
                 let barger = spawn(&semaphore, |semaphore| semaphore.try_acquire());
                 let parked = waiter.park(deadline);
                 assert_eq!(barger.join().unwrap(), Err(AcquireError::NoPermit));
@@ -150,7 +150,7 @@ fn an_acquirer_that_has_lost_is_handed_the_permit() {
 }
 
 #[test]
-fn a_retired_semaphore_conserves_permits() {
+fn a_semaphore_that_falls_back_conserves_permits() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(0));
         let patient = spawn(&semaphore, |semaphore| {
@@ -160,19 +160,19 @@ fn a_retired_semaphore_conserves_permits() {
             give_up(semaphore.acquire()).is_some_and(|outcome| outcome.is_ok())
         });
         let releaser = spawn(&semaphore, |semaphore| semaphore.release(1));
-        let left = semaphore.retire().unwrap();
-        assert_eq!(semaphore.retire(), None);
+        let left = semaphore.fall_back().unwrap();
+        assert_eq!(semaphore.fall_back(), None);
         let released = match releaser.join().unwrap() {
             Ok(()) => 1,
             Err(error) => {
-                assert_eq!(error, ReleaseError::Retired);
+                assert_eq!(error, ReleaseError::FellBack);
                 0
             }
         };
         let acquired = [patient, hasty].map(|one| i64::from(one.join().unwrap()));
         assert_eq!(left + acquired.iter().sum::<i64>(), released);
-        assert_eq!(semaphore.try_acquire(), Err(AcquireError::Retired));
-        assert_eq!(block_for_ever(semaphore.acquire()), Err(Retired));
+        assert_eq!(semaphore.try_acquire(), Err(AcquireError::FellBack));
+        assert_eq!(block_for_ever(semaphore.acquire()), Err(FellBack));
         assert_eq!(semaphore.permits(), 0);
     });
 }

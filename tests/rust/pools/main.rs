@@ -1,4 +1,4 @@
-//! Pools of workers, driven by threads.
+//! Pools of workers, used by threads.
 #![cfg(not(loom))]
 
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -6,29 +6,29 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use _oxthreads::primitives::deadline::Wait;
 use _oxthreads::primitives::future::{Future, Outcome, Start};
-use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Staffing, SubmitError, Worker};
-use _oxthreads::primitives::waiter::{Operation, Parked, Waiter};
+use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Scaling, SubmitError, Worker};
+use _oxthreads::wait::deadline::Wait;
+use _oxthreads::wait::{Operation, Parked, Waiter};
 use support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
 mod helping;
-mod leftovers;
+mod stale;
 #[path = "../support/mod.rs"]
 mod support;
 
-/// With workers that have arrived, and are woken one by one.
-fn one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
-    let (pool, workers) = staffed(count);
+/// Creates a pool whose workers have arrived and wake each other one by one.
+fn with_workers_woken_one_by_one(count: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+    let (pool, workers) = with_workers(count);
     (pool.waking_one_by_one(), workers)
 }
 
-/// With workers that have arrived.
-fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
+/// Creates a pool whose workers have arrived.
+fn with_workers(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
     let pool = Pool::new(workers);
     let arrived = (0..workers)
         .map(|_| {
-            assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+            assert_eq!(pool.submit(0, ORDINARY), Ok(Scaling::Start));
             pool.end_start(true);
             let worker = pool.arrive().unwrap();
             assert_eq!(pool.try_take_as(&worker), Some(0));
@@ -42,9 +42,9 @@ fn staffed(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
 fn workers_are_started_as_needed_and_let_go_when_it_is_closed() {
     let pool = Arc::new(Pool::new(2));
     let done = Arc::new(AtomicI32::new(0));
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Scaling::Enough));
     let workers: Vec<_> = (0..2)
         .map(|_| {
             let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
@@ -69,9 +69,9 @@ fn workers_are_started_as_needed_and_let_go_when_it_is_closed() {
 #[test]
 fn a_worker_whose_start_was_given_up_is_sent_away() {
     let pool = Pool::new(1);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
     pool.end_start(false);
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
     assert!(pool.arrive().is_some());
     assert!(pool.arrive().is_none());
 }
@@ -79,8 +79,8 @@ fn a_worker_whose_start_was_given_up_is_sent_away() {
 #[test]
 fn the_wait_for_starts_ends_with_the_last_and_not_with_the_workers_arrival() {
     let pool = Pool::new(3);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
     assert!(pool.arrive().is_some());
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -91,7 +91,7 @@ fn the_wait_for_starts_ends_with_the_last_and_not_with_the_workers_arrival() {
         pool.end_start(true);
         waiter.join().unwrap();
     });
-    // One worker has not arrived: it may have died on its way.
+    // One worker has not arrived; it may have died on its way.
     block_for_ever(pool.wait_for_starts());
     assert!(pool.arrive().is_some());
 }
@@ -109,7 +109,7 @@ fn lower_priorities_come_first_and_equal_ones_in_order() {
         (7, i64::MAX),
         (8, 5),
     ] {
-        assert_eq!(pool.submit(job, priority), Ok(Staffing::Enough));
+        assert_eq!(pool.submit(job, priority), Ok(Scaling::Enough));
     }
     assert_eq!(pool.pending(), 8);
     let order: Vec<_> = std::iter::from_fn(|| pool.try_take()).collect();
@@ -118,10 +118,10 @@ fn lower_priorities_come_first_and_equal_ones_in_order() {
 
 #[test]
 fn a_full_pool_refuses_and_those_that_wait_come_in_in_order() {
-    let (pool, _workers) = staffed(1);
+    let (pool, _workers) = with_workers(1);
     pool.set_backlog(2);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Enough));
     assert_eq!(pool.submit(3, ORDINARY), Err((SubmitError::Full, 3)));
     assert_eq!(
         block(pool.submit_when_room(4, ORDINARY), soon()),
@@ -139,22 +139,22 @@ fn a_full_pool_refuses_and_those_that_wait_come_in_in_order() {
                 submission
             })
             .collect();
-        // Whoever comes now does not pass those by.
+        // A later submission does not pass the waiting ones.
         assert_eq!(pool.try_take(), Some(1));
         assert_eq!(pool.submit(8, ORDINARY), Err((SubmitError::Full, 8)));
         let order: Vec<_> = std::iter::from_fn(|| pool.try_take()).collect();
         assert_eq!(order, [2, 5, 6, 7]);
         for submission in submissions {
-            assert_eq!(submission.join().unwrap(), Ok(Staffing::Enough));
+            assert_eq!(submission.join().unwrap(), Ok(Scaling::Enough));
         }
     });
 }
 
 #[test]
 fn a_submission_that_waits_is_refused_when_the_pool_is_closed() {
-    let (pool, _workers) = staffed(1);
+    let (pool, _workers) = with_workers(1);
     pool.set_backlog(1);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| block_counting(pool.submit_when_room(2, ORDINARY), &parked));
@@ -166,19 +166,19 @@ fn a_submission_that_waits_is_refused_when_the_pool_is_closed() {
 
 #[test]
 fn an_idle_worker_is_dismissed_and_another_is_started_for_the_next_job() {
-    let (pool, workers) = staffed(1);
+    let (pool, workers) = with_workers(1);
     let outcome = block(pool.take().or_leave(&workers[0]), soon());
     assert_eq!(outcome, Wait::Ready(Next::Dismissed));
     assert_eq!(pool.statistics().workers, 0);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
 }
 
 #[test]
 fn no_job_is_lost_between_a_submission_and_a_dismissal() {
     for _ in 0..200 {
-        let (pool, workers) = staffed(1);
+        let (pool, workers) = with_workers(1);
         let barrier = Barrier::new(2);
-        let (found, staffing) = thread::scope(|scope| {
+        let (found, scaling) = thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 barrier.wait();
                 loop {
@@ -191,12 +191,12 @@ fn no_job_is_lost_between_a_submission_and_a_dismissal() {
             });
             barrier.wait();
             thread::sleep(Duration::from_micros(4_900));
-            let staffing = pool.submit(1, ORDINARY);
-            (worker.join().unwrap(), staffing)
+            let scaling = pool.submit(1, ORDINARY);
+            (worker.join().unwrap(), scaling)
         });
         match found {
-            Next::Job(1) => assert_eq!(staffing, Ok(Staffing::Enough)),
-            Next::Dismissed => assert_eq!(staffing, Ok(Staffing::Start)),
+            Next::Job(1) => assert_eq!(scaling, Ok(Scaling::Enough)),
+            Next::Dismissed => assert_eq!(scaling, Ok(Scaling::Start)),
             next => panic!("{next:?}"),
         }
     }
@@ -204,7 +204,7 @@ fn no_job_is_lost_between_a_submission_and_a_dismissal() {
 
 #[test]
 fn the_worker_that_was_idle_last_is_woken_first() {
-    let (pool, _workers) = staffed(2);
+    let (pool, _workers) = with_workers(2);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let first = scope.spawn(|| block_counting(pool.take(), &parked));
@@ -212,26 +212,26 @@ fn the_worker_that_was_idle_last_is_woken_first() {
         spin_until(|| pool.idle() == 1);
         let second = scope.spawn(|| block_counting(pool.take(), &parked));
         until_parked(&parked, 2);
-        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
         assert_eq!(second.join().unwrap(), Next::Job(1));
-        assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+        assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Enough));
         assert_eq!(first.join().unwrap(), Next::Job(2));
     });
 }
 
 #[test]
 fn a_worker_that_was_woken_and_takes_a_job_wakes_the_next_if_more_are_pending() {
-    let (pool, _workers) = one_by_one(3);
+    let (pool, _workers) = with_workers_woken_one_by_one(3);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
-        // Each takes one job, which lasts for ever, as far as the others know.
+        // Each worker takes one job, which never ends as far as the others know.
         let workers: Vec<_> = (0..3)
             .map(|_| scope.spawn(|| block_counting(pool.take(), &parked)))
             .collect();
         until_parked(&parked, 3);
         spin_until(|| pool.idle() == 3);
         for job in 1..=3 {
-            assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(pool.submit(job, ORDINARY), Ok(Scaling::Enough));
         }
         let mut taken: Vec<_> = workers
             .into_iter()
@@ -248,14 +248,14 @@ fn a_worker_that_was_woken_and_takes_a_job_wakes_the_next_if_more_are_pending() 
 #[test]
 fn a_woken_worker_is_enough_for_one_job_and_not_for_two() {
     let pool = Pool::new(2);
-    assert_eq!(pool.submit(0, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(0, ORDINARY), Ok(Scaling::Start));
     pool.end_start(true);
     assert_eq!(pool.try_take(), Some(0));
     let _worker = pool.arrive().unwrap();
     let mut take = pool.take();
     assert_eq!(take.attempt(&Waiter::new()), None);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
     pool.end_start(true);
     assert_eq!(take.leave(Parked::Unparked), None);
     assert_eq!(take.attempt(&Waiter::new()), Some(Next::Job(1)));
@@ -263,7 +263,7 @@ fn a_woken_worker_is_enough_for_one_job_and_not_for_two() {
 
 #[test]
 fn a_woken_worker_that_does_not_look_wakes_another() {
-    let (pool, _workers) = one_by_one(2);
+    let (pool, _workers) = with_workers_woken_one_by_one(2);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let second = scope.spawn(|| block_counting(pool.take(), &parked));
@@ -271,8 +271,8 @@ fn a_woken_worker_that_does_not_look_wakes_another() {
         spin_until(|| pool.idle() == 1);
         let mut take = pool.take();
         assert_eq!(take.attempt(&Waiter::new()), None);
-        // It was idle last, so it is the one.
-        assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+        // This worker was idle last, so it is woken.
+        assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
         assert_eq!(take.leave(Parked::Interrupted), None);
         drop(take);
         assert_eq!(second.join().unwrap(), Next::Job(1));
@@ -282,12 +282,12 @@ fn a_woken_worker_that_does_not_look_wakes_another() {
 #[test]
 fn an_idle_worker_whose_time_is_up_stays_if_a_submission_has_counted_on_it() {
     for jobs in 1..=2 {
-        let (pool, workers) = one_by_one(2);
+        let (pool, workers) = with_workers_woken_one_by_one(2);
         let (mut first, mut second) = (pool.take().or_leave(&workers[0]), pool.take());
         assert_eq!(first.attempt(&Waiter::new()), None);
         assert_eq!(second.attempt(&Waiter::new()), None);
         for job in 0..jobs {
-            assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Enough));
+            assert_eq!(pool.submit(job, ORDINARY), Ok(Scaling::Enough));
         }
         let next = if jobs == 1 {
             Next::Dismissed
@@ -302,13 +302,13 @@ fn an_idle_worker_whose_time_is_up_stays_if_a_submission_has_counted_on_it() {
 
 #[test]
 fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
-    let (pool, _workers) = one_by_one(2);
+    let (pool, _workers) = with_workers_woken_one_by_one(2);
     pool.set_backlog(1);
     let (mut first, mut second) = (pool.take(), pool.take());
     assert_eq!(first.attempt(&Waiter::new()), None);
     assert_eq!(second.attempt(&Waiter::new()), None);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Enough));
     assert_eq!(pool.submit(3, ORDINARY), Err((SubmitError::Full, 3)));
     assert_eq!(second.leave(Parked::Unparked), None);
     assert_eq!(second.attempt(&Waiter::new()), Some(Next::Job(1)));
@@ -320,7 +320,7 @@ fn workers_that_are_not_woken_yet_have_room_for_as_many_jobs_and_no_more() {
 fn workers_that_are_being_started_have_room_for_as_many_jobs_and_no_more() {
     let pool = Pool::new(3);
     for job in 0..3 {
-        assert_eq!(pool.submit(job, ORDINARY), Ok(Staffing::Start));
+        assert_eq!(pool.submit(job, ORDINARY), Ok(Scaling::Start));
         pool.end_start(true);
     }
     let first = pool.arrive().unwrap();
@@ -329,37 +329,37 @@ fn workers_that_are_being_started_have_room_for_as_many_jobs_and_no_more() {
     }
     pool.set_backlog(1);
     let second = pool.arrive().unwrap();
-    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
-    assert_eq!(pool.submit(4, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Scaling::Enough));
+    assert_eq!(pool.submit(4, ORDINARY), Ok(Scaling::Enough));
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| block_counting(pool.submit_when_room(5, ORDINARY), &parked));
         until_parked(&parked, 1);
-        // Now two workers are there for one job.
+        // Now there are two workers for one job.
         assert_eq!(pool.try_take_as(&first), Some(3));
-        assert_eq!(waiting.join().unwrap(), Ok(Staffing::Enough));
+        assert_eq!(waiting.join().unwrap(), Ok(Scaling::Enough));
     });
     assert_eq!(pool.submit(6, ORDINARY), Err((SubmitError::Full, 6)));
     assert_eq!(pool.try_take_as(&second), Some(4));
     assert_eq!(pool.submit(6, ORDINARY), Err((SubmitError::Full, 6)));
     pool.leave(&pool.arrive().unwrap());
-    assert_eq!(pool.submit(6, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(6, ORDINARY), Ok(Scaling::Start));
 }
 
 #[test]
 fn a_start_that_failed_is_tried_again_once_for_those_who_count_on_it() {
     let pool = Pool::new(1);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
     pool.end_start(false);
-    assert_eq!(pool.staff_again(), Staffing::Enough);
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(3, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.scale_again(), Scaling::Enough);
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(3, ORDINARY), Ok(Scaling::Enough));
     pool.end_start(false);
-    assert_eq!(pool.staff_again(), Staffing::Start);
+    assert_eq!(pool.scale_again(), Scaling::Start);
     pool.end_start(false);
-    // No place is left behind, and nobody waits for a start.
+    // No place stays reserved, and nothing waits for a start.
     block_for_ever(pool.wait_for_starts());
-    assert_eq!(pool.submit(4, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(4, ORDINARY), Ok(Scaling::Start));
     pool.end_start(true);
     let worker = pool.arrive().unwrap();
     let taken: Vec<_> = std::iter::from_fn(|| pool.try_take_as(&worker)).collect();
@@ -368,12 +368,12 @@ fn a_start_that_failed_is_tried_again_once_for_those_who_count_on_it() {
 
 #[test]
 fn a_start_that_failed_is_tried_again_also_where_a_busy_worker_is_there() {
-    let (pool, _workers) = staffed(1);
+    let (pool, _workers) = with_workers(1);
     pool.set_capacity(2);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Enough));
     pool.end_start(false);
-    assert_eq!(pool.staff_again(), Staffing::Start);
+    assert_eq!(pool.scale_again(), Scaling::Start);
     pool.end_start(true);
     assert!(pool.arrive().is_some());
 }
@@ -381,11 +381,11 @@ fn a_start_that_failed_is_tried_again_also_where_a_busy_worker_is_there() {
 #[test]
 fn a_worker_whose_place_was_given_up_takes_another_that_is_free() {
     let pool = Pool::new(2);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Start));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Start));
     let first = pool.arrive().unwrap();
     assert_eq!(pool.try_take_as(&first), Some(1));
-    assert_eq!(pool.submit(2, ORDINARY), Ok(Staffing::Start));
-    // The first start has ended in an exception, after its worker had come.
+    assert_eq!(pool.submit(2, ORDINARY), Ok(Scaling::Start));
+    // The first start has raised an exception after its worker had arrived.
     pool.end_start(false);
     pool.end_start(true);
     let second = pool.arrive().unwrap();
@@ -395,9 +395,9 @@ fn a_worker_whose_place_was_given_up_takes_another_that_is_free() {
 
 #[test]
 fn a_larger_pool_has_room_for_those_who_wait() {
-    let (pool, _workers) = staffed(1);
+    let (pool, _workers) = with_workers(1);
     pool.set_backlog(1);
-    assert_eq!(pool.submit(1, ORDINARY), Ok(Staffing::Enough));
+    assert_eq!(pool.submit(1, ORDINARY), Ok(Scaling::Enough));
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         let submissions: Vec<_> = (2..5)
@@ -411,21 +411,21 @@ fn a_larger_pool_has_room_for_those_who_wait() {
             })
             .collect();
         pool.set_capacity(3);
-        let mut staffing = submissions.into_iter().map(|each| each.join().unwrap());
+        let mut scaling = submissions.into_iter().map(|each| each.join().unwrap());
         let mut starts = 0;
         for _ in 0..2 {
-            starts += usize::from(staffing.next() == Some(Ok(Staffing::Start)));
+            starts += usize::from(scaling.next() == Some(Ok(Scaling::Start)));
         }
         assert_eq!(starts, 2);
         assert_eq!(pool.pending(), 3);
         pool.close();
-        assert_eq!(staffing.next(), Some(Err((SubmitError::Closed, 4))));
+        assert_eq!(scaling.next(), Some(Err((SubmitError::Closed, 4))));
     });
 }
 
 #[test]
-fn the_figures_of_workers_are_added_up_also_when_they_have_ended() {
-    let (pool, workers) = staffed(2);
+fn the_stats_include_workers_that_have_ended() {
+    let (pool, workers) = with_workers(2);
     let start = Instant::now();
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
     let outer = workers[0].begin(start, at(10));

@@ -1,7 +1,10 @@
-//! What the Rust tests and the models share: how an operation is driven.
+//! How the Rust tests and the models drive an operation.
 
-use _oxthreads::primitives::deadline::{Deadline, Wait};
-use _oxthreads::primitives::waiter::{Operation, Parked, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Operation, Parked, Waiter, drive};
+
+#[cfg(loom)]
+pub(crate) mod either;
 
 #[cfg(not(loom))]
 pub(crate) use threads::*;
@@ -9,12 +12,12 @@ pub(crate) use threads::*;
 #[cfg(loom)]
 pub(crate) use models::*;
 
-/// Drives `operation` to its end or the deadline.
+/// Drives `operation` until it is completed or the deadline passes.
 pub(crate) fn block<O: Operation>(mut operation: O, deadline: Deadline) -> Wait<O::Output> {
-    wait(&mut operation, deadline, sleep)
+    drive(&mut operation, deadline, sleep)
 }
 
-/// Sleeps on where the parker only lets its owner look for signals, of which there are none here.
+/// Parks, and sleeps on when the parker only lets its owner look for signals. There are none here.
 pub(crate) fn sleep(waiter: &Waiter, deadline: Deadline) -> Parked {
     loop {
         match waiter.park(deadline) {
@@ -24,7 +27,7 @@ pub(crate) fn sleep(waiter: &Waiter, deadline: Deadline) -> Parked {
     }
 }
 
-/// Drives `operation` to its end.
+/// Drives `operation` until it is completed.
 pub(crate) fn block_for_ever<O: Operation>(operation: O) -> O::Output {
     match block(operation, Deadline::NEVER) {
         Wait::Ready(output) => output,
@@ -38,14 +41,14 @@ mod threads {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::{Deadline, Operation, Wait, Waiter, sleep, wait};
+    use super::{Deadline, Operation, Wait, Waiter, drive, sleep};
 
-    /// A deadline that is there to pass.
+    /// A deadline that is short because the test expects it to pass.
     pub(crate) fn soon() -> Deadline {
         Deadline::after(Duration::from_millis(5))
     }
 
-    /// Drives `operation` and counts in `parked` how often it is about to sleep, in the list.
+    /// Drives `operation`, and counts in `parked` how often it is in its list and about to sleep.
     pub(crate) fn block_counting<O: Operation>(
         mut operation: O,
         parked: &AtomicUsize,
@@ -54,18 +57,18 @@ mod threads {
             parked.fetch_add(1, Ordering::SeqCst);
             sleep(waiter, deadline)
         };
-        match wait(&mut operation, Deadline::NEVER, suspend) {
+        match drive(&mut operation, Deadline::NEVER, suspend) {
             Wait::Ready(output) => output,
             _ => unreachable!("no deadline, and no signal on these threads"),
         }
     }
 
-    /// Returns once so many threads are in [`block_counting`]'s sleep, or have been.
+    /// Returns once `parked` has reached `count`; see [`block_counting`].
     pub(crate) fn until_parked(parked: &AtomicUsize, count: usize) {
         spin_until(|| parked.load(Ordering::SeqCst) >= count);
     }
 
-    /// Returns once `condition` is true, which must be soon.
+    /// Spins until `condition` is true, which must be soon.
     pub(crate) fn spin_until(condition: impl Fn() -> bool) {
         let begin = Instant::now();
         while !condition() {
@@ -79,14 +82,14 @@ mod threads {
 mod models {
     use super::{Deadline, Operation, Wait, block};
 
-    /// Runs `program` in every interleaving of so few preemptions.
+    /// Runs `program` in every interleaving with this bound on preemptions.
     pub(crate) fn model(program: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(program);
     }
 
-    /// A wait that times out as soon as it would sleep.
+    /// Runs a wait that times out as soon as it would sleep.
     pub(crate) fn give_up<O: Operation>(operation: O) -> Option<O::Output> {
         match block(operation, Deadline::now()) {
             Wait::Ready(output) => Some(output),

@@ -2,10 +2,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use _oxthreads::primitives::Retired;
-use _oxthreads::primitives::barrier::{Barrier, Passage, Remains};
-use _oxthreads::primitives::deadline::{Deadline, Wait};
-use _oxthreads::primitives::waiter::{Parked, wait};
+use _oxthreads::primitives::FellBack;
+use _oxthreads::primitives::barrier::{Barrier, BarrierOutcome, Remains};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Parked, drive};
 
 use crate::support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
@@ -21,7 +21,7 @@ fn a_barrier_is_used_again_and_again() {
                 scope.spawn(|| {
                     for (round, numbers) in numbers.iter().enumerate() {
                         arrivals.fetch_add(1, Ordering::SeqCst);
-                        let Passage::Passed(number) = block_for_ever(barrier.wait()) else {
+                        let BarrierOutcome::Passed(number) = block_for_ever(barrier.wait()) else {
                             panic!("nobody breaks it");
                         };
                         let expected = (round + 1) * parties as usize;
@@ -38,15 +38,16 @@ fn a_barrier_is_used_again_and_again() {
     }
 }
 
-/// Threads that have come to a barrier for one more end as `expected`, once `body` has run.
-fn with_waiters(barrier: &Barrier, expected: fn(u32) -> Passage, body: impl FnOnce()) {
+/// Runs `body` while all threads but one have arrived at the barrier, and checks that each wait ends as
+/// `expected`.
+fn with_waiters(barrier: &Barrier, expected: fn(u32) -> BarrierOutcome, body: impl FnOnce()) {
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         for number in 0..barrier.parties() - 1 {
             let parked = &parked;
             scope.spawn(move || {
-                let passage = block_counting(barrier.wait(), parked);
-                assert_eq!(passage, expected(number));
+                let outcome = block_counting(barrier.wait(), parked);
+                assert_eq!(outcome, expected(number));
             });
             until_parked(parked, number as usize + 1);
         }
@@ -63,8 +64,8 @@ fn a_time_out_breaks_a_barrier_until_it_is_reset() {
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let passage = block_counting(barrier.wait(), &parked);
-                assert_eq!(passage, Passage::Broken);
+                let outcome = block_counting(barrier.wait(), &parked);
+                assert_eq!(outcome, BarrierOutcome::Broken);
             });
         }
         until_parked(&parked, 2);
@@ -72,39 +73,39 @@ fn a_time_out_breaks_a_barrier_until_it_is_reset() {
     });
     assert!(barrier.is_broken());
     assert_eq!(barrier.waiting(), 0);
-    assert_eq!(block_for_ever(barrier.wait()), Passage::Broken);
+    assert_eq!(block_for_ever(barrier.wait()), BarrierOutcome::Broken);
     barrier.reset().unwrap();
     assert!(!barrier.is_broken());
-    with_waiters(&barrier, Passage::Passed, || {
-        assert_eq!(block_for_ever(barrier.wait()), Passage::Passed(3));
+    with_waiters(&barrier, BarrierOutcome::Passed, || {
+        assert_eq!(block_for_ever(barrier.wait()), BarrierOutcome::Passed(3));
     });
 }
 
 #[test]
 fn an_abort_and_a_reset_break_the_waits_that_have_begun() {
     let barrier = Barrier::new(3);
-    let broken = |_| Passage::Broken;
+    let broken = |_| BarrierOutcome::Broken;
     with_waiters(&barrier, broken, || barrier.reset().unwrap());
     assert!(!barrier.is_broken());
     with_waiters(&barrier, broken, || barrier.abort().unwrap());
     assert!(barrier.is_broken());
-    assert_eq!(block_for_ever(barrier.wait()), Passage::Broken);
+    assert_eq!(block_for_ever(barrier.wait()), BarrierOutcome::Broken);
     barrier.reset_for(2).unwrap();
-    with_waiters(&barrier, Passage::Passed, || {
-        assert_eq!(block_for_ever(barrier.wait()), Passage::Passed(1));
+    with_waiters(&barrier, BarrierOutcome::Passed, || {
+        assert_eq!(block_for_ever(barrier.wait()), BarrierOutcome::Passed(1));
     });
 }
 
 #[test]
 fn an_arrival_that_crosses_a_time_out_counts_and_an_interrupted_wait_does_not() {
     let barrier = Barrier::new(2);
-    let outcome = wait(&mut barrier.wait(), Deadline::NEVER, |_, _| {
-        assert_eq!(block_for_ever(barrier.wait()), Passage::Passed(1));
+    let outcome = drive(&mut barrier.wait(), Deadline::NEVER, |_, _| {
+        assert_eq!(block_for_ever(barrier.wait()), BarrierOutcome::Passed(1));
         Parked::TimedOut
     });
-    assert_eq!(outcome, Wait::Ready(Passage::Passed(0)));
+    assert_eq!(outcome, Wait::Ready(BarrierOutcome::Passed(0)));
     assert!(!barrier.is_broken());
-    let outcome = wait(&mut barrier.wait(), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut barrier.wait(), Deadline::NEVER, |_, _| {
         Parked::Interrupted
     });
     assert_eq!(outcome, Wait::Interrupted);
@@ -122,7 +123,8 @@ fn a_round_passes_or_breaks_as_a_whole() {
             scope.spawn(|| {
                 for round in 0..2_000 {
                     let before = passed.load(Ordering::SeqCst);
-                    // Each time one comes a little later, until it meets the others' deadline.
+                    // In each round one thread comes a little later, until its arrival coincides with the
+                    // deadline of the others.
                     if start.wait().is_leader() {
                         let delay = Duration::from_micros(round % 200);
                         let begin = Instant::now();
@@ -130,7 +132,7 @@ fn a_round_passes_or_breaks_as_a_whole() {
                     }
                     let deadline = Deadline::after(Duration::from_micros(20));
                     let outcome = block(barrier.wait(), deadline);
-                    if matches!(outcome, Wait::Ready(Passage::Passed(_))) {
+                    if matches!(outcome, Wait::Ready(BarrierOutcome::Passed(_))) {
                         passed.fetch_add(1, Ordering::SeqCst);
                     }
                     start.wait();
@@ -150,20 +152,23 @@ fn a_round_passes_or_breaks_as_a_whole() {
 }
 
 #[test]
-fn a_retired_barrier_sends_those_who_wait_elsewhere_with_their_numbers() {
+fn a_barrier_that_falls_back_sends_its_waiters_elsewhere_with_their_numbers() {
     let barrier = Barrier::new(3);
-    let moved = |number| Passage::Retired(Some(number));
+    let moved = |number| BarrierOutcome::FellBack(Some(number));
     with_waiters(&barrier, moved, || {
         let remains = Remains {
             arrived: 2,
             broken: false,
         };
-        assert_eq!(barrier.retire(), Some(remains));
+        assert_eq!(barrier.fall_back(), Some(remains));
     });
-    assert!(barrier.is_retired());
-    assert_eq!(barrier.retire(), None);
-    assert_eq!(block_for_ever(barrier.wait()), Passage::Retired(None));
-    assert_eq!(barrier.abort(), Err(Retired));
-    assert_eq!(barrier.reset(), Err(Retired));
-    assert_eq!(barrier.reset_for(1), Err(Retired));
+    assert!(barrier.has_fallen_back());
+    assert_eq!(barrier.fall_back(), None);
+    assert_eq!(
+        block_for_ever(barrier.wait()),
+        BarrierOutcome::FellBack(None)
+    );
+    assert_eq!(barrier.abort(), Err(FellBack));
+    assert_eq!(barrier.reset(), Err(FellBack));
+    assert_eq!(barrier.reset_for(1), Err(FellBack));
 }

@@ -3,15 +3,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use _oxthreads::primitives::Retired;
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::condition::Condition;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::lock::Lock;
-use _oxthreads::primitives::waiter::{Parked, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Parked, drive};
 
 use crate::support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
-/// `count` threads, each in its sleep before the next one comes, note when they are notified.
+/// Runs `body` with `count` waiting threads, in order: each one sleeps before the next one comes. Each
+/// records when it is notified.
 fn with_queue_of_waiters(
     condition: &Condition,
     count: usize,
@@ -60,7 +61,7 @@ fn notify_all_wakes_those_who_wait_now() {
 }
 
 #[test]
-fn a_notification_of_nobody_is_not_kept() {
+fn a_notification_without_waiters_is_not_remembered() {
     let condition = Condition::new();
     assert!(!condition.notify_one());
     assert_eq!(block(condition.wait(), soon()), Wait::TimedOut);
@@ -72,7 +73,7 @@ fn a_notification_of_nobody_is_not_kept() {
 fn a_notification_that_crosses_a_time_out_counts() {
     for parked in [Parked::TimedOut, Parked::Interrupted] {
         let condition = Condition::new();
-        let outcome = wait(&mut condition.wait(), Deadline::NEVER, |_, _| {
+        let outcome = drive(&mut condition.wait(), Deadline::NEVER, |_, _| {
             assert!(condition.notify_one());
             parked
         });
@@ -81,13 +82,13 @@ fn a_notification_that_crosses_a_time_out_counts() {
 }
 
 #[test]
-fn a_retired_condition_serves_those_who_wait_by_their_tickets() {
+fn a_condition_that_falls_back_notifies_its_waiters_by_ticket() {
     let condition = Condition::new();
     with_queue_of_waiters(&condition, 3, |order| {
-        let tickets = condition.retire().unwrap();
-        assert_eq!(condition.retire(), None);
-        assert!(condition.is_retired());
-        assert_eq!(block_for_ever(condition.wait()), Err(Retired));
+        let tickets = condition.fall_back().unwrap();
+        assert_eq!(condition.fall_back(), None);
+        assert!(condition.has_fallen_back());
+        assert_eq!(block_for_ever(condition.wait()), Err(FellBack));
         for (turn, number) in [1, 0, 2].into_iter().enumerate() {
             assert!(condition.is_waiting(tickets[number]));
             assert!(condition.notify_waiter(tickets[number]));
@@ -104,12 +105,12 @@ fn a_wait_that_was_interrupted_stays_where_it_began() {
     let condition = Condition::new();
     let mut waiting = condition.wait();
     let ticket = waiting.ticket();
-    let outcome = wait(&mut waiting, Deadline::NEVER, |_, _| {
-        assert_eq!(condition.retire(), Some(vec![ticket]));
+    let outcome = drive(&mut waiting, Deadline::NEVER, |_, _| {
+        assert_eq!(condition.fall_back(), Some(vec![ticket]));
         Parked::Interrupted
     });
     assert_eq!(outcome, Wait::Interrupted);
-    let outcome = wait(&mut waiting, Deadline::NEVER, |waiter, _| {
+    let outcome = drive(&mut waiting, Deadline::NEVER, |waiter, _| {
         assert!(condition.notify_waiter(ticket));
         waiter.park(Deadline::now())
     });
@@ -128,7 +129,7 @@ fn a_buffer_of_one_place_between_conditions_loses_nothing() {
     };
     let sleep = |condition: &Condition| {
         let mut held = true;
-        let outcome = wait(
+        let outcome = drive(
             &mut condition.wait(),
             Deadline::NEVER,
             |waiter, deadline| {

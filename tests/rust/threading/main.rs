@@ -1,4 +1,4 @@
-//! What `threading` is built on beside the lock and the event, driven by threads. A file for each
+//! The primitives under `threading`, except the lock and the event, used by threads. One file for each
 //! primitive.
 #![cfg(not(loom))]
 

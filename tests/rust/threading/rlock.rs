@@ -2,9 +2,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use _oxthreads::primitives::deadline::{Deadline, Wait};
 use _oxthreads::primitives::rlock::{Hold, NotOwned, Overflow, Owner, RLock};
-use _oxthreads::primitives::waiter::{Parked, Waiter, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::{Parked, Waiter, drive};
 
 use crate::support::{block_for_ever, soon};
 
@@ -46,7 +46,7 @@ fn an_rlock_excludes_all_but_its_owner() {
 }
 
 #[test]
-fn an_rlock_is_released_by_its_owner_alone_and_counts_so_far() {
+fn only_the_owner_releases_an_rlock_and_its_count_has_a_limit() {
     let (me, other): (Owner, Owner) = (1, 2);
     let rlock = RLock::new();
     assert_eq!(rlock.release(me), Err(NotOwned));
@@ -75,9 +75,9 @@ fn an_rlock_whose_wake_crosses_a_time_out_is_owned() {
     let rlock = RLock::new();
     assert_eq!(rlock.try_acquire(1), Ok(true));
     let mut acquire = rlock.acquire(Hold::once(2));
-    assert_eq!(wait(&mut acquire, soon(), Waiter::park), Wait::TimedOut);
+    assert_eq!(drive(&mut acquire, soon(), Waiter::park), Wait::TimedOut);
     assert_eq!(rlock.hold(), Hold::once(1));
-    let outcome = wait(&mut acquire, Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut acquire, Deadline::NEVER, |_, _| {
         rlock.release(1).unwrap();
         Parked::TimedOut
     });

@@ -3,11 +3,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use _oxthreads::primitives::Retired;
-use _oxthreads::primitives::deadline::{Deadline, Wait};
+use _oxthreads::primitives::FellBack;
 use _oxthreads::primitives::semaphore::{AcquireError, ReleaseError, Semaphore};
-use _oxthreads::primitives::turn::PATIENCE;
-use _oxthreads::primitives::waiter::{Parked, wait};
+use _oxthreads::wait::deadline::{Deadline, Wait};
+use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
+use _oxthreads::wait::{Parked, drive};
 
 use crate::support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
@@ -36,7 +36,7 @@ fn a_semaphore_has_as_many_owners_as_permits_at_most() {
 }
 
 #[test]
-fn permits_wake_as_many_as_they_are() {
+fn each_permit_wakes_one_waiter() {
     for give in [
         |semaphore: &Semaphore| semaphore.release(2).unwrap(),
         |semaphore: &Semaphore| semaphore.set_permits(2).unwrap(),
@@ -56,7 +56,7 @@ fn permits_wake_as_many_as_they_are() {
             assert_eq!(semaphore.try_acquire(), Err(AcquireError::NoPermit));
             semaphore.release(1).unwrap();
         });
-        // Each was woken for a permit that was there: none slept twice.
+        // Each thread was woken for a permit that was there, so no thread slept twice.
         assert_eq!(parked.into_inner(), 3);
         assert_eq!(semaphore.permits(), 0);
     }
@@ -74,8 +74,8 @@ fn an_acquirer_that_loses_is_handed_the_permit() {
             semaphore.release(1).unwrap();
         });
         until_parked(&parked, 1);
-        // Who has the permit gives it up and takes it again, as fast as it can: without the bound
-        // on barging the waiter would hardly ever find it.
+        // The owner of the permit releases it and takes it again as fast as it can. Without the limit on
+        // barging, the waiter would hardly ever get it.
         spin_until(|| {
             semaphore.release(1).unwrap();
             while semaphore.try_acquire().is_err() {
@@ -93,13 +93,13 @@ fn an_acquirer_that_loses_is_handed_the_permit() {
 fn a_permit_that_is_handed_over_is_nobody_elses_even_if_the_wait_times_out() {
     let semaphore = Semaphore::new(0);
     let mut sleeps = 0;
-    let outcome = wait(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
         sleeps += 1;
         semaphore.release(1).unwrap();
         if sleeps == 1 {
             semaphore.try_acquire().unwrap();
             let begin = Instant::now();
-            spin_until(|| begin.elapsed() >= PATIENCE);
+            spin_until(|| begin.elapsed() >= HAND_OFF_AFTER);
             return Parked::Unparked;
         }
         assert_eq!(semaphore.permits(), 0);
@@ -114,14 +114,14 @@ fn a_permit_that_is_handed_over_is_nobody_elses_even_if_the_wait_times_out() {
 fn a_permit_whose_wake_crosses_a_time_out_is_not_lost() {
     let semaphore = Semaphore::new(0);
     assert_eq!(block(semaphore.acquire(), soon()), Wait::TimedOut);
-    let outcome = wait(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
+    let outcome = drive(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
         semaphore.release(1).unwrap();
         Parked::TimedOut
     });
     assert_eq!(outcome, Wait::Ready(Ok(())));
     assert_eq!(semaphore.permits(), 0);
-    // And if somebody has passed by, it has timed out, and wakes nobody later.
-    let outcome = wait(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
+    // If another thread has taken the permit first, the wait has timed out, and takes no later wake.
+    let outcome = drive(&mut semaphore.acquire(), Deadline::NEVER, |_, _| {
         semaphore.release(1).unwrap();
         semaphore.try_acquire().unwrap();
         Parked::TimedOut
@@ -132,18 +132,18 @@ fn a_permit_whose_wake_crosses_a_time_out_is_not_lost() {
 }
 
 #[test]
-fn an_interrupted_acquire_keeps_its_turn() {
+fn an_interrupted_acquire_keeps_its_place() {
     let semaphore = Semaphore::new(0);
     let mut first = semaphore.acquire();
-    let interrupted = wait(&mut first, Deadline::NEVER, |_, _| Parked::Interrupted);
+    let interrupted = drive(&mut first, Deadline::NEVER, |_, _| Parked::Interrupted);
     assert_eq!(interrupted, Wait::Interrupted);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| block_counting(semaphore.acquire(), &parked).unwrap());
         until_parked(&parked, 1);
-        let outcome = wait(&mut first, Deadline::NEVER, |waiter, _| {
+        let outcome = drive(&mut first, Deadline::NEVER, |waiter, _| {
             semaphore.release(1).unwrap();
-            // The release has woken this one, so it need not sleep at all.
+            // The release has woken this waiter, so it need not sleep at all.
             waiter.park(Deadline::now())
         });
         assert_eq!(outcome, Wait::Ready(Ok(())));
@@ -165,31 +165,31 @@ fn a_release_above_the_bound_gives_back_nothing() {
     assert_eq!(semaphore.permits(), 2);
     semaphore.release(1).unwrap();
     assert_eq!(semaphore.permits(), 3);
-    // More than can be counted is above any bound.
+    // A number of permits that cannot be counted is above every bound.
     semaphore.set_bound(i64::MAX);
     assert_eq!(semaphore.release(i64::MAX), Err(ReleaseError::AboveBound));
     assert_eq!(semaphore.permits(), 3);
 }
 
 #[test]
-fn a_retired_semaphore_gives_its_permits_up_and_sends_its_waiters_elsewhere() {
+fn a_semaphore_that_falls_back_returns_its_permits_and_refuses_its_waiters() {
     let semaphore = Semaphore::new(0);
     let parked = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| assert_eq!(block_counting(semaphore.acquire(), &parked), Err(Retired)));
+            scope.spawn(|| assert_eq!(block_counting(semaphore.acquire(), &parked), Err(FellBack)));
         }
         until_parked(&parked, 2);
-        assert_eq!(semaphore.retire(), Some(0));
+        assert_eq!(semaphore.fall_back(), Some(0));
     });
-    assert!(semaphore.is_retired());
-    assert_eq!(semaphore.retire(), None);
-    assert_eq!(semaphore.release(1), Err(ReleaseError::Retired));
-    assert_eq!(semaphore.set_permits(1), Err(Retired));
-    assert_eq!(semaphore.try_acquire(), Err(AcquireError::Retired));
+    assert!(semaphore.has_fallen_back());
+    assert_eq!(semaphore.fall_back(), None);
+    assert_eq!(semaphore.release(1), Err(ReleaseError::FellBack));
+    assert_eq!(semaphore.set_permits(1), Err(FellBack));
+    assert_eq!(semaphore.try_acquire(), Err(AcquireError::FellBack));
 
     let semaphore = Semaphore::new(3);
-    assert_eq!(semaphore.retire(), Some(3));
-    assert_eq!(semaphore.try_acquire(), Err(AcquireError::Retired));
+    assert_eq!(semaphore.fall_back(), Some(3));
+    assert_eq!(semaphore.try_acquire(), Err(AcquireError::FellBack));
     assert_eq!(semaphore.permits(), 0);
 }

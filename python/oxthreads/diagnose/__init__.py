@@ -1,0 +1,117 @@
+"""Hangs explained: which threads wait, for what, who has that, and whether it can ever end.
+
+Start a program with ``python -m oxthreads --watch SCRIPT``, or call :func:`watch` in it. Then a deadlock is
+reported on standard error within a second. Ctrl-\\ (SIGQUIT) and :func:`report` show all threads and what
+they wait for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oxthreads.diagnose._watch import Watch
+
+__all__ = ["DeadlockError", "report", "set_name", "watch"]
+
+
+class DeadlockError(RuntimeError):
+    """A wait has been ended because it was part of a deadlock: see ``watch(mode="raise")``.
+
+    The message says which threads wait for each other, and where.
+    """
+
+
+def watch(mode: str = "report") -> Watch:
+    """Report deadlocks of this process from now on.
+
+    A thread looks at the waits of all other threads, ten times a second. What it finds it writes to standard
+    error, once:
+
+    * ``oxthreads: deadlock: ...``: threads that wait for each other, and nothing else in the program can end
+      that;
+    * ``oxthreads: likely deadlock, if ...``: the same, if each lock is released by the thread that took it;
+    * ``oxthreads: all ... threads sleep ...``: no thread is left that could wake another.
+
+    Only waits for objects of oxthreads, for the end of threads (``join``) and the wait of the exit for other
+    threads are known. A wait that had begun before the first call of `watch` is not.
+
+    Thread-safe. A second call changes the mode.
+
+    Args:
+        mode (str): what to do about a deadlock. "report": only report it. "raise": also end one of the waits
+            with :class:`DeadlockError`. "exit": also end the process with status 2, at once: nothing is
+            flushed, and no exit handlers run.
+
+    Returns:
+        Watch: its ``stop()`` ends the watch. It may be used in a ``with`` statement, which stops it at its
+        end.
+
+    Raises:
+        ValueError: if `mode` is something else.
+
+    Example:
+        >>> from oxthreads import diagnose, threading
+        >>> a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+        >>> def other():
+        ...     with b:
+        ...         both.wait()
+        ...         with a:
+        ...             pass
+        >>> with diagnose.watch("raise"):
+        ...     threading.Thread(target=other).start()
+        ...     with a:
+        ...         both.wait()
+        ...         with b:
+        ...             pass
+        Traceback (most recent call last):
+            ...
+        oxthreads.diagnose.DeadlockError: 2 threads wait for each other, and nothing else can end it...
+    """
+    from oxthreads.diagnose import _watch  # noqa: PLC0415 - an import of the package must stay cheap
+
+    return _watch.start(mode)
+
+
+def report() -> str:
+    """Return what all threads of this process do at the moment, and what they wait for, as text for people.
+
+    A wait that had begun before the first call of `watch` or `report` is shown as if the thread ran.
+
+    Thread-safe.
+
+    Returns:
+        str: a few lines for each thread.
+
+    Example:
+        >>> from oxthreads import diagnose
+        >>> print(diagnose.report().splitlines()[0])  # doctest: +ELLIPSIS
+        oxthreads: ... thread...
+    """
+    from oxthreads.diagnose import _watch  # noqa: PLC0415
+
+    return _watch.report()
+
+
+def set_name(object: Any, name: str) -> None:
+    """Give an object a name for reports.
+
+    Without one, a report shows the name of a variable or an attribute that has the object.
+
+    Thread-safe.
+
+    Args:
+        object: a lock, condition, semaphore, event, barrier, queue, future or pool of oxthreads.
+        name (str): the name.
+
+    Raises:
+        TypeError: if `object` is none of these.
+
+    Example:
+        >>> from oxthreads import diagnose, threading
+        >>> lock = threading.Lock()
+        >>> diagnose.set_name(lock, "cache")
+    """
+    from oxthreads.diagnose import _report  # noqa: PLC0415
+
+    _report.set_name(object, name)

@@ -1,0 +1,299 @@
+"""All threads of a process and what they wait for: as data, JSON and text; and how a process is asked.
+
+The data is a dictionary, described in docs/inspection.schema.json. A process that cannot have its interpreter
+describes itself without Python, in the same form (src/diagnostics/server.rs), and leaves out what only Python
+knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import linecache
+import os
+import socket
+import stat
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oxthreads import _oxthreads as _native
+from oxthreads.diagnose import _report, _situation
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from oxthreads.diagnose._situation import Situation
+
+__all__ = ["InspectionError", "ask", "description", "socket_directory", "text"]
+
+#: The version of the data.
+VERSION = 1
+
+#: Seconds that a process without a watch has to answer.
+LONGEST_ANSWER = 10.0
+
+
+class InspectionError(Exception):
+    """A process cannot be inspected; the message says why."""
+
+
+def description() -> dict[str, Any]:
+    """All threads of this process, as data."""
+    with _situation.without_finalizers(), _native.Pin([sleep[1] for sleep in _native.asleep()]) as pin:
+        situation = _situation.Situation(pin)
+        # For the words only: where the owners took what others wait for.
+        situation.confirm(list(situation.waits))
+        return _described(situation)
+
+
+def _described(situation: Situation) -> dict[str, Any]:
+    own = threading.get_ident()
+    identifiers = {*situation.frames, *situation.threads}
+    if own not in situation.threads:
+        identifiers.discard(own)  # the thread of the watch
+    in_order = sorted(identifiers, key=lambda each: (situation.numbers.get(each, 1 << 32), each))
+    return {
+        "version": VERSION,
+        "process": os.getpid(),
+        "interpreter": True,
+        "threads": [_thread(situation, identifier, own) for identifier in in_order],
+    }
+
+
+def _thread(situation: Situation, identifier: int, own: int) -> dict[str, Any]:
+    number = situation.numbers.get(identifier)
+    is_waiting = number is not None and number in situation.waits
+    # Without a GIL, the frames of another thread that runs must not be looked at.
+    can_look = is_waiting or identifier == own or getattr(sys, "_is_gil_enabled", lambda: True)()
+    frames = _situation.frames_of(situation.frames.get(identifier)) if can_look else []
+    return {
+        "number": number,
+        "identifier": identifier,
+        "name": _situation.label(situation.threads.get(identifier), number or identifier),
+        "wait": _wait(situation, number) if number is not None and is_waiting else None,
+        "stack": [_frame(frame) for frame in frames if _situation.is_of_program(frame)],
+    }
+
+
+def _wait(situation: Situation, number: int) -> dict[str, Any]:
+    waiting, dependence = situation.waits[number], situation.dependences[number]
+    owner, item = dependence.owner, situation.taken.get(number)
+    named = {"number": owner, "name": _situation.label(situation.thread(owner), owner)} if owner else None
+    taken = {"file": item.filename, "line": item.line, "function": item.function} if item else None
+    return {
+        "for": waiting.what,
+        "object": _report.thing(situation, waiting),
+        "seconds": round(waiting.age, 3),
+        "seconds_left": waiting.left,
+        "owner": named,
+        "taken_at": taken,
+        "state": _report.why(situation, number) or None,
+    }
+
+
+def _frame(frame: FrameType) -> dict[str, Any]:
+    code = frame.f_code
+    return {"file": code.co_filename, "line": frame.f_lineno or 0, "function": code.co_name}
+
+
+def text(data: dict[str, Any], *, is_coloured: bool = False) -> str:
+    """The data for people.
+
+    Args:
+        data: what `description` or `ask` has returned.
+        is_coloured: whether to mark names by the colours of a terminal.
+    """
+    strong, plain = ("\x1b[1m", "\x1b[0m") if is_coloured else ("", "")
+    threads = data["threads"]
+    count = len(threads)
+    lines = [f"oxthreads: process {data['process']} has {count} {'thread' if count == 1 else 'threads'}."]
+    if not data["interpreter"]:
+        lines[0] = (
+            f"oxthreads: process {data['process']} does not run Python code at the moment: its interpreter"
+            " could not be had for a second. Threads that have never waited are not known."
+        )
+    for thread in threads:
+        name = thread["name"] or f"thread {thread['number']}"
+        lines += ["", f"{strong}{name}{plain} {_doing(thread['wait'], data)}"]
+        lines += [f"    {_place(each)}" for each in thread["stack"]]
+    return "\n".join([*lines, ""])
+
+
+def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
+    if wait is None:
+        return "runs" if data["interpreter"] else "is not waiting"
+    what = wait["object"] or wait["for"]
+    left = "" if wait["seconds_left"] is None else f", for {wait['seconds_left']:.1f} s more at most"
+    state = f", {wait['state']}" if wait["state"] else ""
+    return f"has waited {wait['seconds']:.1f} s for {what}{left}{state}"
+
+
+def _place(frame: dict[str, Any]) -> str:
+    source = linecache.getline(frame["file"], frame["line"]).strip()
+    shown = f":  {source}" if source else ""
+    return f"{_report.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
+
+
+def socket_directory(*, make: bool) -> str | None:
+    """The directory where watched processes of this user have their sockets; None if it is not safe.
+
+    Args:
+        make: whether to make it if it is not there.
+    """
+    if not hasattr(socket, "AF_UNIX") or not hasattr(os, "getuid"):
+        return None
+    if make and None in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
+        return None  # a socket would get the number of a standard stream that was closed
+    path = Path(tempfile.gettempdir(), f"oxthreads-{os.getuid()}")
+    try:
+        if make:
+            path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        return None
+    if make:
+        _remove_stale(path)
+    return str(path)
+
+
+def _remove_stale(directory: Path) -> None:
+    """Remove the sockets of processes that were killed."""
+    with contextlib.suppress(OSError):
+        for path in [*directory.iterdir()]:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.setblocking(False)
+                try:
+                    connection.connect(str(path))
+                except ConnectionRefusedError:
+                    path.unlink(missing_ok=True)
+                except OSError:
+                    pass  # it is busy, or was removed
+
+
+def ask(process: int) -> dict[str, Any]:
+    """All threads of another process of this user.
+
+    Args:
+        process: its number.
+
+    Raises:
+        InspectionError: if it cannot be inspected.
+    """
+    _check(process)
+    directory = socket_directory(make=False)
+    if directory is not None and Path(directory, str(process)).exists():
+        return _ask_socket(process, str(Path(directory, str(process))))
+    if hasattr(sys, "remote_exec"):
+        return _ask_remotely(process)
+    raise InspectionError(
+        f"process {process} is not watched; start it by `python -m oxthreads --watch`, or with OXTHREADS=1"
+        " and OXTHREADS_WATCH=1 in its environment"
+    )
+
+
+def _check(process: int) -> None:
+    """Raise InspectionError if there is no such process, or it is another user's."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        raise InspectionError(f"there is no process {process}") from None
+    except PermissionError:
+        raise InspectionError(f"process {process} belongs to another user") from None
+
+
+def _ask_socket(process: int, path: str) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(LONGEST_ANSWER)
+        try:
+            connection.connect(path)
+            answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+            data: dict[str, Any] = json.loads(answer)
+        except (ConnectionRefusedError, FileNotFoundError):
+            raise InspectionError(f"process {process} is not watched any more") from None
+        except TimeoutError:
+            raise InspectionError(
+                f"process {process} has not answered within {LONGEST_ANSWER:.0f} s"
+            ) from None
+        except (OSError, ValueError):
+            raise InspectionError(f"process {process} has ended meanwhile") from None
+    return data
+
+
+#: What an unwatched process runs: it writes its description into a file, and gives that its final name when
+#: all is there.
+_SCRIPT = """
+import json, os
+try:
+    from oxthreads.diagnose import _inspection
+    answer = json.dumps(_inspection.description())
+except BaseException as error:
+    answer = json.dumps({{"error": f"{{type(error).__name__}}: {{error}}"}})
+with open({part!r}, "w") as file:
+    file.write(answer)
+os.replace({part!r}, {whole!r})
+"""
+
+
+def _ask_remotely(process: int) -> dict[str, Any]:
+    """Ask a process that is not watched, by `sys.remote_exec`, which Python has from 3.14 on."""
+    with tempfile.TemporaryDirectory() as directory:
+        part, whole = Path(directory, "part"), Path(directory, "whole")
+        script = Path(directory, "script.py")
+        script.write_text(_SCRIPT.format(part=str(part), whole=str(whole)))
+        try:
+            sys.remote_exec(process, str(script))  # type: ignore[attr-defined]
+        except PermissionError:
+            raise InspectionError(
+                f"process {process} is not watched, and this user may not look into it (that needs the right"
+                " to trace processes)"
+            ) from None
+        except (RuntimeError, OSError, ValueError) as error:
+            raise InspectionError(f"process {process} is not watched, and cannot be asked: {error}") from None
+        end = time.monotonic() + LONGEST_ANSWER
+        while not whole.exists():
+            _check(process)
+            if time.monotonic() > end:
+                raise InspectionError(
+                    f"process {process} is not watched, and its main thread has not run Python code within"
+                    f" {LONGEST_ANSWER:.0f} s"
+                )
+            time.sleep(0.01)
+        data: dict[str, Any] = json.loads(whole.read_text())
+    if "error" in data:
+        raise InspectionError(
+            f"process {process} is not watched, and cannot describe itself: {data['error']}"
+        )
+    return data
+
+
+def run(process: str, *, as_json: bool) -> int:
+    """The command `oxthreads inspect`: print a process, and return the exit status.
+
+    Args:
+        process: the number of the process.
+        as_json: whether to print JSON.
+    """
+    try:
+        number = int(process)
+        if number <= 0:
+            raise ValueError
+    except ValueError:
+        print(f"oxthreads inspect: {process!r} is not the number of a process", file=sys.stderr)
+        return 2
+    try:
+        data = ask(number)
+    except InspectionError as error:
+        print(f"oxthreads inspect: {error}", file=sys.stderr)
+        return 1
+    if as_json:
+        print(json.dumps(data, indent=2))
+    else:
+        is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(text(data, is_coloured=is_coloured), end="")
+    return 0

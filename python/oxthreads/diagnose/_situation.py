@@ -1,0 +1,448 @@
+"""What the waiting threads wait for, and which of them can never go on.
+
+The rules: a *candidate* is a thread in a wait without a deadline. Each candidate that may be woken by a
+thread that is no candidate is dropped, and so on until nothing changes. (It is the greatest fixpoint of "all
+that can wake it wait, too".) The threads that are left can never go on.
+
+Who can wake whom:
+
+* an RLock: its owner;
+* a Lock: its owner, if the owner took it by a `with` statement that is still open. (If another thread
+  released it, the end of that statement would fail.) Any other Lock: any thread;
+* a join: the thread that is joined; the exit of the interpreter: each of the threads that it joins, and it
+  needs all;
+* a future whose call runs: the worker that runs it;
+* anything else: any thread.
+
+Each candidate is pinned while this is found out: it does not go on meanwhile, whatever wakes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from oxthreads import _oxthreads as _native
+from oxthreads.diagnose import _holders, _names
+from oxthreads.diagnose._look_ups import in_classes, mro_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+__all__ = [
+    "Dependence",
+    "Group",
+    "Situation",
+    "Waiting",
+    "frames_of",
+    "is_of_program",
+    "joins",
+    "label",
+    "object_named",
+]
+
+#: By the identifier of a thread: the threads that it joins, the innermost call last.
+joins: dict[int, list[threading.Thread]] = {}
+
+#: What stands for the object that is looked for, in look-ups by identity.
+_FOUND = object()
+
+
+class Waiting(NamedTuple):
+    """A thread that sleeps in a wait, as the engine describes it."""
+
+    thread: int
+    sleep: int
+    wait: int
+    what: str
+    address: int
+    left: float | None
+    age: float
+    can_end: bool
+
+
+class Dependence(NamedTuple):
+    """Which threads can end a wait."""
+
+    #: Their numbers; empty: no thread can. None: any thread can.
+    wakers: frozenset[int] | None
+    #: "certain", "likely", or "with": certain if a `with` statement of the owner is open.
+    kind: str = "certain"
+    #: The thread that has what is waited for, if one has it.
+    owner: int | None = None
+    #: Why no thread can end it: "ended" or "parent", for an owner that has ended or belongs to the parent
+    #: process.
+    reason: str = ""
+    #: The wait ends only if all of the wakers go on.
+    needs_all: bool = False
+
+
+class Group(NamedTuple):
+    """Threads that can never go on."""
+
+    #: Those that wait for each other in a circle, or the one that waits for what no thread can give.
+    core: tuple[int, ...]
+    #: Those that wait for one of these.
+    behind: tuple[int, ...]
+
+
+_ANYONE = Dependence(None)
+
+
+class Situation:
+    """The waits at one moment, pinned by `pin`."""
+
+    def __init__(self, pin: _native.Pin) -> None:
+        self.pin = pin
+        self.waits = {waiting.thread: waiting for waiting in map(Waiting._make, pin.sleeps())}
+        alive = _native.threads_alive()
+        self.identifiers = dict(alive)
+        self.numbers = {identifier: number for number, identifier in alive if identifier}
+        self.threads = dict(threading._active)  # type: ignore[attr-defined]
+        if alarm_is_set():
+            # Its handler may raise an error, which ends the wait: the wait has a deadline.
+            main = threading.main_thread().ident or 0
+            self.waits.pop(self.numbers.get(main, 0), None)
+        #: By the thread that waits for an import: the name of the module.
+        self.imports: dict[int, str] = {}
+        #: By the thread that waits: where the owner took what it waits for.
+        self.taken: dict[int, _holders.WithItem] = {}
+        self._frames: dict[int, FrameType] | None = None
+        self.dependences = {number: self._dependence(waiting) for number, waiting in self.waits.items()}
+        self._add_imports()
+
+    def _add_imports(self) -> None:
+        """Add the threads that wait for an import in another thread.
+
+        They are not pinned. But the other thread is, so its import cannot end.
+        """
+        for identifier, lock in _imports_waited_for().items():
+            owner = self.numbers.get(lock.owner or 0)
+            number = self.numbers.get(identifier)
+            if owner not in self.waits or number in self.waits:
+                continue
+            if number is None:
+                # It has used no object of oxthreads, and has no number.
+                number = -identifier
+                self.numbers[identifier], self.identifiers[number] = number, identifier
+            waiting = Waiting(number, 0, -identifier, "import", id(lock), None, 0.0, can_end=False)
+            self.waits[number] = waiting
+            self.dependences[number] = Dependence(frozenset([owner]), owner=owner)
+            self.imports[number] = str(lock.name)
+        if self.imports:
+            # They may be what others join.
+            for number, waiting in self.waits.items():
+                if waiting.what in ("join", "exit"):
+                    self.dependences[number] = self._dependence(waiting)
+
+    @property
+    def frames(self) -> dict[int, FrameType]:
+        """The frames of the threads, by their identifiers."""
+        if self._frames is None:
+            self._frames = sys._current_frames()
+        return self._frames
+
+    def _dependence(self, waiting: Waiting) -> Dependence:
+        if waiting.what in ("Lock", "RLock", "Future"):
+            return self._dependence_on_owner(waiting)
+        if waiting.what == "join":
+            joined = joins.get(self.identifiers.get(waiting.thread, 0))
+            number = self.numbers.get(waiting.address)
+            # The identifier of a thread that has ended may be that of another thread now.
+            if number is None or not joined or self.threads.get(waiting.address) is not joined[-1]:
+                return _ANYONE
+            return Dependence(frozenset([number]))
+        if waiting.what == "exit":
+            others = [self.numbers.get(thread.ident or 0) for thread in self._joined_by_exit(waiting)]
+            known = frozenset(number for number in others if number is not None)
+            return Dependence(known, needs_all=True)
+        return _ANYONE
+
+    def _dependence_on_owner(self, waiting: Waiting) -> Dependence:
+        owner = self.pin.owner(waiting.sleep)
+        if owner is None:
+            return _ANYONE
+        if owner in self.identifiers:
+            kind = "with" if waiting.what == "Lock" else "certain"
+            return Dependence(frozenset([owner]), kind, owner)
+        # The list of threads may be older than the owner: who has begun since has not ended.
+        if waiting.what == "Future" or owner in dict(_native.threads_alive()):
+            return _ANYONE
+        reason = "parent" if _native.is_of_parent(owner) else "ended"
+        is_certain = waiting.what == "RLock" or (reason == "parent" and self._is_alone(waiting))
+        return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
+
+    def _joined_by_exit(self, waiting: Waiting) -> Iterator[threading.Thread]:
+        own = self.identifiers.get(waiting.thread)
+        for identifier, thread in self.threads.items():
+            if identifier != own and not getattr(thread, "_daemonic", True):
+                yield thread
+
+    def _is_alone(self, waiting: Waiting) -> bool:
+        """Whether all threads of the process wait, and no signal handler may release the lock.
+
+        After a fork, usually there is only one thread.
+        """
+        others = self.others()
+        if any(self.numbers.get(identifier) not in self.waits for identifier in others):
+            return False
+        return has_no_other_threads(len(others)) and not has_handlers()
+
+    def others(self) -> list[int]:
+        """The identifiers of all Python threads but the calling one."""
+        own = threading.get_ident()
+        return [identifier for identifier in {*self.frames, *self.threads} if identifier != own]
+
+    def stuck(self, *kinds: str) -> set[int]:
+        """The threads that can never go on, if only dependences of these kinds count."""
+        left = set(self.waits)
+        while True:
+            kept = {number for number in left if self._stays(number, left, kinds)}
+            if kept == left:
+                return left
+            left = kept
+
+    def _stays(self, number: int, left: set[int], kinds: tuple[str, ...]) -> bool:
+        dependence = self.dependences[number]
+        if dependence.wakers is None or dependence.kind not in kinds:
+            return False
+        if dependence.needs_all:
+            return not left.isdisjoint(dependence.wakers)
+        return dependence.wakers <= left
+
+    def confirm(self, numbers: Iterable[int]) -> None:
+        """Find out which of the waits for a Lock are for one that was taken by an open `with` statement."""
+        for number in numbers:
+            dependence = self.dependences[number]
+            waiting = self.waits[number]
+            owner = dependence.owner
+            if owner is None or owner not in self.waits or waiting.what not in ("Lock", "RLock"):
+                continue
+            item = self._held_by(owner, waiting.address)
+            if item is not None:
+                self.taken[number] = item
+            if dependence.kind == "with":
+                if item is not None and (owner != number or self._enters_with(number)):
+                    kind = "certain"
+                elif owner == number:
+                    # A Lock that is acquired twice by one thread is often a signal from another thread.
+                    self.dependences[number] = _ANYONE
+                    continue
+                else:
+                    kind = "likely"
+                self.dependences[number] = dependence._replace(kind=kind)
+
+    def _enters_with(self, number: int) -> bool:
+        """Whether the thread waits at the beginning of a `with` statement.
+
+        If another thread releases a Lock that its owner waits for in `acquire()`, all is well in the end: the
+        one `with` statement that took it releases it. Two of them would fail.
+        """
+        frames = self.frames_of(number)
+        return bool(frames) and _holders.is_entering(frames[0])
+
+    def takes_again(self, number: int) -> bool:
+        """Whether the thread is inside a `with` statement for the lock that it waits for and does not have.
+
+        It is the end of `Condition.wait`, as a rule. If it ended without the lock, the `with` statement would
+        release what another thread has.
+        """
+        waiting = self.waits[number]
+        if waiting.what not in ("Lock", "RLock") or self.dependences[number].owner == number:
+            return False
+        return self._held_by(number, waiting.address) is not None
+
+    def _held_by(self, owner: int, address: int) -> _holders.WithItem | None:
+        def lock_of(value: object) -> object:
+            if address not in (_native.address_of(value), _lock_address(value)):
+                return None
+            return _FOUND if _has_plain_exit(value) else None
+
+        frame = self.frames.get(self.identifiers[owner])
+        while frame is not None:
+            try:
+                item = _holders.held_in(frame, _FOUND, lock_of)
+            except Exception:  # what is not understood is not certain
+                item = None
+            if item is not None:
+                return item
+            frame = frame.f_back
+        return None
+
+    def groups(self, stuck: set[int]) -> list[Group]:
+        """The stuck threads, each with what it waits for in the end."""
+        cores: list[tuple[int, ...]] = []
+        core_of: dict[int, tuple[int, ...]] = {}
+        for start in sorted(stuck):
+            path: list[int] = []
+            number = start
+            while number not in core_of and number not in path:
+                path.append(number)
+                wakers = (self.dependences[number].wakers or frozenset()) & stuck
+                if not wakers:
+                    break
+                number = min(wakers)
+            if number in core_of:
+                core = core_of[number]
+            else:
+                core = tuple(path[path.index(number) :])
+                cores.append(core)
+            for each in path:
+                core_of[each] = core
+        return [
+            Group(
+                core,
+                tuple(number for number in sorted(stuck) if core_of[number] == core and number not in core),
+            )
+            for core in cores
+        ]
+
+    def thread(self, number: int) -> threading.Thread | None:
+        """The thread with this number, if Python knows it."""
+        return self.threads.get(self.identifiers.get(number, 0))
+
+    def frames_of(self, number: int) -> list[FrameType]:
+        """The frames of the program in this thread, innermost first; without those of the waiting call."""
+        return frames_of(self.frames.get(self.identifiers.get(number, 0)))
+
+
+def _lock_address(value: object) -> int | None:
+    """The address of the lock of a condition."""
+    # It runs no code of the program, which may be in `__class__` or `__getattribute__`.
+    if _native.Condition not in mro_of(type(value)):
+        return None
+    lock: Any = object.__getattribute__(value, "_oxthreads_lock")
+    return None if lock is None else _native.address_of(lock)
+
+
+def _has_plain_exit(value: object) -> bool:
+    """Whether a `with` statement releases the lock at its end, and runs no code of the program."""
+    return type(in_classes(mro_of(type(value)), "__exit__")) is _EXIT_TYPE
+
+
+def _imports_waited_for() -> dict[int, Any]:
+    """The locks of imports that threads wait for, by the identifiers of the threads.
+
+    Each module that is being imported has such a lock. Before Python 3.12 a thread has one of them here,
+    later a list.
+    """
+    waited_for = getattr(importlib._bootstrap, "_blocking_on", {})
+    entries: dict[int, Any] = getattr(waited_for, "data", waited_for)
+    found = {}
+    for identifier, entry in list(entries.items()):
+        # From 3.12 on, a weak reference to the list.
+        lock = entry() if isinstance(entry, weakref.ref) else entry
+        locks = [*lock] if isinstance(lock, list) else [lock]
+        # A thread that has just got the lock is still entered.
+        if locks and locks[-1] is not None and locks[-1].owner not in (None, identifier):
+            found[identifier] = locks[-1]
+    return found
+
+
+@contextlib.contextmanager
+def without_finalizers() -> Iterator[None]:
+    """No garbage collection begins meanwhile.
+
+    It would run finalizers of the program here. What they wait for may be had by a thread that is pinned.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def has_no_other_threads(known: int) -> bool:
+    """Whether only the threads of Python and of the watch are there: another one might call into Python."""
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir()) == known + _native.own_threads()
+    except OSError:
+        return False
+
+
+def alarm_is_set() -> bool:
+    """Whether a signal will come by itself, and run a handler of the program in the main thread."""
+    if not hasattr(signal, "getitimer"):
+        return False
+    timers = [(signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_PROF, signal.SIGPROF)]
+    return any(
+        callable(signal.getsignal(number)) and any(signal.getitimer(timer)) for timer, number in timers
+    )
+
+
+def has_handlers() -> bool:
+    """Whether the program handles signals: a handler may wake a thread."""
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if (
+            callable(handler)
+            and not any(handler is each for each in expected_handlers)
+            and not isinstance(handler, signal.Handlers)
+        ):
+            return True
+    return False
+
+
+#: The signal handlers that wake no thread.
+expected_handlers: list[object] = [signal.default_int_handler]
+
+#: The type of the methods of classes that are not written in Python.
+_EXIT_TYPE = type(_native.Condition.__dict__["__exit__"])
+
+
+#: The directories and files whose frames are not the program's: where waits are made of other waits.
+_OWN = tuple(
+    __file__.rpartition(separator)[0].rpartition(separator)[0] + separator for separator in ("/", "\\")
+)
+_STANDARD = frozenset(
+    getattr(sys.modules.get(name), "__file__", None)
+    for name in ("threading", "queue", "concurrent.futures._base", "concurrent.futures.thread")
+)
+
+
+def frames_of(frame: FrameType | None) -> list[FrameType]:
+    """The frame and those that called it, innermost first; without those of a waiting call itself."""
+    every = []
+    while frame is not None:
+        every.append(frame)
+        frame = frame.f_back
+    for place, each in enumerate(every):
+        if is_of_program(each):
+            return every[place:]
+    return every
+
+
+def is_of_program(frame: FrameType) -> bool:
+    """Whether it is a frame of the program, and not of oxthreads or of the modules that wait."""
+    filename = frame.f_code.co_filename
+    return (
+        not filename.startswith((*_OWN, "<frozen runpy>", "<frozen importlib")) and filename not in _STANDARD
+    )
+
+
+def label(thread: threading.Thread | None, number: int) -> str:
+    """The name of a thread in a report. It runs no code of the program."""
+    name = getattr(thread, "_name", None) if thread is not None else None
+    return name if isinstance(name, str) else f"thread {number}"
+
+
+def object_named(address: int, frames: Iterable[FrameType]) -> tuple[str, Any] | None:
+    """What the frames of the program call the object with this address, and the object.
+
+    For a lock, this may be the condition that has it.
+    """
+    return _names.find(
+        lambda value: address in (_native.address_of(value), _lock_address(value)),
+        [frame for frame in frames if is_of_program(frame)],
+    )

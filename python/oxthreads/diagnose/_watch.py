@@ -1,0 +1,328 @@
+"""The watch: what is looked for, how often, and what is done about it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import oxthreads.threading as _threads
+from oxthreads import _oxthreads as _native
+from oxthreads import diagnose
+from oxthreads.diagnose import _inspection, _report, _situation
+from oxthreads.diagnose._situation import Situation
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from oxthreads.diagnose._situation import Group
+
+__all__ = ["MODES", "Watch", "listeners", "report", "start"]
+
+MODES = ("report", "raise", "exit")
+
+#: Seconds that a wait must have lasted before it is part of something that is only likely.
+PATIENCE = 1.0
+
+#: Seconds after which the watch looks again at threads that were not all asleep.
+AGAIN_SECONDS = 0.1
+
+#: Seconds after which a thread that joins another looks whether its wait must end.
+JOIN_SLICE = 0.25
+
+#: The mode of the watch. None: nobody watches.
+_mode: str | None = None
+#: The numbers of the waits of each report. A wait may be part of another deadlock after the first was ended.
+_reported: set[frozenset[int]] = set()
+#: Called with the text of each certain deadlock, by the thread of the watch.
+listeners: list[Callable[[str], object]] = []
+
+
+class Watch:
+    """A running watch; see :func:`oxthreads.diagnose.watch`."""
+
+    def stop(self) -> None:
+        """End the watch. Does nothing if it has ended."""
+        global _mode  # noqa: PLW0603 - there is one watch in a process
+        _mode = None
+        _native.stop_watcher()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(mode: str) -> Watch:
+    """Start the watch; see :func:`oxthreads.diagnose.watch`."""
+    global _mode  # noqa: PLW0603
+    if mode not in MODES:
+        raise ValueError(f"mode must be 'report', 'raise' or 'exit', not {mode!r}")
+    _prepare()
+    _mode = mode
+    _native.start_watcher(_judge, _describe, _inspection.socket_directory(make=True))
+    return Watch()
+
+
+def report() -> str:
+    """What all threads do; see :func:`oxthreads.diagnose.report`."""
+    _record()
+    return _inspection.text(_inspection.description())
+
+
+def _describe() -> str:
+    """What is answered to an inspection."""
+    return json.dumps(_inspection.description())
+
+
+def _judge(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from top to bottom
+    """Look at the sleeps with these numbers, which have lasted for a while; say what is wrong.
+
+    Returns the seconds after which it must look again, even if nothing has changed.
+    """
+    mode = _mode
+    if mode is None:
+        return None
+    texts: list[str] = []
+    to_end: list[tuple[list[int], str]] = []
+    again: float | None = None
+    with _situation.without_finalizers(), _native.Pin(numbers) as pin:
+        situation = Situation(pin)
+        if len(pin.sleeps()) < len(numbers):
+            # Some have woken, if only to look for signals.
+            again = AGAIN_SECONDS
+        suspects = situation.stuck("certain", "likely", "with")
+        if suspects:
+            situation.confirm(suspects)
+        stuck = situation.stuck("certain")
+        for group in _new(situation, stuck):
+            text = _report.deadlock(situation, group)
+            texts.append(text)
+            if mode == "raise":
+                to_end.append((_endable(situation, group), text.removeprefix("oxthreads: deadlock: ")))
+        certain = list(texts)
+        if not stuck:
+            likely = situation.stuck("certain", "likely")
+            wait = _until_old(situation, likely)
+            if likely and wait is None:
+                texts += [_report.likely_deadlock(situation, group) for group in _new(situation, likely)]
+            again = _sooner(again, wait)
+        if not stuck and not texts and _all_are_asleep(situation):
+            wait = _until_old(situation, set(situation.waits))
+            if wait is None:
+                if _is_new({waiting.wait for waiting in situation.waits.values()}):
+                    texts.append(_report.all_asleep(situation))
+            else:
+                again = _sooner(again, wait)
+    for text in texts:
+        _report.write(text + "\n")
+    _tell(certain)
+    # After that, so that the report comes before what the program says of the error.
+    for waits, text in to_end:
+        any(_end(wait, text) for wait in waits)
+    if certain and mode == "exit":
+        os._exit(2)
+    return again
+
+
+def _tell(texts: list[str]) -> None:
+    """Call the listeners. What they raise must not keep the watch from what it has to do."""
+    for text in texts:
+        for listener in listeners:
+            try:
+                listener(text)
+            except Exception as error:
+                _report.write(f"oxthreads: a listener of the watch has failed: {error!r}\n")
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """The shorter of two times; None is no time."""
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+def _new(situation: Situation, stuck: set[int]) -> list[Group]:
+    """The groups that were not reported before."""
+    groups = situation.groups(stuck)
+    return [group for group in groups if _is_new({situation.waits[number].wait for number in group.core})]
+
+
+def _is_new(waits: set[int]) -> bool:
+    if frozenset(waits) in _reported:
+        return False
+    _reported.add(frozenset(waits))
+    return True
+
+
+def _until_old(situation: Situation, numbers: set[int]) -> float | None:
+    """The seconds until all these waits have lasted for long; None if they have."""
+    youngest = min((situation.waits[number].age for number in numbers), default=PATIENCE)
+    return PATIENCE - youngest if youngest < PATIENCE else None
+
+
+def _endable(situation: Situation, group: Group) -> list[int]:
+    """The waits of the deadlock that can be ended: that of the main thread first, then the youngest."""
+    main = situation.numbers.get(threading.main_thread().ident or 0)
+    waits = [situation.waits[number] for number in group.core if not situation.takes_again(number)]
+    waits.sort(key=lambda each: (each.thread != main, each.age))
+    return [waiting.wait for waiting in waits if waiting.can_end]
+
+
+def _end(wait: int, reason: str) -> bool:
+    """End a wait with an error; return whether it was there and could be ended."""
+    # A wait of the main thread wakes now and then, and has another number when it sleeps again.
+    for _ in range(100):
+        sleeps = [
+            waiting.sleep
+            for waiting in map(_situation.Waiting._make, _native.asleep())
+            if waiting.wait == wait
+        ]
+        with _native.Pin(sleeps) as pin:
+            if any(pin.end(sleep, reason) for sleep in sleeps):
+                return True
+        time.sleep(0.001)
+    return False
+
+
+def _all_are_asleep(situation: Situation) -> bool:
+    """Whether every thread sleeps without a deadline, and nothing from outside is expected to wake one."""
+    if any(situation.numbers.get(identifier) not in situation.waits for identifier in situation.others()):
+        return False
+    # A thread that joins one that has just ended will go on: only what is pinned cannot end.
+    for waiting in situation.waits.values():
+        wakers = situation.dependences[waiting.thread].wakers
+        if waiting.what in ("join", "exit") and not (wakers and wakers <= situation.waits.keys()):
+            return False
+    if not _situation.has_no_other_threads(len(situation.others())) or _situation.has_handlers():
+        return False
+    # Another thread may have woken one of these since they were pinned, and have ended.
+    still = {sleep[1] for sleep in _native.asleep()}
+    return all(waiting.sleep in still for waiting in situation.waits.values() if waiting.what != "import")
+
+
+def _show_all(*_: object) -> None:
+    """Write what all threads do: the handler of SIGQUIT, and what comes before Ctrl-C ends a long wait."""
+    _report.write(report() + "\n")
+
+
+def _show_before_interrupt() -> None:
+    """Called before Ctrl-C ends a wait of more than a second."""
+    if _mode is not None:
+        _show_all()
+
+
+_situation.expected_handlers.append(_show_all)
+
+
+@functools.cache
+def _record() -> None:
+    """Have the engine record waits, and the standard library's joins beside them."""
+    _native.record_waits(threading._active, diagnose.DeadlockError)  # type: ignore[attr-defined]
+    standard: Any = _threads._StandardThread
+    standard.join = _recorded(standard.join, standard.is_alive)
+    _watch_exit()
+
+
+def _recorded(join: Callable[..., None], is_alive: Callable[[threading.Thread], bool]) -> Callable[..., None]:
+    """A `Thread.join` that is known to reports."""
+
+    def until_it_ends(thread: threading.Thread) -> None:
+        while True:
+            join(thread, JOIN_SLICE)
+            if not is_alive(thread):
+                return
+            reason = _native.take_verdict()
+            if reason is not None:
+                raise diagnose.DeadlockError(reason)
+
+    @functools.wraps(join)
+    def joined(self: threading.Thread, timeout: float | None = None) -> None:
+        identifier = getattr(self, "_ident", None)
+        if type(identifier) is not int or (timeout is not None and not isinstance(timeout, (int, float))):
+            join(self, timeout)
+        else:
+            joins = _situation.joins.setdefault(threading.get_ident(), [])
+            joins.append(self)
+            begun = time.monotonic()
+            try:
+                if timeout is None and hasattr(self, "_handle"):
+                    join(self, 0)  # only for its checks
+                    _native.join_outside(identifier, None, _native.join_handle, self._handle)
+                    join(self)
+                elif timeout is None:
+                    _native.join_outside(identifier, None, until_it_ends, self)
+                else:
+                    # A negative timeout is over at once.
+                    _native.join_outside(identifier, timeout, join, self, timeout)
+            except KeyboardInterrupt:
+                if time.monotonic() - begun >= PATIENCE:
+                    _show_before_interrupt()
+                raise
+            finally:
+                joins.remove(self)
+
+    return joined
+
+
+def _watch_exit() -> None:
+    """Have the exit's wait for other threads recorded.
+
+    `threading._shutdown` calls the exit handlers of threads, the last one first, and then waits for the
+    threads.
+    """
+    module: Any = threading
+    shut_down = module._shutdown
+    waits: list[_native.ExitWait] = []
+
+    def begin() -> None:
+        waits.append(_native.ExitWait())
+
+    @functools.wraps(shut_down)
+    def recorded() -> None:
+        try:
+            shut_down()
+        finally:
+            while waits:
+                waits.pop().end()
+
+    module._threading_atexits.insert(0, begin)
+    module._shutdown = recorded
+
+
+@functools.cache
+def _prepare() -> None:
+    """What is done once, at the first watch."""
+    _record()
+    _native.call_before_interrupt(_show_before_interrupt)
+    # The other exit handlers run before this one. So a deadlock there is reported, too.
+    atexit.register(_native.stop_watcher)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_native.hold_watcher,
+            after_in_parent=_native.release_watcher,
+            after_in_child=_native.release_watcher_in_child,
+        )
+    if (
+        hasattr(signal, "SIGQUIT")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGQUIT, _show_all)
+
+
+def start_as_asked(choice: str) -> None:
+    """Start the watch that an environment variable or an option asks for. An unknown mode is reported."""
+    mode = "report" if choice == "1" else choice
+    if mode not in MODES:
+        sys.stderr.write(f"oxthreads: OXTHREADS_WATCH is {choice!r}, and not one of {', '.join(MODES)}\n")
+        return
+    start(mode)

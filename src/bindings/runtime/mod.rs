@@ -1,0 +1,30 @@
+//! What all the classes need from the interpreter.
+//!
+//! * [`block`]: waits with the interpreter released, and checks for signals and exceptions during them.
+//! * [`asynchronous`]: exceptions that other threads have set for this one, and pending signals.
+//! * [`foreign`]: calls of code that a program may have written.
+//! * [`lazy`]: lazy imports, and preloading them.
+//! * [`fast_path`]: the fast paths of the most frequent methods.
+//! * [`type_question`]: questions about a class, answered once per version of the class.
+//! * [`interruption`]: a report before Ctrl-C ends a long wait.
+//! * [`observed`]: objects that threads wait for, as reports see them.
+//! * [`argument`], [`timeout`]: arguments, accepted and rejected as in the standard library.
+//! * [`errors`]: the standard exceptions with the standard messages.
+//! * [`standard_frames`]: the frames of the standard library in tracebacks.
+//! * [`collector`], [`stack`], [`interpreter`]: garbage collection, stack depth, and the current interpreter.
+
+pub(crate) mod argument;
+pub(crate) mod asynchronous;
+pub(crate) mod block;
+pub(crate) mod collector;
+pub(crate) mod errors;
+pub(crate) mod fast_path;
+pub(crate) mod foreign;
+pub(crate) mod interpreter;
+pub(crate) mod interruption;
+pub(crate) mod lazy;
+pub(crate) mod observed;
+pub(crate) mod stack;
+pub(crate) mod standard_frames;
+pub(crate) mod timeout;
+pub(crate) mod type_question;

@@ -1,0 +1,39 @@
+//! How long a wait may last, and how it ended.
+
+use std::time::{Duration, Instant};
+
+/// A moment on the monotonic clock, or "never".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// The wait has no deadline.
+    pub const NEVER: Self = Self(None);
+
+    /// The present moment.
+    pub fn now() -> Self {
+        Self(Some(Instant::now()))
+    }
+
+    /// The moment `timeout` from now. Beyond the range of the clock it is [`Deadline::NEVER`].
+    pub fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    /// The time left; zero once the deadline has passed, `None` without a deadline.
+    pub fn remaining(self) -> Option<Duration> {
+        self.0
+            .map(|end| end.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wait<T> {
+    /// The operation was completed, with this output.
+    Ready(T),
+    /// The deadline passed first. Nothing was taken, and the waiter is in no list.
+    TimedOut,
+    /// A signal arrived first. As with `TimedOut`, nothing was taken; the wait may be continued.
+    Interrupted,
+}

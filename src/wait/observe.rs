@@ -1,0 +1,234 @@
+//! An optional observer of all waits: a report of hangs, a profile, a trace.
+//!
+//! The observer is told when a thread is about to sleep, when it goes on, and which thread woke it. A wait
+//! that does not sleep calls no observer. Without an observer, a sleep and a wake cost one more load each.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Waiter;
+use super::deadline::Deadline;
+use super::sync::Arc;
+pub use super::threads::ThreadNumber;
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// What it waits for, as a report names it: "Lock", "item of a queue".
+    pub what: &'static str,
+    /// The address of the object, to tell waits for the same object from others. The object may be gone.
+    pub address: usize,
+    /// Where to ask for the thread that has it.
+    pub owner: Option<Owner>,
+}
+
+impl Resource {
+    /// An object that no thread owns.
+    pub fn new<T>(what: &'static str, object: &T) -> Self {
+        Self {
+            what,
+            address: std::ptr::from_ref(object).addr(),
+            owner: None,
+        }
+    }
+
+    /// An object that a thread may own.
+    pub fn owned<T: Owned>(what: &'static str, object: &T) -> Self {
+        Self {
+            owner: Some(Owner(object)),
+            ..Self::new(what, object)
+        }
+    }
+}
+
+/// An object that one thread has at a time: a lock, or a future that a worker runs.
+pub trait Owned: Sync + 'static {
+    /// The thread that has it now, if there is one and it is known. The caller is attached to the interpreter.
+    fn owner(&self) -> Option<ThreadNumber>;
+}
+
+/// The object of a wait, to ask it for its owner: the owner may change while a thread waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner(*const dyn Owned);
+
+// SAFETY: it is a shared reference to an object that is `Sync`, in the form of a pointer.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
+impl PartialEq for Owner {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for Owner {}
+
+impl Owner {
+    /// The thread that has the object now.
+    ///
+    /// # Safety
+    /// The wait that this was made for has not ended, and does not end during the call. (Its operation keeps the
+    /// object alive.) The caller is attached to the interpreter.
+    pub unsafe fn thread(&self) -> Option<ThreadNumber> {
+        // SAFETY: the caller guarantees that the object is alive.
+        unsafe { &*self.0 }.owner()
+    }
+}
+
+/// An observer of waits. The waiting threads call it, without a leaf lock.
+pub trait Observer: Sync {
+    /// The calling thread is about to sleep.
+    fn blocked(&self, waiter: &Arc<Waiter>, resource: Resource, deadline: Deadline);
+
+    /// The calling thread has released the interpreter, and begins to sleep. This may happen more than once in a
+    /// wait, if signal handlers run in between.
+    fn parks(&self) {}
+
+    /// The calling thread has slept, and has not acquired the interpreter yet. So it may wait here for a thread
+    /// that reads what is known of its wait.
+    fn unparks(&self) {}
+
+    /// Why the wait of the calling thread must be ended by an error, if it must.
+    fn verdict(&self) -> Option<String> {
+        None
+    }
+
+    /// The calling thread has notified the object with this address, and no thread waited for it.
+    fn missed(&self, _address: usize) {}
+
+    /// The object with this address is dropped.
+    fn gone(&self, _address: usize) {}
+
+    /// The calling thread goes on after it slept for `slept`. `by` is the thread that woke it; `None` if the
+    /// deadline or a signal did.
+    fn resumed(&self, resource: Resource, slept: Duration, by: Option<ThreadNumber>);
+}
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+static OBSERVER: OnceLock<&'static dyn Observer> = OnceLock::new();
+
+/// The process has an observer already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupied;
+
+/// Sets the observer, which is told of all waits that begin from now on.
+///
+/// # Errors
+/// [`Occupied`] if an observer was set before: a process has one observer for its whole life. That one may
+/// pass on what it learns.
+pub fn set_observer(observer: &'static dyn Observer) -> Result<(), Occupied> {
+    OBSERVER.set(observer).map_err(|_| Occupied)?;
+    IS_ON.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Turns the calls to the observer on or off.
+pub fn observe(is_on: bool) {
+    IS_ON.store(is_on && OBSERVER.get().is_some(), Ordering::Release);
+}
+
+/// Whether there is an observer, and it is turned on.
+#[inline]
+pub(super) fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// Runs `park`, in which the calling thread sleeps, and tells the observer, if there is one, before and after.
+#[inline]
+pub fn parked<R>(park: impl FnOnce() -> R) -> R {
+    let observer = if is_on() { OBSERVER.get() } else { None };
+    if let Some(observer) = observer {
+        observer.parks();
+    }
+    let result = park();
+    if let Some(observer) = observer {
+        observer.unparks();
+    }
+    result
+}
+
+/// Why the wait of the calling thread must be ended by an error, if an observer says so.
+#[inline]
+pub fn verdict() -> Option<String> {
+    if is_on() {
+        OBSERVER.get()?.verdict()
+    } else {
+        None
+    }
+}
+
+thread_local! {
+    static MUST_SUCCEED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `wait`, whose waits must not be ended by an observer: the caller needs what they wait for to go on.
+pub fn that_must_succeed<R>(wait: impl FnOnce() -> R) -> R {
+    let before = MUST_SUCCEED.replace(true);
+    let result = wait();
+    MUST_SUCCEED.set(before);
+    result
+}
+
+/// Whether the calling thread is in [`that_must_succeed`].
+pub fn must_succeed() -> bool {
+    MUST_SUCCEED.get()
+}
+
+/// Tells the observer, if there is one, that a notification of this object has found nobody. The caller holds no leaf
+/// lock.
+#[inline]
+pub fn missed<T>(object: &T) {
+    if is_on()
+        && let Some(observer) = OBSERVER.get()
+    {
+        observer.missed(std::ptr::from_ref(object).addr());
+    }
+}
+
+/// Tells the observer, if there is one, that this object is dropped.
+#[inline]
+pub fn gone<T>(object: &T) {
+    if is_on()
+        && let Some(observer) = OBSERVER.get()
+    {
+        observer.gone(std::ptr::from_ref(object).addr());
+    }
+}
+
+/// A sleep that the observer was told of.
+pub(super) struct Sleep {
+    observer: &'static dyn Observer,
+    resource: Resource,
+    since: Instant,
+}
+
+/// Tells the observer, if there is one, that the calling thread is about to sleep.
+#[inline]
+pub(super) fn begin_sleep(
+    waiter: &Arc<Waiter>,
+    resource: impl FnOnce() -> Resource,
+    deadline: Deadline,
+) -> Option<Sleep> {
+    if !is_on() {
+        return None;
+    }
+    let observer = *OBSERVER.get()?;
+    let resource = resource();
+    observer.blocked(waiter, resource, deadline);
+    Some(Sleep {
+        observer,
+        resource,
+        since: Instant::now(),
+    })
+}
+
+impl Sleep {
+    /// Tells the observer that the thread goes on.
+    #[cold]
+    pub(super) fn end(self, by: Option<ThreadNumber>) {
+        (self.observer).resumed(self.resource, self.since.elapsed(), by);
+    }
+}

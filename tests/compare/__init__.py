@@ -1,0 +1,1 @@
+"""Tests of the benchmarks, and of the comparison of a program on both libraries."""

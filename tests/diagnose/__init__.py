@@ -1,0 +1,1 @@
+"""Programs that hang and programs that only look so, and what is said of each."""

@@ -1,0 +1,133 @@
+"""Runs a program of the catalogue in a process of its own, and reads what it says while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+FOLDER = Path(__file__).parent / "programs"
+
+#: Seconds for what should have come long before.
+LIMIT = 30.0
+
+
+def path(program: str) -> str:
+    """The file of a program of the catalogue."""
+    return str(FOLDER / f"{program}.py")
+
+
+class _Output:
+    """What a process has written to one of its pipes so far."""
+
+    def __init__(self, pipe: IO[str], changed: threading.Condition) -> None:
+        self.text = ""
+        self.is_whole = False
+        self._pipe, self._changed = pipe, changed
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self._pipe:
+            with self._changed:
+                self.text += line
+                self._changed.notify_all()
+        with self._changed:
+            self.is_whole = True
+            self._changed.notify_all()
+
+
+class Run:
+    """A running program, with its children the only processes of a session; they are killed at the end."""
+
+    def __init__(self, *command: str) -> None:
+        """Start a Python interpreter with these arguments."""
+        foreign = ("OXTHREADS", "PYTHON_COLORS", "FORCE_COLOR")
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+            start_new_session=True,
+        )
+        self._started = time.monotonic()
+        self._changed = threading.Condition()
+        assert self.process.stdout
+        assert self.process.stderr
+        self._output = _Output(self.process.stdout, self._changed)
+        self._errors = _Output(self.process.stderr, self._changed)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # It is a zombie at least until it is waited for: nobody else has its number.
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(LIMIT)
+        # The pipes end when nobody has them any more: no child is left.
+        for each in (self._output, self._errors):
+            each.reader.join(LIMIT)
+            assert not each.reader.is_alive(), "a child of the program is left"
+        assert self.process.stdout
+        assert self.process.stderr
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    @property
+    def output(self) -> str:
+        """What it has written to standard output so far."""
+        return self._output.text
+
+    @property
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return self._errors.text
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self._started
+
+    def wait_until(self, missing: Callable[[], Sequence[str]], limit: float = LIMIT) -> Sequence[str]:
+        """Wait until nothing is missing in what it writes, or it has ended, or the time is over.
+
+        Returns what is missing then.
+        """
+        end = time.monotonic() + limit
+        with self._changed:
+            while (
+                missing()
+                and not (self._errors.is_whole and self._output.is_whole)
+                and (left := end - time.monotonic()) > 0
+            ):
+                self._changed.wait(left)
+            return missing()
+
+    def ends(self, limit: float = LIMIT) -> int:
+        """The exit status, after all that it and its children write has been read."""
+        end = time.monotonic() + limit
+        for each in (self._output, self._errors):
+            each.reader.join(max(0.0, end - time.monotonic()))
+            if each.reader.is_alive():
+                raise AssertionError(f"it still runs after {limit} s\n{self}")
+        # It is left a zombie, for `__exit__`.
+        ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        assert ended
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def __str__(self) -> str:
+        return f"--- standard output\n{self.output}--- standard error\n{self.errors}---"

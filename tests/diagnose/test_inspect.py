@@ -1,0 +1,193 @@
+"""What ``oxthreads inspect`` says of a process, and of processes that it cannot inspect."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema  # type: ignore[import-untyped]
+import pytest
+
+from tests.diagnose.catalogue import HAS_GIL
+from tests.diagnose.running import Run, path
+from tests.support.waiting import TIMEOUT_SECONDS
+
+pytestmark = [
+    pytest.mark.one_thread("starts child interpreters"),
+    pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets"),
+]
+
+SCHEMA = Path(__file__).resolve().parents[2] / "docs/inspection.schema.json"
+COMMAND = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "inspect"]
+
+
+@pytest.fixture(autouse=True)
+def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory where the processes of this test have their sockets."""
+    # A path of a socket has about a hundred characters at most.
+    directory = tmp_path if len(str(tmp_path)) < 60 else Path(os.path.relpath(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory / f"oxthreads-{os.getuid()}"
+
+
+def inspect(process: object, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *COMMAND, str(process), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+
+
+def described(run: Run, *, wanted: str) -> dict[str, Any]:
+    """What the process tells of itself, once that has the wanted text."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        inspected = inspect(run.process.pid, "--json")
+        if wanted in inspected.stdout:
+            break
+        assert time.monotonic() < end, f"{inspected}\n{run}"
+    data: dict[str, Any] = json.loads(inspected.stdout)
+    fastjsonschema.compile(json.loads(SCHEMA.read_text()))(data)
+    assert (inspected.returncode, inspected.stderr) == (0, "")
+    assert data["process"] == run.process.pid
+    return data
+
+
+def test_a_deadlocked_process_is_shown(sockets: Path) -> None:
+    with Run("-m", "oxthreads", "--watch", path("abba")) as run:
+        data = described(run, wanted='"taken_at": {')
+        assert data["interpreter"]
+        threads = {thread["name"]: thread for thread in data["threads"]}
+        assert set(threads) == {"MainThread", "payer", "refunder"}
+        assert threads["payer"]["wait"]["owner"]["name"] == "refunder"
+        assert threads["payer"]["wait"]["object"] == "Lock checking.lock"
+        assert threads["payer"]["wait"]["taken_at"]["function"] == "refund"
+        assert threads["MainThread"]["wait"]["for"] == "join"
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+        shown = inspect(run.process.pid)
+        assert shown.returncode == 0
+        assert "payer has waited" in shown.stdout
+        assert "which refunder took at" in shown.stdout
+        assert "\x1b" not in shown.stdout  # it is no terminal
+
+
+@pytest.mark.skipif(not HAS_GIL, reason="nothing can keep the GIL")
+def test_a_process_is_shown_while_native_code_keeps_the_gil() -> None:
+    with Run("-m", "oxthreads", "--watch", path("native_code_keeps_the_gil")) as run:
+        data = described(run, wanted='"interpreter": false')
+        waiting = [thread for thread in data["threads"] if thread["wait"]]
+        assert [thread["name"] for thread in waiting] == ["poller"]
+        assert waiting[0]["wait"]["for"] == "Lock"
+        assert waiting[0]["stack"][0]["function"] == "poll"
+        shown = inspect(run.process.pid)
+        assert "does not run Python code at the moment" in shown.stdout
+        assert "with device_lock:" in shown.stdout
+
+
+def test_the_socket_goes_with_the_process(sockets: Path) -> None:
+    program = f"import os; print(os.listdir({str(sockets)!r}) == [str(os.getpid())])"
+    with Run("-m", "oxthreads", "--watch", "-c", program) as run:
+        assert (run.ends(), run.output) == (0, "True\n")
+    assert [*sockets.iterdir()] == []
+
+
+def test_sockets_of_killed_processes_are_removed(sockets: Path) -> None:
+    with Run("-m", "oxthreads", "--watch", path("abba")) as run:
+        described(run, wanted="payer")
+    assert [each.name for each in sockets.iterdir()] == [str(run.process.pid)]
+    with Run("-m", "oxthreads", "--watch", "-c", "pass") as run:
+        assert run.ends() == 0
+    assert [*sockets.iterdir()] == []
+
+
+@pytest.mark.parametrize("process", ["some", "-1", "0", "1.5", ""])
+def test_what_is_no_number_of_a_process_is_refused(process: str) -> None:
+    refused = inspect("--", process) if process.startswith("-") else inspect(process)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert "oxthreads inspect" in refused.stderr
+
+
+@pytest.mark.parametrize("process", [2**22 + 1, 2**70])
+def test_a_process_that_does_not_exist(process: int) -> None:
+    missing = inspect(process)
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr == f"oxthreads inspect: there is no process {process}\n"
+
+
+@pytest.mark.skipif(hasattr(sys, "remote_exec"), reason="it can be asked from Python 3.14 on")
+def test_a_process_that_is_not_watched() -> None:
+    with Run("-c", "import time; time.sleep(100)") as run:
+        refused = inspect(run.process.pid)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "is not watched; start it by `python -m oxthreads --watch`" in refused.stderr
+
+
+@pytest.mark.skipif(not hasattr(sys, "remote_exec"), reason="new in Python 3.14")
+def test_a_process_that_is_not_watched_is_asked_by_the_interpreter() -> None:
+    program = "import threading; print('up', flush=True); threading.Event().wait()"
+    with Run("-m", "oxthreads", "-c", program) as run:
+        assert run.wait_until(lambda: [] if "up" in run.output else ["up"]) == []
+        asked = inspect(run.process.pid)
+    if "may not look into it" in asked.stderr:
+        pytest.skip("processes may not be traced here")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "MainThread" in asked.stdout
+
+
+def listening(sockets: Path, process: int) -> socket.socket:
+    """A socket in the place where the process has its own."""
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(sockets / str(process)))
+    return listener
+
+
+def test_a_socket_that_nobody_listens_to(sockets: Path) -> None:
+    listening(sockets, os.getpid()).close()
+    refused = inspect(os.getpid())
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"oxthreads inspect: process {os.getpid()} is not watched any more\n"
+
+
+def test_a_process_that_ends_before_it_answers(sockets: Path) -> None:
+    with listening(sockets, os.getpid()) as listener:
+        listener.listen()
+        with subprocess.Popen(
+            [sys.executable, *COMMAND, str(os.getpid())], stderr=subprocess.PIPE, text=True
+        ) as child:
+            listener.accept()[0].close()
+            assert child.stderr
+            said = child.stderr.read()
+    assert child.returncode == 1
+    assert said == f"oxthreads inspect: process {os.getpid()} has ended meanwhile\n"
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a link"])
+def test_a_directory_that_is_not_safe_is_not_used(sockets: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        sockets.symlink_to("elsewhere")
+    else:
+        sockets.mkdir()
+        sockets.chmod(0o755)
+    program = f"import os; print(os.listdir({str(sockets)!r}))"
+    with Run("-m", "oxthreads", "--watch", "-c", program) as run:
+        assert (run.ends(), run.output, run.errors) == (0, "[]\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
+def test_a_process_of_another_user() -> None:
+    program = (
+        "import os, sys; from oxthreads.diagnose import _inspection\n"
+        "os.setuid(65534); sys.exit(_inspection.run(str(os.getppid()), as_json=False))"
+    )
+    refused = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"oxthreads inspect: process {os.getpid()} belongs to another user\n"

@@ -1,0 +1,94 @@
+"""The examples in the docstrings of the public objects run, and show what they say."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import threading
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import oxthreads.concurrent.futures
+import oxthreads.queue
+import oxthreads.threading
+
+MODULES: list[ModuleType] = [oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures]
+
+#: Public classes that the standard modules do not have. The mirrors do not name them in `__all__`.
+ADDITIONS = ["ExecutorStatistics", "ExecutorView"]
+
+#: Objects whose docstring must have an example.
+WITH_EXAMPLE = [
+    *("threading.Barrier", "threading.BoundedSemaphore", "threading.Condition", "threading.Event"),
+    *("threading.Semaphore", "threading.Thread", "threading.Timer"),
+    *("threading.RLock", "queue.LifoQueue", "queue.PriorityQueue", "queue.Queue", "queue.SimpleQueue"),
+    *("queue.Queue.put_many", "queue.Queue.get_many", "queue.Queue.iterate"),
+    *("concurrent.futures.Future", "concurrent.futures.ThreadPoolExecutor"),
+    *("concurrent.futures.ThreadPoolExecutor.map", "concurrent.futures.ThreadPoolExecutor.shutdown"),
+    *("concurrent.futures.ThreadPoolExecutor.stats", "concurrent.futures.ThreadPoolExecutor.with_options"),
+    *("concurrent.futures.ExecutorStatistics", "concurrent.futures.ExecutorView"),
+    *("concurrent.futures.wait", "concurrent.futures.as_completed"),
+]
+
+pytestmark = pytest.mark.one_thread("captures what is printed")
+
+
+def public_objects() -> dict[str, Any]:
+    """Return the public classes, functions and methods by their names, which leave out ``oxthreads.``."""
+    objects: dict[str, Any] = {}
+    for module in MODULES:
+        prefix = module.__name__.removeprefix("oxthreads.")
+        for name in [*module.__all__, *ADDITIONS]:
+            thing = getattr(module, name, None)
+            if not str(getattr(thing, "__module__", None)).startswith("oxthreads."):
+                continue  # the standard object
+            objects[f"{prefix}.{name}"] = thing
+            if isinstance(thing, type):
+                objects.update(
+                    (f"{prefix}.{name}.{method}", getattr(thing, method))
+                    for method in dir(thing)
+                    if not method.startswith("_") and callable(getattr(thing, method, None))
+                )
+    return objects
+
+
+def examples(name: str, thing: Any) -> doctest.DocTest:
+    """Return the examples of one docstring as one test, which runs them one after the other."""
+    text = getattr(thing, "__doc__", None)
+    return doctest.DocTestParser().get_doctest(
+        text if isinstance(text, str) else "", {"__name__": "__main__"}, name, None, 0
+    )
+
+
+def run(test: doctest.DocTest) -> str:
+    """Run the examples; return the report of those that fail."""
+    report = io.StringIO()
+    doctest.DocTestRunner(verbose=False).run(test, out=report.write)
+    return report.getvalue()
+
+
+TESTS = {
+    name: test for name, thing in sorted(public_objects().items()) if (test := examples(name, thing)).examples
+}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_examples_of_a_docstring_are_right(name: str) -> None:
+    before = set(threading.enumerate())
+    report = run(TESTS[name])
+    assert not report, report
+    assert [thread for thread in threading.enumerate() if thread not in before] == []
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLE)
+def test_an_object_has_an_example(name: str) -> None:
+    assert name in TESTS
+
+
+def test_an_example_that_is_wrong_is_reported() -> None:
+    wrong = type("Wrong", (), {"__doc__": ">>> 1 + 1\n3\n"})
+    assert "Expected:" in run(examples("wrong", wrong))
+    right = type("Right", (), {"__doc__": ">>> 1 + 1\n2\n"})
+    assert not run(examples("right", right))

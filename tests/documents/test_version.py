@@ -1,0 +1,42 @@
+"""The version is in Cargo.toml. The other places agree with it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import oxthreads
+
+ROOT = Path(__file__).resolve().parent
+while not (ROOT / "Cargo.toml").exists():
+    ROOT = ROOT.parent
+
+
+def version() -> str:
+    found: str = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+    return found
+
+
+def test_the_package_has_the_version_of_the_crate() -> None:
+    assert oxthreads.__version__ == version()
+
+
+def test_the_project_takes_the_version_from_the_crate() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" in project["dynamic"] and "version" not in project
+
+
+def test_the_installed_metadata_has_the_same_version() -> None:
+    try:
+        installed = importlib.metadata.version("oxthreads")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package is on the path, and not installed")
+    assert installed == version()
+
+
+def test_the_lock_file_has_the_same_version() -> None:
+    packages = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    assert [package["version"] for package in packages if package["name"] == "oxthreads"] == [version()]

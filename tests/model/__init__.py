@@ -1,0 +1,1 @@
+"""Tests that do the same random steps on both libraries and compare the outcomes."""

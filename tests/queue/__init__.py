@@ -1,0 +1,1 @@
+"""Tests of the queues. Most of them run on the standard library too."""

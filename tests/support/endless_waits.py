@@ -1,0 +1,54 @@
+"""Waits that only a timeout, a signal or the end of the process can end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from tests.support.back_ends import BackEnd
+from tests.support.threads import start
+
+
+def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
+    """Waits for something that never happens, by name. Some of them take a timeout."""
+    threads = library.threading
+    lock, event = threads.Lock(), threads.Event()
+    empty, full, future = library.queue.Queue(), library.queue.Queue(1), library.futures.Future()
+    lock.acquire()
+    full.put("first")
+    worker = threads.Thread(target=event.wait, daemon=True)
+    worker.start()
+    rlock, semaphore, barrier = threads.RLock(), threads.Semaphore(0), threads.Barrier(2)
+    start(rlock.acquire).join()
+    with_lock, with_rlock = threads.Condition(threads.Lock()), threads.Condition()
+    with_lock.acquire()
+    with_rlock.acquire()
+    return {
+        "RLock.acquire": lambda timeout: rlock.acquire(timeout=-1 if timeout is None else timeout),
+        "Condition.wait": with_rlock.wait,
+        "Condition(Lock).wait": with_lock.wait,
+        "Condition.wait_for": lambda timeout: with_lock.wait_for(lambda: False, timeout),
+        "Semaphore.acquire": lambda timeout: semaphore.acquire(timeout=timeout),
+        "Barrier.wait": barrier.wait,
+        "Lock.acquire": lambda timeout: lock.acquire(timeout=-1 if timeout is None else timeout),
+        "Event.wait": event.wait,
+        "Queue.get": lambda timeout: empty.get(timeout=timeout),
+        "Queue.put": lambda timeout: full.put("second", timeout=timeout),
+        "Queue.join": lambda timeout: full.join(),
+        "Future.result": future.result,
+        "Future.exception": future.exception,
+        "Thread.join": worker.join,
+    }
+
+
+def late(library: BackEnd) -> tuple[type[BaseException], ...]:
+    """The exceptions that a wait may raise when its timeout is over."""
+    return library.queue.Empty, library.queue.Full, TimeoutError, threading.BrokenBarrierError
+
+
+WAITS = ["Lock.acquire", "Event.wait", "Queue.get", "Queue.put", "Queue.join"]
+WAITS += ["Future.result", "Future.exception", "Thread.join", "RLock.acquire", "Condition.wait"]
+WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
+DEADLINES = ["Lock.acquire", "Event.wait", "Queue.get", "Future.result", "RLock.acquire", "Condition.wait"]
+DEADLINES += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
+DEADLINES += ["Queue.put", "Future.exception", "Thread.join"]

@@ -1,0 +1,53 @@
+"""How the tests wait: for a condition, or until threads sleep in the kernel."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+#: After this many seconds, something that has not happened is a failure.
+TIMEOUT_SECONDS = 30.0
+
+#: How often in a row a thread must be found asleep. If tests run side by side, it must be more often: a
+#: thread may also sleep for a mutex whose owner waits for a processor.
+looks_until_asleep = 5
+
+
+def spin_until(condition: Callable[[], object]) -> None:
+    """Let other threads run until the condition holds."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"the condition does not hold after {TIMEOUT_SECONDS} s"
+        os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+
+
+def times_run(proc: Path) -> str:
+    """How often the kernel has let a thread run; empty if that is unknown. `proc`: its folder in /proc."""
+    try:
+        return (proc / "schedstat").read_text().split()[-1]
+    except FileNotFoundError:
+        return ""
+
+
+def until_asleep(*threads: threading.Thread) -> None:
+    """Return once the threads sleep in the kernel, and not only because they wait for the GIL."""
+    for thread in threads:
+        spin_until(lambda thread=thread: thread.native_id)  # type: ignore[misc]
+        proc = Path(f"/proc/self/task/{thread.native_id}")
+        looks, turns = 0, ""
+
+        def sleeps(proc: Path = proc, thread: threading.Thread = thread) -> bool:
+            nonlocal looks, turns
+            assert thread.is_alive(), "the thread has ended and does not sleep"
+            # During this sleep, a thread that waits for the GIL gets it, or at least runs once before it
+            # waits again.
+            time.sleep(0.0005)
+            sleeps = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+            before, turns = turns, times_run(proc)
+            looks = looks + 1 if sleeps and turns == before else 0
+            return looks > looks_until_asleep
+
+        spin_until(sleeps)
