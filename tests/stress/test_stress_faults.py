@@ -222,13 +222,10 @@ FAULTS = {
         "is lost",
     ),
     "a wait that a signal does not end": (
-        "import signal\n"
         "class Event(threads.Event):\n"
         "    def wait(self, timeout=None):\n"
-        "        while not self.is_set():\n"
-        "            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
-        "            time.sleep(0.05)\n"
-        "            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
+        "        try: return super().wait(timeout)\n"
+        "        finally: time.sleep(0.04)\n"
         "threads.Event = Event\n"
         "interrupts.Sleeper.wakes_by_itself = lambda self: False",
         "interrupts.main('Event.wait', 10)",
@@ -268,19 +265,27 @@ if "do" in globals():
 """
 
 
+#: An attack leaves much to chance. It may miss a fault on a busy machine, but not so often in a row.
+TRIES = 3
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_it_finds(name: str) -> None:
     fault, attack, words = FAULTS[name]
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", PREPARE.format(fault, attack)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert words in done.stderr
+    said = []
+    for _ in range(TRIES):
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", PREPARE.format(fault, attack)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        if done.returncode != 0 and words in done.stderr:
+            return
+        said.append(done)
+    pytest.fail(f"not found: {said}")
 
 
 #: The same for exits: the code that the child runs before its state, the attack, the program, the complaint.
