@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::watcher;
 use crate::wait::deadline::Deadline;
-use crate::wait::observe::{self, Observer, Resource, ThreadNumber};
+use crate::wait::observe::{self, Observer, PendingWork, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, generation, sync};
 
 /// A function that a thread was in when it fell asleep.
@@ -53,6 +53,12 @@ const DEEPEST: usize = 50;
 /// Has `look` called whenever a thread falls asleep. Only the first call has an effect.
 pub fn look_by(look: Look) {
     let _ = LOOK.set(look);
+}
+
+/// The functions that the calling thread is in, the innermost first.
+pub(super) fn frames_here(deepest: usize) -> Vec<Frame> {
+    LOOK.get()
+        .map_or_else(Vec::new, |look| look(deepest, false).frames)
 }
 
 /// One wait of a thread.
@@ -111,6 +117,8 @@ struct State {
     /// The last wait, and when it ended, if nothing had ended it: a signal, perhaps. It goes on if the thread waits for
     /// the same again at once.
     interrupted: Option<(Wait, Instant)>,
+    /// How many times, one inside the other, the thread has left a wait to run signal handlers.
+    handling: u32,
 }
 
 /// If a thread waits for the same again within this time after a signal, it is the same wait.
@@ -306,12 +314,23 @@ impl Observer for Recorder {
         }
     }
 
+    fn handles_signals(&self, begins: bool) {
+        if let Some(own) = own(false) {
+            let mut state = own.state();
+            state.handling = if begins {
+                state.handling + 1
+            } else {
+                state.handling.saturating_sub(1)
+            };
+        }
+    }
+
     fn verdict(&self) -> Option<String> {
         take_verdict()
     }
 
     fn missed(&self, address: usize) {
-        let frame = LOOK.get().and_then(|look| look(1, false).frames.pop());
+        let frame = frames_here(1).pop();
         let mut missed = missed();
         if missed.len() < MOST_MISSED || missed.contains_key(&address) {
             missed.insert(address, (Instant::now(), frame));
@@ -349,6 +368,24 @@ pub fn own_age() -> Option<Duration> {
     let interrupted = state.interrupted.as_ref().map(|(wait, _)| wait);
     let wait = state.waits.last().or(interrupted)?;
     Some(wait.since.elapsed())
+}
+
+/// The innermost wait of the calling thread, which runs a signal handler or a destructor in it; and the thread that
+/// has what it waits for. The caller is attached to the interpreter.
+pub fn own_wait() -> Option<(Sleep, Option<ThreadNumber>)> {
+    let own = own(false)?;
+    let state = own.state();
+    let left = (state.handling > 0).then_some(state.interrupted.as_ref());
+    let wait = state
+        .waits
+        .last()
+        .or(left.flatten().map(|(wait, _)| wait))?;
+    let sleep = own.described(&state, wait);
+    drop(state);
+    // SAFETY: the wait has not ended: the call in which the thread waits is below this one on its stack, and keeps the
+    // object alive. The caller is attached.
+    let owner = (sleep.resource.owner).and_then(|owner| unsafe { owner.thread() });
+    Some((sleep, owner))
 }
 
 /// Why the innermost wait of the calling thread must be ended by an error, if it must.
@@ -444,6 +481,17 @@ impl Pin {
             .resource
             .owner
             .and_then(|owner| unsafe { owner.thread() })
+    }
+
+    /// The work of the future that this sleep waits for, if it has not begun. The caller is attached to the
+    /// interpreter.
+    pub fn pending(&self, number: u64) -> Option<PendingWork> {
+        let (_, sleep) = self.0.iter().find(|(_, sleep)| sleep.number == number)?;
+        // SAFETY: the pin keeps the wait from ending, and the caller is attached.
+        sleep
+            .resource
+            .owner
+            .and_then(|owner| unsafe { owner.pending() })
     }
 
     /// Ends the wait of this sleep by an error, once the pin is dropped. Returns whether that is possible.

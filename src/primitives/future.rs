@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::FellBack;
 use super::completion::{Completions, Observer, Observers};
 use crate::wait::gil_mutex::GilMutex;
-use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::observe::{Owned, PendingWork, Resource, ThreadNumber};
 use crate::wait::sync::Arc;
 use crate::wait::{Operation, Parked, Ticket, Waiter, WaiterList, Wakes};
 
@@ -81,6 +81,16 @@ pub enum Start<J> {
     /// The work could not begin, for this reason.
     Refused(Refused, J),
 }
+
+/// The work that a future may carry.
+pub trait Work: Send + 'static {
+    /// What a report of a hang says of it. The caller holds the leaf lock of the future.
+    fn pending(&self) -> Option<PendingWork> {
+        None
+    }
+}
+
+impl Work for () {}
 
 /// Which implementation serves a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,12 +427,18 @@ impl<V, C, J> Future<V, C, J> {
     }
 }
 
-impl<V: Send + 'static, C: Send + 'static, J: Send + 'static> Owned for Future<V, C, J> {
+impl<V: Send + 'static, C: Send + 'static, J: Work> Owned for Future<V, C, J> {
     /// The thread that runs the work. Nothing else ends it, as long as only that thread sets the outcome.
     fn owner(&self) -> Option<ThreadNumber> {
         let record = self.record.lock();
         let is_running = record.state == State::Running && record.check().is_ok();
         ThreadNumber::from_number(record.runner).filter(|_| is_running)
+    }
+
+    fn pending(&self) -> Option<PendingWork> {
+        let record = self.record.lock();
+        record.check().ok()?;
+        record.work.as_ref()?.pending()
     }
 }
 
@@ -454,7 +470,7 @@ impl<V, C, J, F> Operation for WaitDone<F>
 where
     V: Send + 'static,
     C: Send + 'static,
-    J: Send + 'static,
+    J: Work,
     F: Deref<Target = Future<V, C, J>>,
 {
     type Output = Result<(), FellBack>;

@@ -47,6 +47,20 @@ impl Resource {
 pub trait Owned: Sync + 'static {
     /// The thread that has it now, if there is one and it is known. The caller is attached to the interpreter.
     fn owner(&self) -> Option<ThreadNumber>;
+
+    /// If it is a future whose work has not begun: that work. The caller is attached to the interpreter.
+    fn pending(&self) -> Option<PendingWork> {
+        None
+    }
+}
+
+/// Work that no thread has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingWork {
+    /// The number of the pool whose workers are to run it.
+    pub pool: u64,
+    /// What a report calls it.
+    pub name: String,
 }
 
 /// The object of a wait, to ask it for its owner: the owner may change while a thread waits.
@@ -76,6 +90,15 @@ impl Owner {
         // SAFETY: the caller guarantees that the object is alive.
         unsafe { &*self.0 }.owner()
     }
+
+    /// The work of the future, if it has not begun.
+    ///
+    /// # Safety
+    /// As for [`Owner::thread`].
+    pub unsafe fn pending(&self) -> Option<PendingWork> {
+        // SAFETY: the caller guarantees that the object is alive.
+        unsafe { &*self.0 }.pending()
+    }
 }
 
 /// An observer of waits. The waiting threads call it, without a leaf lock.
@@ -95,6 +118,10 @@ pub trait Observer: Sync {
     fn verdict(&self) -> Option<String> {
         None
     }
+
+    /// Signal handlers begin to run in the calling thread, or have run. Its wait is left meanwhile, and goes on
+    /// afterwards.
+    fn handles_signals(&self, _begins: bool) {}
 
     /// The calling thread has notified the object with this address, and no thread waited for it.
     fn missed(&self, _address: usize) {}
@@ -132,7 +159,7 @@ pub fn observe(is_on: bool) {
 
 /// Whether there is an observer, and it is turned on.
 #[inline]
-pub(super) fn is_on() -> bool {
+pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
@@ -146,6 +173,21 @@ pub fn parked<R>(park: impl FnOnce() -> R) -> R {
     let result = park();
     if let Some(observer) = observer {
         observer.unparks();
+    }
+    result
+}
+
+/// Runs signal handlers, for which the calling thread has left its wait, and tells the observer, if there is one, before
+/// and after.
+#[inline]
+pub fn while_handling_signals<R>(handle: impl FnOnce() -> R) -> R {
+    let observer = if is_on() { OBSERVER.get() } else { None };
+    if let Some(observer) = observer {
+        observer.handles_signals(true);
+    }
+    let result = handle();
+    if let Some(observer) = observer {
+        observer.handles_signals(false);
     }
     result
 }

@@ -369,21 +369,21 @@ def test_other_objects_have_no_name(thing: object) -> None:
 def test_a_name_is_a_string_and_goes_away_with_its_object() -> None:
     from oxthreads import diagnose  # noqa: PLC0415
     from oxthreads.concurrent.futures import Future  # noqa: PLC0415
-    from oxthreads.diagnose import _report  # noqa: PLC0415
+    from oxthreads.diagnose import _objects  # noqa: PLC0415
     from oxthreads.queue import Queue, SimpleQueue  # noqa: PLC0415
     from oxthreads.threading import Barrier, Condition, Event, Lock, RLock, Semaphore  # noqa: PLC0415
 
     with pytest.raises(TypeError, match="must be a string"):
         diagnose.set_name(Lock(), 1)  # type: ignore[arg-type]
-    before = dict(_report._given_names)
+    before = dict(_objects._given_names)
     things: list[object] = [Barrier(1), Condition(), Event(), Future(), Lock(), Queue(), RLock()]
     things += [Semaphore(), SimpleQueue()]
     for thing in things:
         diagnose.set_name(thing, "x")
-    assert len(_report._given_names) == len(before) + len(things)
+    assert len(_objects._given_names) == len(before) + len(things)
     del thing
     things.clear()
-    assert _report._given_names == before
+    assert _objects._given_names == before
 
 
 def missing(process: Run, count: int) -> list[str]:

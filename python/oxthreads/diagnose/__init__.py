@@ -112,6 +112,6 @@ def set_name(object: Any, name: str) -> None:
         >>> lock = threading.Lock()
         >>> diagnose.set_name(lock, "cache")
     """
-    from oxthreads.diagnose import _report  # noqa: PLC0415
+    from oxthreads.diagnose import _objects  # noqa: PLC0415
 
-    _report.set_name(object, name)
+    _objects.set_name(object, name)

@@ -47,7 +47,7 @@ from oxthreads.diagnose._look_ups import NOTHING, PLAIN_LOOK_UPS, in_classes, mr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["WithItem", "held_in", "open_with_statements", "register_source"]
+__all__ = ["WithItem", "acquired_in", "held_in", "open_with_statements", "register_source"]
 
 
 class WithItem(NamedTuple):
@@ -87,6 +87,16 @@ def is_entering(frame: FrameType) -> bool:
     if code.co_flags & _NOT_ORDINARY:
         return False
     return _bytecode(code).is_entering(frame.f_lasti)
+
+
+def acquired_in(frame: FrameType) -> object:
+    """The object of whose ``__enter__`` or ``acquire()`` the frame is in a call, or `NOTHING`.
+
+    It is looked up again now, by look-ups that run no code of the user. A call of ``acquire`` with arguments
+    is left out: it may have a timeout.
+    """
+    look_up = _bytecode(frame.f_code).acquired(frame.f_lasti)
+    return NOTHING if look_up is None else _evaluate(look_up, frame)
 
 
 def held_in(frame: FrameType, lock: object, lock_of: Callable[[object], object] = _same) -> WithItem | None:
@@ -245,6 +255,20 @@ class _Reader:
             return _LookUp("subscript", None, base, index) if base else None
         return self._leaf(name, argument)
 
+    def skip_method(self, method: str) -> bool:
+        """Go back before the instruction that loads this method for a call; return whether it is there."""
+        if self.position == 0:
+            return False
+        name, argument, *_ = self.instructions[self.position - 1]
+        if name == "LOAD_METHOD":
+            index = argument
+        elif name == "LOAD_ATTR" and argument & 1 and sys.version_info >= (3, 12):
+            index = argument >> 1
+        else:
+            return False
+        self.position -= 1
+        return self.code.co_names[index] == method
+
     def _attribute(self, argument: int, depth: int) -> _LookUp | None:
         # Since 3.12 the lowest bit says that this is a method that is about to be called.
         if sys.version_info >= (3, 12):
@@ -378,6 +402,22 @@ class _Bytecode:
         position = self._positions.get(offset, -1) + 1
         return position > 0 and self._is_entered_before(position)
 
+    def acquired(self, offset: int) -> _LookUp | None:
+        """The object whose ``__enter__`` or ``acquire()``, without arguments, is called at `offset`."""
+        if self.is_entering(offset):
+            return self._reader(self._positions[offset] + 1 - len(_ENTER)).read()
+        position = self._positions.get(offset, -1)
+        if position < 0 or self._instructions[position][:2] != ("CALL", 0):
+            return None
+        # Before Python 3.12 there is one more instruction in front of a call.
+        if self._instructions[position - 1][0] == "PRECALL":
+            position -= 1
+        reader = self._reader(position)
+        return reader.read() if reader.skip_method("acquire") else None
+
+    def _reader(self, end: int) -> _Reader:
+        return _Reader(self.code, self._instructions, end)
+
     def _handlers(self, offset: int) -> list[int]:
         """Where an exception at `offset` goes, and from there if it is raised again, innermost first."""
         found: list[int] = []
@@ -430,7 +470,7 @@ class _Bytecode:
         )
 
     def _read_item(self, handler: int, enter: int, body: int) -> _Item:
-        reader = _Reader(self.code, self._instructions, enter)
+        reader = self._reader(enter)
         look_up = reader.read()
         _, _, first, _ = self._instructions[reader.position]
         # `with (a if x else b):`. What stands before the statement is entered is one branch of several.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _report, _situation
+from oxthreads.diagnose import _objects, _situation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -44,7 +44,7 @@ class InspectionError(Exception):
 def description() -> dict[str, Any]:
     """All threads of this process, as data."""
     with _situation.without_finalizers(), _native.Pin([sleep[1] for sleep in _native.asleep()]) as pin:
-        situation = _situation.Situation(pin)
+        situation = _situation.Situation(pin, with_own=True)
         # For the words only: where the owners took what others wait for.
         situation.confirm(list(situation.waits))
         return _described(situation)
@@ -68,7 +68,7 @@ def _thread(situation: Situation, identifier: int, own: int) -> dict[str, Any]:
     number = situation.numbers.get(identifier)
     is_waiting = number is not None and number in situation.waits
     # Without a GIL, the frames of another thread that runs must not be looked at.
-    can_look = is_waiting or identifier == own or getattr(sys, "_is_gil_enabled", lambda: True)()
+    can_look = is_waiting or identifier == own or _situation.has_gil()
     frames = _situation.frames_of(situation.frames.get(identifier)) if can_look else []
     return {
         "number": number,
@@ -86,12 +86,12 @@ def _wait(situation: Situation, number: int) -> dict[str, Any]:
     taken = {"file": item.filename, "line": item.line, "function": item.function} if item else None
     return {
         "for": waiting.what,
-        "object": _report.thing(situation, waiting),
+        "object": _objects.thing(situation, waiting),
         "seconds": round(waiting.age, 3),
         "seconds_left": waiting.left,
         "owner": named,
         "taken_at": taken,
-        "state": _report.why(situation, number) or None,
+        "state": _objects.why(situation, number) or None,
     }
 
 
@@ -135,7 +135,7 @@ def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
 def _place(frame: dict[str, Any]) -> str:
     source = linecache.getline(frame["file"], frame["line"]).strip()
     shown = f":  {source}" if source else ""
-    return f"{_report.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
+    return f"{_objects.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
 
 
 def socket_directory(*, make: bool) -> str | None:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, mro_of
 
-__all__ = ["find", "name_of"]
+__all__ = ["find", "name_of", "name_of_class"]
 
 #: How many references are looked at, for each of the kinds of names. A look takes about 0.1 us.
 LIMIT = 10_000
@@ -229,10 +229,10 @@ def _attributes(owner: Any, root: str | None) -> Iterator[_Place]:
         yield from _class_attributes(owner, root)
         return
     look_up = in_classes(classes, "__getattribute__")
-    # Of an object that finds its attributes in another way, the program does not see what is stored. And if its
-    # class is not written in Python, to ask for its `__dict__` may run anything.
+    # Of an object that finds its attributes in another way, the program does not see what is stored. And if
+    # its class is not written in Python, to ask for its `__dict__` may run anything.
     if any(look_up is plain for plain in PLAIN_LOOK_UPS):
-        root = root or _name_of_class(cls)
+        root = root or name_of_class(cls)
         for name, value in _stored(owner, classes):
             if _is_shown(name):
                 yield value, root, name, None
@@ -245,13 +245,14 @@ def _class_attributes(cls: type, root: str | None) -> Iterator[_Place]:
         # It has nothing but functions.
         if base is object:
             continue
-        name_of_class = root or _name_of_class(base)
+        shown = root or name_of_class(base)
         for name, value in _copied(dict_of_class(base).items):
             if _is_shown(name):
-                yield value, name_of_class, name, None
+                yield value, shown, name, None
 
 
-def _name_of_class(cls: type) -> str:
+def name_of_class(cls: type) -> str:
+    """The name of a class, as a string of no subclass of `str`."""
     name = _stored_name(cls)
     # A program may set it to an object of a subclass of `str`, which might run code when it is shown.
     return name if type(name) is str else "?"

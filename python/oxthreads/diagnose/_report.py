@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
-import weakref
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import _situation
+from oxthreads.diagnose._objects import listed, place, thing, why
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from oxthreads.diagnose._situation import Group, Situation
 
-    from oxthreads.diagnose._situation import Group, Situation, Waiting
-
-__all__ = ["all_asleep", "deadlock", "file", "likely_deadlock", "set_name", "thing", "why", "write"]
-
-#: What waits are called, by what the engine calls them.
-_KINDS = {
-    "item of a queue": "an item of",
-    "room in a queue": "room in",
-    "end of the work of a queue": "the end of the work of",
-    "one of several futures": "one of several futures",
-    "call for a worker": "a call to run",
-    "room in a pool": "room in",
-    "start of workers": "the start of workers",
-}
-
-#: The names that programs have given, by the address of the object.
-_given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
-
-
-def set_name(object: Any, name: str) -> None:
-    """Remember the name of an object, for reports; see `oxthreads.diagnose.set_name`."""
-    address = _native.address_of(object)
-    if address is None:
-        raise TypeError(f"{type(object).__name__!r} is not an object that threads wait for in oxthreads")
-    if not isinstance(name, str):
-        raise TypeError(f"the name must be a string, not {type(name).__name__!r}")
-    _given_names[address] = weakref.ref(object, lambda _: _given_names.pop(address, None)), name
+__all__ = ["all_asleep", "deadlock", "likely_deadlock", "write"]
 
 
 def deadlock(situation: Situation, group: Group) -> str:
@@ -51,13 +22,23 @@ def deadlock(situation: Situation, group: Group) -> str:
 
 def likely_deadlock(situation: Situation, group: Group) -> str:
     """A deadlock, if nothing is released by another thread than the one that took it."""
-    unsure = [
-        situation.waits[number] for number in group.core if situation.dependences[number].kind == "likely"
-    ]
-    names = _listed([thing(situation, waiting) for waiting in unsure] or ["what they wait for"])
-    are = "is" if len(unsure) < 2 else "are"
-    first = f"oxthreads: likely deadlock, if {names} {are} released by whoever took it:"
+    unsure = [number for number in group.core if situation.dependences[number].kind == "likely"]
+    calls = [number for number in unsure if number in situation.pending]
+    locks = [number for number in unsure if number not in situation.pending]
+    conditions = []
+    if locks or not calls:
+        names = _things(situation, locks) or "what they wait for"
+        are = "is" if len(locks) < 2 else "are"
+        conditions.append(f"{names} {are} released by whoever took it")
+    if calls:
+        conditions.append(f"nobody cancels {_things(situation, calls)}")
+    first = f"oxthreads: likely deadlock, if {' and '.join(conditions)}:"
     return _chain(situation, group, f"{first} {_what_is_wrong(situation, group)}")
+
+
+def _things(situation: Situation, numbers: list[int]) -> str:
+    """What these threads wait for."""
+    return listed([thing(situation, situation.waits[number]) for number in numbers]) if numbers else ""
 
 
 def all_asleep(situation: Situation) -> str:
@@ -93,137 +74,19 @@ def _chain(situation: Situation, group: Group, first: str) -> str:
 def _short(situation: Situation, number: int) -> str:
     name = _situation.label(situation.thread(number), number)
     frames = situation.frames_of(number)
-    return f"{name}, {_place(frames[0])}" if frames else name
+    return f"{name}, {place(frames[0])}" if frames else name
 
 
 def _waits(situation: Situation, number: int) -> list[str]:
     """A thread, what it waits for, and who has that."""
     waiting = situation.waits[number]
     name = _situation.label(situation.thread(number), number)
-    # Since when a thread waits for an import is not known.
-    waits = "waits" if waiting.what == "import" else f"has waited {waiting.age:.1f} s"
+    # Since when a thread waits for what the engine does not know is not known either.
+    waits = f"has waited {waiting.age:.1f} s" if waiting.sleep else "waits"
     lines = [f"{name} {waits} for {thing(situation, waiting)}"]
-    lines += [f"    {_place(frame)}" for frame in situation.frames_of(number)[:1]]
+    lines += [f"    {place(frame)}" for frame in situation.frames_of(number)[:1]]
     reason = why(situation, number)
     return [*lines, f"  {reason}"] if reason else lines
-
-
-def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for each kind of reason
-    """Why a wait has not ended: who has what it waits for, or how that is."""
-    waiting, dependence = situation.waits[number], situation.dependences[number]
-    owner = dependence.owner
-    if dependence.reason == "parent":
-        return "which a thread of the parent process has, and that thread does not exist here"
-    if dependence.reason == "ended":
-        return "whose owner has ended"
-    if waiting.what == "import" and owner is not None:
-        return f"which {_situation.label(situation.thread(owner), owner)} is doing"
-    if waiting.what == "Future" and owner is not None:
-        return f"whose call {_situation.label(situation.thread(owner), owner)} runs"
-    if owner is not None:
-        name = "it itself" if owner == number else _situation.label(situation.thread(owner), owner)
-        item = situation.taken.get(number)
-        if item is None:
-            frames = situation.frames_of(owner) if owner in situation.waits else []
-            now = f", now at {_place(frames[0])}" if frames and owner != number else ""
-            return f"which {name} took{now}"
-        text = f":  {item.text}" if item.text else ""
-        function = item.function.rpartition(".")[2]
-        return f"which {name} took at {file(item.filename)}:{item.line} in {function}{text}"
-    return _state(situation, waiting)
-
-
-def _state(situation: Situation, waiting: Waiting) -> str:
-    """What is known of an object that any thread can complete the wait for."""
-    if waiting.what == "Condition":
-        missed = _native.last_missed(waiting.address)
-        if missed is None or missed[0] < waiting.age:
-            return ""
-        seconds, filename, line, function = missed
-        before = seconds - waiting.age
-        place = f"{file(filename)}:{line} in {function}"
-        return f"a notification at {place}, {before:.1f} s before this wait, found nobody"
-    found = _object(situation, waiting)
-    if found is None:
-        return ""
-    try:
-        return _state_of(found[1], waiting.what)
-    except Exception:  # what cannot be read is left out
-        return ""
-
-
-def _state_of(value: Any, what: str) -> str:
-    # The methods and attributes of the native classes: those of a subclass may run code of the program.
-    queue: Any = _native.Queue
-    semaphore: Any = _native.Semaphore
-    barrier: Any = _native.Barrier
-    if isinstance(value, _native.Queue):
-        queued = queue.qsize(value)
-        unfinished = queue.unfinished_tasks.__get__(value)
-        if what == "end of the work of a queue":
-            return f"{unfinished} not done: {unfinished - queued} taken, and {queued} queued"
-        return f"which has {queued} queued"
-    if isinstance(value, _native.Event):
-        return "which is not set"
-    if isinstance(value, _native.Semaphore):
-        return f"which has {semaphore._value.__get__(value)} permits"
-    if isinstance(value, _native.Barrier):
-        return f"where {barrier.n_waiting.__get__(value)} of {barrier.parties.__get__(value)} threads wait"
-    return ""
-
-
-def _object(situation: Situation, waiting: Waiting) -> tuple[str, Any] | None:
-    others = [number for number in situation.waits if number != waiting.thread]
-    frames = [frame for number in [waiting.thread, *others[:20]] for frame in situation.frames_of(number)]
-    return _situation.object_named(waiting.address, frames)
-
-
-def thing(situation: Situation, waiting: Waiting) -> str:
-    """What a thread waits for, with its name if it has one."""
-    if waiting.what == "join":
-        number = situation.numbers.get(waiting.address, 0)
-        return f"{_situation.label(situation.threads.get(waiting.address), number)} to end"
-    if waiting.what == "import":
-        return f"the import of {situation.imports[waiting.thread]}"
-    if waiting.what == "exit":
-        return "the other threads to end, because the interpreter exits"
-    given = _given_names.get(waiting.address)
-    found = None
-    if given is not None and given[0]() is not None:
-        name: str | None = given[1]
-    else:
-        found = _object(situation, waiting)
-        name = found[0] if found else None
-    kind = _KINDS.get(waiting.what)
-    if found is not None and waiting.what in ("Lock", "RLock") and isinstance(found[1], _native.Condition):
-        return f"{waiting.what} of {type(found[1]).__name__} {name}"
-    if kind is None or waiting.what in ("call for a worker", "start of workers", "one of several futures"):
-        return " ".join(filter(None, [kind or waiting.what, name]))
-    if found is None:
-        found = _object(situation, waiting)
-    what = type(found[1]).__name__ if found else waiting.what.rpartition(" ")[2].capitalize()
-    return " ".join(filter(None, [kind, what, name]))
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _place(frame: FrameType) -> str:
-    """A frame, as "bank.py:14 in pay:  with b.lock:"."""
-    code = frame.f_code
-    text = linecache.getline(code.co_filename, frame.f_lineno or 0).strip()
-    shown = f":  {text}" if text else ""
-    return f"{file(code.co_filename)}:{frame.f_lineno} in {code.co_name}{shown}"
-
-
-def file(filename: str) -> str:
-    """The file as the user would name it: relative to the working directory, if it is in there."""
-    try:
-        here = f"{Path.cwd()}{os.sep}"
-    except OSError:
-        return filename
-    return filename.removeprefix(here)
 
 
 def write(text: str) -> None:

@@ -12,6 +12,9 @@ Who can wake whom:
 * a join: the thread that is joined; the exit of the interpreter: each of the threads that it joins, and it
   needs all;
 * a future whose call runs: the worker that runs it;
+* a future whose call is pending in a pool that can have no more workers: likely these workers, if no thread
+  runs that might cancel it;
+* a lock of the interpreter itself: likely the thread that has it;
 * anything else: any thread.
 
 Each candidate is pinned while this is found out: it does not go on meanwhile, whatever wakes it.
@@ -20,8 +23,10 @@ Each candidate is pinned while this is found out: it does not go on meanwhile, w
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
+import operator
 import signal
 import sys
 import threading
@@ -31,19 +36,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _holders, _names
+from oxthreads.diagnose import _holders, _names, _standard_locks
 from oxthreads.diagnose._look_ups import in_classes, mro_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
 __all__ = [
     "Dependence",
     "Group",
+    "Pool",
     "Situation",
     "Waiting",
     "frames_of",
+    "has_gil",
+    "is_file_of_program",
     "is_of_program",
     "joins",
     "label",
@@ -86,6 +94,17 @@ class Dependence(NamedTuple):
     needs_all: bool = False
 
 
+class Pool(NamedTuple):
+    """A pool, as the engine describes it."""
+
+    number: int
+    address: int
+    #: The numbers of the threads of its workers.
+    workers: list[int]
+    #: Whether it can have no more workers.
+    is_full: bool
+
+
 class Group(NamedTuple):
     """Threads that can never go on."""
 
@@ -99,11 +118,22 @@ _ANYONE = Dependence(None)
 
 
 class Situation:
-    """The waits at one moment, pinned by `pin`."""
+    """The waits at one moment, pinned by `pin`.
 
-    def __init__(self, pin: _native.Pin) -> None:
+    Args:
+        pin: it holds the waits.
+        with_own: whether the calling thread, which runs a signal handler in a wait, counts as waiting.
+    """
+
+    def __init__(self, pin: _native.Pin, *, with_own: bool = False) -> None:
         self.pin = pin
         self.waits = {waiting.thread: waiting for waiting in map(Waiting._make, pin.sleeps())}
+        #: By the thread that runs a signal handler in its wait: who has what it waits for.
+        self._own: dict[int, int | None] = {}
+        own = _native.own_wait() if with_own else None
+        if own is not None:
+            waiting = Waiting._make(own[0])
+            self.waits[waiting.thread], self._own[waiting.thread] = waiting, own[1]
         alive = _native.threads_alive()
         self.identifiers = dict(alive)
         self.numbers = {identifier: number for number, identifier in alive if identifier}
@@ -116,9 +146,19 @@ class Situation:
         self.imports: dict[int, str] = {}
         #: By the thread that waits: where the owner took what it waits for.
         self.taken: dict[int, _holders.WithItem] = {}
+        #: By the thread that waits for a call that has not begun: the number of the pool, and the function.
+        self.pending: dict[int, tuple[int, str]] = {}
+        #: By the thread that waits for a lock of the interpreter itself: that lock.
+        self.standard_locks: dict[int, Any] = {}
+        #: Whether a thread of which the engine knows no wait has what another one waits for. It may begin to
+        #: wait for a lock of the interpreter, and nothing tells of that.
+        self.depends_on_others = False
+        self._found_names: dict[int, tuple[str, Any] | None] = {}
+        self._pools: dict[int, Pool] | None = None
         self._frames: dict[int, FrameType] | None = None
         self.dependences = {number: self._dependence(waiting) for number, waiting in self.waits.items()}
         self._add_imports()
+        self._add_standard_locks()
 
     def _add_imports(self) -> None:
         """Add the threads that wait for an import in another thread.
@@ -144,6 +184,50 @@ class Situation:
                 if waiting.what in ("join", "exit"):
                     self.dependences[number] = self._dependence(waiting)
 
+    def _add_standard_locks(self) -> None:
+        """Add the threads that have what others wait for, and wait for a lock of the interpreter itself.
+
+        Without a GIL, the frames of a thread that is not pinned must not be looked at.
+        """
+        seen: set[int] = set()
+        while outside := self._wakers_outside() - seen:
+            self.depends_on_others = True
+            seen |= outside
+            if not has_gil():
+                return
+            for number in outside:
+                identifier = self.identifiers.get(number, 0)
+                frame = self.frames.get(identifier)
+                wait = frame and _standard_locks.wait_of(identifier, frame)
+                if wait:
+                    self._add_standard_lock(number, wait)
+        _standard_locks.keep_only(self.identifiers[number] for number in self.standard_locks)
+
+    def _wakers_outside(self) -> set[int]:
+        wakers = [dependence.wakers for dependence in self.dependences.values() if dependence.wakers]
+        return {number for each in wakers for number in each if number not in self.waits}
+
+    def _add_standard_lock(self, number: int, wait: _standard_locks.StandardWait) -> None:
+        owner = None if wait.owner is None else self.numbers.get(wait.owner)
+        if wait.owner is None:
+            owners = (each for each in self.waits if self.held(each, lambda value: value is wait.lock))
+            owner = next(owners, None)
+        if owner is None:
+            return
+        what = f"standard {wait.kind}"
+        self.waits[number] = Waiting(
+            number, 0, -self.identifiers[number], what, id(wait.lock), None, wait.age, can_end=False
+        )
+        self.dependences[number] = Dependence(frozenset([owner]), "likely", owner)
+        self.standard_locks[number] = wait.lock
+
+    @property
+    def pools(self) -> dict[int, Pool]:
+        """The pools of the process, by their numbers."""
+        if self._pools is None:
+            self._pools = {pool.number: pool for pool in map(Pool._make, _native.pools())}
+        return self._pools
+
     @property
     def frames(self) -> dict[int, FrameType]:
         """The frames of the threads, by their identifiers."""
@@ -168,9 +252,10 @@ class Situation:
         return _ANYONE
 
     def _dependence_on_owner(self, waiting: Waiting) -> Dependence:
-        owner = self.pin.owner(waiting.sleep)
+        own = waiting.thread in self._own
+        owner = self._own[waiting.thread] if own else self.pin.owner(waiting.sleep)
         if owner is None:
-            return _ANYONE
+            return _ANYONE if own or waiting.what != "Future" else self._dependence_on_pool(waiting)
         if owner in self.identifiers:
             kind = "with" if waiting.what == "Lock" else "certain"
             return Dependence(frozenset([owner]), kind, owner)
@@ -180,6 +265,19 @@ class Situation:
         reason = "parent" if _native.is_of_parent(owner) else "ended"
         is_certain = waiting.what == "RLock" or (reason == "parent" and self._is_alone(waiting))
         return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
+
+    def _dependence_on_pool(self, waiting: Waiting) -> Dependence:
+        pending = self.pin.pending(waiting.sleep)
+        if pending is None:
+            return _ANYONE
+        self.pending[waiting.thread] = pending
+        pool = self.pools.get(pending[0])
+        if pool is None or not pool.is_full or 0 in pool.workers:
+            return _ANYONE
+        if any(self.numbers.get(identifier) not in self.waits for identifier in self.others()):
+            # A thread that runs may be about to cancel the call.
+            return _ANYONE
+        return Dependence(frozenset(pool.workers), "likely")
 
     def _joined_by_exit(self, waiting: Waiting) -> Iterator[threading.Thread]:
         own = self.identifiers.get(waiting.thread)
@@ -225,7 +323,15 @@ class Situation:
             dependence = self.dependences[number]
             waiting = self.waits[number]
             owner = dependence.owner
-            if owner is None or owner not in self.waits or waiting.what not in ("Lock", "RLock"):
+            if owner is None or owner not in self.waits:
+                continue
+            if number in self.standard_locks:
+                lock = self.standard_locks[number]
+                item = self.held(owner, functools.partial(operator.is_, lock))
+                if item is not None:
+                    self.taken[number] = item
+                continue
+            if waiting.what not in ("Lock", "RLock"):
                 continue
             item = self._held_by(owner, waiting.address)
             if item is not None:
@@ -262,10 +368,21 @@ class Situation:
         return self._held_by(number, waiting.address) is not None
 
     def _held_by(self, owner: int, address: int) -> _holders.WithItem | None:
+        return self.held(
+            owner,
+            lambda value: (
+                address in (_native.address_of(value), _lock_address(value)) and _has_plain_exit(value)
+            ),
+        )
+
+    def held(self, owner: int, is_wanted: Callable[[Any], bool]) -> _holders.WithItem | None:
+        """The innermost open `with` statement of a thread for an object that is wanted.
+
+        The thread must be pinned.
+        """
+
         def lock_of(value: object) -> object:
-            if address not in (_native.address_of(value), _lock_address(value)):
-                return None
-            return _FOUND if _has_plain_exit(value) else None
+            return _FOUND if is_wanted(value) else None
 
         frame = self.frames.get(self.identifiers[owner])
         while frame is not None:
@@ -313,6 +430,33 @@ class Situation:
     def frames_of(self, number: int) -> list[FrameType]:
         """The frames of the program in this thread, innermost first; without those of the waiting call."""
         return frames_of(self.frames.get(self.identifiers.get(number, 0)))
+
+    def object_of(self, waiting: Waiting) -> tuple[str, Any] | None:
+        """What the program calls the object that a thread waits for, and the object; None if it is not found.
+
+        The frames of the thread are looked through first, and then those of other threads.
+        """
+        if waiting.address not in self._found_names:
+            others = [number for number in self.waits if number != waiting.thread][:20]
+            frames = [frame for number in [waiting.thread, *others] for frame in self.frames_of(number)]
+            running = [threading.get_ident()]
+            if has_gil():
+                # These do not stand still. But a name is that of the object at the moment of the look.
+                running += [each for each in self.others() if self.numbers.get(each) not in self.waits][:20]
+            frames += [frame for each in running for frame in frames_of(self.frames.get(each))]
+            self._found_names[waiting.address] = self._named(waiting, frames)
+        return self._found_names[waiting.address]
+
+    def object_named_by_all(self, address: int) -> tuple[str, Any] | None:
+        """What the waiting threads call the object with this address, and the object."""
+        frames = [frame for number in list(self.waits)[:20] for frame in self.frames_of(number)]
+        return object_named(address, frames)
+
+    def _named(self, waiting: Waiting, frames: list[FrameType]) -> tuple[str, Any] | None:
+        standard = self.standard_locks.get(waiting.thread)
+        if standard is not None:
+            return _names.find(lambda value: value is standard, frames)
+        return object_named(waiting.address, frames, may_be_part=waiting.what == "Condition")
 
 
 def _lock_address(value: object) -> int | None:
@@ -405,9 +549,11 @@ _EXIT_TYPE = type(_native.Condition.__dict__["__exit__"])
 _OWN = tuple(
     __file__.rpartition(separator)[0].rpartition(separator)[0] + separator for separator in ("/", "\\")
 )
+_LIBRARY = Path(threading.__file__).parent
+#: Not the `__file__` of these modules: they may be imported later.
 _STANDARD = frozenset(
-    getattr(sys.modules.get(name), "__file__", None)
-    for name in ("threading", "queue", "concurrent.futures._base", "concurrent.futures.thread")
+    str(_LIBRARY / name)
+    for name in ("threading.py", "queue.py", "concurrent/futures/_base.py", "concurrent/futures/thread.py")
 )
 
 
@@ -425,10 +571,19 @@ def frames_of(frame: FrameType | None) -> list[FrameType]:
 
 def is_of_program(frame: FrameType) -> bool:
     """Whether it is a frame of the program, and not of oxthreads or of the modules that wait."""
-    filename = frame.f_code.co_filename
+    return is_file_of_program(frame.f_code.co_filename)
+
+
+def is_file_of_program(filename: str) -> bool:
+    """Whether it is a file of the program, as above."""
     return (
         not filename.startswith((*_OWN, "<frozen runpy>", "<frozen importlib")) and filename not in _STANDARD
     )
+
+
+def has_gil() -> bool:
+    """Whether the frames of threads that run stand still while this thread looks at them."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def label(thread: threading.Thread | None, number: int) -> str:
@@ -437,12 +592,38 @@ def label(thread: threading.Thread | None, number: int) -> str:
     return name if isinstance(name, str) else f"thread {number}"
 
 
-def object_named(address: int, frames: Iterable[FrameType]) -> tuple[str, Any] | None:
+#: The classes whose objects are made of conditions once they have fallen back.
+_MADE_OF_CONDITIONS = (_native.Barrier, _native.Event, _native.Future, _native.Queue, _native.Semaphore)
+
+
+def class_name(value: object) -> str:
+    """The name of the class of an object."""
+    return _names.name_of_class(type(value))
+
+
+def part_with(value: object, address: int) -> str | None:
+    """The attribute of an object that fell back in which it has the condition with this address."""
+    # Not `in`, which may compare two classes by code of the metaclass.
+    if not any(cls is other for cls in mro_of(type(value)) for other in _MADE_OF_CONDITIONS):
+        return None
+    for name, part in _native.dictionary(value).copy().items():
+        if _native.Condition in mro_of(type(part)) and _native.address_of(part) == address:
+            return name if type(name) is str else None
+    return None
+
+
+def object_named(
+    address: int, frames: Iterable[FrameType], *, may_be_part: bool = False
+) -> tuple[str, Any] | None:
     """What the frames of the program call the object with this address, and the object.
 
-    For a lock, this may be the condition that has it.
+    For a lock, this may be the condition that has it. If it `may_be_part` of another object, this may be an
+    object that has fallen back to the standard library, and is made of conditions since then.
     """
     return _names.find(
-        lambda value: address in (_native.address_of(value), _lock_address(value)),
+        lambda value: (
+            address in (_native.address_of(value), _lock_address(value))
+            or (may_be_part and part_with(value, address) is not None)
+        ),
         [frame for frame in frames if is_of_program(frame)],
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import oxthreads.threading as _threads
 from oxthreads import _oxthreads as _native
 from oxthreads import diagnose
-from oxthreads.diagnose import _inspection, _report, _situation
+from oxthreads.diagnose import _inspection, _report, _situation, _thread_ends
 from oxthreads.diagnose._situation import Situation
 
 if TYPE_CHECKING:
@@ -111,13 +111,15 @@ def _judge(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, fro
             if mode == "raise":
                 to_end.append((_endable(situation, group), text.removeprefix("oxthreads: deadlock: ")))
         certain = list(texts)
-        if not stuck:
-            likely = situation.stuck("certain", "likely")
+        if situation.depends_on_others:
+            again = _sooner(again, PATIENCE)
+        likely = set() if stuck else situation.stuck("certain", "likely")
+        if likely:
             wait = _until_old(situation, likely)
-            if likely and wait is None:
+            if wait is None:
                 texts += [_report.likely_deadlock(situation, group) for group in _new(situation, likely)]
             again = _sooner(again, wait)
-        if not stuck and not texts and _all_are_asleep(situation):
+        if not stuck and not likely and _all_are_asleep(situation):
             wait = _until_old(situation, set(situation.waits))
             if wait is None:
                 if _is_new({waiting.wait for waiting in situation.waits.values()}):
@@ -197,6 +199,9 @@ def _all_are_asleep(situation: Situation) -> bool:
     """Whether every thread sleeps without a deadline, and nothing from outside is expected to wake one."""
     if any(situation.numbers.get(identifier) not in situation.waits for identifier in situation.others()):
         return False
+    if situation.standard_locks:
+        # These are not pinned, and wait perhaps for a thread of which nobody knows.
+        return False
     # A thread that joins one that has just ended will go on: only what is pinned cannot end.
     for waiting in situation.waits.values():
         wakers = situation.dependences[waiting.thread].wakers
@@ -229,6 +234,7 @@ def _record() -> None:
     _native.record_waits(threading._active, diagnose.DeadlockError)  # type: ignore[attr-defined]
     standard: Any = _threads._StandardThread
     standard.join = _recorded(standard.join, standard.is_alive)
+    standard._bootstrap_inner = _thread_ends.recorded(standard._bootstrap_inner)
     _watch_exit()
 
 
@@ -250,7 +256,8 @@ def _recorded(join: Callable[..., None], is_alive: Callable[[threading.Thread], 
         if type(identifier) is not int or (timeout is not None and not isinstance(timeout, (int, float))):
             join(self, timeout)
         else:
-            joins = _situation.joins.setdefault(threading.get_ident(), [])
+            caller = threading.get_ident()
+            joins = _situation.joins.setdefault(caller, [])
             joins.append(self)
             begun = time.monotonic()
             try:
@@ -269,6 +276,9 @@ def _recorded(join: Callable[..., None], is_alive: Callable[[threading.Thread], 
                 raise
             finally:
                 joins.remove(self)
+                if not joins:
+                    # Only this thread adds to its own list.
+                    _situation.joins.pop(caller, None)
 
     return joined
 

@@ -1,5 +1,6 @@
 //! What `oxthreads.diagnose` asks the engine: which threads sleep, for what, and who has that.
 
+mod origin;
 mod scene;
 
 use std::sync::{Mutex, PoisonError};
@@ -9,14 +10,14 @@ use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
-use crate::bindings::executor::ThreadPoolExecutor;
+use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::sleepers::{self, OutsideWait, Recorder, Sleep};
-use crate::diagnostics::{server, watcher};
+use crate::diagnostics::{origins, server, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
@@ -27,13 +28,14 @@ use crate::wait::threads;
 ///     threads (dict): `threading._active`, for the names of threads.
 ///     error (type): what is raised in a wait that must end, `oxthreads.diagnose.DeadlockError`.
 #[pyfunction]
-pub(crate) fn record_waits(threads: Py<PyDict>, error: Py<PyType>) {
+pub(crate) fn record_waits(py: Python<'_>, threads: Py<PyDict>, error: Py<PyType>) -> PyResult<()> {
     scene::read_names_from(threads);
     errors::set_deadlock_error(error);
     static RECORDER: Recorder = Recorder;
     sleepers::look_by(scene::look);
     // An error means that it is on already: there is no other observer.
     let _ = observe::set_observer(&RECORDER);
+    origin::record(py)
 }
 
 /// A sleep as Python sees it: thread, number, wait, what, address, seconds until the deadline (None: no deadline),
@@ -60,6 +62,52 @@ fn described(sleep: &Sleep) -> Described {
 #[pyfunction]
 pub(crate) fn asleep() -> Vec<Described> {
     sleepers::asleep().iter().map(described).collect()
+}
+
+/// Return the wait of the calling thread, which runs a signal handler or a destructor in it, as in `asleep`; and the
+/// number (int) of the thread that has what it waits for, or None. None if it does not wait.
+#[pyfunction]
+pub(crate) fn own_wait() -> Option<(Described, Option<u32>)> {
+    let (sleep, owner) = sleepers::own_wait()?;
+    Some((described(&sleep), owner.map(ThreadNumber::number)))
+}
+
+/// Return where the object with this address was made, the innermost function first, as tuples: the file (str), the line
+/// (int) and the function (str). Only objects that were made since `record_waits` are known.
+#[pyfunction]
+pub(crate) fn origin_of(address: usize) -> Vec<(String, u32, String)> {
+    let frames = origins::of(address).into_iter();
+    frames
+        .map(|frame| {
+            (
+                frame.file.to_string(),
+                frame.line,
+                frame.function.to_string(),
+            )
+        })
+        .collect()
+}
+
+/// Return the threads that have taken items of the queue and have not called `task_done` for them, as tuples: the number
+/// of the thread (int), and how many items (int). Empty if that is not known.
+#[pyfunction]
+#[pyo3(signature = (queue, /))]
+pub(crate) fn takers_of(queue: &Bound<'_, Queue>) -> Vec<(u32, usize)> {
+    queue.get().takers()
+}
+
+/// Return the pools of all executors, as tuples: the number of the pool (int), the address that waits for it have (int),
+/// the numbers of the threads of its workers (list of int), and whether it can have no more workers (bool).
+#[pyfunction]
+pub(crate) fn pools() -> Vec<(u64, usize, Vec<u32>, bool)> {
+    executor::pools()
+        .into_iter()
+        .map(|pool| {
+            let crew = pool.crew();
+            let address = std::ptr::from_ref(&*pool).addr();
+            (pool.number(), address, crew.threads, crew.is_full)
+        })
+        .collect()
 }
 
 /// Return the threads that are alive and have a number, as tuples: the number (int) and the identifier (int; 0 if it is
@@ -165,6 +213,13 @@ impl Pin {
     fn owner(&self, number: u64) -> Option<u32> {
         let owner = self.with(|pin| pin.owner(number)).flatten();
         owner.map(ThreadNumber::number)
+    }
+
+    /// Return the call that this sleep waits for, if it has not begun, as a tuple: the number of its pool (int), and the
+    /// name of its function (str).
+    fn pending(&self, number: u64) -> Option<(u64, String)> {
+        let pending = self.with(|pin| pin.pending(number)).flatten()?;
+        Some((pending.pool, pending.name))
     }
 
     /// End the wait of this sleep with a DeadlockError when the pin is released. Return whether that is possible.

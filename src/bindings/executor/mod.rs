@@ -56,8 +56,7 @@ pub(crate) fn close_executors(py: Python<'_>) {
     interpreter::attach_once(py);
     // `EXITING` first: an executor that is made in between sees it, and refuses calls by itself.
     EXITING.store(true, Ordering::SeqCst);
-    let pools = std::mem::take(&mut *POOLS.lock());
-    for pool in pools.iter().filter_map(Weak::upgrade) {
+    for pool in pools() {
         pool.close();
     }
 }
@@ -65,6 +64,11 @@ pub(crate) fn close_executors(py: Python<'_>) {
 /// concurrent.futures.thread
 fn standard_module(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     STANDARD_MODULE.get(py)
+}
+
+/// The pools of all executors that have not been freed.
+pub(crate) fn pools() -> Vec<Arc<Pool<Py<Future>>>> {
+    POOLS.lock().iter().filter_map(Weak::upgrade).collect()
 }
 
 /// Adds the pool to those that [`close_executors`] closes.

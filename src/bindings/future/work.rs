@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
+use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple};
 
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::Owned;
 use crate::primitives::FellBack;
-use crate::primitives::future::Start;
+use crate::primitives::future::{Start, Work};
 use crate::primitives::pool::Job;
+use crate::wait::observe::PendingWork;
 
 /// `function(*arguments, **keywords)`, run in a context if there is one. The call's future carries it until a thread
 /// starts it.
@@ -25,6 +27,42 @@ pub(crate) struct Call {
     pub(crate) submitted: Instant,
     /// The number of the pool that the call was submitted to.
     pub(crate) pool: u64,
+}
+
+impl Work for Call {
+    fn pending(&self) -> Option<PendingWork> {
+        // SAFETY: whoever asks is attached to the interpreter: see `Owned`.
+        let py = unsafe { Python::assume_attached() };
+        Some(PendingWork {
+            pool: self.pool,
+            name: name_of(self.function.object().bind(py)),
+        })
+    }
+}
+
+/// What a report calls the function. It runs no code of the program: it asks only types of the interpreter.
+fn name_of(function: &Bound<'_, PyAny>) -> String {
+    let class = function.get_type();
+    let class_name = (class.name().ok()).map_or_else(String::new, |name| name.to_string());
+    // SAFETY: attached, and the type of an object is alive.
+    let is_built_in =
+        unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_HEAPTYPE) } == 0;
+    if is_built_in
+        && class_name == "method"
+        && let Ok(within) = function.getattr("__func__")
+    {
+        return name_of(&within);
+    }
+    let is_plain = function.is_exact_instance_of::<PyFunction>()
+        || function.is_exact_instance_of::<PyCFunction>();
+    let name = if is_plain {
+        function.getattr("__qualname__").ok()
+    } else {
+        None
+    };
+    let name = name.and_then(|name| name.cast_into_exact::<PyString>().ok());
+    let text = name.and_then(|name| name.to_str().map(str::to_owned).ok());
+    text.unwrap_or(class_name)
 }
 
 impl Call {

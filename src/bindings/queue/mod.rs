@@ -117,6 +117,13 @@ impl HasFallback for Queue {
     }
 }
 
+impl Queue {
+    /// See [`queue::Queue::takers`].
+    pub(crate) fn takers(&self) -> Vec<(u32, usize)> {
+        self.inner.takers()
+    }
+}
+
 impl Observed for Queue {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

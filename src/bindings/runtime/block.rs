@@ -237,7 +237,9 @@ fn wait_after<O: Operation>(
             (Wait::TimedOut, _) => return Ok(None),
             (Wait::Interrupted, Some(error)) => return Err(error),
             (Wait::Interrupted, None) => {
-                asynchronous::check(py).inspect_err(|error| interruption::show(py, error))?;
+                observe::while_handling_signals(|| {
+                    asynchronous::check(py).inspect_err(|error| interruption::show(py, error))
+                })?;
             }
         }
     }

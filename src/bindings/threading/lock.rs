@@ -15,6 +15,7 @@ use crate::bindings::runtime::timeout::{self, Blocking};
 use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::fast_lock::{self, FastLock};
 use crate::bindings::threading::standard_name;
+use crate::diagnostics::origins;
 use crate::primitives::lock;
 use crate::wait::deadline::Deadline;
 
@@ -47,8 +48,10 @@ lazy_imports! {
 
 /// Return a new, unlocked lock. (Before Python 3.13 this function is `Lock`; there the class makes no instances.)
 #[pyfunction(name = "Lock")]
-pub(crate) fn allocate_lock() -> Lock {
-    Lock::unlocked()
+pub(crate) fn allocate_lock(py: Python<'_>) -> PyResult<Bound<'_, Lock>> {
+    let lock = Bound::new(py, Lock::unlocked())?;
+    origins::note(lock.get().primitive_address());
+    Ok(lock)
 }
 
 impl Lock {

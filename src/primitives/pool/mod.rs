@@ -13,7 +13,7 @@ mod waits;
 pub use blocked::{AsWorker, Awaited};
 pub use jobs::{Job, ORDINARY};
 pub use scaling::Scaling;
-pub use stats::{Begun, Durations, Statistics, Work, Worker};
+pub use stats::{Begun, Crew, Durations, Statistics, Work, Worker};
 pub use waits::{Next, SubmitWhenRoom, Take, WaitForStarts};
 
 use self::jobs::Jobs;
@@ -461,6 +461,17 @@ impl<J: Job> Pool<J> {
             statistics.work.add(worker.work());
         }
         statistics
+    }
+
+    /// The workers that have arrived.
+    pub fn crew(&self) -> Crew {
+        let state = self.state();
+        Crew {
+            threads: (state.workers.iter())
+                .map(|worker| worker.thread())
+                .collect(),
+            is_full: state.expected == 0 && state.workers.len() >= state.capacity,
+        }
     }
 
     /// Adds what another thread than a worker has done for the pool.

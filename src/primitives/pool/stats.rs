@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::wait::generation;
+use crate::wait::observe::ThreadNumber;
 use crate::wait::sync::Mutex;
 
 /// The total and the maximum of some durations.
@@ -54,6 +55,15 @@ pub struct Statistics {
     pub work: Work,
 }
 
+/// The workers of a pool, for reports of hangs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crew {
+    /// The numbers of the threads of the workers; zero for one that has none.
+    pub threads: Vec<u32>,
+    /// Whether it has no place for another worker.
+    pub is_full: bool,
+}
+
 /// Like [`Durations`], in nanoseconds, for one writing thread and any number of readers.
 #[derive(Default)]
 struct Nanoseconds {
@@ -86,6 +96,8 @@ pub struct Worker {
     generation: u32,
     /// The numbers of the jobs that it runs, as far as it has [said so](Worker::take_up).
     jobs: Mutex<Vec<usize>>,
+    /// The number of its thread.
+    thread: u32,
     has_looked: AtomicBool,
     busy: AtomicBool,
     done: AtomicU64,
@@ -100,11 +112,12 @@ impl Default for Worker {
 }
 
 impl Worker {
-    /// Creates a worker that has done nothing.
+    /// Makes the calling thread a worker that has done nothing.
     pub fn new() -> Self {
         Self {
             generation: generation(),
             jobs: Mutex::new(Vec::new()),
+            thread: ThreadNumber::current_or_zero(),
             has_looked: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             done: AtomicU64::new(0),
@@ -164,6 +177,11 @@ impl Worker {
             self.has_looked.store(true, Relaxed);
         }
         is_first
+    }
+
+    /// The number of its thread; zero if it has none.
+    pub(super) fn thread(&self) -> u32 {
+        self.thread
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -4,6 +4,7 @@
 //! * [`order`]: the items: first in first out, last in first out, or the smallest first.
 //! * `state`: what the leaf lock guards, and how it changes.
 //! * [`operations`]: the three waits: for an item, for room, for the last task.
+//! * `takers`: who took the items that are not done, for reports of hangs.
 //! * `unsettled`: heaps that are changed by their own comparisons.
 //! * `batches`: many items in one leaf section.
 //!
@@ -26,6 +27,7 @@ mod batches;
 pub mod operations;
 pub mod order;
 mod state;
+mod takers;
 mod unsettled;
 
 pub use operations::{Get, Join, Put};
@@ -292,7 +294,7 @@ impl<T: Item> Queue<T> {
     pub fn try_get(&self) -> Result<T, GetError<T::Error>> {
         let mut state = self.state.enter_unchecked();
         if state.can_remove_at_end()
-            && let Some(item) = state.items.remove_at_end()
+            && let Some(item) = state.remove_at_end()
         {
             return Ok(item);
         }
@@ -350,7 +352,7 @@ impl<T: Item> Queue<T> {
     pub fn get_fast(&self) -> Option<T> {
         let mut state = self.state.enter_unchecked();
         if state.can_remove_at_end() {
-            return state.items.remove_at_end();
+            return state.remove_at_end();
         }
         Self::get_slow(state)
     }
@@ -362,7 +364,7 @@ impl<T: Item> Queue<T> {
             return None;
         }
         if state.is_simple_to_remove() {
-            return state.items.remove_at_end();
+            return state.remove_at_end();
         }
         let item = match state.items.place_after_removal(&mut Answers::new()) {
             Ok(place) => {
@@ -404,9 +406,17 @@ impl<T: Item> Queue<T> {
                 return Err(TaskDoneError::TooMany);
             }
             state.unfinished -= 1;
+            state.note_done();
             state.complete_joins(wakes);
             Ok(())
         })
+    }
+
+    /// The threads that have taken items whose tasks are not done: the number of each thread, and of its items. Empty
+    /// if that is not known.
+    pub fn takers(&self) -> Vec<(u32, usize)> {
+        let state = self.state();
+        (state.takers.as_ref()).map_or_else(Vec::new, |takers| takers.known())
     }
 
     /// The number of items, without those that are handed to getters.
@@ -465,6 +475,7 @@ impl<T: Item> Queue<T> {
         self.change(|state, wakes| {
             state.check()?;
             state.unfinished = unfinished;
+            state.takers = None;
             state.complete_joins(wakes);
             Ok(())
         })
@@ -529,6 +540,7 @@ impl<T: Item> Queue<T> {
             state.putters.void_hand_offs();
             state.capacity = capacity;
             state.unfinished = 0;
+            state.takers = None;
             state.shut_down = false;
             state.complete_joins(wakes);
             state.wake_putters(wakes);

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::super::FellBack;
 use super::order::{Item, Items, Order, Place};
-use crate::wait::{self, WaiterList, Wakes, generation};
+use super::takers::Takers;
+use crate::wait::{self, WaiterList, Wakes, generation, observe};
 
 /// One woken waiter is enough for this many items or places.
 ///
@@ -140,6 +141,8 @@ pub(super) struct State<T> {
     /// The waits for room.
     pub(super) putters: Side,
     pub(super) joiners: WaiterList,
+    /// Who took the items that are not done. It is recorded only while waits are observed.
+    pub(super) takers: Option<Box<Takers>>,
 }
 
 /// Why no item can be put.
@@ -182,7 +185,32 @@ impl<T: Item> State<T> {
             getters: Side::new(),
             putters: Side::new(),
             joiners: WaiterList::new(),
+            takers: None,
         }
+    }
+
+    /// Notes, if waits are observed, that the calling thread takes items.
+    #[inline(always)]
+    fn note_taken(&mut self, count: usize) {
+        if observe::is_on() {
+            self.takers.get_or_insert_default().take(count);
+        }
+    }
+
+    /// Notes, if waits are observed, that a task of the calling thread is done.
+    #[inline]
+    pub(super) fn note_done(&mut self) {
+        if let Some(takers) = &mut self.takers {
+            takers.finish();
+        }
+    }
+
+    /// Takes the item at the end, and wakes no putter.
+    #[inline(always)]
+    pub(super) fn remove_at_end(&mut self) -> Option<T> {
+        let item = self.items.remove_at_end();
+        self.note_taken(usize::from(item.is_some()));
+        item
     }
 
     pub(super) fn check(&self) -> Result<(), FellBack> {
@@ -314,6 +342,7 @@ impl<T: Item> State<T> {
     pub(super) fn give(&mut self, place: Place, grant: Grant, wakes: &mut Wakes) -> Option<T> {
         self.getters.end_hand_off(grant);
         let item = self.items.remove(place);
+        self.note_taken(usize::from(item.is_some()));
         self.wake_putters(wakes);
         if grant == Grant::Chance {
             self.wake_getters(wakes);
@@ -355,8 +384,9 @@ impl<T: Item> State<T> {
 
     /// Takes up to `most` free items. Not for a heap.
     pub(super) fn give_many(&mut self, most: usize, taken: &mut VecDeque<T>, wakes: &mut Wakes) {
-        let free = self.free_items();
-        self.items.remove_many(most.min(free), taken);
+        let count = most.min(self.free_items());
+        self.items.remove_many(count, taken);
+        self.note_taken(count);
         self.wake_putters(wakes);
     }
 }

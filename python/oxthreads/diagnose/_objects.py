@@ -1,0 +1,259 @@
+"""The words for what threads wait for: what it is called, who has it, and how it is."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oxthreads import _oxthreads as _native
+from oxthreads.diagnose import _situation, _thread_ends
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from oxthreads.diagnose._situation import Situation, Waiting
+
+__all__ = ["file", "listed", "place", "set_name", "thing", "why"]
+
+#: What waits are called, by what the engine calls them.
+_KINDS = {
+    "item of a queue": "an item of",
+    "room in a queue": "room in",
+    "end of the work of a queue": "the end of the work of",
+    "one of several futures": "one of several futures",
+    "call for a worker": "a call to run",
+    "room in a pool": "room in",
+    "start of workers": "the start of workers",
+}
+
+#: The same for the conditions of a queue that has fallen back to the standard library.
+_PARTS = {
+    "not_empty": _KINDS["item of a queue"],
+    "not_full": _KINDS["room in a queue"],
+    "all_tasks_done": _KINDS["end of the work of a queue"],
+}
+
+#: The names that programs have given, by the address of the object.
+_given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
+
+
+def set_name(object: Any, name: str) -> None:
+    """Remember the name of an object, for reports; see `oxthreads.diagnose.set_name`."""
+    address = _native.address_of(object)
+    if address is None:
+        raise TypeError(f"{type(object).__name__!r} is not an object that threads wait for in oxthreads")
+    if not isinstance(name, str):
+        raise TypeError(f"the name must be a string, not {type(name).__name__!r}")
+    _given_names[address] = weakref.ref(object, lambda _: _given_names.pop(address, None)), name
+
+
+def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for each kind of reason
+    """Why a wait has not ended: who has what it waits for, or how that is."""
+    waiting, dependence = situation.waits[number], situation.dependences[number]
+    owner = dependence.owner
+    if dependence.reason == "parent":
+        return "which a thread of the parent process has, and that thread does not exist here"
+    if dependence.reason == "ended":
+        return "whose owner has ended"
+    if waiting.what == "import" and owner is not None:
+        return f"which {_situation.label(situation.thread(owner), owner)} is doing"
+    if waiting.what == "Future" and owner is not None:
+        return f"whose call {_situation.label(situation.thread(owner), owner)} runs"
+    if number in situation.pending:
+        return _pending(situation, *situation.pending[number])
+    if owner is not None:
+        name = "it itself" if owner == number else _situation.label(situation.thread(owner), owner)
+        item = situation.taken.get(number)
+        if item is None:
+            frames = situation.frames_of(owner) if owner in situation.waits else []
+            now = f", now at {place(frames[0])}" if frames and owner != number else ""
+            return f"which {name} took{now}"
+        text = f":  {item.text}" if item.text else ""
+        function = item.function.rpartition(".")[2]
+        return f"which {name} took at {file(item.filename)}:{item.line} in {function}{text}"
+    return _state(situation, waiting)
+
+
+def _pending(situation: Situation, number: int, _: str) -> str:
+    """Why a call has not begun."""
+    pool = situation.pools.get(number)
+    if pool is None:
+        return "whose call has not begun"
+    named = situation.object_named_by_all(pool.address)
+    name = f"the pool {named[0]}" if named else "its pool"
+    count = len(pool.workers)
+    if not pool.is_full:
+        return f"whose call is pending in {name}"
+    if not situation.waits.keys() >= set(pool.workers):
+        return f"whose call is pending in {name}, which has {count} workers at most"
+    workers = "whose only worker waits here" if count == 1 else f"whose {count} workers all wait here"
+    return f"whose call is pending in {name}, {workers}"
+
+
+def _state(situation: Situation, waiting: Waiting) -> str:
+    """What is known of an object that any thread can complete the wait for."""
+    if waiting.what == "Condition":
+        missed = _native.last_missed(waiting.address)
+        if missed is None or missed[0] < waiting.age:
+            return ""
+        seconds, filename, line, function = missed
+        before = seconds - waiting.age
+        place = f"{file(filename)}:{line} in {function}"
+        return f"a notification at {place}, {before:.1f} s before this wait, found nobody"
+    found = situation.object_of(waiting)
+    if found is None:
+        return ""
+    try:
+        return _state_of(situation, found[1], waiting)
+    except Exception:  # what cannot be read is left out
+        return ""
+
+
+def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
+    # The methods and attributes of the native classes: those of a subclass may run code of the program.
+    semaphore: Any = _native.Semaphore
+    barrier: Any = _native.Barrier
+    if isinstance(value, _native.Queue):
+        return _state_of_queue(situation, value, waiting)
+    if isinstance(value, _native.Event):
+        return "which is not set"
+    if isinstance(value, _native.Semaphore):
+        permits = f"which has {semaphore._value.__get__(value)} permits"
+        return "; ".join([permits, *_permit_holders(situation, waiting)])
+    if isinstance(value, _native.Barrier):
+        return f"where {barrier.n_waiting.__get__(value)} of {barrier.parties.__get__(value)} threads wait"
+    return ""
+
+
+def _state_of_queue(situation: Situation, value: Any, waiting: Waiting) -> str:
+    queue: Any = _native.Queue
+    queued = queue.qsize(value)
+    if waiting.what != "end of the work of a queue":
+        return f"which has {queued} queued"
+    unfinished = queue.unfinished_tasks.__get__(value)
+    taken = unfinished - queued
+    takers = _takers(situation, value, taken)
+    if takers is None:
+        return f"{unfinished} not done: {taken} taken, and {queued} queued"
+    return "; ".join([f"{unfinished} not done: {queued} queued", *takers])
+
+
+def _takers(situation: Situation, queue: Any, taken: int) -> list[str] | None:
+    """Who has taken the items that are not done. None: that is not known."""
+    takers = _native.takers_of(queue)
+    if not takers or sum(count for _, count in takers) != taken:
+        return None
+    return [f"{count} taken by {_taker(situation, number)}" for number, count in takers]
+
+
+def _taker(situation: Situation, number: int) -> str:
+    """A thread that has taken items."""
+    if number in situation.waits:
+        return f"{_situation.label(situation.thread(number), number)}, which waits"
+    if number in situation.identifiers:
+        return _situation.label(situation.thread(number), number)
+    end = _thread_ends.of_thread(number)
+    name = end.name if end is not None and end.name else f"thread {number}"
+    return (
+        f"{name}, which ended with {end.error}"
+        if end is not None and end.error
+        else f"{name}, which has ended"
+    )
+
+
+#: The most threads that are asked for permits of a semaphore.
+_MOST_HOLDERS = 50
+
+
+def _permit_holders(situation: Situation, waiting: Waiting) -> list[str]:
+    """Who has permits of a semaphore by `with` statements, as far as these threads wait, too."""
+    holders: dict[str, list[str]] = {}
+    for number in sorted(situation.waits)[:_MOST_HOLDERS]:
+        item = situation.held(number, lambda value: _native.address_of(value) == waiting.address)
+        if item is not None:
+            where = f"{file(item.filename)}:{item.line}"
+            holders.setdefault(where, []).append(_situation.label(situation.thread(number), number))
+    waits = {True: "which waits", False: "which wait"}
+    return [
+        f"{len(names)} taken at {where} by {listed(names)}, {waits[len(names) == 1]}"
+        for where, names in holders.items()
+    ]
+
+
+def _made(waiting: Waiting) -> str:
+    """Where an object without a name was made, if that is known."""
+    for filename, line, function in _native.origin_of(waiting.address):
+        if _situation.is_file_of_program(filename):
+            return f"made at {file(filename)}:{line} in {function}"
+    return ""
+
+
+def _call(situation: Situation, waiting: Waiting) -> str:
+    """The call of a future, as "of resize()", if it is known."""
+    owner = situation.dependences[waiting.thread].owner
+    if waiting.thread in situation.pending:
+        name = situation.pending[waiting.thread][1]
+    elif owner is not None and owner in situation.waits and (frames := situation.frames_of(owner)):
+        # The functions of a pool are not the program's, so the outermost of these is the call.
+        name = [frame for frame in frames if _situation.is_of_program(frame)][-1].f_code.co_name
+    else:
+        return ""
+    return f"of {name.rpartition('.')[2]}()"
+
+
+def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a case for each kind of wait
+    """What a thread waits for, with its name if it has one."""
+    if waiting.what == "join":
+        number = situation.numbers.get(waiting.address, 0)
+        return f"{_situation.label(situation.threads.get(waiting.address), number)} to end"
+    if waiting.what == "import":
+        return f"the import of {situation.imports[waiting.thread]}"
+    if waiting.what == "exit":
+        return "the other threads to end, because the interpreter exits"
+    found = situation.object_of(waiting)
+    name = _given_name(waiting) or (found[0] if found else _made(waiting))
+    if waiting.thread in situation.standard_locks:
+        return " ".join(filter(None, [f"the {waiting.what}", name]))
+    if waiting.what == "Future":
+        name = " ".join(filter(None, [name, _call(situation, waiting)]))
+    part = _situation.part_with(found[1], waiting.address) if found else None
+    if found and part is not None:
+        return " ".join(filter(None, [_PARTS.get(part), _situation.class_name(found[1]), name]))
+    kind = _KINDS.get(waiting.what)
+    if kind is None or waiting.what in ("call for a worker", "start of workers", "one of several futures"):
+        is_of_condition = waiting.what in ("Lock", "RLock") and found is not None
+        if is_of_condition and found and isinstance(found[1], _native.Condition):
+            return f"{waiting.what} of {_situation.class_name(found[1])} {name}"
+        return " ".join(filter(None, [kind or waiting.what, name]))
+    what = _situation.class_name(found[1]) if found else waiting.what.rpartition(" ")[2].capitalize()
+    return " ".join(filter(None, [kind, what, name]))
+
+
+def _given_name(waiting: Waiting) -> str | None:
+    given = _given_names.get(waiting.address)
+    return given[1] if given is not None and given[0]() is not None else None
+
+
+def listed(names: list[str]) -> str:
+    """The names as one text: "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def place(frame: FrameType) -> str:
+    """A frame, as "bank.py:14 in pay:  with b.lock:"."""
+    code = frame.f_code
+    text = linecache.getline(code.co_filename, frame.f_lineno or 0).strip()
+    shown = f":  {text}" if text else ""
+    return f"{file(code.co_filename)}:{frame.f_lineno} in {code.co_name}{shown}"
+
+
+def file(filename: str) -> str:
+    """The file as the user would name it: relative to the working directory, if it is in there."""
+    try:
+        here = f"{Path.cwd()}{os.sep}"
+    except OSError:
+        return filename
+    return filename.removeprefix(here)
