@@ -193,8 +193,14 @@ impl<T: Item> State<T> {
     #[inline(always)]
     fn note_taken(&mut self, count: usize) {
         if observe::is_on() {
-            self.takers.get_or_insert_default().take(count);
+            self.note_taken_observed(count);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_taken_observed(&mut self, count: usize) {
+        self.takers.get_or_insert_default().take(count);
     }
 
     /// Notes, if waits are observed, that a task of the calling thread is done.
@@ -208,9 +214,9 @@ impl<T: Item> State<T> {
     /// Takes the item at the end, and wakes no putter.
     #[inline(always)]
     pub(super) fn remove_at_end(&mut self) -> Option<T> {
-        let item = self.items.remove_at_end();
-        self.note_taken(usize::from(item.is_some()));
-        item
+        let item = self.items.remove_at_end()?;
+        self.note_taken(1);
+        Some(item)
     }
 
     pub(super) fn check(&self) -> Result<(), FellBack> {
@@ -342,7 +348,7 @@ impl<T: Item> State<T> {
     pub(super) fn give(&mut self, place: Place, grant: Grant, wakes: &mut Wakes) -> Option<T> {
         self.getters.end_hand_off(grant);
         let item = self.items.remove(place);
-        self.note_taken(usize::from(item.is_some()));
+        self.note_taken(1);
         self.wake_putters(wakes);
         if grant == Grant::Chance {
             self.wake_getters(wakes);
