@@ -27,7 +27,7 @@ programs *arguments:
 # The Rust tests, and the interleavings of small programs.
 test-rust:
     cargo test --no-default-features
-    RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --target-dir target/loom
+    RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --test pin_models --target-dir target/loom
 
 # The same on Linux with the parker of other platforms, which is slower and deaf to signals for up to 100 ms.
 # It stays in the current environment until the next `just develop`.

@@ -12,35 +12,20 @@ use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::wait::deadline::{Deadline, Wait};
 use _oxthreads::wait::observe::{self, Resource, ThreadNumber};
-use _oxthreads::wait::{Operation, Parked, Waiter, drive, threads};
+use _oxthreads::wait::{Parked, drive, threads};
 
 #[expect(dead_code, reason = "these tests drive their waits as the bindings do")]
 mod support;
+#[path = "support/verdicts.rs"]
+mod verdicts;
 
 use support::spin_until;
+use verdicts::block;
 
 /// Waits are recorded from now on.
 fn record() {
     static RECORDER: Recorder = Recorder;
     let _ = observe::set_observer(&RECORDER);
-}
-
-/// Drives `operation` as the bindings do. `Err`: the wait was ended, for this reason.
-fn block<O: Operation>(mut operation: O) -> Result<O::Output, String> {
-    let mut verdict = None;
-    let suspend = |waiter: &Waiter, deadline| {
-        let parked = observe::parked(|| support::sleep(waiter, deadline));
-        verdict = observe::verdict();
-        if verdict.is_some() {
-            Parked::Raising
-        } else {
-            parked
-        }
-    };
-    match drive(&mut operation, Deadline::NEVER, suspend) {
-        Wait::Ready(output) => Ok(output),
-        _ => Err(verdict.expect("nothing else ends the wait")),
-    }
 }
 
 /// The sleep for this object, once there is one.
