@@ -291,7 +291,10 @@ impl Pin {
             return false;
         };
         let mut state = place.state();
-        let Some(wait) = state.waits.last_mut().filter(|wait| wait.can_end) else {
+        // A signal handler may wait inside a wait outside the engine, also while that is pinned.
+        let is_innermost = state.sleep == number;
+        let Some(wait) = (state.waits.last_mut()).filter(|wait| is_innermost && wait.can_end)
+        else {
             return false;
         };
         let waiter = wait.waiter.clone();

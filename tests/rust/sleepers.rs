@@ -172,6 +172,32 @@ fn a_wait_outside_the_engine_is_known_until_it_ends() {
 }
 
 #[test]
+fn only_the_wait_that_is_meant_is_ended() {
+    record();
+    let (object, event, go) = (0, Event::new(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let resource = Resource::new("join", &object);
+            let wait = OutsideWait::begin(resource, Deadline::NEVER, true).unwrap();
+            spin_until(|| go.load(Ordering::SeqCst));
+            // As a signal handler, in the middle of the join.
+            let inner = block(event.wait());
+            wait.end();
+            inner.unwrap().unwrap();
+        });
+        let outer = sleep_for(&object);
+        let pin = Pin::new(&[outer.number]);
+        assert_eq!(pin.sleeps().count(), 1);
+        go.store(true, Ordering::SeqCst);
+        assert_ne!(sleep_for(&event).number, outer.number);
+        assert!(!pin.end(outer.number, "a reason".to_owned()));
+        drop(pin);
+        event.set().unwrap();
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
 fn threads_are_known_while_they_live() {
     let is_alive = |number: ThreadNumber| {
         let alive = threads::alive();
