@@ -172,7 +172,8 @@ class Situation:
         if owner is None:
             return _ANYONE
         if owner in self.identifiers:
-            kind = "with" if waiting.what == "Lock" else "certain"
+            may_release = waiting.what == "RLock" and self._may_run_handlers(owner)
+            kind = "with" if waiting.what == "Lock" or may_release else "certain"
             return Dependence(frozenset([owner]), kind, owner)
         # The list of threads may be older than the owner: who has begun since has not ended.
         if waiting.what == "Future" or owner in dict(_native.threads_alive()):
@@ -180,6 +181,13 @@ class Situation:
         reason = "parent" if _native.is_of_parent(owner) else "ended"
         is_certain = waiting.what == "RLock" or (reason == "parent" and self._is_alone(waiting))
         return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
+
+    def _may_run_handlers(self, number: int) -> bool:
+        """Whether a signal handler of the program may run in this thread, while it waits.
+
+        It may release what the thread has. If that was taken by a `with` statement, its end would fail.
+        """
+        return self.identifiers[number] == threading.main_thread().ident and has_handlers()
 
     def _joined_by_exit(self, waiting: Waiting) -> Iterator[threading.Thread]:
         own = self.identifiers.get(waiting.thread)
