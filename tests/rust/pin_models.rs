@@ -13,7 +13,7 @@ use std::time::Duration;
 use _oxthreads::diagnostics::place::{Pin, Place, Wait};
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::wait::Waiter;
-use _oxthreads::wait::deadline::Deadline;
+use _oxthreads::wait::deadline::{Deadline, Wait as Outcome};
 use _oxthreads::wait::observe::{self, Observer, Resource, ThreadNumber};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -27,7 +27,7 @@ mod support;
 #[path = "support/verdicts.rs"]
 mod verdicts;
 
-use verdicts::block;
+use verdicts::{block, block_until};
 
 loom::thread_local! {
     /// The place of the calling thread of the model. A thread without one is not observed.
@@ -109,10 +109,22 @@ impl Sleeper {
     /// Waits once, and goes on. `Err`: the wait was ended, for this reason.
     fn wait(&self) -> Result<(), String> {
         let ended = block(self.lock.acquire());
+        self.step();
+        ended
+    }
+
+    /// The same with a sleep that nobody ends: its time is over. (A signal ends a sleep in the same way.)
+    fn wait_briefly(&self) -> Result<(), String> {
+        let ended = block_until(self.lock.acquire(), Deadline::now());
+        self.step();
+        ended.map(|outcome| assert_eq!(outcome, Outcome::TimedOut))
+    }
+
+    /// Goes on.
+    fn step(&self) {
         // SAFETY: this thread alone may change it, and a reader looks only while this thread cannot be here. loom checks
         // that.
         self.steps.with_mut(|steps| unsafe { *steps += 1 });
-        ended
     }
 
     /// Pins the sleep that there is now, if there is one.
@@ -218,6 +230,54 @@ fn a_sleep_that_is_seen_twice_has_lasted_all_the_time() {
         sleeper.lock.release().unwrap();
         reading.join().unwrap();
         sleeping.join().unwrap();
+    });
+    OUTCOMES.check();
+}
+
+#[test]
+fn a_sleep_that_ends_by_itself_is_pinned_or_not_seen() {
+    static OUTCOMES: Outcomes<3> = Outcomes::new();
+    model(|| {
+        let sleeper = Sleeper::new();
+        let sleeping = spawn(&sleeper, |sleeper| {
+            sleeper.begin();
+            assert_eq!(sleeper.wait_briefly(), Ok(()));
+            assert_eq!(sleeper.wait_briefly(), Ok(()));
+        });
+        if let Some((pin, number)) = sleeper.pin() {
+            let before = sleeper.steps();
+            assert_eq!(sleeper.steps(), before);
+            drop(pin);
+            if let Some(pin) = sleeper.pin_again(number) {
+                assert_eq!(sleeper.steps(), before);
+                drop(pin);
+                OUTCOMES.count(0);
+            } else {
+                OUTCOMES.count(1);
+            }
+        } else {
+            OUTCOMES.count(2);
+        }
+        sleeping.join().unwrap();
+        assert!(sleeper.lock.is_locked());
+    });
+    OUTCOMES.check();
+}
+
+#[test]
+fn a_wait_that_is_ended_while_its_time_is_over_ends_by_its_verdict() {
+    static OUTCOMES: Outcomes<2> = Outcomes::new();
+    model(|| {
+        let sleeper = Sleeper::new();
+        let sleeping = spawn(&sleeper, |sleeper| {
+            sleeper.begin();
+            sleeper.wait_briefly()
+        });
+        let ended = sleeper
+            .pin()
+            .is_some_and(|(pin, number)| pin.end(number, "a reason".to_owned()));
+        assert_eq!(sleeping.join().unwrap().is_err(), ended);
+        OUTCOMES.count(usize::from(ended));
     });
     OUTCOMES.check();
 }

@@ -6,7 +6,18 @@ use _oxthreads::wait::{Operation, Parked, Waiter, drive, observe};
 use crate::support;
 
 /// Drives `operation` as the bindings do. `Err`: the wait was ended, for this reason.
-pub(crate) fn block<O: Operation>(mut operation: O) -> Result<O::Output, String> {
+pub(crate) fn block<O: Operation>(operation: O) -> Result<O::Output, String> {
+    match block_until(operation, Deadline::NEVER)? {
+        Wait::Ready(output) => Ok(output),
+        _ => unreachable!("no deadline, and no signal on these threads"),
+    }
+}
+
+/// The same with a deadline.
+pub(crate) fn block_until<O: Operation>(
+    mut operation: O,
+    deadline: Deadline,
+) -> Result<Wait<O::Output>, String> {
     let mut verdict = None;
     let suspend = |waiter: &Waiter, deadline| {
         let parked = observe::parked(|| support::sleep(waiter, deadline));
@@ -17,8 +28,9 @@ pub(crate) fn block<O: Operation>(mut operation: O) -> Result<O::Output, String>
             parked
         }
     };
-    match drive(&mut operation, Deadline::NEVER, suspend) {
-        Wait::Ready(output) => Ok(output),
-        _ => Err(verdict.expect("nothing else ends the wait")),
+    let outcome = drive(&mut operation, deadline, suspend);
+    match verdict {
+        Some(reason) if matches!(outcome, Wait::Interrupted) => Err(reason),
+        _ => Ok(outcome),
     }
 }
