@@ -4,6 +4,13 @@
 #[cfg(not(loom))]
 mod platform {
     pub use parking_lot::MutexGuard;
+
+    /// `std`'s locks, for what threads lock without the interpreter. Such a thread may be in the middle of that at a
+    /// fork: parking_lot keeps all threads that wait in one table, which would then stay locked in the child.
+    pub mod standard {
+        pub use std::sync::{Condvar, Mutex, MutexGuard};
+    }
+
     pub use std::sync::Arc;
     pub use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -168,6 +175,11 @@ mod platform {
 mod platform {
     pub use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     pub use loom::sync::{Arc, Condvar, MutexGuard};
+
+    /// loom's locks as they are: they have the signatures of `std`.
+    pub mod standard {
+        pub use loom::sync::{Condvar, Mutex, MutexGuard};
+    }
 
     /// Exclusive access to the value of a [`Flagged`].
     pub type FlaggedGuard<'a, T> = MutexGuard<'a, T>;

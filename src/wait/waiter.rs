@@ -6,7 +6,7 @@ use super::deadline::Deadline;
 use super::fork::generation;
 use super::observe::{self, ThreadNumber};
 use super::parker::{Park, Parker};
-use super::sync::Arc;
+use super::sync::{self, Arc};
 
 /// A waiter's place in the order of arrival, unique in the process: earlier means smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ pub struct Waiter {
     /// The generation of the process that its thread belongs to.
     generation: AtomicU32,
     /// The number of the thread that woke it last, while there is an observer; zero: none.
-    waker: AtomicU32,
+    waker: sync::AtomicU32,
 }
 
 impl Waiter {
@@ -82,7 +82,7 @@ impl Waiter {
         Arc::new(Self {
             target,
             generation: AtomicU32::new(generation()),
-            waker: AtomicU32::new(0),
+            waker: sync::AtomicU32::new(0),
         })
     }
 

@@ -49,6 +49,8 @@ class Run:
     def __init__(self, *command: str) -> None:
         """Start a Python interpreter with these arguments."""
         foreign = ("OXTHREADS", "PYTHON_COLORS", "FORCE_COLOR")
+        # Before it begins: this process may have to wait for a processor afterwards.
+        self._started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, *command],
             stdin=subprocess.DEVNULL,
@@ -59,7 +61,6 @@ class Run:
             env={name: value for name, value in os.environ.items() if not name.startswith(foreign)},
             start_new_session=True,
         )
-        self._started = time.monotonic()
         self._changed = threading.Condition()
         assert self.process.stdout
         assert self.process.stderr

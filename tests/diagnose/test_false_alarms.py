@@ -116,6 +116,39 @@ def test_a_condition_with_an_exit_of_its_own() -> None:
     assert verdicts(said) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals from another process")
+@pytest.mark.parametrize("way", ["acquire", "with"])
+def test_a_signal_handler_releases_an_rlock_of_its_thread(way: str) -> None:
+    # What a `with` statement has taken cannot be released in the middle: its end would fail.
+    taken = "rlock" if way == "with" else "contextlib.nullcontext(rlock.acquire())"
+    output, said = run(f"""
+        import contextlib, subprocess
+        rlock, lock, both = threading.RLock(), threading.Lock(), threading.Barrier(2)
+        def other():
+            with lock:
+                both.wait()
+                rlock.acquire()
+                rlock.release()
+        signal.signal(signal.SIGUSR1, lambda *_: rlock.release())
+        threading.Thread(target=other).start()
+        try:
+            with {taken}:
+                both.wait()
+                # Longer than a watch needs; and from another process, because a timer here would be noticed.
+                subprocess.Popen(["sh", "-c", f"sleep 2; kill -USR1 {{os.getpid()}}"])
+                with lock:
+                    print("done")
+        except RuntimeError:
+            print("the end of the with statement has failed")
+    """)
+    if way == "acquire":
+        assert output == "done\n"
+        assert verdicts(said) == []
+    else:
+        assert output == "done\nthe end of the with statement has failed\n"
+        assert len(verdicts(said)) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_signal_handler_releases_a_lock_of_the_parent() -> None:
     output, said = run("""

@@ -293,6 +293,76 @@ def test_standard_error_that_takes_nothing_disturbs_nobody(way: str) -> None:
     assert result(program, "--watch=raise") == ""
 
 
+#: Makes standard error something that takes nothing.
+DEAF = {
+    "closed": "os.close(2)",
+    "full": """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        for size in (65536, 1):
+            try:
+                while True:
+                    os.write(writer, bytes(size))
+            except BlockingIOError:
+                pass
+        os.set_blocking(writer, True)  # as a shell would give it to a program
+        os.dup2(writer, 2)
+    """,
+}
+
+
+def deaf(way: str, program: str) -> str:
+    """A program that first makes its standard error take nothing."""
+    return f"{textwrap.dedent(DEAF[way])}\n{textwrap.dedent(program)}"
+
+
+@pytest.mark.parametrize("way", DEAF)
+def test_a_deadlock_is_ended_by_an_error_if_standard_error_takes_nothing(way: str) -> None:
+    program = """
+        for _ in range(2):
+            assert len(cross(threading.Lock(), threading.Lock())) == 1
+        print("done", flush=True)
+    """
+    assert result(deaf(way, program), "--watch=raise") == ""
+
+
+@pytest.mark.parametrize("way", DEAF)
+def test_a_deadlock_ends_the_process_if_standard_error_takes_nothing(way: str) -> None:
+    with start(deaf(way, "cross(threading.Lock(), threading.Lock())"), "--watch=exit") as process:
+        assert process.ends() == 2, str(process)
+        assert process.errors == ""
+
+
+@pytest.mark.parametrize("way", DEAF)
+def test_a_program_ends_while_a_report_is_written_to_a_standard_error_that_takes_nothing(way: str) -> None:
+    program = """
+        from oxthreads.diagnose import _watch
+        crossing = threading.Thread(target=cross, args=(threading.Lock(), threading.Lock()), daemon=True)
+        crossing.start()
+        until(lambda: _watch._reported)
+        print("done", flush=True)
+    """
+    assert result(deaf(way, program), "--watch=report") == ""
+
+
+def test_a_report_reaches_a_slow_reader_of_standard_error_and_leaves_its_mode() -> None:
+    # The pipe has no room at first, and the report is longer than what it takes at once.
+    program = """
+        from oxthreads.diagnose import _report
+        text = "line\\n" * 20_000
+        writing = threading.Thread(target=_report.write, args=(text,))
+        writing.start()
+        read = b""
+        while len(read.strip(b"\\0")) < len(text):
+            assert os.get_blocking(2)
+            read += os.read(reader, 3000)
+        writing.join()
+        assert read.strip(b"\\0").decode() == text
+        print("done", flush=True)
+    """
+    assert result(deaf("full", program)) == ""
+
+
 def test_a_file_that_has_the_number_of_standard_error_gets_no_report(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

@@ -12,35 +12,20 @@ use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::wait::deadline::{Deadline, Wait};
 use _oxthreads::wait::observe::{self, Resource, ThreadNumber};
-use _oxthreads::wait::{Operation, Parked, Waiter, drive, threads};
+use _oxthreads::wait::{Parked, drive, threads};
 
 #[expect(dead_code, reason = "these tests drive their waits as the bindings do")]
 mod support;
+#[path = "support/verdicts.rs"]
+mod verdicts;
 
 use support::spin_until;
+use verdicts::block;
 
 /// Waits are recorded from now on.
 fn record() {
     static RECORDER: Recorder = Recorder;
     let _ = observe::set_observer(&RECORDER);
-}
-
-/// Drives `operation` as the bindings do. `Err`: the wait was ended, for this reason.
-fn block<O: Operation>(mut operation: O) -> Result<O::Output, String> {
-    let mut verdict = None;
-    let suspend = |waiter: &Waiter, deadline| {
-        let parked = observe::parked(|| support::sleep(waiter, deadline));
-        verdict = observe::verdict();
-        if verdict.is_some() {
-            Parked::Raising
-        } else {
-            parked
-        }
-    };
-    match drive(&mut operation, Deadline::NEVER, suspend) {
-        Wait::Ready(output) => Ok(output),
-        _ => Err(verdict.expect("nothing else ends the wait")),
-    }
 }
 
 /// The sleep for this object, once there is one.
@@ -184,6 +169,32 @@ fn a_wait_outside_the_engine_is_known_until_it_ends() {
     let sleep = sleep_for(&object);
     assert!(!Pin::new(&[sleep.number]).end(sleep.number, "a reason".to_owned()));
     wait.end();
+}
+
+#[test]
+fn only_the_wait_that_is_meant_is_ended() {
+    record();
+    let (object, event, go) = (0, Event::new(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let resource = Resource::new("join", &object);
+            let wait = OutsideWait::begin(resource, Deadline::NEVER, true).unwrap();
+            spin_until(|| go.load(Ordering::SeqCst));
+            // As a signal handler, in the middle of the join.
+            let inner = block(event.wait());
+            wait.end();
+            inner.unwrap().unwrap();
+        });
+        let outer = sleep_for(&object);
+        let pin = Pin::new(&[outer.number]);
+        assert_eq!(pin.sleeps().count(), 1);
+        go.store(true, Ordering::SeqCst);
+        assert_ne!(sleep_for(&event).number, outer.number);
+        assert!(!pin.end(outer.number, "a reason".to_owned()));
+        drop(pin);
+        event.set().unwrap();
+        waiting.join().unwrap();
+    });
 }
 
 #[test]

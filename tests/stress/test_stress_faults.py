@@ -248,13 +248,24 @@ FAULTS = {
         "soak.main(5, 1, 'Flags')",
         "Timeout (0:00:01)!",
     ),
+    "a deadlock under a watch": (
+        "lock = threads.Lock()",
+        "with watched.watched(), lock:\n    with lock: pass",
+        "oxthreads: deadlock: a thread waits for itself",
+    ),
+    "a false alarm": (
+        "from oxthreads.diagnose import _situation\n"
+        "_situation.Situation._dependence = lambda *_: _situation.Dependence(frozenset(), reason='ended')",
+        "with watched.watched(): storms.main('RLock', 'returns', 5.0, storms.OXTHREADS)",
+        "oxthreads: deadlock: a thread waits for what no thread can give it",
+    ),
 }
 
 PREPARE = """
 import gc, os, sys, threading as standard, time
 from tests.stress.inside import contended, deadlines, forks, fuzz, garbage, held, interrupts, limits, memory
 from tests.stress.inside import references, soak, soak_lines, soak_locks, soak_queues, soak_round, storms
-from tests.stress.inside import timeouts, turns
+from tests.stress.inside import timeouts, turns, watched
 from oxthreads import queue as queues, threading as threads
 kept = []
 {}

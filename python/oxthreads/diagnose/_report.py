@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import stat
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from oxthreads.diagnose import _situation
 from oxthreads.diagnose._objects import listed, place, thing, why
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from oxthreads.diagnose._situation import Group, Situation
 
 __all__ = ["all_asleep", "deadlock", "likely_deadlock", "write"]
+
+#: How long `write` waits until standard error takes something.
+_WRITE_SECONDS = 1.0
+
+#: How many bytes a pipe takes without blocking, once it is ready.
+_AT_ONCE = getattr(select, "PIPE_BUF", 512)
 
 
 def deadlock(situation: Situation, group: Group) -> str:
@@ -90,12 +102,52 @@ def _waits(situation: Situation, number: int) -> list[str]:
 
 
 def write(text: str) -> None:
-    """Write to standard error, without locks and buffers. What cannot be written is lost."""
+    """Write to standard error, without locks and buffers. What cannot be written is lost.
+
+    A pipe may be full, and nobody may read it. That must not keep the watch from what it has to do: so
+    the rest of the text is lost if standard error takes nothing for a second.
+    """
     if sys.__stderr__ is None:
         return  # It was closed at the start. The next file that the program has opened may have its number.
     data = text.encode(errors="backslashreplace")
     try:
-        while data:
-            data = data[os.write(2, data) :]
+        with _standard_error() as descriptor:
+            end = time.monotonic() + _WRITE_SECONDS
+            while data and _is_ready(descriptor, end - time.monotonic()):
+                try:
+                    data = data[os.write(descriptor, data[:_AT_ONCE]) :]
+                except BlockingIOError:  # another thread or process was faster
+                    if time.monotonic() > end:
+                        break
+                else:
+                    end = time.monotonic() + _WRITE_SECONDS
     except OSError:
         pass
+
+
+@contextlib.contextmanager
+def _standard_error() -> Iterator[int]:
+    """A descriptor of standard error.
+
+    For a pipe or a terminal it is one that does not block, where the system can open such a thing again.
+    The mode of the descriptor itself is no concern of this process: other processes share it.
+    """
+    mode = os.fstat(2).st_mode
+    again = None
+    if stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(2)):
+        with contextlib.suppress(OSError, AttributeError):  # there is no /proc, or it belongs to another user
+            again = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        yield 2 if again is None else again
+    finally:
+        if again is not None:
+            os.close(again)
+
+
+def _is_ready(descriptor: int, seconds: float) -> bool:
+    """Wait until the descriptor takes something, or writing to it fails. False: not within that time."""
+    if not hasattr(select, "poll"):
+        return True
+    polling = select.poll()
+    polling.register(descriptor, select.POLLOUT)
+    return bool(polling.poll(max(0.0, seconds) * 1000))

@@ -142,6 +142,7 @@ class Situation:
             # Its handler may raise an error, which ends the wait: the wait has a deadline.
             main = threading.main_thread().ident or 0
             self.waits.pop(self.numbers.get(main, 0), None)
+        self._leave_out_what_may_run()
         #: By the thread that waits for an import: the name of the module.
         self.imports: dict[int, str] = {}
         #: By the thread that waits: where the owner took what it waits for.
@@ -159,6 +160,21 @@ class Situation:
         self.dependences = {number: self._dependence(waiting) for number, waiting in self.waits.items()}
         self._add_imports()
         self._add_standard_locks()
+
+    def _leave_out_what_may_run(self) -> None:
+        """Without a GIL, the main thread's wait for another thread is none if the program handles signals.
+
+        Such a wait is not one of the engine. Handlers run in it while it is pinned, and the frames of a
+        thread that runs must not be looked at.
+        """
+        main = self.numbers.get(threading.main_thread().ident or 0)
+        if (
+            main in self.waits
+            and self.waits[main].what in ("join", "exit")
+            and not has_gil()
+            and has_handlers()
+        ):
+            del self.waits[main]
 
     def _add_imports(self) -> None:
         """Add the threads that wait for an import in another thread.
@@ -257,7 +273,8 @@ class Situation:
         if owner is None:
             return _ANYONE if own or waiting.what != "Future" else self._dependence_on_pool(waiting)
         if owner in self.identifiers:
-            kind = "with" if waiting.what == "Lock" else "certain"
+            may_release = waiting.what == "RLock" and self._may_run_handlers(owner)
+            kind = "with" if waiting.what == "Lock" or may_release else "certain"
             return Dependence(frozenset([owner]), kind, owner)
         # The list of threads may be older than the owner: who has begun since has not ended.
         if waiting.what == "Future" or owner in dict(_native.threads_alive()):
@@ -278,6 +295,13 @@ class Situation:
             # A thread that runs may be about to cancel the call.
             return _ANYONE
         return Dependence(frozenset(pool.workers), "likely")
+
+    def _may_run_handlers(self, number: int) -> bool:
+        """Whether a signal handler of the program may run in this thread, while it waits.
+
+        It may release what the thread has. If that was taken by a `with` statement, its end would fail.
+        """
+        return self.identifiers[number] == threading.main_thread().ident and has_handlers()
 
     def _joined_by_exit(self, waiting: Waiting) -> Iterator[threading.Thread]:
         own = self.identifiers.get(waiting.thread)

@@ -126,8 +126,9 @@ def _judge(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, fro
                     texts.append(_report.all_asleep(situation))
             else:
                 again = _sooner(again, wait)
-    for text in texts:
-        _report.write(text + "\n")
+    if texts:
+        # At once, so that a standard error that takes nothing costs time only once.
+        _report.write("".join(f"{text}\n" for text in texts))
     _tell(certain)
     # After that, so that the report comes before what the program says of the error.
     for waits, text in to_end:
