@@ -28,6 +28,9 @@ from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
 from oxthreads.diagnose import _watch
 from oxthreads.diagnose._situation import Situation, Waiting
 
+#: The fewest programs, however long they take.
+LEAST = 20
+
 #: Seconds after which threads that are not still are a failure.
 LIMIT = 10.0
 
@@ -555,7 +558,7 @@ def be_watched(seed: int, pool: ThreadPoolExecutor) -> Counter[str]:
 
 
 def main(what: str, seed: int, seconds: float, most: int) -> None:
-    """Run programs until the time is over, or this many have been run."""
+    """Run programs until the time is over, or this many have been run; but at least a few."""
     # Joins look more often whether they must end.
     _watch.JOIN_SLICE = 0.002
     _watch._record()
@@ -568,7 +571,10 @@ def main(what: str, seed: int, seconds: float, most: int) -> None:
     end = time.monotonic() + seconds
     # Not in a `with`: after a failure, its end would not come.
     pool = ThreadPoolExecutor(2)
-    while time.monotonic() < end and counts["programs"] < most:
+    # On a machine that is very busy, the time may be over before the first deadlock.
+    while counts["programs"] < most and (
+        time.monotonic() < end or counts["programs"] < LEAST or not counts["ended"]
+    ):
         counts += run(seed + counts["programs"], pool)
     pool.shutdown()
     # What was reported twice, or would have ended something else.
