@@ -399,7 +399,11 @@ def test_signals_leave_no_child_behind(script: Write, tmp_path: Path, number: in
         wait_until(lambda: pids.exists() or process.poll() is not None)
         # The terminal sends the signal to the foreground process group in this way.
         os.killpg(process.pid, number)
-        assert process.communicate(timeout=TIMEOUT_SECONDS) == (b"", b"")
+        try:
+            assert process.communicate(timeout=TIMEOUT_SECONDS) == (b"", b"")
+        finally:
+            # The end of the `with` block would wait for a process that the signal does not end.
+            process.kill()
     assert process.returncode == exit_code
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
     assert number == signal.SIGKILL or not list(temporary.iterdir())
