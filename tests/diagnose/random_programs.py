@@ -29,7 +29,7 @@ from oxthreads.diagnose import _watch
 from oxthreads.diagnose._situation import Situation, Waiting
 
 #: Seconds after which threads that are not still are a failure.
-LIMIT = 10.0
+LIMIT = 30.0
 
 #: Waits with this time-out are ended by the conductor, long before.
 LONG = 1000.0
