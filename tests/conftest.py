@@ -25,7 +25,9 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
     return back_end
 
 
-@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.settings(
+    max_examples=1, database=None, deadline=None, suppress_health_check=[*hypothesis.HealthCheck]
+)
 @hypothesis.given(hypothesis.strategies.none())
 def _run_hypothesis_once(_: None) -> None:
     """Run hypothesis once, because its first run makes objects that it keeps, and looks for garbage."""
