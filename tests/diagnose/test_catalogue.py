@@ -26,8 +26,7 @@ ONLY_INSPECTED = {name: each for name, each in TO_REPORT.items() if each.inspect
 
 INSPECT = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "inspect"]
 
-#: Seconds in which a deadlock is reported at least once in so many tries. It is about one second where nothing
-#: else runs.
+#: In one of so many tries, a deadlock is reported within so many seconds. It takes one if nothing else runs.
 SOON, TRIES = 10.0, 3
 
 #: Verdicts from the one that says most to the one that says least.
