@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 30.0
 
 #: How often in a row a thread must be found asleep. If tests run side by side, it must be more often: a
 #: thread may also sleep for a mutex whose owner waits for a processor.
-looks_until_asleep = 5
+looks_until_asleep = 10
 
 
 def spin_until(condition: Callable[[], object]) -> None:
@@ -28,26 +28,37 @@ def times_run(proc: Path) -> str:
     """How often the kernel has let a thread run; empty if that is unknown. `proc`: its folder in /proc."""
     try:
         return (proc / "schedstat").read_text().split()[-1]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # or the thread has ended
         return ""
 
 
 def until_asleep(*threads: threading.Thread) -> None:
     """Return once the threads sleep in the kernel, and not only because they wait for the GIL."""
-    for thread in threads:
-        spin_until(lambda thread=thread: thread.native_id)  # type: ignore[misc]
-        proc = Path(f"/proc/self/task/{thread.native_id}")
-        looks, turns = 0, ""
+    # The first one may have slept only for what another one had, which has released it since. But some waits
+    # poll, so that there is not always an end in which none has run.
+    for _ in range(3):
+        before = [_turns_of_sleeper(thread) for thread in threads]
+        folders = [Path(f"/proc/self/task/{thread.native_id}") for thread in threads]
+        if len(threads) == 1 or before == [times_run(folder) for folder in folders]:
+            return
 
-        def sleeps(proc: Path = proc, thread: threading.Thread = thread) -> bool:
-            nonlocal looks, turns
-            assert thread.is_alive(), "the thread has ended and does not sleep"
-            # During this sleep, a thread that waits for the GIL gets it, or at least runs once before it
-            # waits again.
-            time.sleep(0.0005)
-            sleeps = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "S"
-            before, turns = turns, times_run(proc)
-            looks = looks + 1 if sleeps and turns == before else 0
-            return looks > looks_until_asleep
 
-        spin_until(sleeps)
+def _turns_of_sleeper(thread: threading.Thread) -> str:
+    """Return once the thread sleeps, as `until_asleep` does. Returns how often it has run."""
+    spin_until(lambda: thread.native_id)
+    proc = Path(f"/proc/self/task/{thread.native_id}")
+    looks, turns = 0, ""
+
+    def sleeps() -> bool:
+        nonlocal looks, turns
+        assert thread.is_alive(), "the thread has ended and does not sleep"
+        # During this sleep, a thread that waits for the GIL gets it, or at least runs once before it waits
+        # again.
+        time.sleep(0.0005)
+        sleeps = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+        before, turns = turns, times_run(proc)
+        looks = looks + 1 if sleeps and turns == before else 0
+        return looks > looks_until_asleep
+
+    spin_until(sleeps)
+    return turns
