@@ -17,7 +17,11 @@ import oxthreads.threading
 from tests.support.cpython_suite import LIMIT, assert_as_many_pass
 from tests.support.waiting import TIMEOUT_SECONDS
 
-pytestmark = pytest.mark.one_thread("starts child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("starts child interpreters"),
+    # On a busy machine, the many collections of some tests take half a minute.
+    pytest.mark.timeout(300),
+]
 
 test_threading = pytest.importorskip("test.test_threading", reason="this interpreter ships no test package")
 test_queue = pytest.importorskip("test.test_queue", reason="this interpreter ships no test package")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 #: After this many seconds, something that has not happened is a failure.
@@ -22,6 +22,18 @@ def spin_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, f"the condition does not hold after {TIMEOUT_SECONDS} s"
         os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+
+
+def rounds(count: int) -> Iterator[int]:
+    """So many numbers, or fewer on a machine that is so busy that they take more than TIMEOUT_SECONDS.
+
+    For tests whose threads run all the time, which many processes for few processors make very slow.
+    """
+    end = time.monotonic() + TIMEOUT_SECONDS
+    for number in range(count):
+        if time.monotonic() > end:
+            return
+        yield number
 
 
 def times_run(proc: Path) -> str:
