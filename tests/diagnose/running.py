@@ -48,6 +48,8 @@ class Run:
 
     def __init__(self, *command: str) -> None:
         """Start a Python interpreter with these arguments."""
+        # Not after it has been started: this process may not go on for a while then.
+        self._started = time.monotonic()
         foreign = ("OXTHREADS", "PYTHON_COLORS", "FORCE_COLOR")
         self.process = subprocess.Popen(
             [sys.executable, *command],
@@ -59,7 +61,6 @@ class Run:
             env={name: value for name, value in os.environ.items() if not name.startswith(foreign)},
             start_new_session=True,
         )
-        self._started = time.monotonic()
         self._changed = threading.Condition()
         assert self.process.stdout
         assert self.process.stderr
