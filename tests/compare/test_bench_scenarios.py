@@ -235,19 +235,22 @@ def test_the_meter_counts_only_the_cpu_time_of_other_processes() -> None:
         return (sum(map(int, numbers)) - idle) / os.sysconf("SC_CLK_TCK")
 
     cpus = os.cpu_count() or 1
+    # This process may stand still between any two lines. The first product below is never too small by that,
+    # and the second never too large.
+    earlier = time.monotonic()
     meter = OthersMeter()
-    begin = time.monotonic()
+    later = time.monotonic()
     other = subprocess.Popen([sys.executable, "-c", SPEND])
     # Nobody has waited for the process yet. So its time does not count as time of this process.
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
     busy_before = busy()
-    share, elapsed = meter.share(), time.monotonic() - begin
+    share, elapsed = meter.share(), time.monotonic() - earlier
     assert share is not None
     before = share * elapsed * cpus
     # The kernel counts in ticks of 10 ms.
     assert before > BUSY_SECONDS / 2
     other.wait()
     # Now the process is a child that has ended. The meter does not count it, but all that ran meanwhile.
-    elapsed, share = time.monotonic() - begin, meter.share()
+    elapsed, share = time.monotonic() - later, meter.share()
     assert share is not None
     assert share * elapsed * cpus < before + busy() - busy_before - BUSY_SECONDS / 2
