@@ -15,7 +15,7 @@ from typing import IO
 FOLDER = Path(__file__).parent / "programs"
 
 #: Seconds for what should have come long before.
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 def path(program: str) -> str:
