@@ -13,7 +13,10 @@ TIMEOUT_SECONDS = 30.0
 
 #: How often in a row a thread must be found asleep. If tests run side by side, it must be more often: a
 #: thread may also sleep for a mutex whose owner waits for a processor.
-looks_until_asleep = 10
+looks_until_asleep = 5
+
+#: For how many seconds a thread must be found asleep in any case. Not much longer: some waits poll.
+SECONDS_UNTIL_ASLEEP = 0.005
 
 
 def spin_until(condition: Callable[[], object]) -> None:
@@ -59,10 +62,10 @@ def _turns_of_sleeper(thread: threading.Thread) -> str:
     """Return once the thread sleeps, as `until_asleep` does. Returns how often it has run."""
     spin_until(lambda: thread.native_id)
     proc = Path(f"/proc/self/task/{thread.native_id}")
-    looks, turns = 0, ""
+    looks, turns, since = 0, "", 0.0
 
     def sleeps() -> bool:
-        nonlocal looks, turns
+        nonlocal looks, turns, since
         assert thread.is_alive(), "the thread has ended and does not sleep"
         # During this sleep, a thread that waits for the GIL gets it, or at least runs once before it waits
         # again.
@@ -70,7 +73,9 @@ def _turns_of_sleeper(thread: threading.Thread) -> str:
         sleeps = (proc / "stat").read_text().rpartition(")")[2].split()[0] == "S"
         before, turns = turns, times_run(proc)
         looks = looks + 1 if sleeps and turns == before else 0
-        return looks > looks_until_asleep
+        if looks <= 1:
+            since = time.monotonic()
+        return looks > looks_until_asleep and time.monotonic() - since > SECONDS_UNTIL_ASLEEP
 
     spin_until(sleeps)
     return turns
