@@ -7,8 +7,7 @@ import pytest
 from tests.support.endings import HELPERS
 from tests.support.interpreters import python
 
-# The signal must not come before the main thread sleeps: a standard wait that is interrupted just before that
-# does not take its lock again.
+# The signal comes once the main thread sleeps. A standard wait does not notice one that comes just before that.
 PROGRAM = f"""
 import signal, threading, time
 {HELPERS}
