@@ -7,7 +7,7 @@ import pytest
 from tests.support.endings import HELPERS
 from tests.support.interpreters import python
 
-# The signal comes once the main thread sleeps. A standard wait does not notice one that comes just before that.
+# The signal comes once the main thread sleeps. A standard wait does not notice one that comes just before.
 PROGRAM = f"""
 import signal, threading, time
 {HELPERS}
