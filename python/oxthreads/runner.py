@@ -164,8 +164,9 @@ def _run_command(command: str, rest: list[str]) -> None:
     except UnicodeError:
         sys.stderr.write("Unable to decode the command from the command line:\n")
         raise
-    if sys.version_info >= (3, 14):
-        import textwrap  # noqa: PLC0415 - loaded only where python itself dedents
+    if sys.version_info >= (3, 14) and source.lstrip("\r\n\f")[:1] in (" ", "\t"):
+        # It may all be indented. The import takes some milliseconds.
+        import textwrap  # noqa: PLC0415
 
         source = textwrap.dedent(source)
     _lead_path_with("")
