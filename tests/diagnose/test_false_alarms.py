@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -375,6 +376,31 @@ def test_a_listener_that_fails_keeps_no_deadlock_from_being_ended() -> None:
     )
     assert output == "ended\n"
     assert said[1:] == ["oxthreads: a listener of the watch has failed: ValueError(True)"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+@pytest.mark.parametrize("timer", ["REAL SIGALRM", "VIRTUAL SIGVTALRM", "PROF SIGPROF"])
+def test_a_timer_ends_the_wait_of_the_main_thread(timer: str) -> None:
+    which, number = timer.split()
+    output, said = run(f"""
+        def stop(*_):
+            raise TimeoutError
+        signal.signal(signal.{number}, stop)
+        def calculate():
+            while not is_over:
+                pass
+        is_over = False
+        threading.Thread(target=calculate).start()
+        lock = threading.Lock()
+        signal.setitimer(signal.ITIMER_{which}, 0.6)
+        try:
+            with lock, lock:
+                pass
+        except TimeoutError:
+            print("ended")
+        is_over = True
+    """)
+    assert (output, said) == ("ended\n", [])
 
 
 #: Does all kinds of things with all kinds of objects, correctly, for so many seconds.

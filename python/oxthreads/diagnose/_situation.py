@@ -543,7 +543,12 @@ def alarm_is_set() -> bool:
     """Whether a signal will come by itself, and run a handler of the program in the main thread."""
     if not hasattr(signal, "getitimer"):
         return False
-    timers = [(signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_PROF, signal.SIGPROF)]
+    timers = [
+        (signal.ITIMER_REAL, signal.SIGALRM),
+        # These two count also what other threads calculate.
+        (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
+        (signal.ITIMER_PROF, signal.SIGPROF),
+    ]
     return any(
         callable(signal.getsignal(number)) and any(signal.getitimer(timer)) for timer, number in timers
     )
