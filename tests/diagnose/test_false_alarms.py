@@ -403,6 +403,120 @@ def test_a_timer_ends_the_wait_of_the_main_thread(timer: str) -> None:
     assert (output, said) == ("ended\n", [])
 
 
+#: Two threads take two locks in opposite order. `take` may be another function that does that.
+CROSS = """
+a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+SOURCE = "def take(one, other):\\n with one:\\n  both.wait()\\n  with other: pass"
+exec(SOURCE)
+def cross(take=take, kind=threading.Thread):
+    threads = [kind(target=take, args=pair, daemon=True) for pair in [(a, b), (b, a)]]
+    for thread in threads:
+        thread.start()
+    return threads
+"""
+
+
+def test_a_report_runs_no_code_of_the_program() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        ran = set()
+        class Meta(type):
+            def __eq__(self, other):
+                ran.add("the comparison of classes")
+                return self is other
+            __hash__ = type.__hash__
+        class Plain(metaclass=Meta):
+            pass
+        class Disguised(threading.Event):
+            @property
+            def __class__(self):
+                ran.add("a property")
+                return str
+        class Thread(threading.Thread):
+            def __getattribute__(self, name):
+                if "diagnose" in sys._getframe(1).f_code.co_filename and not name.startswith(
+                    ("_bootstrap", "_invoke", "_ident", "_handle", "is_alive", "join", "_tstate")
+                ):
+                    ran.add("a look-up in a thread")
+                return super().__getattribute__(name)
+        class Loader:
+            def get_source(self, name):
+                ran.add("a loader")
+                raise ZeroDivisionError
+        plain, plain_key, event = Plain(), {"a": Plain()}, Disguised()
+        Thread(target=event.wait, daemon=True).start()
+        namespace = {"both": both, "__name__": "loaded", "__loader__": Loader()}
+        exec(compile(SOURCE, "loaded.py", "exec"), namespace)
+        import linecache
+        linecache.lazycache("loaded.py", namespace)
+        cross(namespace["take"], Thread)
+        time.sleep(1.5)
+        assert "for Lock a" in diagnose.report()
+        print(ran)
+    """)
+    )
+    assert output == "set()\n"
+    assert said == ["oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."]
+
+
+def test_what_cannot_be_told_keeps_no_deadlock_from_being_ended() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        from oxthreads.diagnose import _report
+        def fail(*_):
+            raise ZeroDivisionError
+        _report.thing = _report.place = fail
+        for thread in cross():
+            thread.join()
+        print("ended")
+        """),
+        "raise",
+    )
+    assert output == "ended\n"
+    assert said[0] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
+
+
+def test_threads_that_end_at_the_same_time() -> None:
+    # Only the latest ends are kept. Several threads remove others at a time.
+    output, said = run("""
+        sys.setswitchinterval(1e-6)
+        def start_many():
+            for _ in range(400):
+                threads = [threading.Thread(target=int) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        starters = [threading.Thread(target=start_many) for _ in range(4)]
+        for starter in starters:
+            starter.start()
+        for starter in starters:
+            starter.join()
+        print("done")
+    """)
+    assert (output, said) == ("done\n", [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_a_join_inside_a_join_compares_no_threads() -> None:
+    output, said = run("""
+        class Thread(threading.Thread):
+            def __eq__(self, other):
+                raise ZeroDivisionError
+            __hash__ = threading.Thread.__hash__
+        first, second = [Thread(target=time.sleep, args=(seconds,)) for seconds in (1, 0.5)]
+        first.start()
+        second.start()
+        signal.signal(signal.SIGALRM, lambda *_: second.join())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        first.join()
+        print("done")
+    """)
+    assert (output, said) == ("done\n", [])
+
+
 #: Does all kinds of things with all kinds of objects, correctly, for so many seconds.
 BUSY = """
 import random

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import linecache
 import os
 import socket
 import stat
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _objects, _situation
+from oxthreads.diagnose import _holders, _objects, _situation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -133,7 +132,7 @@ def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
 
 
 def _place(frame: dict[str, Any]) -> str:
-    source = linecache.getline(frame["file"], frame["line"]).strip()
+    source = _holders.line_of_file(frame["file"], frame["line"]).strip()
     shown = f":  {source}" if source else ""
     return f"{_objects.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
 

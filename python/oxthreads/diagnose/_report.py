@@ -43,14 +43,17 @@ def likely_deadlock(situation: Situation, group: Group) -> str:
         are = "is" if len(locks) < 2 else "are"
         conditions.append(f"{names} {are} released by whoever took it")
     if calls:
-        conditions.append(f"nobody cancels {_things(situation, calls)}")
+        conditions.append(f"nobody cancels {_things(situation, calls) or 'the calls'}")
     first = f"oxthreads: likely deadlock, if {' and '.join(conditions)}:"
     return _chain(situation, group, f"{first} {_what_is_wrong(situation, group)}")
 
 
 def _things(situation: Situation, numbers: list[int]) -> str:
     """What these threads wait for."""
-    return listed([thing(situation, situation.waits[number]) for number in numbers]) if numbers else ""
+    try:
+        return listed([thing(situation, situation.waits[number]) for number in numbers]) if numbers else ""
+    except Exception:  # see `_waits`
+        return ""
 
 
 def all_asleep(situation: Situation) -> str:
@@ -85,14 +88,27 @@ def _chain(situation: Situation, group: Group, first: str) -> str:
 
 def _short(situation: Situation, number: int) -> str:
     name = _situation.label(situation.thread(number), number)
-    frames = situation.frames_of(number)
-    return f"{name}, {place(frames[0])}" if frames else name
+    try:
+        frames = situation.frames_of(number)
+        return f"{name}, {place(frames[0])}" if frames else name
+    except Exception:  # see `_waits`
+        return name
 
 
 def _waits(situation: Situation, number: int) -> list[str]:
-    """A thread, what it waits for, and who has that."""
-    waiting = situation.waits[number]
+    """A thread, what it waits for, and who has that.
+
+    A deadlock must be reported, and ended if that was asked for, even if something of it cannot be told.
+    """
     name = _situation.label(situation.thread(number), number)
+    try:
+        return _told(situation, number, name)
+    except Exception as error:
+        return [f"{name} waits (what for cannot be told: {type(error).__name__})"]
+
+
+def _told(situation: Situation, number: int, name: str) -> list[str]:
+    waiting = situation.waits[number]
     # Since when a thread waits for what the engine does not know is not known either.
     waits = f"has waited {waiting.age:.1f} s" if waiting.sleep else "waits"
     lines = [f"{name} {waits} for {thing(situation, waiting)}"]

@@ -217,7 +217,11 @@ def _all_are_asleep(situation: Situation) -> bool:
 
 def _show_all(*_: object) -> None:
     """Write what all threads do: the handler of SIGQUIT, and what comes before Ctrl-C ends a long wait."""
-    _report.write(report() + "\n")
+    try:
+        text = report()
+    except Exception as error:  # it must not end a wait of the program
+        text = f"oxthreads: the threads cannot be shown: {type(error).__name__}\n"
+    _report.write(f"{text}\n")
 
 
 def _show_before_interrupt() -> None:
@@ -276,7 +280,8 @@ def _recorded(join: Callable[..., None], is_alive: Callable[[threading.Thread], 
                     _show_before_interrupt()
                 raise
             finally:
-                joins.remove(self)
+                # Not `remove`, which may compare two threads by code of the program.
+                joins.pop()
                 if not joins:
                     # Only this thread adds to its own list.
                     _situation.joins.pop(caller, None)
