@@ -478,6 +478,30 @@ def test_what_cannot_be_told_keeps_no_deadlock_from_being_ended() -> None:
     assert said[0] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
 
 
+def test_a_hook_that_raises_is_told_of_in_one_line() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        may_look = False
+        def hook(event, arguments):
+            if event == "sys._current_frames" and not may_look:
+                raise ZeroDivisionError
+        sys.addaudithook(hook)
+        cross()
+        time.sleep(2.5)
+        may_look = True
+        time.sleep(2)
+        print("done")
+        """)
+    )
+    assert output == "done\n"
+    assert len(said) == 2
+    assert re.fullmatch(
+        r"oxthreads: the watch could not look at the threads: ZeroDivisionError at \S+:\d+", said[0]
+    )
+    assert said[1] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
+
+
 def test_threads_that_end_at_the_same_time() -> None:
     # Only the latest ends are kept. Several threads remove others at a time.
     output, said = run("""
