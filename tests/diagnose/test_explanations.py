@@ -275,6 +275,22 @@ print(said_of(wait_in(permits.acquire)).splitlines()[0])
     ), said
 
 
+def test_a_with_statement_of_a_class_of_its_own_has_no_permit() -> None:
+    program = """
+class Gate(threading.Semaphore):
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+
+gate = Gate(0)
+def pass_through():
+    with gate:
+        threading.Event().wait()
+wait_in(pass_through, name="other")
+print(said_of(wait_in(gate.acquire)).splitlines()[0])
+"""
+    assert output_of(program).strip().endswith("which has 0 permits")
+
+
 # ---- Futures
 
 

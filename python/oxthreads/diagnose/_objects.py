@@ -185,7 +185,10 @@ def _permit_holders(situation: Situation, waiting: Waiting) -> list[str]:
 def _find_permit_holders(situation: Situation, waiting: Waiting) -> list[str]:
     holders: dict[str, list[str]] = {}
     for number in sorted(situation.waits)[:_MOST_HOLDERS]:
-        item = situation.held(number, lambda value: _native.address_of(value) == waiting.address)
+        item = situation.held(
+            number,
+            lambda value: _native.address_of(value) == waiting.address and _situation.has_plain_exit(value),
+        )
         if item is not None:
             where = f"{file(item.filename)}:{item.line}"
             holders.setdefault(where, []).append(_situation.label(situation.thread(number), number))

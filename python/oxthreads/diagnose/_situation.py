@@ -52,6 +52,7 @@ __all__ = [
     "Waiting",
     "frames_of",
     "has_gil",
+    "has_plain_exit",
     "is_file_of_program",
     "is_of_program",
     "joins",
@@ -407,7 +408,7 @@ class Situation:
         return self.held(
             owner,
             lambda value: (
-                address in (_native.address_of(value), _lock_address(value)) and _has_plain_exit(value)
+                address in (_native.address_of(value), _lock_address(value)) and has_plain_exit(value)
             ),
         )
 
@@ -510,8 +511,8 @@ def _lock_address(value: object) -> int | None:
     return None if lock is None else _native.address_of(lock)
 
 
-def _has_plain_exit(value: object) -> bool:
-    """Whether a `with` statement releases the lock at its end, and runs no code of the program."""
+def has_plain_exit(value: object) -> bool:
+    """Whether a `with` statement releases the lock or permit at its end, and runs no code of the program."""
     return type(in_classes(mro_of(type(value)), "__exit__")) is _EXIT_TYPE
 
 
