@@ -478,6 +478,20 @@ def test_what_cannot_be_told_keeps_no_deadlock_from_being_ended() -> None:
     assert said[0] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted on Linux only")
+def test_ctrl_c_ends_no_program_that_ignores_it() -> None:
+    output, said = run("""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        _watch._report.write = lambda text: (print(text.splitlines()[0], flush=True), os._exit(0))
+        threading.Event().wait()
+    """)
+    assert output == (
+        "oxthreads: all 2 threads sleep without a time-out; nothing in the program can end it.\n"
+    )
+    assert said == []
+
+
 def test_a_hook_that_raises_is_told_of_in_one_line() -> None:
     output, said = run(
         CROSS

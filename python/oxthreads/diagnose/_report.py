@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import stat
 import sys
 import time
@@ -60,7 +61,10 @@ def all_asleep(situation: Situation) -> str:
     """All threads sleep."""
     count = len(situation.waits)
     subject = "all threads sleep" if count == 1 else f"all {count} threads sleep"
-    lines = [f"oxthreads: {subject} without a time-out; only Ctrl-C can end it.", ""]
+    # Programs that a shell starts in the background ignore it.
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    what = "nothing in the program" if is_ignored else "only Ctrl-C"
+    lines = [f"oxthreads: {subject} without a time-out; {what} can end it.", ""]
     for number in sorted(situation.waits):
         lines += _waits(situation, number)
     return "\n".join([*lines, ""])
