@@ -162,9 +162,15 @@ def socket_directory(*, make: bool) -> str | None:
 
 
 def _remove_stale(directory: Path) -> None:
-    """Remove the sockets of processes that were killed."""
+    """Remove the sockets of processes that were killed.
+
+    Whoever is there takes a connection for a question, and looks at all its threads. So nobody is asked but
+    processes that this one does not see: they may be in another container that has the same directory.
+    """
     with contextlib.suppress(OSError):
         for path in [*directory.iterdir()]:
+            if _exists(path.name):
+                continue
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.setblocking(False)
                 try:
@@ -173,6 +179,17 @@ def _remove_stale(directory: Path) -> None:
                     path.unlink(missing_ok=True)
                 except OSError:
                     pass  # it is busy, or was removed
+
+
+def _exists(number: str) -> bool:
+    """Whether there is a process with this number."""
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def ask(process: int) -> dict[str, Any]:
