@@ -223,6 +223,28 @@ print(said_of(wait_in(jobs.join)).splitlines()[0])
     assert re.search(r"\d+ not done: -?\d+ taken, and \d+ queued$", said.strip()), said
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_thread_of_the_parent_that_has_taken_an_item_has_not_ended() -> None:
+    program = """
+jobs = queue.Queue()
+jobs.put(1)
+def take():
+    jobs.get()
+    threading.Event().wait()
+wait_in(take)
+import warnings
+warnings.simplefilter("ignore")
+child = os.fork()
+if not child:
+    said = said_of(wait_in(jobs.join, name="child"))
+    os.write(1, said.splitlines()[0].encode())
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    said = output_of(program)
+    assert said.endswith("0 queued; 1 taken by a thread of the parent process, which does not exist here")
+
+
 # ---- Semaphores
 
 
@@ -251,6 +273,22 @@ print(said_of(wait_in(permits.acquire)).splitlines()[0])
         r" which wait; 1 taken at <string>:\d+ by another, which waits$",
         said.strip(),
     ), said
+
+
+def test_a_with_statement_of_a_class_of_its_own_has_no_permit() -> None:
+    program = """
+class Gate(threading.Semaphore):
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+
+gate = Gate(0)
+def pass_through():
+    with gate:
+        threading.Event().wait()
+wait_in(pass_through, name="other")
+print(said_of(wait_in(gate.acquire)).splitlines()[0])
+"""
+    assert output_of(program).strip().endswith("which has 0 permits")
 
 
 # ---- Futures
@@ -525,3 +563,32 @@ os._exit(0)
     with start(program, "--watch") as process:
         assert process.ends() == 0, str(process)
         assert process.errors == ""
+
+
+# ---- Many threads
+
+
+def test_a_report_of_many_threads_does_not_take_long() -> None:
+    # The threads stand still meanwhile. Names are left out when their search has taken long.
+    program = """
+def hold(semaphore, event):
+    with semaphore:
+        event.wait()
+
+threading.stack_size(256 * 1024)
+semaphore = threading.Semaphore(20)
+for number in range(500):
+    event = threading.Event()
+    target = hold if number < 100 else lambda semaphore, event: event.wait()
+    threading.Thread(target=target, args=(semaphore, event), daemon=True).start()
+until(lambda: len(native.asleep()) == 500)
+begun = time.thread_time()
+report = diagnose.report()
+seconds = time.thread_time() - begun
+print(f"{seconds:.1f}", next(line for line in report.splitlines() if "permits" in line))
+assert seconds < 3
+"""
+    said = output_of("from oxthreads import _oxthreads as native\n" + program)
+    assert re.search(
+        r"0 permits; \d+ taken at \S+ by (\S+ \(hold\),? ){9}and \d+ others, which wait$", said.strip()
+    )

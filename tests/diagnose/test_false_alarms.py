@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -377,6 +378,183 @@ def test_a_listener_that_fails_keeps_no_deadlock_from_being_ended() -> None:
     )
     assert output == "ended\n"
     assert said[1:] == ["oxthreads: a listener of the watch has failed: ValueError(True)"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+@pytest.mark.parametrize("timer", ["REAL SIGALRM", "VIRTUAL SIGVTALRM", "PROF SIGPROF"])
+def test_a_timer_ends_the_wait_of_the_main_thread(timer: str) -> None:
+    which, number = timer.split()
+    output, said = run(f"""
+        def stop(*_):
+            raise TimeoutError
+        signal.signal(signal.{number}, stop)
+        def calculate():
+            while not is_over:
+                pass
+        is_over = False
+        threading.Thread(target=calculate).start()
+        lock = threading.Lock()
+        signal.setitimer(signal.ITIMER_{which}, 0.6)
+        try:
+            with lock, lock:
+                pass
+        except TimeoutError:
+            print("ended")
+        is_over = True
+    """)
+    assert (output, said) == ("ended\n", [])
+
+
+#: Two threads take two locks in opposite order. `take` may be another function that does that.
+CROSS = """
+a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+SOURCE = "def take(one, other):\\n with one:\\n  both.wait()\\n  with other: pass"
+exec(SOURCE)
+def cross(take=take, kind=threading.Thread):
+    threads = [kind(target=take, args=pair, daemon=True) for pair in [(a, b), (b, a)]]
+    for thread in threads:
+        thread.start()
+    return threads
+"""
+
+
+def test_a_report_runs_no_code_of_the_program() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        ran = set()
+        class Meta(type):
+            def __eq__(self, other):
+                ran.add("the comparison of classes")
+                return self is other
+            __hash__ = type.__hash__
+        class Plain(metaclass=Meta):
+            pass
+        class Disguised(threading.Event):
+            @property
+            def __class__(self):
+                ran.add("a property")
+                return str
+        class Thread(threading.Thread):
+            def __getattribute__(self, name):
+                if "diagnose" in sys._getframe(1).f_code.co_filename and not name.startswith(
+                    ("_bootstrap", "_invoke", "_ident", "_handle", "is_alive", "join", "_tstate")
+                ):
+                    ran.add("a look-up in a thread")
+                return super().__getattribute__(name)
+        class Loader:
+            def get_source(self, name):
+                ran.add("a loader")
+                raise ZeroDivisionError
+        plain, plain_key, event = Plain(), {"a": Plain()}, Disguised()
+        Thread(target=event.wait, daemon=True).start()
+        namespace = {"both": both, "__name__": "loaded", "__loader__": Loader()}
+        exec(compile(SOURCE, "loaded.py", "exec"), namespace)
+        import linecache
+        linecache.lazycache("loaded.py", namespace)
+        cross(namespace["take"], Thread)
+        time.sleep(1.5)
+        assert "for Lock a" in diagnose.report()
+        print(ran)
+    """)
+    )
+    assert output == "set()\n"
+    assert said == ["oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."]
+
+
+def test_what_cannot_be_told_keeps_no_deadlock_from_being_ended() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        from oxthreads.diagnose import _report
+        def fail(*_):
+            raise ZeroDivisionError
+        _report.thing = _report.place = fail
+        for thread in cross():
+            thread.join()
+        print("ended")
+        """),
+        "raise",
+    )
+    assert output == "ended\n"
+    assert said[0] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted on Linux only")
+def test_ctrl_c_ends_no_program_that_ignores_it() -> None:
+    output, said = run("""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        _watch._report.write = lambda text: (print(text.splitlines()[0], flush=True), os._exit(0))
+        threading.Event().wait()
+    """)
+    assert output == (
+        "oxthreads: all 2 threads sleep without a time-out; nothing in the program can end it.\n"
+    )
+    assert said == []
+
+
+def test_a_hook_that_raises_is_told_of_in_one_line() -> None:
+    output, said = run(
+        CROSS
+        + textwrap.dedent("""
+        may_look = False
+        def hook(event, arguments):
+            if event == "sys._current_frames" and not may_look:
+                raise ZeroDivisionError
+        sys.addaudithook(hook)
+        cross()
+        time.sleep(2.5)
+        may_look = True
+        time.sleep(2)
+        print("done")
+        """)
+    )
+    assert output == "done\n"
+    assert len(said) == 2
+    assert re.fullmatch(
+        r"oxthreads: the watch could not look at the threads: ZeroDivisionError at \S+:\d+", said[0]
+    )
+    assert said[1] == "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it."
+
+
+def test_threads_that_end_at_the_same_time() -> None:
+    # Only the latest ends are kept. Several threads remove others at a time.
+    output, said = run("""
+        sys.setswitchinterval(1e-6)
+        def start_many():
+            for _ in range(400):
+                threads = [threading.Thread(target=int) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        starters = [threading.Thread(target=start_many) for _ in range(4)]
+        for starter in starters:
+            starter.start()
+        for starter in starters:
+            starter.join()
+        print("done")
+    """)
+    assert (output, said) == ("done\n", [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_a_join_inside_a_join_compares_no_threads() -> None:
+    output, said = run("""
+        class Thread(threading.Thread):
+            def __eq__(self, other):
+                raise ZeroDivisionError
+            __hash__ = threading.Thread.__hash__
+        first, second = [Thread(target=time.sleep, args=(seconds,)) for seconds in (1, 0.5)]
+        first.start()
+        second.start()
+        signal.signal(signal.SIGALRM, lambda *_: second.join())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        first.join()
+        print("done")
+    """)
+    assert (output, said) == ("done\n", [])
 
 
 #: Does all kinds of things with all kinds of objects, correctly, for so many seconds.

@@ -95,6 +95,24 @@ def test_the_socket_goes_with_the_process(sockets: Path) -> None:
     assert [*sockets.iterdir()] == []
 
 
+def test_a_watch_that_begins_asks_no_other_process() -> None:
+    program = """
+import os, subprocess, sys, time
+from oxthreads import diagnose, threading
+from oxthreads.diagnose import _inspection
+_inspection.description = lambda: os.write(1, b"asked") and {}
+diagnose.watch()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+other = "from oxthreads import diagnose; diagnose.watch()"
+subprocess.run([sys.executable, "-c", other], check=True)
+time.sleep(0.5)
+print("done")
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+    assert (ended.stdout, ended.stderr) == ("done\n", "")
+
+
 def test_sockets_of_killed_processes_are_removed(sockets: Path) -> None:
     with Run("-m", "oxthreads", "--watch", path("abba")) as run:
         described(run, wanted="payer")

@@ -39,15 +39,25 @@ import tokenize  # noqa: F401
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from itertools import islice
+from pathlib import Path
 from types import CodeType, FrameType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipimport import zipimporter
 
-from oxthreads.diagnose._look_ups import NOTHING, PLAIN_LOOK_UPS, in_classes, mro_of
+from oxthreads.diagnose._look_ups import NOTHING, PLAIN_LOOK_UPS, in_classes, is_one_of, mro_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["WithItem", "acquired_in", "held_in", "open_with_statements", "register_source"]
+__all__ = [
+    "WithItem",
+    "acquired_in",
+    "held_in",
+    "line_of_file",
+    "open_with_statements",
+    "register_source",
+    "source_line",
+]
 
 
 class WithItem(NamedTuple):
@@ -599,21 +609,16 @@ def _is_descriptor(value: object) -> bool:
     return any(in_classes(classes, name) is not NOTHING for name in ("__get__", "__set__", "__delete__"))
 
 
-def _is_one_of(cls: type, classes: tuple[type, ...]) -> bool:
-    # Not `in`, which may compare two classes by code of the metaclass.
-    return any(cls is other for other in classes)
-
-
 def _subscript(container: Any, key: Any) -> Any:
-    if _is_one_of(type(container), (list, tuple)):
+    if is_one_of(type(container), (list, tuple)):
         try:
-            return container[key] if _is_one_of(type(key), (int, bool)) else NOTHING
+            return container[key] if is_one_of(type(key), (int, bool)) else NOTHING
         except IndexError:
             return NOTHING
-    if _is_one_of(type(container), _DICTS):
+    if is_one_of(type(container), _DICTS):
         # Not `container[key]`, which may compare the key with another one, by code of the user. In a copy,
         # because other threads may change the container.
-        is_plain = _is_one_of(type(key), _PLAIN_KEYS)
+        is_plain = is_one_of(type(key), _PLAIN_KEYS)
         for candidate, value in dict.copy(container).items():
             if candidate is key or (is_plain and type(candidate) is type(key) and candidate == key):
                 return value
@@ -640,7 +645,7 @@ def register_source(filename: str, text: str) -> None:
 def _described(frame: FrameType, item: _Item) -> WithItem:
     code = frame.f_code
     line, _, _, _ = _position(code, item.first)
-    text = _source_line(frame, line)
+    text = source_line(frame, line)
     if item.look_up is not None:
         expression = _expression(item.look_up, code.co_qualname)
         # The file may have changed since.
@@ -658,7 +663,8 @@ def _position(code: CodeType, offset: int) -> tuple[int, int | None, int | None,
     return line or code.co_firstlineno, end_line, column, end_column
 
 
-def _source_line(frame: FrameType, line: int) -> str:
+def source_line(frame: FrameType, line: int) -> str:
+    """A line of the source of a frame; empty if it cannot be had. No code of the program runs."""
     filename = frame.f_code.co_filename
     registered = _sources.get(filename)
     if registered is not None:
@@ -666,17 +672,42 @@ def _source_line(frame: FrameType, line: int) -> str:
     try:
         if _of_code is not None and (line_of_code := _of_code(frame.f_code, line)):
             return line_of_code
-        linecache.checkcache(filename)
-        return linecache.getline(filename, line, frame.f_globals)
     except Exception:
-        # A module from somewhere else than a file has a loader, which may raise anything. A report can do
-        # without the text.
+        return ""  # a report can do without the text
+    return line_of_file(filename, line, _for_loader(frame))
+
+
+def line_of_file(filename: str, line: int, namespace: dict[str, Any] | None = None) -> str:
+    """A line of a file; empty if it cannot be had. No code of the program runs.
+
+    `namespace`: that of the module, if `linecache` may ask its loader for a file that is not there.
+    """
+    try:
+        linecache.checkcache(filename)
+        entry: Any = linecache.cache.get(filename, ())
+        # With one item it says only how to ask the loader: a traceback has noted that.
+        if len(entry) == 1 and namespace is None and not Path(filename).exists():
+            return ""
+        return linecache.getline(filename, line, namespace)
+    except Exception:
         return ""
+
+
+def _for_loader(frame: FrameType) -> dict[str, Any] | None:
+    """What `linecache` has to know to ask the loader of the frame's module for its source.
+
+    Only for a loader of the interpreter: one of the program would run its code, and may raise anything.
+    """
+    namespace = frame.f_globals
+    if type(namespace) is not dict:
+        return None
+    name, loader = namespace.get("__name__"), namespace.get("__loader__")
+    return {"__name__": name, "__loader__": loader} if type(loader) is zipimporter else None
 
 
 def _expression(look_up: _LookUp, function: str) -> str:
     if look_up.kind == "constant":
-        return repr(look_up.name) if _is_one_of(type(look_up.name), _PLAIN_KEYS) else "..."
+        return repr(look_up.name) if is_one_of(type(look_up.name), _PLAIN_KEYS) else "..."
     if look_up.base is None:
         return _as_written(look_up.name, function)
     base = _expression(look_up.base, function)
@@ -707,4 +738,4 @@ def _cut(frame: FrameType, item: _Item) -> str:
     if line != end_line or column is None or end_column is None:
         return ""
     # The columns count bytes.
-    return _source_line(frame, line).encode()[column:end_column].decode(errors="replace")
+    return source_line(frame, line).encode()[column:end_column].decode(errors="replace")

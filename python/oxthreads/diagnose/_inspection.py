@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import linecache
 import os
 import socket
 import stat
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _objects, _situation
+from oxthreads.diagnose import _holders, _objects, _situation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -133,7 +132,7 @@ def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
 
 
 def _place(frame: dict[str, Any]) -> str:
-    source = linecache.getline(frame["file"], frame["line"]).strip()
+    source = _holders.line_of_file(frame["file"], frame["line"]).strip()
     shown = f":  {source}" if source else ""
     return f"{_objects.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
 
@@ -163,9 +162,15 @@ def socket_directory(*, make: bool) -> str | None:
 
 
 def _remove_stale(directory: Path) -> None:
-    """Remove the sockets of processes that were killed."""
+    """Remove the sockets of processes that were killed.
+
+    Whoever is there takes a connection for a question, and looks at all its threads. So nobody is asked but
+    processes that this one does not see: they may be in another container that has the same directory.
+    """
     with contextlib.suppress(OSError):
         for path in [*directory.iterdir()]:
+            if _exists(path.name):
+                continue
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.setblocking(False)
                 try:
@@ -174,6 +179,17 @@ def _remove_stale(directory: Path) -> None:
                     path.unlink(missing_ok=True)
                 except OSError:
                     pass  # it is busy, or was removed
+
+
+def _exists(number: str) -> bool:
+    """Whether there is a process with this number."""
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def ask(process: int) -> dict[str, Any]:

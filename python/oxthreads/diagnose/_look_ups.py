@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-__all__ = ["NOTHING", "PLAIN_LOOK_UPS", "dict_of_class", "in_classes", "mro_of"]
+__all__ = ["NOTHING", "PLAIN_LOOK_UPS", "dict_of_class", "in_classes", "is_a", "is_one_of", "mro_of"]
 
 #: What a look-up gives that has found nothing.
 NOTHING: Any = object()
@@ -25,3 +25,17 @@ def in_classes(classes: tuple[type, ...], name: str) -> Any:
         if value is not NOTHING:
             return value
     return NOTHING
+
+
+def is_one_of(cls: type, classes: tuple[type, ...]) -> bool:
+    """Whether it is one of these classes. (`in` may compare two classes by code of a metaclass.)"""
+    return any(cls is other for other in classes)
+
+
+def is_a(value: object, *classes: type) -> bool:
+    """Whether the object is of one of these classes, which have no metaclass, or of a derived one.
+
+    (`isinstance` may ask the object for its `__class__`, and `in` may compare two classes by code of a
+    metaclass.)
+    """
+    return issubclass(type(value), classes)

@@ -24,7 +24,7 @@ from types import (
 )
 from typing import Any, NamedTuple
 
-from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, mro_of
+from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, is_one_of, mro_of
 
 __all__ = ["find", "name_of", "name_of_class"]
 
@@ -222,7 +222,7 @@ _WITHOUT = (
 def _attributes(owner: Any, root: str | None) -> Iterator[_Place]:
     """The attributes of an object and of its class. Without a root, they are called after the class."""
     cls = type(owner)
-    if _is_one_of(cls, _WITHOUT):
+    if is_one_of(cls, _WITHOUT):
         return
     classes = mro_of(cls)
     if issubclass(cls, type):
@@ -265,7 +265,7 @@ def _is_shown(name: object) -> bool:
 def _stored(owner: Any, classes: tuple[type, ...]) -> Iterator[tuple[Any, Any]]:
     descriptor = in_classes(classes, "__dict__")
     # A property of that name would be code of the user.
-    if _is_one_of(type(descriptor), (GetSetDescriptorType, MemberDescriptorType)):
+    if is_one_of(type(descriptor), (GetSetDescriptorType, MemberDescriptorType)):
         namespace = _read(descriptor, owner)
         if issubclass(type(namespace), dict):
             yield from _copied(lambda: dict.items(namespace))
@@ -285,22 +285,17 @@ def _read(descriptor: Any, owner: Any) -> Any:
         return None
 
 
-def _is_one_of(cls: type, classes: tuple[type, ...]) -> bool:
-    # Not `in`, which may compare two classes by code of the metaclass.
-    return any(cls is other for other in classes)
-
-
 def _items_of(container: Any) -> Iterable[tuple[Any, Any]]:
     """The items of a list, a tuple or a dict, by the code of these types even if a subclass has its own."""
     if issubclass(type(container), dict):
         return _copied(lambda: dict.items(container))
-    if _is_one_of(type(container), (list, tuple)):
+    if is_one_of(type(container), (list, tuple)):
         return enumerate(islice(container, LIMIT))
     return ()
 
 
 def _key_text(key: Any) -> str:
-    if not _is_one_of(type(key), (str, int, bool, bytes, float, type(None))):
+    if not is_one_of(type(key), (str, int, bool, bytes, float, type(None))):
         return "..."  # its `repr` might be the user's
-    text = repr(key[:50] if _is_one_of(type(key), (str, bytes)) else key)
+    text = repr(key[:50] if is_one_of(type(key), (str, bytes)) else key)
     return text if len(text) <= 40 else f"{text[:36]}...{text[-1]}"

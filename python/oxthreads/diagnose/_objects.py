@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _situation, _thread_ends
+from oxthreads.diagnose import _holders, _situation, _thread_ends
+from oxthreads.diagnose._look_ups import is_a
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +88,8 @@ def _pending(situation: Situation, number: int, _: str) -> str:
     if not pool.is_full:
         return f"whose call is pending in {name}"
     if not situation.waits.keys() >= set(pool.workers):
-        return f"whose call is pending in {name}, which has {count} workers at most"
+        most = f"{count} {'worker' if count == 1 else 'workers'} at most"
+        return f"whose call is pending in {name}, which has {most}"
     workers = "whose only worker waits here" if count == 1 else f"whose {count} workers all wait here"
     return f"whose call is pending in {name}, {workers}"
 
@@ -116,14 +117,14 @@ def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
     # The methods and attributes of the native classes: those of a subclass may run code of the program.
     semaphore: Any = _native.Semaphore
     barrier: Any = _native.Barrier
-    if isinstance(value, _native.Queue):
+    if is_a(value, _native.Queue):
         return _state_of_queue(situation, value, waiting)
-    if isinstance(value, _native.Event):
+    if is_a(value, _native.Event):
         return "which is not set"
-    if isinstance(value, _native.Semaphore):
+    if is_a(value, _native.Semaphore):
         permits = f"which has {semaphore._value.__get__(value)} permits"
         return "; ".join([permits, *_permit_holders(situation, waiting)])
-    if isinstance(value, _native.Barrier):
+    if is_a(value, _native.Barrier):
         return f"where {barrier.n_waiting.__get__(value)} of {barrier.parties.__get__(value)} threads wait"
     return ""
 
@@ -155,6 +156,8 @@ def _taker(situation: Situation, number: int) -> str:
         return f"{_situation.label(situation.thread(number), number)}, which waits"
     if number in situation.identifiers:
         return _situation.label(situation.thread(number), number)
+    if _native.is_of_parent(number):
+        return "a thread of the parent process, which does not exist here"
     end = _thread_ends.of_thread(number)
     name = end.name if end is not None and end.name else f"thread {number}"
     return (
@@ -167,20 +170,40 @@ def _taker(situation: Situation, number: int) -> str:
 #: The most threads that are asked for permits of a semaphore.
 _MOST_HOLDERS = 50
 
+#: The most of them that are named.
+_MOST_NAMES = 10
+
 
 def _permit_holders(situation: Situation, waiting: Waiting) -> list[str]:
     """Who has permits of a semaphore by `with` statements, as far as these threads wait, too."""
+    known = situation.permit_holders
+    if waiting.address not in known:
+        known[waiting.address] = _find_permit_holders(situation, waiting)
+    return known[waiting.address]
+
+
+def _find_permit_holders(situation: Situation, waiting: Waiting) -> list[str]:
     holders: dict[str, list[str]] = {}
     for number in sorted(situation.waits)[:_MOST_HOLDERS]:
-        item = situation.held(number, lambda value: _native.address_of(value) == waiting.address)
+        item = situation.held(
+            number,
+            lambda value: _native.address_of(value) == waiting.address and _situation.has_plain_exit(value),
+        )
         if item is not None:
             where = f"{file(item.filename)}:{item.line}"
             holders.setdefault(where, []).append(_situation.label(situation.thread(number), number))
     waits = {True: "which waits", False: "which wait"}
     return [
-        f"{len(names)} taken at {where} by {listed(names)}, {waits[len(names) == 1]}"
+        f"{len(names)} taken at {where} by {_some(names)}, {waits[len(names) == 1]}"
         for where, names in holders.items()
     ]
+
+
+def _some(names: list[str]) -> str:
+    """The names as one text, if they are few."""
+    if len(names) <= _MOST_NAMES:
+        return listed(names)
+    return listed([*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} others"])
 
 
 def _made(waiting: Waiting) -> str:
@@ -225,7 +248,7 @@ def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a c
     kind = _KINDS.get(waiting.what)
     if kind is None or waiting.what in ("call for a worker", "start of workers", "one of several futures"):
         is_of_condition = waiting.what in ("Lock", "RLock") and found is not None
-        if is_of_condition and found and isinstance(found[1], _native.Condition):
+        if is_of_condition and found and is_a(found[1], _native.Condition):
             return f"{waiting.what} of {_situation.class_name(found[1])} {name}"
         return " ".join(filter(None, [kind or waiting.what, name]))
     what = _situation.class_name(found[1]) if found else waiting.what.rpartition(" ")[2].capitalize()
@@ -245,7 +268,7 @@ def listed(names: list[str]) -> str:
 def place(frame: FrameType) -> str:
     """A frame, as "bank.py:14 in pay:  with b.lock:"."""
     code = frame.f_code
-    text = linecache.getline(code.co_filename, frame.f_lineno or 0).strip()
+    text = _holders.source_line(frame, frame.f_lineno or 0).strip()
     shown = f":  {text}" if text else ""
     return f"{file(code.co_filename)}:{frame.f_lineno} in {code.co_name}{shown}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import stat
 import sys
 import time
@@ -43,21 +44,27 @@ def likely_deadlock(situation: Situation, group: Group) -> str:
         are = "is" if len(locks) < 2 else "are"
         conditions.append(f"{names} {are} released by whoever took it")
     if calls:
-        conditions.append(f"nobody cancels {_things(situation, calls)}")
+        conditions.append(f"nobody cancels {_things(situation, calls) or 'the calls'}")
     first = f"oxthreads: likely deadlock, if {' and '.join(conditions)}:"
     return _chain(situation, group, f"{first} {_what_is_wrong(situation, group)}")
 
 
 def _things(situation: Situation, numbers: list[int]) -> str:
     """What these threads wait for."""
-    return listed([thing(situation, situation.waits[number]) for number in numbers]) if numbers else ""
+    try:
+        return listed([thing(situation, situation.waits[number]) for number in numbers]) if numbers else ""
+    except Exception:  # see `_waits`
+        return ""
 
 
 def all_asleep(situation: Situation) -> str:
     """All threads sleep."""
     count = len(situation.waits)
     subject = "all threads sleep" if count == 1 else f"all {count} threads sleep"
-    lines = [f"oxthreads: {subject} without a time-out; only Ctrl-C can end it.", ""]
+    # Programs that a shell starts in the background ignore it.
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    what = "nothing in the program" if is_ignored else "only Ctrl-C"
+    lines = [f"oxthreads: {subject} without a time-out; {what} can end it.", ""]
     for number in sorted(situation.waits):
         lines += _waits(situation, number)
     return "\n".join([*lines, ""])
@@ -85,14 +92,27 @@ def _chain(situation: Situation, group: Group, first: str) -> str:
 
 def _short(situation: Situation, number: int) -> str:
     name = _situation.label(situation.thread(number), number)
-    frames = situation.frames_of(number)
-    return f"{name}, {place(frames[0])}" if frames else name
+    try:
+        frames = situation.frames_of(number)
+        return f"{name}, {place(frames[0])}" if frames else name
+    except Exception:  # see `_waits`
+        return name
 
 
 def _waits(situation: Situation, number: int) -> list[str]:
-    """A thread, what it waits for, and who has that."""
-    waiting = situation.waits[number]
+    """A thread, what it waits for, and who has that.
+
+    A deadlock must be reported, and ended if that was asked for, even if something of it cannot be told.
+    """
     name = _situation.label(situation.thread(number), number)
+    try:
+        return _told(situation, number, name)
+    except Exception as error:
+        return [f"{name} waits (what for cannot be told: {type(error).__name__})"]
+
+
+def _told(situation: Situation, number: int, name: str) -> list[str]:
+    waiting = situation.waits[number]
     # Since when a thread waits for what the engine does not know is not known either.
     waits = f"has waited {waiting.age:.1f} s" if waiting.sleep else "waits"
     lines = [f"{name} {waits} for {thing(situation, waiting)}"]

@@ -30,6 +30,7 @@ import operator
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import _holders, _names, _standard_locks
-from oxthreads.diagnose._look_ups import in_classes, mro_of
+from oxthreads.diagnose._look_ups import in_classes, is_a, mro_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +52,7 @@ __all__ = [
     "Waiting",
     "frames_of",
     "has_gil",
+    "has_plain_exit",
     "is_file_of_program",
     "is_of_program",
     "joins",
@@ -60,6 +62,9 @@ __all__ = [
 
 #: By the identifier of a thread: the threads that it joins, the innermost call last.
 joins: dict[int, list[threading.Thread]] = {}
+
+#: How long names are searched for, in seconds of calculation. The threads stand still meanwhile.
+NAMES_SECONDS = 0.5
 
 #: What stands for the object that is looked for, in look-ups by identity.
 _FOUND = object()
@@ -154,9 +159,15 @@ class Situation:
         #: Whether a thread of which the engine knows no wait has what another one waits for. It may begin to
         #: wait for a lock of the interpreter, and nothing tells of that.
         self.depends_on_others = False
+        #: Seconds of calculation that are left for the search for names.
+        self._left_for_names = NAMES_SECONDS
         self._found_names: dict[int, tuple[str, Any] | None] = {}
+        self._names_by_all: dict[int, tuple[str, Any] | None] = {}
+        #: By the address of a semaphore: what is said of those that have its permits.
+        self.permit_holders: dict[int, list[str]] = {}
         self._pools: dict[int, Pool] | None = None
         self._frames: dict[int, FrameType] | None = None
+        self._others: list[int] | None = None
         self.dependences = {number: self._dependence(waiting) for number, waiting in self.waits.items()}
         self._add_imports()
         self._add_standard_locks()
@@ -262,7 +273,7 @@ class Situation:
                 return _ANYONE
             return Dependence(frozenset([number]))
         if waiting.what == "exit":
-            others = [self.numbers.get(thread.ident or 0) for thread in self._joined_by_exit(waiting)]
+            others = [self.numbers.get(identifier) for identifier in self._joined_by_exit(waiting)]
             known = frozenset(number for number in others if number is not None)
             return Dependence(known, needs_all=True)
         return _ANYONE
@@ -303,11 +314,11 @@ class Situation:
         """
         return self.identifiers[number] == threading.main_thread().ident and has_handlers()
 
-    def _joined_by_exit(self, waiting: Waiting) -> Iterator[threading.Thread]:
+    def _joined_by_exit(self, waiting: Waiting) -> Iterator[int]:
         own = self.identifiers.get(waiting.thread)
         for identifier, thread in self.threads.items():
-            if identifier != own and not getattr(thread, "_daemonic", True):
-                yield thread
+            if identifier != own and _stored(thread, "_daemonic") is False:
+                yield identifier
 
     def _is_alone(self, waiting: Waiting) -> bool:
         """Whether all threads of the process wait, and no signal handler may release the lock.
@@ -321,8 +332,10 @@ class Situation:
 
     def others(self) -> list[int]:
         """The identifiers of all Python threads but the calling one."""
-        own = threading.get_ident()
-        return [identifier for identifier in {*self.frames, *self.threads} if identifier != own]
+        if self._others is None:
+            own = threading.get_ident()
+            self._others = [each for each in {*self.frames, *self.threads} if each != own]
+        return self._others
 
     def stuck(self, *kinds: str) -> set[int]:
         """The threads that can never go on, if only dependences of these kinds count."""
@@ -395,7 +408,7 @@ class Situation:
         return self.held(
             owner,
             lambda value: (
-                address in (_native.address_of(value), _lock_address(value)) and _has_plain_exit(value)
+                address in (_native.address_of(value), _lock_address(value)) and has_plain_exit(value)
             ),
         )
 
@@ -461,6 +474,9 @@ class Situation:
         The frames of the thread are looked through first, and then those of other threads.
         """
         if waiting.address not in self._found_names:
+            if self._left_for_names <= 0:
+                return None
+            begun = time.thread_time()
             others = [number for number in self.waits if number != waiting.thread][:20]
             frames = [frame for number in [waiting.thread, *others] for frame in self.frames_of(number)]
             running = [threading.get_ident()]
@@ -469,12 +485,15 @@ class Situation:
                 running += [each for each in self.others() if self.numbers.get(each) not in self.waits][:20]
             frames += [frame for each in running for frame in frames_of(self.frames.get(each))]
             self._found_names[waiting.address] = self._named(waiting, frames)
+            self._left_for_names -= time.thread_time() - begun
         return self._found_names[waiting.address]
 
     def object_named_by_all(self, address: int) -> tuple[str, Any] | None:
         """What the waiting threads call the object with this address, and the object."""
-        frames = [frame for number in list(self.waits)[:20] for frame in self.frames_of(number)]
-        return object_named(address, frames)
+        if address not in self._names_by_all:
+            frames = [frame for number in list(self.waits)[:20] for frame in self.frames_of(number)]
+            self._names_by_all[address] = object_named(address, frames)
+        return self._names_by_all[address]
 
     def _named(self, waiting: Waiting, frames: list[FrameType]) -> tuple[str, Any] | None:
         standard = self.standard_locks.get(waiting.thread)
@@ -486,14 +505,14 @@ class Situation:
 def _lock_address(value: object) -> int | None:
     """The address of the lock of a condition."""
     # It runs no code of the program, which may be in `__class__` or `__getattribute__`.
-    if _native.Condition not in mro_of(type(value)):
+    if not is_a(value, _native.Condition):
         return None
     lock: Any = object.__getattribute__(value, "_oxthreads_lock")
     return None if lock is None else _native.address_of(lock)
 
 
-def _has_plain_exit(value: object) -> bool:
-    """Whether a `with` statement releases the lock at its end, and runs no code of the program."""
+def has_plain_exit(value: object) -> bool:
+    """Whether a `with` statement releases the lock or permit at its end, and runs no code of the program."""
     return type(in_classes(mro_of(type(value)), "__exit__")) is _EXIT_TYPE
 
 
@@ -543,7 +562,12 @@ def alarm_is_set() -> bool:
     """Whether a signal will come by itself, and run a handler of the program in the main thread."""
     if not hasattr(signal, "getitimer"):
         return False
-    timers = [(signal.ITIMER_REAL, signal.SIGALRM), (signal.ITIMER_PROF, signal.SIGPROF)]
+    timers = [
+        (signal.ITIMER_REAL, signal.SIGALRM),
+        # These two count also what other threads calculate.
+        (signal.ITIMER_VIRTUAL, signal.SIGVTALRM),
+        (signal.ITIMER_PROF, signal.SIGPROF),
+    ]
     return any(
         callable(signal.getsignal(number)) and any(signal.getitimer(timer)) for timer, number in timers
     )
@@ -612,8 +636,20 @@ def has_gil() -> bool:
 
 def label(thread: threading.Thread | None, number: int) -> str:
     """The name of a thread in a report. It runs no code of the program."""
-    name = getattr(thread, "_name", None) if thread is not None else None
-    return name if isinstance(name, str) else f"thread {number}"
+    name = None if thread is None else _stored(thread, "_name")
+    # Not that of a subclass of `str`, which may run code when it is shown.
+    return name if type(name) is str else f"thread {number}"
+
+
+def _stored(thread: threading.Thread, name: str) -> object:
+    """An attribute that is stored in a thread object; None if there is none.
+
+    The class of the thread may be the program's, and find attributes by code of its own.
+    """
+    try:
+        return dict.get(_native.dictionary(thread), name)
+    except (AttributeError, TypeError):  # it has no dictionary
+        return None
 
 
 #: The classes whose objects are made of conditions once they have fallen back.
@@ -627,11 +663,10 @@ def class_name(value: object) -> str:
 
 def part_with(value: object, address: int) -> str | None:
     """The attribute of an object that fell back in which it has the condition with this address."""
-    # Not `in`, which may compare two classes by code of the metaclass.
-    if not any(cls is other for cls in mro_of(type(value)) for other in _MADE_OF_CONDITIONS):
+    if not is_a(value, *_MADE_OF_CONDITIONS):
         return None
     for name, part in _native.dictionary(value).copy().items():
-        if _native.Condition in mro_of(type(part)) and _native.address_of(part) == address:
+        if is_a(part, _native.Condition) and _native.address_of(part) == address:
             return name if type(name) is str else None
     return None
 

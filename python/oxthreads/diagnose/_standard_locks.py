@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads.diagnose import _holders
-from oxthreads.diagnose._look_ups import NOTHING
+from oxthreads.diagnose._look_ups import NOTHING, is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def wait_of(identifier: int, frame: FrameType) -> StandardWait | None:
     """The wait of the thread with this innermost frame, if it waits for a lock that another thread has."""
     offset = frame.f_lasti
     lock: Any = _holders.acquired_in(frame)
-    if lock is NOTHING or type(lock) not in (_RLOCK, _LOCK):
+    if lock is NOTHING or not is_one_of(type(lock), (_RLOCK, _LOCK)):
         return None
     owner = None
     if type(lock) is _RLOCK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,7 +59,9 @@ def recorded(bootstrap: Callable[[Any], None]) -> Callable[[Any], None]:
         finally:
             name = getattr(self, "_name", None)
             _ends[_native.thread_number()] = End(name if type(name) is str else "", error)
-            while len(_ends) > _MOST:
-                _ends.pop(next(iter(_ends)), None)
+            # Another thread may have changed it in between, and then removes as many.
+            with contextlib.suppress(RuntimeError, StopIteration):
+                while len(_ends) > _MOST:
+                    _ends.pop(next(iter(_ends)), None)
 
     return run

@@ -41,6 +41,8 @@ JOIN_SLICE = 0.25
 _mode: str | None = None
 #: The numbers of the waits of each report. A wait may be part of another deadlock after the first was ended.
 _reported: set[frozenset[int]] = set()
+#: What was said of looks that have failed.
+_failures: set[str] = set()
 #: Called with the text of each certain deadlock, by the thread of the watch.
 listeners: list[Callable[[str], object]] = []
 
@@ -80,16 +82,40 @@ def report() -> str:
     return _inspection.text(_inspection.description())
 
 
-def _describe() -> str:
-    """What is answered to an inspection."""
-    return json.dumps(_inspection.description())
+def _describe() -> str | None:
+    """What is answered to an inspection. None: it has failed."""
+    try:
+        return json.dumps(_inspection.description())
+    except Exception as error:
+        _tell_failure(error)
+        return None
 
 
-def _judge(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from top to bottom
+def _judge(numbers: list[int]) -> float | None:
     """Look at the sleeps with these numbers, which have lasted for a while; say what is wrong.
 
     Returns the seconds after which it must look again, even if nothing has changed.
     """
+    try:
+        return _look(numbers)
+    except Exception as error:
+        _tell_failure(error)
+        return PATIENCE
+
+
+def _tell_failure(error: Exception) -> None:
+    """Say that a look has failed: in one line, and once. A hook of the program may have raised."""
+    place, last = "", error.__traceback__
+    while last is not None:
+        place = f"{last.tb_frame.f_code.co_filename.rpartition(os.sep)[2]}:{last.tb_lineno}"
+        last = last.tb_next
+    text = f"oxthreads: the watch could not look at the threads: {type(error).__name__} at {place}\n"
+    if text not in _failures:
+        _failures.add(text)
+        _report.write(text)
+
+
+def _look(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from top to bottom
     mode = _mode
     if mode is None:
         return None
@@ -217,7 +243,11 @@ def _all_are_asleep(situation: Situation) -> bool:
 
 def _show_all(*_: object) -> None:
     """Write what all threads do: the handler of SIGQUIT, and what comes before Ctrl-C ends a long wait."""
-    _report.write(report() + "\n")
+    try:
+        text = report()
+    except Exception as error:  # it must not end a wait of the program
+        text = f"oxthreads: the threads cannot be shown: {type(error).__name__}\n"
+    _report.write(f"{text}\n")
 
 
 def _show_before_interrupt() -> None:
@@ -276,7 +306,8 @@ def _recorded(join: Callable[..., None], is_alive: Callable[[threading.Thread], 
                     _show_before_interrupt()
                 raise
             finally:
-                joins.remove(self)
+                # Not `remove`, which may compare two threads by code of the program.
+                joins.pop()
                 if not joins:
                     # Only this thread adds to its own list.
                     _situation.joins.pop(caller, None)

@@ -364,7 +364,7 @@ fn call_in_watcher<T: for<'py> FromPyObjectOwned<'py>>(
 ///     judge: called with the numbers of the sleeps without a deadline that have lasted for a tenth of a second at
 ///         least (list of int), whenever threads have fallen asleep for good, or have ended. It returns the seconds
 ///         (float) after which it wants to be called again although nothing has changed, or None.
-///     describe: called without arguments when somebody inspects the process; returns the answer (str).
+///     describe: called without arguments when somebody inspects the process; returns the answer (str), or None.
 ///     directory (str or None): where the socket is made through which the process can be inspected. None: nowhere.
 #[pyfunction]
 pub(crate) fn start_watcher(
@@ -381,7 +381,9 @@ pub(crate) fn start_watcher(
             });
             Duration::try_from_secs_f64(again??).ok()
         }),
-        describe: Box::new(move || call_in_watcher(&describe, |py| Ok(PyTuple::empty(py)))),
+        describe: Box::new(move || {
+            call_in_watcher::<Option<String>>(&describe, |py| Ok(PyTuple::empty(py)))?
+        }),
     };
     py.detach(|| watcher::start(functions));
 }
