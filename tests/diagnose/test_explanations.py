@@ -343,6 +343,7 @@ def resize():
 
 release = threading.Event()
 pool = ThreadPoolExecutor(2, thread_name_prefix="worker")
+pool.submit(int).result()  # the start of a worker is a wait, too
 print(said_of(wait_in(lambda: pool.submit(resize).result())).splitlines()[0])
 release.set()
 """
