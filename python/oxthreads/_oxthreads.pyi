@@ -381,10 +381,10 @@ def start_watcher(
 def start_profile() -> bool: ...
 def profile_runs() -> bool: ...
 
-# What was waited for, the address of that, its generation, the number of the stack, whether the waits were for work,
-# the seconds of all waits, of the longest, and those of waiting for the interpreter; the lengths of waits in seconds,
-# with how many were about as long; the holders: number of the stack, number of the thread, seconds; the threads
-# that ended waits, with how many; and whether no later object has the address.
+# What was waited for, the address of that, its generation, the number of the stack, whether the waits were
+# for work, the seconds of all waits, of the longest, and those of waiting for the interpreter; the lengths of
+# waits in seconds, with how many were about as long; the holders: number of the stack, number of the thread,
+# seconds; the threads that ended waits, with how many; and whether no later object has the address.
 _Site: TypeAlias = tuple[
     str,
     int,

@@ -109,9 +109,9 @@ def profile() -> Profile:
     Thread-safe.
 
     Returns:
-        Profile: after the ``with`` statement, its ``text()`` is a table, ``json()`` and ``data()`` are everything
-            that was found, and ``collapsed()`` is for flame graphs. Times are in seconds; in ``collapsed()``,
-            in microseconds.
+        Profile: after the ``with`` statement, its ``text()`` is a table, ``json()`` and ``data()`` are
+            everything that was found, and ``collapsed()`` is for flame graphs. Times are in seconds; in
+            ``collapsed()``, in microseconds.
 
     Raises:
         RuntimeError: when the ``with`` statement is entered, if a profile runs already.

@@ -89,7 +89,7 @@ class Profile:
         return json.dumps(self.data(), indent=1)
 
     def collapsed(self) -> str:
-        """Return the stacks with their times, for programs that draw flame graphs. Waits for work are left out.
+        """Return the stacks with their times, for flame graphs. Waits for work are left out.
 
         Returns:
             str: a line for each stack: its functions, the outermost first, what was waited for, and the
@@ -117,8 +117,8 @@ def start_for_process(file: str | None) -> None:
     """Profile this process from now until it exits.
 
     Args:
-        file: where to write what was found; None: the text goes to standard error. "{pid}" in it stands for the
-            number of the process.
+        file: where to write what was found; None: the text goes to standard error. "{pid}" in it stands for
+            the number of the process.
 
     Raises:
         ValueError: if the file cannot be one.

@@ -1,8 +1,9 @@
 """What a profile calls the objects that threads wait for: found while they wait, and at the end.
 
-While a thread waits, its variables are there, so most names are found then. The thread of the watch looks, ten times a
-second, as long as there are waits for objects without a name. So an object for which threads wait seldom and shortly may
-stay without one. At the end it is looked for once more, among the global variables of the program's modules.
+While a thread waits, its variables are there, so most names are found then. The thread of the watch looks, ten
+times a second, as long as there are waits for objects without a name. So an object for which threads wait seldom
+and shortly may stay without one. At the end it is looked for once more, among the global variables of the
+program's modules.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def clear() -> None:
 
 
 def find_names(numbers: list[int]) -> None:
-    """Find names for what the sleeps with these numbers are waiting for. The thread of the watch calls this."""
+    """Find names for what the sleeps with these numbers wait for. The thread of the watch calls this."""
     with _situation.without_finalizers(), _native.Pin(numbers) as pin:
         situation = _situation.Situation(pin)
         for waiting in map(_situation.Waiting._make, pin.sleeps()):
@@ -57,7 +58,7 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
 
 
 def frames_at_end(files: set[str]) -> list[FrameType]:
-    """The frames of the calling thread, and something like a frame for each module with one of these files."""
+    """The frames of the calling thread, and the like of a frame for each module with one of these files."""
     frames = _situation.frames_of(sys._getframe())
     for module in [*sys.modules.values()]:
         namespace = vars(module) if isinstance(module, ModuleType) else {}

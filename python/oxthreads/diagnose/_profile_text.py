@@ -45,7 +45,7 @@ def _waits(sums: dict[str, Any]) -> str:
 
 def _rows(rows: list[dict[str, Any]], other: dict[str, Any], data: dict[str, Any]) -> list[str]:
     held = "" if rows and rows[0]["idle"] else "held meanwhile at"
-    cells = [(*_HEAD, held)]
+    cells: list[tuple[str, ...]] = [(*_HEAD, held)]
     for row in rows[:_MOST_OBJECTS]:
         count = f" ({row['objects']} objects)" if row["objects"] > 1 else ""
         cells.append((*_numbers(row), row["object"] + count, ""))
@@ -130,8 +130,8 @@ def _not_known(data: dict[str, Any]) -> list[str]:
     if waits:
         seconds = dropped["waiting"]["seconds"] + dropped["idle"]["seconds"]
         lines.append(
-            f"Only {dropped['most_places']} places are kept: of {waits} waits of {_time(seconds)} at others, only"
-            " the sums are known."
+            f"Only {dropped['most_places']} places are kept: of {waits} waits of {_time(seconds)} at others,"
+            " only the sums are known."
         )
     if dropped["without_holder_seconds"]:
         lines.append(f"For {_time(dropped['without_holder_seconds'])} the holders were too many to be kept.")
