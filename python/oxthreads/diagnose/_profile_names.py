@@ -1,9 +1,9 @@
 """What a profile calls the objects that threads wait for: found while they wait, and at the end.
 
-While a thread waits, its variables are there, so most names are found then. The thread of the watch looks, ten
-times a second, as long as there are waits for objects without a name. So an object for which threads wait seldom
-and shortly may stay without one. At the end it is looked for once more, among the global variables of the
-program's modules.
+While a thread waits, its variables are there, so most names are found then. The thread of the watch looks,
+ten times a second, as long as there are waits for objects without a name. So an object for which threads wait
+seldom and shortly may stay without one. At the end it is looked for once more, among the global variables of
+the program's modules.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ _MOST_PLACES = 5
 #: The most holders, or threads that ended waits, that are shown of one place.
 _MOST_HOLDERS = 3
 
+#: Holders with less than this share of the waits are not shown.
+_SMALLEST_SHARE = 0.005
+
 _HEAD = ("waited", "waits", "p50", "p99", "max", "GIL", "what, waiting at")
 
 
@@ -111,7 +114,8 @@ def _holders(place: dict[str, Any]) -> list[str]:
         return [
             f"{seconds / place['seconds']:.0%} {where}, by {_names(threads[where])}"
             for where, seconds in merged.most_common(_MOST_HOLDERS)
-        ]
+            if seconds >= place["seconds"] * _SMALLEST_SHARE
+        ] or [""]
     ended = Counter({each["thread"]: each["waits"] for each in place["ended_by"]})
     return [f"ended by {_names(ended)}"] if ended else [""]
 
