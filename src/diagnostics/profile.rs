@@ -10,6 +10,7 @@
 //!
 //! A child of a fork has no profile.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -159,8 +160,6 @@ struct Thread {
     going: Vec<Going>,
     /// The last wait, if it may go on: its site, and how long it has slept so far.
     unfinished: Option<(usize, Duration)>,
-    /// Since when it is awake and waits for the interpreter.
-    awake: Option<Instant>,
 }
 
 /// A lock that threads wait for.
@@ -216,7 +215,7 @@ impl Profile {
         }
     }
 
-    fn stack(&mut self, frames: &[Frame]) -> u32 {
+    fn stack(&mut self, frames: Vec<Frame>) -> u32 {
         let stack = Stack(Arc::from(frames));
         if let Some(number) = self.by_stack.get(&stack) {
             return *number;
@@ -235,7 +234,7 @@ impl Profile {
         self.generations.get(&address).copied().unwrap_or_default()
     }
 
-    fn site(&mut self, resource: Resource, frames: &[Frame]) -> usize {
+    fn site(&mut self, resource: Resource, frames: Vec<Frame>) -> usize {
         let what = resource.what;
         let address = if what.contains("uture") {
             0
@@ -275,11 +274,15 @@ impl Profile {
         number: u64,
         resource: Resource,
         since: Instant,
-        frames: &[Frame],
+        frames: Vec<Frame>,
     ) {
         let thread = place.thread();
+        let is_own = ThreadNumber::current() == Some(thread);
         let is_known = (self.threads.get(&thread))
             .is_some_and(|waits| waits.going.iter().any(|wait| wait.number == number));
+        if is_own {
+            AWAKE.set(None);
+        }
         if is_known {
             return;
         }
@@ -294,8 +297,10 @@ impl Profile {
             contended.waits.push((thread, site, since));
         }
         let waits = self.threads.entry(thread).or_default();
-        waits.unfinished.take_if(|(before, _)| *before != site);
-        waits.awake = None;
+        let is_over = is_own && COMPLETED.take();
+        waits
+            .unfinished
+            .take_if(|(before, _)| is_over || *before != site);
         waits.going.push(Going {
             number,
             site,
@@ -311,10 +316,10 @@ impl Profile {
         let Some(wait) = waits.going.pop_if(|wait| wait.number == number) else {
             return;
         };
-        let awake = waits.awake.take();
         let before = waits.unfinished.take().map(|(_, slept)| slept);
         let slept = now.saturating_duration_since(wait.since);
         waits.unfinished = Some((wait.site, before.unwrap_or_default() + slept));
+        COMPLETED.set(false);
         if let Some(address) = wait.lock
             && let Some(contended) = self.locks.get_mut(&address)
         {
@@ -325,7 +330,7 @@ impl Profile {
         }
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
-        if let Some(awake) = awake {
+        if let Some(awake) = AWAKE.take() {
             site.interpreter += now.saturating_duration_since(awake).min(slept);
         }
         if let Some(by) = by
@@ -335,16 +340,7 @@ impl Profile {
         }
     }
 
-    fn completed(&mut self, thread: ThreadNumber) {
-        if let Some(waits) = self.threads.get_mut(&thread) {
-            waits.unfinished = None;
-            if waits.going.is_empty() {
-                self.threads.remove(&thread);
-            }
-        }
-    }
-
-    fn released(&mut self, thread: ThreadNumber, address: usize, frames: &[Frame], now: Instant) {
+    fn released(&mut self, thread: ThreadNumber, address: usize, frames: Vec<Frame>, now: Instant) {
         let stack = self.stack(frames);
         let Some(contended) = self.locks.get_mut(&address) else {
             return;
@@ -376,6 +372,13 @@ impl Profile {
             }
         }
     }
+}
+
+thread_local! {
+    /// Since when the thread is awake and waits for the interpreter.
+    static AWAKE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether its last wait is over.
+    static COMPLETED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One more than the generation of the process in which a profile runs; zero: nowhere.
@@ -410,7 +413,7 @@ pub fn start() -> bool {
     for place in sleepers::places() {
         for (number, resource, since, frames) in place.waits() {
             let since = since.max(started.since);
-            started.begins(&place, number, resource, since, &frames);
+            started.begins(&place, number, resource, since, frames);
         }
     }
     true
@@ -425,19 +428,14 @@ pub fn stop() -> Option<Profile> {
 }
 
 /// The thread of this place has begun the wait with this number. The thread itself calls this.
-pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: &[Frame]) {
+pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: Vec<Frame>) {
     let now = Instant::now();
     with(|profile| profile.begins(place, number, resource, now, frames));
 }
 
 /// The calling thread has slept, and is about to wait for the interpreter.
-pub(super) fn wakes(thread: ThreadNumber) {
-    let now = Instant::now();
-    with(|profile| {
-        if let Some(waits) = profile.threads.get_mut(&thread) {
-            waits.awake = Some(now);
-        }
-    });
+pub(super) fn wakes() {
+    AWAKE.set(Some(Instant::now()));
 }
 
 /// The calling thread goes on after the wait with this number, which `by` has ended.
@@ -448,9 +446,12 @@ pub(super) fn ends(thread: ThreadNumber, number: u64, by: Option<ThreadNumber>) 
 
 /// The last wait of the calling thread is over, and will not go on.
 pub(super) fn completed() {
-    if let Some(thread) = ThreadNumber::current() {
-        with(|profile| profile.completed(thread));
-    }
+    COMPLETED.set(true);
+}
+
+/// This thread ends.
+pub(super) fn forget(thread: ThreadNumber) {
+    with(|profile| profile.threads.remove(&thread));
 }
 
 /// Whether threads are known to wait for the lock with this address.
@@ -459,7 +460,7 @@ pub(super) fn is_waited_for(address: usize) -> bool {
 }
 
 /// The thread of this place has freed this lock at this place.
-pub(super) fn released(place: &Place, address: usize, frames: &[Frame]) {
+pub(super) fn released(place: &Place, address: usize, frames: Vec<Frame>) {
     let now = Instant::now();
     with(|profile| {
         profile.remember(place);

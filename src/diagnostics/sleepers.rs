@@ -61,6 +61,9 @@ impl Drop for Own {
     fn drop(&mut self) {
         if self.0.is_of_this_process() {
             sleepers().retain(|place| !Arc::ptr_eq(place, &self.0));
+            if profile::is_on() {
+                profile::forget(self.0.thread());
+            }
         }
     }
 }
@@ -109,7 +112,7 @@ fn begin(own: &Place, mut wait: Wait, resource: Resource) {
     let frames = profile::is_on().then(|| wait.frames.clone());
     let number = own.push(wait);
     if let Some(frames) = frames {
-        profile::begins(own, number, resource, &frames);
+        profile::begins(own, number, resource, frames);
     }
 }
 
@@ -164,7 +167,7 @@ impl Observer for Recorder {
             && let Some(own) = own(true)
         {
             let scene = look_for(&own, DEEPEST_HOLDER);
-            profile::released(&own, address, &scene);
+            profile::released(&own, address, scene);
         }
     }
 
@@ -178,7 +181,7 @@ impl Observer for Recorder {
         if let Some(own) = own(false) {
             own.wake_up();
             if profile::is_on() {
-                profile::wakes(own.thread());
+                profile::wakes();
             }
         }
     }
