@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -23,7 +25,9 @@ def library(request: pytest.FixtureRequest) -> BackEnd:
     return back_end
 
 
-@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.settings(
+    max_examples=1, database=None, deadline=None, suppress_health_check=[*hypothesis.HealthCheck]
+)
 @hypothesis.given(hypothesis.strategies.none())
 def _run_hypothesis_once(_: None) -> None:
     """Run hypothesis once, because its first run makes objects that it keeps, and looks for garbage."""
@@ -43,6 +47,24 @@ def pytest_collection_finish() -> None:
     _run_hypothesis_once()
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_that_end_a_program() -> Iterator[None]:
+    """Ctrl-C and Ctrl-\\ have an effect, here and in all children. Some tests send the signals of these keys.
+
+    A shell without job control, such as that of a script, starts whatever runs in the background with both
+    signals ignored, and all children inherit that. SIGHUP is left as it is: whoever ignores it, with nohup,
+    wants the tests to outlive the terminal. A test that needs it restores it for its child.
+    """
+    before = {}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    yield
+    for number, action in before.items():
+        signal.signal(number, action)
 
 
 @pytest.fixture

@@ -228,17 +228,29 @@ SPEND = f"import time\nwhile time.process_time() < {BUSY_SECONDS}: pass"
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has these numbers")
 def test_the_meter_counts_only_the_cpu_time_of_other_processes() -> None:
+    def busy() -> float:
+        """The CPU time of the whole machine."""
+        numbers = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        idle = int(numbers[3]) + int(numbers[4])
+        return (sum(map(int, numbers)) - idle) / os.sysconf("SC_CLK_TCK")
+
+    cpus = os.cpu_count() or 1
+    # This process may stand still between any two lines. The first product below is never too small by that,
+    # and the second never too large.
+    earlier = time.monotonic()
     meter = OthersMeter()
-    begin = time.monotonic()
+    later = time.monotonic()
     other = subprocess.Popen([sys.executable, "-c", SPEND])
     # Nobody has waited for the process yet. So its time does not count as time of this process.
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-    share, elapsed = meter.share(), time.monotonic() - begin
+    busy_before = busy()
+    share, elapsed = meter.share(), time.monotonic() - earlier
     assert share is not None
+    before = share * elapsed * cpus
     # The kernel counts in ticks of 10 ms.
-    assert share * elapsed * (os.cpu_count() or 1) > BUSY_SECONDS / 2
-    before = share * elapsed
+    assert before > BUSY_SECONDS / 2
     other.wait()
-    # Now the process is a child that has ended. The meter does not count it.
-    share, elapsed = meter.share(), time.monotonic() - begin
-    assert share is not None and share * elapsed < before
+    # Now the process is a child that has ended. The meter does not count it, but all that ran meanwhile.
+    elapsed, share = time.monotonic() - later, meter.share()
+    assert share is not None
+    assert share * elapsed * cpus < before + busy() - busy_before - BUSY_SECONDS / 2

@@ -343,14 +343,16 @@ def test_a_timeout_on_both_sides_is_reported(script: Write) -> None:
 
 def test_a_timeout_on_one_side_is_reported(script: Write) -> None:
     path = script(WHICH + f"if ox:\n    threading.Event().wait({TIMEOUT_SECONDS})\n")
-    document = compare_json(path, "--timeout", "5", "--runs", "3", exit_code=1)
+    # On a busy machine, the other side may need longer, too.
+    for timeout in ("5", "20"):
+        document = compare_json(path, "--timeout", timeout, "--runs", "3", exit_code=1)
+        timed_out = {(run["back_end"], run["timed_out"]) for run in document["runs"]}
+        if ("standard", True) not in timed_out:
+            break
     assert document["same"] is False
-    assert {run["back_end"]: run["timed_out"] for run in document["runs"]} == {
-        "standard": False,
-        "oxthreads": True,
-    }
+    assert timed_out == {("standard", False), ("oxthreads", True)}
     assert [run["exit_code"] for run in document["runs"] if run["timed_out"]] == [None]
-    assert document["remarks"] == ["oxthreads: the run took longer than 5 s, and was killed."]
+    assert document["remarks"] == [f"oxthreads: the run took longer than {timeout} s, and was killed."]
 
 
 # A script that starts a child, which never ends. It writes its own pid and that of the child into a file.
@@ -399,7 +401,11 @@ def test_signals_leave_no_child_behind(script: Write, tmp_path: Path, number: in
         wait_until(lambda: pids.exists() or process.poll() is not None)
         # The terminal sends the signal to the foreground process group in this way.
         os.killpg(process.pid, number)
-        assert process.communicate(timeout=TIMEOUT_SECONDS) == (b"", b"")
+        try:
+            assert process.communicate(timeout=TIMEOUT_SECONDS) == (b"", b"")
+        finally:
+            # The end of the `with` block would wait for a process that the signal does not end.
+            process.kill()
     assert process.returncode == exit_code
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
     assert number == signal.SIGKILL or not list(temporary.iterdir())

@@ -24,7 +24,7 @@ MIRRORS = {
 }
 #: Names that only oxthreads has. They are in no ``__all__``: `with_options` and `stats` of an executor return
 #: them.
-ADDITIONS = {"concurrent.futures": {"ExecutorView", "ExecutorStatistics"}}
+ADDITIONS = {"concurrent.futures": {"ExecutorView", "ExecutorStatistics", "SlowCall"}}
 #: The modules of this package that a mirror may import.
 PARTS = {
     "oxthreads",
@@ -36,6 +36,7 @@ PARTS = {
     "oxthreads._fallback",
     "oxthreads.concurrent",
     "oxthreads.concurrent._executor",
+    "oxthreads.concurrent._slow_calls",
     "oxthreads.concurrent._map",
     "oxthreads.concurrent._standard_frames",
     "oxthreads.concurrent._waiting",

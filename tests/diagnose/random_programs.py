@@ -29,7 +29,10 @@ from oxthreads.diagnose import _watch
 from oxthreads.diagnose._situation import Situation, Waiting
 
 #: Seconds after which threads that are not still are a failure.
-LIMIT = 10.0
+LIMIT = 30.0
+
+#: How many programs are run, even if it takes longer than it should. A deadlock must be among them.
+FEWEST = 20
 
 #: Waits with this time-out are ended by the conductor, long before.
 LONG = 1000.0
@@ -555,7 +558,7 @@ def be_watched(seed: int, pool: ThreadPoolExecutor) -> Counter[str]:
 
 
 def main(what: str, seed: int, seconds: float, most: int) -> None:
-    """Run programs until the time is over, or this many have been run."""
+    """Run programs until the time is over, and at least some, or until this many have been run."""
     # Joins look more often whether they must end.
     _watch.JOIN_SLICE = 0.002
     _watch._record()
@@ -568,7 +571,10 @@ def main(what: str, seed: int, seconds: float, most: int) -> None:
     end = time.monotonic() + seconds
     # Not in a `with`: after a failure, its end would not come.
     pool = ThreadPoolExecutor(2)
-    while time.monotonic() < end and counts["programs"] < most:
+    # On a busy machine, few programs may run in that time.
+    while counts["programs"] < most and (
+        time.monotonic() < end or counts["programs"] < FEWEST or not counts["ended"]
+    ):
         counts += run(seed + counts["programs"], pool)
     pool.shutdown()
     # What was reported twice, or would have ended something else.

@@ -15,7 +15,7 @@ from typing import IO
 FOLDER = Path(__file__).parent / "programs"
 
 #: Seconds for what should have come long before.
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 def path(program: str) -> str:
@@ -48,6 +48,8 @@ class Run:
 
     def __init__(self, *command: str) -> None:
         """Start a Python interpreter with these arguments."""
+        # Not after it has been started: this process may not go on for a while then.
+        self._started = time.monotonic()
         foreign = ("OXTHREADS", "PYTHON_COLORS", "FORCE_COLOR")
         # Before it begins: this process may have to wait for a processor afterwards.
         self._started = time.monotonic()

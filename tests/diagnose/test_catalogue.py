@@ -26,6 +26,9 @@ ONLY_INSPECTED = {name: each for name, each in TO_REPORT.items() if each.inspect
 
 INSPECT = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "inspect"]
 
+#: In one of so many tries, a deadlock is reported within so many seconds. It takes one if nothing else runs.
+SOON, TRIES = 10.0, 3
+
 #: Verdicts from the one that says most to the one that says least.
 STRENGTH = ["deadlock", "likely deadlock", "all sleep"]
 
@@ -144,9 +147,12 @@ def test_what_nothing_is_said_of_can_be_inspected(program: str, expected: Expect
 
 
 def test_a_deadlock_is_reported_soon(record_property: Callable[[str, object], None]) -> None:
-    with watched("abba") as process:
-        wait_for_report(process, TO_REPORT["abba"])
-        seconds = process.seconds
-        record_property("seconds", seconds)
-        print(f"reported {seconds:.2f} s after the start of the interpreter")
-        assert seconds < 10  # a second, where nothing else runs
+    tries: list[float] = []
+    # A busy machine may be slow, but not so often in a row.
+    while not tries or (tries[-1] >= SOON and len(tries) < TRIES):
+        with watched("abba") as process:
+            wait_for_report(process, TO_REPORT["abba"])
+            tries.append(process.seconds)
+    record_property("seconds", tries[-1])
+    print(f"reported {tries[-1]:.2f} s after the start of the interpreter")
+    assert tries[-1] < SOON, tries

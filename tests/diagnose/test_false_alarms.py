@@ -293,16 +293,18 @@ def test_a_wait_that_takes_the_lock_of_a_condition_again_is_not_ended(lock: str)
     output, said = run(
         f"changed = threading.Condition({lock})\n"
         + textwrap.dedent("""
-        lock, is_ready = threading.Lock(), threading.Event()
+        lock, is_ready, two_has_it = threading.Lock(), threading.Event(), threading.Event()
         def one():
             with changed, lock:
                 is_ready.set()
-                changed.wait(0.5)
+                while not two_has_it.is_set():  # it may be later than this wait
+                    changed.wait(0.5)
                 sys.stdout.write("one has it again\\n")
         def two():
             is_ready.wait()
             try:
                 with changed:
+                    two_has_it.set()
                     with lock:
                         pass
             except diagnose.DeadlockError:

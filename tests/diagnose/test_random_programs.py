@@ -25,7 +25,7 @@ def run(what: str, seed: int, seconds: float, most: int) -> dict[str, int]:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=seconds + 60,
+        timeout=seconds + 90,
         check=False,
     )
     assert process.returncode == 0, process.stderr[-5000:]

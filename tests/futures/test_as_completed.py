@@ -20,7 +20,7 @@ from tests.support.back_ends import OXTHREADS, STANDARD, BackEnd
 from tests.support.mixed_futures import MAKERS, Counting, cancelled, failed, finished, observers
 from tests.support.refusals import refusal
 from tests.support.threads import Result
-from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, rounds, until_asleep
 
 
 @pytest.fixture(params=MAKERS)
@@ -330,7 +330,7 @@ def test_a_future_that_is_seen_done_comes_before_one_that_finishes_later(
     library: BackEnd, frantic: None
 ) -> None:
     """This must hold without a GIL too."""
-    for _ in range(200):
+    for _ in rounds(200):
         pending, first, second = (library.futures.Future() for _ in range(3))
         iterator = library.futures.as_completed([second, finished(pending), first])
         assert next(iterator) is pending  # from here on, it waits for the others

@@ -28,6 +28,9 @@ ATTRIBUTES = ["_condition", "_waiters", "_done_callbacks", "_state"]
 #: The methods that end a future, with their arguments.
 ENDINGS: dict[str, tuple[Any, ...]] = {"set_result": ("set",), "set_exception": (OSError(),), "cancel": ()}
 
+#: How often a wait may be late in a row, on a busy machine.
+TRIES = 3
+
 
 def take_fallback(future: Any, attribute: str = "_condition") -> None:
     """Use one of the attributes, which makes the future fall back."""
@@ -141,17 +144,23 @@ def test_waits_in_progress_end_after_the_future_falls_back(
 
 
 def test_waits_in_progress_keep_their_deadline_when_the_future_falls_back(library: BackEnd) -> None:
-    future = library.futures.Future()
-    begin = time.monotonic()
-    waits = [Result(future.result, 1), Result(future.exception, 1.0)]
-    until_asleep(*(wait.thread for wait in waits))
-    spin_until(lambda: time.monotonic() > begin + 0.9)
-    take_fallback(future)
-    for each in waits:
-        with pytest.raises(TimeoutError):
-            each.get()
-    # If the wait had begun again, this would be 1.9 seconds.
-    assert 1 <= time.monotonic() - begin < 1.7
+    def seconds() -> float:
+        future = library.futures.Future()
+        begin = time.monotonic()
+        waits = [Result(future.result, 3), Result(future.exception, 3.0)]
+        until_asleep(*(wait.thread for wait in waits))
+        spin_until(lambda: time.monotonic() > begin + 2.9)
+        take_fallback(future)
+        for each in waits:
+            with pytest.raises(TimeoutError):
+                each.get()
+        return time.monotonic() - begin
+
+    # If the wait had begun again, this would be 5.9 seconds each time. On a busy machine it may be late.
+    tries: list[float] = []
+    while not tries or (tries[-1] >= 5.5 and len(tries) < TRIES):
+        tries.append(seconds())
+    assert min(tries) >= 3 and tries[-1] < 5.5, tries
 
 
 def test_nothing_is_lost_if_a_future_falls_back_while_it_ends(library: BackEnd, frantic: None) -> None:

@@ -261,10 +261,11 @@ THREADSAFE = """if True:
         raise LookupError("told")
     async def endless():
         try:
+            begun.set()
             await asyncio.Event().wait()
         finally:
             ended.set()
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -281,6 +282,7 @@ THREADSAFE = """if True:
     except TypeError:
         print("TypeError")
     future = run(endless())
+    assert begun.wait(30)
     try:
         future.result(0.01)
     except TimeoutError:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.back_ends import OXTHREADS
+from tests.support.endings import HELPERS
 from tests.support.forks import can_fork, forks, in_child
 from tests.support.interpreters import python
 from tests.support.pools import AFTER_SHUTDOWN, BROKEN, Pools
@@ -270,8 +271,9 @@ def test_a_submit_that_waits_for_room_works_after_the_pool_falls_back(pools: Poo
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot send signals to threads")
 def test_ctrl_c_ends_the_wait_for_room() -> None:
     done = python(
-        """
-        import signal, threading
+        HELPERS
+        + """
+        import signal, threading, time
         from oxthreads.concurrent.futures import ThreadPoolExecutor
         gate = threading.Event()
         executor = ThreadPoolExecutor(1, max_pending=1)
@@ -279,9 +281,11 @@ def test_ctrl_c_ends_the_wait_for_room() -> None:
         executor.submit(lambda: (begun.set(), gate.wait()))
         begun.wait()
         executor.submit(print, "pending")
-        main = threading.main_thread().ident
-        threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+        def interrupt():
+            until_asleep(threading.main_thread())
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         try:
+            daemons(interrupt)
             executor.submit(print, "interrupted")
         except KeyboardInterrupt:
             print("Ctrl-C")

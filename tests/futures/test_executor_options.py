@@ -286,6 +286,12 @@ def test_every_call_is_counted_once(pools: Pools, frantic: None) -> None:
         ({"idle_timeout": -1}, ValueError, "idle_timeout must be a non-negative number"),
         ({"idle_timeout": float("nan")}, ValueError, "idle_timeout must be a non-negative number"),
         ({"idle_timeout": []}, TypeError, "float() argument must be a string or a real number, not 'list'"),
+        ({"slow_after": 0}, ValueError, "slow_after must be a positive number"),
+        ({"slow_after": -1}, ValueError, "slow_after must be a positive number"),
+        ({"slow_after": float("nan")}, ValueError, "slow_after must be a positive number"),
+        ({"slow_after": []}, TypeError, "float() argument must be a string or a real number, not 'list'"),
+        ({"slow_after": 1, "on_slow": 1}, TypeError, "on_slow must be a callable"),
+        ({"on_slow": print}, TypeError, "on_slow needs slow_after"),
     ],
 )
 def test_bad_options_are_refused(options: Any, error: type[Exception], words: str) -> None:
@@ -301,7 +307,14 @@ class OfItsOwn(ThreadPoolExecutor):  # type: ignore[misc, valid-type]
 
 
 @pytest.mark.parametrize(
-    "options", [{"context": "submitter"}, {"idle_timeout": 1}, {"max_pending": 1}, {"nested": "run"}]
+    "options",
+    [
+        {"context": "submitter"},
+        {"idle_timeout": 1},
+        {"max_pending": 1},
+        {"nested": "run"},
+        {"slow_after": 1},
+    ],
 )
 def test_a_subclass_that_starts_its_own_workers_has_no_options(options: Any) -> None:
     error, words = refusal(OfItsOwn, 1, **options)

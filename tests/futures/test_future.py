@@ -21,7 +21,7 @@ import pytest
 from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.refusals import refusal
 from tests.support.threads import Result
-from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, rounds, until_asleep
 
 #: For each state, the results of running(), done(), cancelled() and cancel().
 STATES: dict[str, tuple[bool, bool, bool, bool]] = {
@@ -457,7 +457,7 @@ def test_a_future_is_either_cancelled_or_begun(library: BackEnd, frantic: None) 
 
 
 def test_a_callback_added_while_the_future_ends_is_called_once(library: BackEnd, frantic: None) -> None:
-    for _ in range(200):
+    for _ in rounds(200):
         future, barrier, calls = library.futures.Future(), threading.Barrier(3), []
 
         def add(future: Any = future, barrier: threading.Barrier = barrier, calls: Any = calls) -> None:

@@ -48,6 +48,15 @@ class Progress:
         assert all(late - early > 1 for early, late in zip(self.times, self.times[10:], strict=False))
 
 
+def without_a_late_one(progress: Progress, due: tuple[int, int | None]) -> list[tuple[int, int | None]]:
+    """The reports but this one, which has fallen due if the machine was slow. It must not come too early."""
+    if due not in progress.reports:
+        return progress.reports
+    place = progress.reports.index(due)
+    assert progress.times[place] - progress.times[place - 1] > 0.1
+    return progress.reports[:place] + progress.reports[place + 1 :]
+
+
 @pytest.mark.parametrize("progress", [5, "tqdm", ()])
 def test_an_object_that_cannot_be_called_is_refused_before_any_submission(progress: Any) -> None:
     ran: list[int] = []
@@ -136,7 +145,7 @@ def test_the_total_is_none_while_the_iterables_are_read() -> None:
 
     with ThreadPoolExecutor(1) as executor:
         assert [*executor.map(abs, numbers(), progress=progress)] == [1, 2]
-    assert progress.reports == [(1, None), (2, 2)]
+    assert without_a_late_one(progress, (2, None)) == [(1, None), (2, 2)]
 
 
 def test_with_a_buffer_the_last_report_may_only_add_the_total() -> None:
@@ -152,12 +161,17 @@ def test_with_a_buffer_the_last_report_may_only_add_the_total() -> None:
 
 
 def test_at_most_ten_reports_are_made_in_a_second() -> None:
-    progress, stop = Progress(), time.monotonic() + 1.5
+    progress, begin = Progress(), time.monotonic()
+
+    def goes_on(_: int) -> bool:
+        # There are more reports than the first and the last, if the machine does not stand still.
+        limit = 1.5 if len(progress.reports) > 4 else TIMEOUT_SECONDS
+        return time.monotonic() < begin + limit
+
     with ThreadPoolExecutor(2) as executor:
-        inputs = itertools.takewhile(lambda _: time.monotonic() < stop, itertools.count())
+        inputs = itertools.takewhile(goes_on, itertools.count())
         count = sum(1 for _ in executor.map(abs, inputs, progress=progress, buffersize=10))
     progress.check((count, count))
-    # There are more reports than the first and the last.
     assert len(progress.reports) > 4
 
 
@@ -257,19 +271,18 @@ def test_if_all_calls_are_cancelled_there_is_one_report() -> None:
 def test_an_exception_of_the_function_is_logged_as_that_of_a_done_callback(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reports: list[tuple[int, int | None]] = []
+    class Failing(Progress):
+        def __call__(self, done: int, total: int | None) -> None:
+            super().__call__(done, total)
+            raise error
 
-    def progress(done: int, total: int | None) -> None:
-        reports.append((done, total))
-        raise error
-
+    progress = Failing()
     with ThreadPoolExecutor(1) as executor:
         assert [*executor.map(abs, range(3), progress=progress)] == [0, 1, 2]
         assert executor.submit(int).result(TIMEOUT_SECONDS) == 0
-    assert reports == [(1, 3), (3, 3)]
-    assert [record.levelno for record in caplog.records] == (
-        [logging.ERROR if isinstance(error, Exception) else logging.CRITICAL] * 2
-    )
+    assert without_a_late_one(progress, (2, 3)) == [(1, 3), (3, 3)]
+    level = logging.ERROR if isinstance(error, Exception) else logging.CRITICAL
+    assert [record.levelno for record in caplog.records] == [level] * len(progress.reports)
     for record in caplog.records:
         assert record.name == "concurrent.futures"
         assert record.exc_info is not None and record.exc_info[1] is error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.back_ends import OXTHREADS
@@ -50,7 +50,8 @@ class Side:
         return seen
 
 
-@settings(deadline=None, max_examples=150)
+# On a busy machine, it may take long to make the examples.
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     makers=st.lists(st.sampled_from(sorted(MAKERS)), min_size=1, max_size=5),
     steps=st.lists(st.tuples(st.integers(0, 4), st.sampled_from([*STEPS]), st.booleans()), max_size=25),

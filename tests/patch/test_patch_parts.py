@@ -283,7 +283,7 @@ def test_our_objects_work_in_child_processes(tmp_path: Path) -> None:
     methods = ["spawn"] if sys.platform == "win32" else ["spawn", "forkserver", "fork"]
     command = [sys.executable, "-W", "ignore", "-m", "oxthreads", "program.py", *methods]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS * 2, check=False
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS * 3, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -355,7 +355,7 @@ def run_suite(place: Path, way: list[str]) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=TIMEOUT_SECONDS * 2,
+        timeout=TIMEOUT_SECONDS * 3,
         check=False,
     )
 

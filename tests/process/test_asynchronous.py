@@ -452,12 +452,23 @@ class Interrupts:
 INTERRUPTS = 200
 
 
-def hand_overs(name: str) -> tuple[Callable[[], object], Callable[[], object], Callable[[int, int], int]]:
-    """Functions that give something, that take it in the main thread, and that count what was lost."""
+def hand_overs(
+    name: str,
+) -> tuple[Callable[[], object], Callable[[], object], Callable[[int, int], int], Callable[[], bool]]:
+    """Functions that give something, that take it in the main thread, and that count what was lost.
+
+    The last one tells whether the giver may wait until the main thread takes once more. Then that does not
+    wait itself.
+    """
     kind = name.split(".", maxsplit=1)[0]
     if name == "Semaphore":
         semaphore = OXTHREADS.threading.Semaphore(0)
-        return semaphore.release, semaphore.acquire, lambda given, taken: given - taken - semaphore._value
+        return (
+            semaphore.release,
+            semaphore.acquire,
+            lambda given, taken: given - taken - semaphore._value,
+            lambda: False,
+        )
     if name == "Queue.put":
         full = OXTHREADS.queue.Queue(1)
         full.put(0)
@@ -466,16 +477,22 @@ def hand_overs(name: str) -> tuple[Callable[[], object], Callable[[], object], C
             lambda: got.append(full.get()),
             lambda: full.put(1),
             lambda _given, taken: taken - (len(got) - 1 + full.qsize()),
+            full.empty,
         )
     queue = getattr(OXTHREADS.queue, kind)()
-    return lambda: queue.put(1), queue.get, lambda given, taken: given - taken - queue.qsize()
+    return (
+        lambda: queue.put(1),
+        queue.get,
+        lambda given, taken: given - taken - queue.qsize(),
+        lambda: False,
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 @pytest.mark.parametrize("name", ["Queue.get", "LifoQueue.get", "SimpleQueue.get", "Semaphore", "Queue.put"])
 def test_an_interrupt_during_a_hand_over_loses_nothing(frantic: None, name: str) -> None:
     """A standard SimpleQueue loses every such item."""
-    give, take, count_lost = hand_overs(name)
+    give, take, count_lost, is_awaited = hand_overs(name)
     stop = False
     given = 0
 
@@ -494,11 +511,13 @@ def test_an_interrupt_during_a_hand_over_loses_nothing(frantic: None, name: str)
         feeder = Result(feed)
         taken = interrupts.completed(take, INTERRUPTS)
         stop = True
-        # The feeder may still wait until the main thread takes one more item.
-        feeder.thread.join(0.5)
-        if feeder.thread.is_alive():
-            take()
-            taken += 1
+        # The feeder goes on once this thread sleeps, or takes once more.
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while feeder.thread.is_alive() and time.monotonic() < end:
+            feeder.thread.join(0.5)
+            if feeder.thread.is_alive() and is_awaited():
+                take()
+                taken += 1
         feeder.get()
     # Without a GIL, a signal can come between the last look for signals and the end of the call.
     assert abs(count_lost(given, taken)) <= (INTERRUPTS // 20 if FREE_THREADED else 0)

@@ -18,7 +18,7 @@ import pytest
 from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.interpreters import python
 from tests.support.threads import Result, start
-from tests.support.waiting import spin_until, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -156,7 +156,7 @@ def test_a_queue_initialized_again_accepts_no_more_than_maxsize() -> None:
     assert items.maxsize == 1
     spin_until(lambda: items.qsize() == 1)
     assert [putter.thread.is_alive() for putter in putters].count(True) >= 3
-    assert [items.get(timeout=10) for _ in range(4)] == [1, 2, 3, 4]
+    assert [items.get(timeout=TIMEOUT_SECONDS) for _ in range(4)] == [1, 2, 3, 4]
     for putter in putters:
         putter.get()
 

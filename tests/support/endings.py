@@ -9,18 +9,8 @@ import sys, threading, time, queue, atexit, os
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait as wait_for_all
 """
 
-OBJECTS = """
-lock, event, items, full, future = (
-    threading.Lock(), threading.Event(), queue.Queue(), queue.Queue(1), Future())
-lock.acquire(); full.put(1)
-rlock, semaphore, barrier = threading.RLock(), threading.Semaphore(0), threading.Barrier(2)
-condition, plain = threading.Condition(), threading.Condition(threading.Lock())
-rlock.acquire()
-def wait(condition, timeout=None):
-    with condition: condition.wait(timeout)
-def meet(timeout=None):
-    try: barrier.wait(timeout)
-    except threading.BrokenBarrierError: barrier.reset()
+#: Starts daemon threads, and waits until threads sleep. It needs `threading` and `time`.
+HELPERS = """
 def until_asleep(*threads):
     for thread in threads:
         looks = 0
@@ -33,6 +23,20 @@ def daemons(*targets):
     for thread in threads: thread.start()
     return threads
 """
+
+OBJECTS = f"""
+lock, event, items, full, future = (
+    threading.Lock(), threading.Event(), queue.Queue(), queue.Queue(1), Future())
+lock.acquire(); full.put(1)
+rlock, semaphore, barrier = threading.RLock(), threading.Semaphore(0), threading.Barrier(2)
+condition, plain = threading.Condition(), threading.Condition(threading.Lock())
+rlock.acquire()
+def wait(condition, timeout=None):
+    with condition: condition.wait(timeout)
+def meet(timeout=None):
+    try: barrier.wait(timeout)
+    except threading.BrokenBarrierError: barrier.reset()
+{HELPERS}"""
 
 BLOCKED = """
 until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,

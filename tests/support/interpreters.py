@@ -15,7 +15,7 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 def python(
-    code: str, *arguments: str, runner: bool = True, timeout: float = TIMEOUT_SECONDS, **environment: str
+    code: str, *arguments: str, runner: bool = True, timeout: float = 2 * TIMEOUT_SECONDS, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run code in a child interpreter: with ``python -m oxthreads``, or without."""
     module = ["-m", "oxthreads"] if runner else []

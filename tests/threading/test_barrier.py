@@ -193,7 +193,7 @@ def test_the_standard_attributes_can_be_used(library: BackEnd) -> None:
 
 def test_waits_in_progress_end_after_the_barrier_falls_back(library: BackEnd) -> None:
     barrier = library.threading.Barrier(3)
-    hasty, patient = Result(barrier.wait, 2), Result(barrier.wait)
+    hasty, patient = Result(barrier.wait, 5), Result(barrier.wait)
     until_asleep(hasty.thread, patient.thread)
     assert barrier._count == 2
     assert outcome(hasty) == "broken"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.endings import HELPERS
 from tests.support.interpreters import python
 
-PROGRAM = """
+# The signal comes once the main thread sleeps. A standard wait does not notice one that comes just before.
+PROGRAM = f"""
 import signal, threading, time
+{HELPERS}
 def until(number):
     while barrier.n_waiting != number: time.sleep(0)
 def interrupt():
-    until(1); first.start(); until(2); signal.pthread_kill(main, signal.SIGINT)
+    until(1); first.start(); until(2); until_asleep(threading.main_thread())
+    signal.pthread_kill(main, signal.SIGINT)
 main = threading.get_ident()
 barrier, indices = threading.Barrier(3), []
 first, second = [threading.Thread(target=lambda: indices.append(barrier.wait())) for _ in range(2)]

@@ -253,7 +253,7 @@ def test_waits_in_progress_take_the_new_lock_when_the_condition_is_initialized_a
     library: BackEnd,
 ) -> None:
     condition = library.threading.Condition()
-    waiters = [Result(waiting(condition, 1)) for _ in range(2)]
+    waiters = [Result(waiting(condition, 4)) for _ in range(2)]
     until_asleep(*(waiter.thread for waiter in waiters))
     condition.__init__()
     assert [waiter.get() for waiter in waiters] == [False, False]
@@ -302,7 +302,7 @@ def test_waits_in_progress_keep_their_order_when_the_condition_falls_back(librar
     for number in range(2):
         threads.append(start(work, number))
         until_asleep(threads[-1])
-    hasty = Result(waiting(condition, 2))
+    hasty = Result(waiting(condition, 6))
     until_asleep(hasty.thread)
     assert len(condition._waiters) == 3
     assert all(waiter.locked() for waiter in condition._waiters)
@@ -398,7 +398,7 @@ def test_waits_that_time_out_lose_no_notification() -> None:
 
 def test_at_fork_reinit_resets_the_lock_and_the_waiters(library: BackEnd) -> None:
     condition = library.threading.Condition()
-    thread = start(waiting(condition, 1))
+    thread = start(waiting(condition, 4))
     until_asleep(thread)
     with condition:
         condition._at_fork_reinit()

@@ -19,6 +19,7 @@ from .._oxthreads import install_in as _install_in
 from .._oxthreads import set_questions as _set_questions
 from ..threading import Semaphore, Thread, _StandardThread
 from ._map import map_calls
+from ._slow_calls import SlowCall, report_slow_calls
 from ._worker import Place
 
 # Not imported at run time: importing typing takes longer than everything else here.
@@ -69,6 +70,7 @@ else:
         (0, 0, 1)
     """
 
+
 _StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
 
 # At exit the standard library joins the threads in `_threads_queues`. This function runs before that:
@@ -110,12 +112,17 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         nested (str): what a worker does when it waits for the future of another call of its own pool, in
             ``result``, ``exception``, ``wait``, ``as_completed`` or ``map``. "wait", as in the standard
             library: it only waits. "run": it may run that call inside its wait, as described below.
+        slow_after (float): seconds after which a call that still runs is reported, once. None: never. Calls
+            that ``on_full="caller_runs"`` runs in the submitting thread are not reported.
+        on_slow (callable): called with a :class:`SlowCall` for each such call, in a thread of its own: it
+            must not take long. What it raises is logged. None: a warning with the stack of the call is
+            written to the logger "oxthreads".
 
     Raises:
-        ValueError: if ``max_workers`` or ``max_pending`` is zero or less, ``idle_timeout`` is negative or
-            NaN, or ``context``, ``on_full`` or ``nested`` is another string.
-        TypeError: if ``initializer`` cannot be called, or for an option together with an override that
-            makes the pool fall back.
+        ValueError: if ``max_workers``, ``max_pending`` or ``slow_after`` is zero or less, ``idle_timeout`` is
+            negative, one of these times is NaN, or ``context``, ``on_full`` or ``nested`` is another string.
+        TypeError: if ``initializer`` or ``on_slow`` cannot be called, for ``on_slow`` without ``slow_after``,
+            or for an option together with an override that makes the pool fall back.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
@@ -188,18 +195,23 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         max_pending: int | None = None,
         on_full: Literal["block", "raise", "caller_runs"] = "block",
         nested: Literal["wait", "run"] = "wait",
+        slow_after: float | None = None,
+        on_slow: Callable[[SlowCall], object] | None = None,
         **prepare_context: Any,
     ) -> None:
         carries_context = context != "worker" and _check_context(context)
         helps = nested != "wait" and _check_nested(nested)
-        has_options = carries_context or helps or idle_timeout is not None or max_pending is not None
+        reports = slow_after is not None or on_slow is not None
+        has_options = (
+            carries_context or helps or reports or idle_timeout is not None or max_pending is not None
+        )
         is_ours = is_known(self) or is_allowed(self, has_options)
         if is_ours:
             self._oxthreads_is_being_made = True
         elif has_options:
             raise TypeError(
                 f"{type(self).__name__} starts workers of its own, which know nothing of "
-                "context, idle_timeout, max_pending and nested"
+                "context, idle_timeout, max_pending, nested and slow_after"
             )
         # Until __init__ is complete this is a standard pool, also if __init__ is called a second time.
         self._oxthreads_leave_submission()
@@ -218,6 +230,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
                 self._oxthreads_idle_timeout = (
                     None if idle_timeout is None else _check_idle_timeout(idle_timeout)
                 )
+                self._oxthreads_slow_after = _check_slow_after(slow_after, on_slow) if reports else math.inf
+                self._oxthreads_on_slow = on_slow
             self._oxthreads_numbers = itertools.count()
             self._oxthreads_departing: set[threading.Thread] = set()
             if self._oxthreads_turned:
@@ -230,6 +244,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     #: Whether this pool has an option that the standard pool does not have; and one of these options.
     _oxthreads_has_options = False
     _oxthreads_idle_timeout: float | None = None
+    #: Seconds after which a call is reported, and who is told; see _slow_calls.py.
+    _oxthreads_slow_after = math.inf
+    _oxthreads_on_slow: Callable[[SlowCall], object] | None = None
     #: How many threads in a row were killed before they became workers; see Place.give_up.
     _oxthreads_lost_starts = 0
     #: Whether the pool has fallen back, so that its workers continue as standard workers.
@@ -424,6 +441,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             # Its class has changed since it was made, or an attribute is missing.
             _fall_back(self)
             return False
+        if self._oxthreads_slow_after < math.inf:
+            report_slow_calls(self)
         # If somebody has replaced `threading.Thread`, use that class; otherwise ours.
         replaced = _threading.Thread is not _StandardThread
         queue = _native_queue(self)
@@ -721,6 +740,17 @@ def _check_idle_timeout(timeout: float) -> float:
     seconds = float(timeout)
     if not seconds >= 0:
         raise ValueError("idle_timeout must be a non-negative number")
+    return seconds
+
+
+def _check_slow_after(slow_after: float | None, on_slow: Callable[[SlowCall], object] | None) -> float:
+    if slow_after is None:
+        raise TypeError("on_slow needs slow_after")
+    if on_slow is not None and not callable(on_slow):
+        raise TypeError("on_slow must be a callable")
+    seconds = float(slow_after)
+    if not seconds > 0:
+        raise ValueError("slow_after must be a positive number")
     return seconds
 
 

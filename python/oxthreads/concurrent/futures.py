@@ -20,6 +20,7 @@ from ._executor import ExecutorView as ExecutorView
 from ._executor import ThreadPoolExecutor as ThreadPoolExecutor
 from ._executor import _StandardThreadPoolExecutor as _StandardThreadPoolExecutor
 from ._executor import watch_future as _watch_future
+from ._slow_calls import SlowCall as SlowCall
 from ._waiting import as_completed as as_completed
 from ._waiting import wait as wait
 

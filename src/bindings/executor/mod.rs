@@ -494,6 +494,12 @@ impl ThreadPoolExecutor {
         )
     }
 
+    /// Return the workers, as tuples: the number of the thread (int), how many calls it has ended (int), and whether it
+    /// runs one now (bool).
+    fn _oxthreads_workers(&self) -> Vec<(u32, u64, bool)> {
+        self.pool.workers()
+    }
+
     /// The number of workers that are idle.
     #[getter]
     fn _oxthreads_idle_workers(&self) -> usize {

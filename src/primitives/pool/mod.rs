@@ -474,6 +474,15 @@ impl<J: Job> Pool<J> {
         }
     }
 
+    /// The workers that have arrived: the number of the thread, how many jobs it has ended, and whether it runs one now.
+    pub fn workers(&self) -> Vec<(u32, u64, bool)> {
+        let workers = self.state().workers.clone();
+        let described = workers
+            .iter()
+            .map(|worker| (worker.thread(), worker.work().done, worker.is_busy()));
+        described.collect()
+    }
+
     /// Adds what another thread than a worker has done for the pool.
     pub fn add_work(&self, work: &Worker) {
         self.state().ended_work.add(work.work());

@@ -72,7 +72,10 @@ def main(name: str, count: int) -> None:
     signal.signal(signal.SIGALRM, note)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     wrong = []
-    for _ in range(count):
+    done = 0
+    # On a busy machine there may be few signals in so many waits.
+    while done < count or (seen <= 10 * count and done < 10 * count):
+        done += 1
         waited = kept_waiting(threading.main_thread())
         begin = time.monotonic()
         with contextlib.suppress(*late(OXTHREADS)):
@@ -86,7 +89,7 @@ def main(name: str, count: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     end.set()
     assert seen > 10 * count, f"only {seen} signals"
-    assert not wrong, f"seconds, of {count}: {wrong}"
+    assert not wrong, f"seconds, of {done}: {wrong}"
 
 
 if __name__ == "__main__":
