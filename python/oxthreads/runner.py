@@ -126,7 +126,10 @@ def main(arguments: list[str], profile_as: str | None = None) -> None:
         else:
             from oxthreads.diagnose import _profile  # noqa: PLC0415 - only those who ask for it pay for it
 
-            _profile.start_for_process(profile_as or None)
+            try:
+                _profile.start_for_process(profile_as or None)
+            except RuntimeError as error:  # OXTHREADS_PROFILE has asked for one, too
+                _fail(f"oxthreads profile: {error}\n", 2)
         if kind == "-m":
             _run_module(target, rest)
         elif kind == "-c":

@@ -316,7 +316,11 @@ impl Profile {
         let Some(wait) = waits.going.pop_if(|wait| wait.number == number) else {
             return;
         };
-        let before = waits.unfinished.take().map(|(_, slept)| slept);
+        // A signal handler may have waited inside this wait, for something else.
+        let unfinished = waits.unfinished.take();
+        let before = unfinished
+            .filter(|(site, _)| *site == wait.site && !COMPLETED.get())
+            .map(|(_, slept)| slept);
         let slept = now.saturating_duration_since(wait.since);
         waits.unfinished = Some((wait.site, before.unwrap_or_default() + slept));
         COMPLETED.set(false);
@@ -421,8 +425,10 @@ pub fn start() -> bool {
 
 /// Ends the profile, and returns it. Waits that last still count up to now. `None`: no profile runs.
 pub fn stop() -> Option<Profile> {
-    let mut stopped = profile().take()?;
+    let mut profile = profile();
+    let mut stopped = profile.take()?;
     RUNS_IN.store(0, Ordering::SeqCst);
+    drop(profile);
     stopped.close();
     Some(stopped)
 }

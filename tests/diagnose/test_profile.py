@@ -412,6 +412,15 @@ def test_wrong_usage_is_told(run: Any, arguments: list[str], message: str) -> No
     assert message in ended.stderr
 
 
+def test_two_profiles_of_a_process_are_refused(run: Any, tmp_path: Path) -> None:
+    program = "import sys; from oxthreads import diagnose, runner; p = diagnose.profile(); p.__enter__();"
+    ended = run("-c", program + "runner.profile(['-c', '0'])")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "oxthreads profile: a profile runs already in this process\n",
+    )
+
+
 def test_the_help(run: Any) -> None:
     ended = run(*COMMAND, "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
