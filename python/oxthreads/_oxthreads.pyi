@@ -50,13 +50,17 @@ __all__ = [
     "owner_of",
     "pools",
     "preload",
+    "profile_generation",
+    "profile_runs",
     "put_standard_frames",
     "record_waits",
     "register",
     "release_watcher",
     "release_watcher_in_child",
     "set_questions",
+    "start_profile",
     "start_watcher",
+    "stop_profile",
     "stop_watcher",
     "take_verdict",
     "takers_of",
@@ -370,8 +374,37 @@ def join_outside(
 ) -> _T: ...
 def join_handle(handle: object) -> None: ...
 def start_watcher(
-    judge: Callable[[list[int]], float | None], describe: Callable[[], str | None], directory: str | None
+    judge: Callable[[list[int]], float | None],
+    describe: Callable[[], str | None],
+    name: Callable[[list[int]], None],
+    directory: str | None,
 ) -> None: ...
+def start_profile() -> bool: ...
+def profile_runs() -> bool: ...
+
+# What was waited for, the address of that, its generation, the number of the stack, whether the waits were
+# for work, the seconds of all waits, of the longest, and those of waiting for the interpreter; the lengths of
+# waits in seconds, with how many were about as long; the holders: number of the stack, number of the thread,
+# seconds; the threads that ended waits, with how many; and whether no later object has the address.
+_Site: TypeAlias = tuple[
+    str,
+    int,
+    int,
+    int,
+    bool,
+    float,
+    float,
+    float,
+    list[tuple[float, int]],
+    list[tuple[int, int, float]],
+    list[tuple[int, int]],
+    bool,
+]
+
+def stop_profile() -> (
+    tuple[float, list[_Site], list[list[tuple[str, int, str]]], list[tuple[int, str | None]], float] | None
+): ...
+def profile_generation(address: int) -> int: ...
 def own_threads() -> int: ...
 def call_before_interrupt(show: Callable[[], object]) -> None: ...
 def last_missed(address: int) -> tuple[float, str, int, str] | None: ...

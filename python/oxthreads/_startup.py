@@ -12,7 +12,15 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["MARKER", "VARIABLE", "WATCH_VARIABLE", "main", "watch_if_asked"]
+__all__ = [
+    "MARKER",
+    "PROFILE_VARIABLE",
+    "VARIABLE",
+    "WATCH_VARIABLE",
+    "main",
+    "profile_if_asked",
+    "watch_if_asked",
+]
 
 #: The environment variable: "0" is off, "1" is on, anything else leaves it to the marker.
 VARIABLE = "OXTHREADS"
@@ -20,6 +28,10 @@ VARIABLE = "OXTHREADS"
 #: The environment variable that asks for a watch for deadlocks: its mode; "1" is "report", "" and "0" are
 #: off.
 WATCH_VARIABLE = "OXTHREADS_WATCH"
+
+#: The environment variable that asks for a profile of waiting: the file for it; "1" is standard error, "" and
+#: "0" are off.
+PROFILE_VARIABLE = "OXTHREADS_PROFILE"
 
 #: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up file
 #: and not in the package: the package of an editable install is shared by several environments,
@@ -43,6 +55,7 @@ def main(site_packages: str) -> None:
         # never mentioned oxthreads gets no line that its parent may not expect.
         patch.install(quiet=choice != "1" or patch.is_supported())
         watch_if_asked()
+        profile_if_asked()
     except Exception:
         pass
 
@@ -54,3 +67,15 @@ def watch_if_asked() -> None:
         from oxthreads.diagnose import _watch  # noqa: PLC0415 - only those who ask for it pay for it
 
         _watch.start_as_asked(choice)
+
+
+def profile_if_asked() -> None:
+    """Start a profile of waiting, if the environment variable asks for one."""
+    choice = os.environ.get(PROFILE_VARIABLE, "")
+    if choice not in ("", "0"):
+        from oxthreads.diagnose import _profile  # noqa: PLC0415 - as above
+
+        if "{pid}" not in choice:
+            # Child processes would write to the same place.
+            del os.environ[PROFILE_VARIABLE]
+        _profile.start_as_asked(choice)

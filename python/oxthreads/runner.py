@@ -19,14 +19,14 @@ import runpy
 import sys
 
 from oxthreads import __version__, patch
-from oxthreads._startup import VARIABLE, WATCH_VARIABLE, watch_if_asked
+from oxthreads._startup import VARIABLE, WATCH_VARIABLE, profile_if_asked, watch_if_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType, TracebackType
     from typing import Any, NoReturn
 
-__all__ = ["USAGE", "main"]
+__all__ = ["PROFILE_USAGE", "USAGE", "main", "profile"]
 
 USAGE = """\
 usage: python -m oxthreads [--watch[=MODE]] SCRIPT [ARGS...]
@@ -48,14 +48,62 @@ processes get OXTHREADS=1 in their environment, which does the same for them.
   -V, --version  show the version of oxthreads
 """
 
+PROFILE_USAGE = """\
+usage: oxthreads profile [-o FILE] SCRIPT [ARGS...]
+       oxthreads profile [-o FILE] -m MODULE [ARGS...]
+       oxthreads profile [-o FILE] -c CODE [ARGS...]
+       oxthreads profile [-o FILE] - [ARGS...]
 
-def main(arguments: list[str]) -> None:
+Run a program as `oxthreads run` does, and find out where its threads wait, and
+for how long. The result is written when the program exits.
+
+  -o FILE        where to write it. The end of the name decides what: .txt (a
+                 table), .json (everything) or .collapsed (stacks, for flame
+                 graphs). "{pid}" in it stands for the number of the process.
+                 Without this option the table goes to standard error.
+  -h, --help     show this text
+"""
+
+
+def profile(arguments: list[str]) -> None:
+    """Run a program in this process, profile its waits, and return when it ends.
+
+    Args:
+        arguments: the command line after ``oxthreads profile``.
+
+    Raises:
+        SystemExit: with status 2 on wrong usage, and as :func:`main`.
+        BaseException: what the program raises, SystemExit included.
+    """
+    file = None
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(PROFILE_USAGE, end="")
+        raise SystemExit(0)
+    if arguments and arguments[0].startswith("-o"):
+        file = arguments[0][2:]
+        arguments = arguments[1:]
+        if not file:
+            if not arguments:
+                _fail(f"oxthreads profile: -o needs the name of a file\n{PROFILE_USAGE}", 2)
+            file, arguments = arguments[0], arguments[1:]
+        from oxthreads.diagnose import _profile  # noqa: PLC0415 - the program does not wait for it without -o
+
+        wrong = _profile.output_error(file)
+        if wrong is not None:
+            _fail(f"oxthreads profile: {wrong}\n", 2)
+    if not arguments:
+        _fail(PROFILE_USAGE, 2)
+    main(arguments, profile_as=file or "")
+
+
+def main(arguments: list[str], profile_as: str | None = None) -> None:
     """Run a program in this process, and return when it ends.
 
     Its tracebacks are those that the program alone would have, without the frames of the runner.
 
     Args:
         arguments: the command line after ``python -m oxthreads``: what to run, and its arguments.
+        profile_as: the file for a profile of its waits; "" is standard error, and None is no profile.
 
     Raises:
         SystemExit: with status 2 on wrong usage and for a script that cannot be opened, as ``python``
@@ -73,6 +121,15 @@ def main(arguments: list[str]) -> None:
         if mode:
             os.environ[WATCH_VARIABLE] = mode
         watch_if_asked()
+        if profile_as is None:
+            profile_if_asked()
+        else:
+            from oxthreads.diagnose import _profile  # noqa: PLC0415 - only those who ask for it pay for it
+
+            try:
+                _profile.start_for_process(profile_as or None)
+            except RuntimeError as error:  # OXTHREADS_PROFILE has asked for one, too
+                _fail(f"oxthreads profile: {error}\n", 2)
         if kind == "-m":
             _run_module(target, rest)
         elif kind == "-c":

@@ -69,8 +69,9 @@ mod _oxthreads {
     use super::diagnose::{
         ExitWait, Pin, address_of, asleep, call_before_interrupt, hold_watcher, is_of_parent,
         join_handle, join_outside, last_missed, origin_of, own_threads, own_wait, owner_of, pools,
-        record_waits, release_watcher, release_watcher_in_child, start_watcher, stop_watcher,
-        take_verdict, takers_of, thread_number, threads_alive,
+        profile_generation, profile_runs, record_waits, release_watcher, release_watcher_in_child,
+        start_profile, start_watcher, stop_profile, stop_watcher, take_verdict, takers_of,
+        thread_number, threads_alive,
     };
     #[pymodule_export]
     use super::executor::{

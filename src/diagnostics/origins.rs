@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::profile;
 use super::sleepers::{self, Frame};
 use crate::wait::{PerProcess, observe};
 
@@ -33,6 +34,7 @@ pub fn note(address: usize) {
 fn note_observed(address: usize) {
     let frames = sleepers::frames_here(DEEPEST);
     // An earlier object with this address is gone.
+    profile::made(address);
     let mut origins = origins();
     if origins.len() < MOST || origins.contains_key(&address) {
         origins.insert(address, frames);

@@ -155,7 +155,9 @@ impl Place {
     }
 
     /// Begins a wait of the thread, inside the one that it is in.
-    pub fn push(&self, mut wait: Wait) {
+    ///
+    /// Returns the number of the wait.
+    pub fn push(&self, mut wait: Wait) -> u64 {
         let mut state = self.state();
         if let Some((before, ended)) = state.interrupted.take()
             && before.resource == wait.resource
@@ -164,19 +166,39 @@ impl Place {
             wait.number = before.number;
             wait.since = before.since;
         }
+        let number = wait.number;
         state.waits.push(wait);
+        number
     }
 
     /// Ends the innermost wait. `was_ended`: another thread ended it, and not a signal or the deadline.
-    pub fn pop(&self, was_ended: bool) {
+    ///
+    /// Returns the number of the wait.
+    pub fn pop(&self, was_ended: bool) -> Option<u64> {
         let mut state = self.state();
         let wait = state.waits.pop().map(|wait| Wait {
             waiter: None,
             ..wait
         });
+        let number = wait.as_ref().map(|wait| wait.number);
         state.interrupted = wait
             .filter(|wait| !was_ended && wait.verdict.is_none())
             .map(|wait| (wait, Instant::now()));
+        number
+    }
+
+    /// The number of the thread.
+    pub(super) fn thread(&self) -> ThreadNumber {
+        self.thread
+    }
+
+    /// The waits that the thread is in, the outermost first, as a profile is told of them.
+    pub(super) fn waits(&self) -> Vec<(u64, Resource, Instant, Vec<Frame>)> {
+        let state = self.state();
+        let waits = state.waits.iter();
+        waits
+            .map(|wait| (wait.number, wait.resource, wait.since, wait.frames.clone()))
+            .collect()
     }
 
     /// Begins a sleep of the innermost wait.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::watcher;
+use super::{profile, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
@@ -33,6 +33,9 @@ static LOOK: OnceLock<Look> = OnceLock::new();
 
 /// The most frames that are remembered of a sleep.
 const DEEPEST: usize = 50;
+
+/// The most frames that are looked at of a thread that frees a lock: the innermost may be those of oxthreads.
+const DEEPEST_HOLDER: usize = 6;
 
 /// Has `look` called whenever a thread falls asleep. Only the first call has an effect.
 pub fn look_by(look: Look) {
@@ -58,6 +61,9 @@ impl Drop for Own {
     fn drop(&mut self) {
         if self.0.is_of_this_process() {
             sleepers().retain(|place| !Arc::ptr_eq(place, &self.0));
+            if profile::is_on() {
+                profile::forget(self.0.thread());
+            }
         }
     }
 }
@@ -87,16 +93,42 @@ fn own(make: bool) -> Option<Arc<Place>> {
     OWN.try_with(find).ok().flatten()
 }
 
-/// Begins a wait of the calling thread, which has this place.
-fn begin(own: &Place, mut wait: Wait) {
-    if let Some(look) = LOOK.get() {
-        let scene = look(DEEPEST, own.name.get().is_none());
-        wait.frames = scene.frames;
-        if let Some(name) = scene.name {
-            let _ = own.name.set(name);
-        }
+/// The functions that the calling thread is in, which has this place. Notes its name, too.
+fn look_for(own: &Place, deepest: usize) -> Vec<Frame> {
+    let Some(look) = LOOK.get() else {
+        return Vec::new();
+    };
+    let scene = look(deepest, own.name.get().is_none());
+    if let Some(name) = scene.name {
+        let _ = own.name.set(name);
     }
-    own.push(wait);
+    scene.frames
+}
+
+/// Begins a wait of the calling thread, which has this place.
+fn begin(own: &Place, mut wait: Wait, resource: Resource) {
+    wait.frames = look_for(own, DEEPEST);
+    // It is in the place first: a profile that begins now finds it there.
+    let frames = profile::is_on().then(|| wait.frames.clone());
+    let number = own.push(wait);
+    if let Some(frames) = frames {
+        profile::begins(own, number, resource, frames);
+    }
+}
+
+/// Ends the innermost wait of the calling thread, which has this place.
+fn end(own: &Place, by: Option<ThreadNumber>, was_ended: bool) {
+    let number = own.pop(was_ended);
+    if let Some(number) = number
+        && profile::is_on()
+    {
+        profile::ends(own.thread(), number, by);
+    }
+}
+
+/// All threads that have ever waited and are alive.
+pub(super) fn places() -> Vec<Arc<Place>> {
+    sleepers().clone()
 }
 
 /// The observer that keeps the list of sleepers.
@@ -106,7 +138,7 @@ impl Observer for Recorder {
     fn blocked(&self, waiter: &sync::Arc<Waiter>, resource: Resource, deadline: Deadline) {
         if let Some(own) = own(true) {
             let wait = Wait::new(resource, deadline, !observe::must_succeed());
-            begin(&own, wait.of(waiter));
+            begin(&own, wait.of(waiter), resource);
             if watcher::is_calling() {
                 own.refuse("the thread of the watch may not wait");
                 waiter.unpark();
@@ -119,7 +151,23 @@ impl Observer for Recorder {
 
     fn resumed(&self, _: Resource, _: Duration, by: Option<ThreadNumber>) {
         if let Some(own) = own(false) {
-            own.pop(by.is_some());
+            end(&own, by, by.is_some());
+        }
+    }
+
+    fn completed(&self) {
+        if profile::is_on() {
+            profile::completed();
+        }
+    }
+
+    fn released(&self, address: usize) {
+        if profile::is_on()
+            && profile::is_waited_for(address)
+            && let Some(own) = own(true)
+        {
+            let scene = look_for(&own, DEEPEST_HOLDER);
+            profile::released(&own, address, scene);
         }
     }
 
@@ -132,6 +180,9 @@ impl Observer for Recorder {
     fn unparks(&self) {
         if let Some(own) = own(false) {
             own.wake_up();
+            if profile::is_on() {
+                profile::wakes();
+            }
         }
     }
 
@@ -204,7 +255,7 @@ impl OutsideWait {
     /// has no number.
     pub fn begin(resource: Resource, deadline: Deadline, can_end: bool) -> Option<Self> {
         let own = own(true)?;
-        begin(&own, Wait::new(resource, deadline, can_end));
+        begin(&own, Wait::new(resource, deadline, can_end), resource);
         own.fall_asleep();
         if deadline == Deadline::NEVER {
             watcher::ensure();
@@ -216,7 +267,10 @@ impl OutsideWait {
     pub fn end(self) {
         if self.0.is_of_this_process() {
             self.0.wake_up();
-            self.0.pop(true);
+            end(&self.0, None, true);
+            if profile::is_on() {
+                profile::completed();
+            }
         }
     }
 }

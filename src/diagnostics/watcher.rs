@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::server::Server;
-use super::sleepers;
+use super::{profile, sleepers};
 use crate::wait::deadline::Deadline;
 use crate::wait::{PerProcess, generation, threads};
 
@@ -28,12 +28,17 @@ pub type Judge = dyn Fn(&[u64]) -> Option<Duration> + Send + Sync;
 /// The function that describes all threads, as JSON text. `None`: it failed.
 pub type Describe = dyn Fn() -> Option<String> + Send + Sync;
 
+/// The function that finds names for what the sleeps with these numbers are waiting for.
+pub type Name = dyn Fn(&[u64]) + Send + Sync;
+
 /// What the watcher calls.
 pub struct Functions {
     /// See [`Judge`].
     pub judge: Box<Judge>,
     /// See [`Describe`].
     pub describe: Box<Describe>,
+    /// See [`Name`]. Called while a profile runs.
+    pub name: Box<Name>,
 }
 
 /// What the thread is told.
@@ -209,6 +214,12 @@ fn run(inbox: &Inbox, functions: &Functions) {
         next = Instant::now() + INTERVAL;
         let endless = |sleep: &sleepers::Sleep| sleep.deadline == Deadline::NEVER;
         let mut sleeps = sleepers::asleep();
+        if profile::is_on() {
+            let wanted = profile::to_be_named(&sleeps);
+            if !wanted.is_empty() {
+                (functions.name)(&wanted);
+            }
+        }
         sleeps.retain(endless);
         sleeps.sort_unstable_by_key(|sleep| sleep.wait);
         let now: Vec<u64> = sleeps.iter().map(|sleep| sleep.wait).collect();

@@ -5,7 +5,7 @@
 use std::ops::Deref;
 
 use crate::wait::hand_off::HandOff;
-use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::sync::{Arc, Flagged, Ordering};
 use crate::wait::{Operation, Parked, Waiter, WaiterList};
 
@@ -101,6 +101,16 @@ impl Lock {
     /// [`NotLocked`] if no thread had.
     #[inline]
     pub fn release(&self) -> Result<(), NotLocked> {
+        self.release_as(std::ptr::from_ref(self).addr())
+    }
+
+    /// Like [`Lock::release`], for a lock inside an object that waits are known to have (their
+    /// [`Resource`]) by this address.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub(super) fn release_as(&self, address: usize) -> Result<(), NotLocked> {
         // Without a GIL, the next owner may be seen with the lock before it has noted itself. Until then the
         // lock has no owner, and not the one before.
         #[cfg(Py_GIL_DISABLED)]
@@ -113,11 +123,11 @@ impl Lock {
         {
             return Ok(());
         }
-        self.release_contended()
+        self.release_contended(address)
     }
 
     #[cold]
-    fn release_contended(&self) -> Result<(), NotLocked> {
+    fn release_contended(&self, address: usize) -> Result<(), NotLocked> {
         let mut waiters = self.waiters.lock();
         let flags = self.waiters.flags();
         loop {
@@ -151,7 +161,15 @@ impl Lock {
         flags.store(owned | contended, Ordering::Release);
         drop(waiters);
         if let Some((waiter, _)) = next {
+            // Usually after the wake, which should not be late. Without a GIL, the woken thread could have gone on then,
+            // and nobody would know any more that it had waited.
+            if cfg!(Py_GIL_DISABLED) {
+                observe::released(address);
+            }
             waiter.unpark();
+            if !cfg!(Py_GIL_DISABLED) {
+                observe::released(address);
+            }
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ impl RLock {
     fn free(&self) {
         self.own(Hold { count: 0, owner: 0 });
         // This cannot fail: the caller owned the lock, and no other thread may free it.
-        let _ = self.lock.release();
+        let _ = self.lock.release_as(std::ptr::from_ref(self).addr());
     }
 }
 

@@ -132,6 +132,13 @@ pub trait Observer: Sync {
     /// The calling thread goes on after it slept for `slept`. `by` is the thread that woke it; `None` if the
     /// deadline or a signal did.
     fn resumed(&self, resource: Resource, slept: Duration, by: Option<ThreadNumber>);
+
+    /// The wait of the calling thread, which has resumed, is over: it was completed, or its deadline has passed. Not
+    /// called if the thread is about to sleep again in the same wait, or to run signal handlers.
+    fn completed(&self) {}
+
+    /// The calling thread has freed the lock with this address, and threads waited for it.
+    fn released(&self, _address: usize) {}
 }
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -237,6 +244,27 @@ pub fn gone<T>(object: &T) {
         && let Some(observer) = OBSERVER.get()
     {
         observer.gone(std::ptr::from_ref(object).addr());
+    }
+}
+
+/// Tells the observer, if there is one, that the calling thread has freed the lock with this address, for which threads
+/// waited. The caller holds no leaf lock.
+#[inline]
+pub fn released(address: usize) {
+    if is_on()
+        && let Some(observer) = OBSERVER.get()
+    {
+        observer.released(address);
+    }
+}
+
+/// Tells the observer, if there is one, that a wait of the calling thread which has slept is over.
+#[inline]
+pub(super) fn completed() {
+    if is_on()
+        && let Some(observer) = OBSERVER.get()
+    {
+        observer.completed();
     }
 }
 

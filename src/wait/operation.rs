@@ -55,10 +55,15 @@ pub fn drive<O: Operation>(
     mut suspend: impl FnMut(&Waiter, Deadline) -> Parked,
 ) -> Wait<O::Output> {
     let waiter = Waiter::new();
+    let mut has_slept = false;
     loop {
         if let Some(output) = operation.attempt(&waiter) {
+            if has_slept {
+                observe::completed();
+            }
             return Wait::Ready(output);
         }
+        has_slept = true;
         let joined = Joined(operation);
         let sleep = observe::begin_sleep(&waiter, || joined.0.resource(), deadline);
         let parked = suspend(&waiter, deadline);
@@ -73,11 +78,15 @@ pub fn drive<O: Operation>(
         };
         std::mem::forget(joined);
         if let Some(output) = left {
+            observe::completed();
             return Wait::Ready(output);
         }
         match parked {
             Parked::Unparked => {}
-            Parked::TimedOut => return Wait::TimedOut,
+            Parked::TimedOut => {
+                observe::completed();
+                return Wait::TimedOut;
+            }
             Parked::Interrupted | Parked::Raising => return Wait::Interrupted,
         }
     }

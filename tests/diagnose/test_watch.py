@@ -166,7 +166,7 @@ def test_the_examples_of_the_docstrings_are_right() -> None:
     errors = result("""
         import doctest
         ran = doctest.testmod(diagnose, optionflags=doctest.ELLIPSIS)
-        assert ran.attempted == 9 and not ran.failed, ran
+        assert ran.attempted == 14 and not ran.failed, ran
         print("done")
     """)
     assert reports(errors) == 1, errors

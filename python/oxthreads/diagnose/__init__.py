@@ -1,8 +1,9 @@
-"""Hangs explained: which threads wait, for what, who has that, and whether it can ever end.
+"""Hangs explained: which threads wait, for what, who has that, and whether it can ever end; and where threads
+wait in a program that is slow.
 
 Start a program with ``python -m oxthreads --watch SCRIPT``, or call :func:`watch` in it. Then a deadlock is
 reported on standard error within a second. Ctrl-\\ (SIGQUIT) and :func:`report` show all threads and what
-they wait for.
+they wait for. :func:`profile` measures all waits.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oxthreads.diagnose._profile import Profile
     from oxthreads.diagnose._watch import Watch
 
-__all__ = ["DeadlockError", "report", "set_name", "watch"]
+__all__ = ["DeadlockError", "profile", "report", "set_name", "watch"]
 
 
 class DeadlockError(RuntimeError):
@@ -91,6 +93,47 @@ def report() -> str:
     from oxthreads.diagnose import _watch  # noqa: PLC0415
 
     return _watch.report()
+
+
+def profile() -> Profile:
+    """Find out where threads wait, and for how long.
+
+    Use it in a ``with`` statement. While that runs, each wait of any thread of this process that sleeps is
+    measured: for an object of oxthreads, for the end of a thread (``join``), and for the other threads at the
+    exit. A wait that has not ended by the end of the statement counts up to then. For locks it also finds who
+    held them meanwhile, and where.
+
+    Only one profile runs in a process at a time. A forked child has none. To profile a whole program, run
+    ``oxthreads profile SCRIPT``.
+
+    Thread-safe.
+
+    Returns:
+        Profile: after the ``with`` statement, its ``text()`` is a table, ``json()`` and ``data()`` are
+            everything that was found, and ``collapsed()`` is for flame graphs. Times are in seconds; in
+            ``collapsed()``, in microseconds.
+
+    Raises:
+        RuntimeError: when the ``with`` statement is entered, if a profile runs already.
+
+    Example:
+        >>> from oxthreads import diagnose, threading
+        >>> lock = threading.Lock()
+        >>> def other():
+        ...     with lock:
+        ...         pass
+        >>> with diagnose.profile() as found:
+        ...     with lock:
+        ...         thread = threading.Thread(target=other)
+        ...         thread.start()
+        ...         thread.join(0.05)
+        ...     thread.join()
+        >>> print(found.text())  # doctest: +ELLIPSIS
+        oxthreads profile: ... threads; ... waits of ...
+    """
+    from oxthreads.diagnose import _profile  # noqa: PLC0415
+
+    return _profile.Profile()
 
 
 def set_name(object: Any, name: str) -> None:

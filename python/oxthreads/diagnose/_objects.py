@@ -12,11 +12,12 @@ from oxthreads.diagnose import _holders, _situation, _thread_ends
 from oxthreads.diagnose._look_ups import is_a
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     from oxthreads.diagnose._situation import Situation, Waiting
 
-__all__ = ["file", "listed", "place", "set_name", "thing", "why"]
+__all__ = ["file", "has_name", "listed", "name_at", "place", "set_name", "thing", "unnamed", "why"]
 
 #: What waits are called, by what the engine calls them.
 _KINDS = {
@@ -206,9 +207,9 @@ def _some(names: list[str]) -> str:
     return listed([*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} others"])
 
 
-def _made(waiting: Waiting) -> str:
+def _made(address: int) -> str:
     """Where an object without a name was made, if that is known."""
-    for filename, line, function in _native.origin_of(waiting.address):
+    for filename, line, function in _native.origin_of(address):
         if _situation.is_file_of_program(filename):
             return f"made at {file(filename)}:{line} in {function}"
     return ""
@@ -237,7 +238,7 @@ def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a c
     if waiting.what == "exit":
         return "the other threads to end, because the interpreter exits"
     found = situation.object_of(waiting)
-    name = _given_name(waiting) or (found[0] if found else _made(waiting))
+    name = _given_name(waiting.address) or (found[0] if found else _made(waiting.address))
     if waiting.thread in situation.standard_locks:
         return " ".join(filter(None, [f"the {waiting.what}", name]))
     if waiting.what == "Future":
@@ -255,9 +256,40 @@ def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a c
     return " ".join(filter(None, [kind, what, name]))
 
 
-def _given_name(waiting: Waiting) -> str | None:
-    given = _given_names.get(waiting.address)
+def _given_name(address: int) -> str | None:
+    given = _given_names.get(address)
     return given[1] if given is not None and given[0]() is not None else None
+
+
+def has_name(situation: Situation, waiting: Waiting) -> bool:
+    """Whether `thing` says more than where the object was made."""
+    if waiting.what in ("join", "import", "exit"):
+        return True
+    return _given_name(waiting.address) is not None or situation.object_of(waiting) is not None
+
+
+def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
+    """What nobody waits for now, with the name by which these frames know it; None if they do not."""
+    found = _situation.object_named(address, frames, may_be_part=what == "Condition")
+    name = _given_name(address) or (found and found[0])
+    if not name:
+        return None
+    kind = _KINDS.get(what)
+    is_queue = what in _PARTS.values() or kind in _PARTS.values()
+    class_name = _situation.class_name(found[1]) if found and (is_queue or what == "room in a pool") else ""
+    return " ".join(filter(None, [kind or what, class_name, name]))
+
+
+def unnamed(what: str, address: int) -> str:
+    """What threads waited for, without a name: with where it was made, if that is known."""
+    if what == "join":
+        return "a thread to end"
+    if what == "exit":
+        return "the other threads to end, because the interpreter exits"
+    kind = _KINDS.get(what) or what
+    if kind.endswith((" of", " in")):
+        kind += " a pool" if "pool" in what else " a queue"
+    return " ".join(filter(None, [kind, _made(address) if address else ""]))
 
 
 def listed(names: list[str]) -> str:

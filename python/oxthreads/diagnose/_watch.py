@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import oxthreads.threading as _threads
 from oxthreads import _oxthreads as _native
 from oxthreads import diagnose
-from oxthreads.diagnose import _inspection, _report, _situation, _thread_ends
+from oxthreads.diagnose import _inspection, _profile_names, _report, _situation, _thread_ends
 from oxthreads.diagnose._situation import Situation
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from oxthreads.diagnose._situation import Group
 
-__all__ = ["MODES", "Watch", "listeners", "report", "start"]
+__all__ = ["MODES", "Watch", "listeners", "report", "start", "start_for_profile", "stop_for_profile"]
 
 MODES = ("report", "raise", "exit")
 
@@ -54,7 +54,8 @@ class Watch:
         """End the watch. Does nothing if it has ended."""
         global _mode  # noqa: PLW0603 - there is one watch in a process
         _mode = None
-        _native.stop_watcher()
+        if not _native.profile_runs():
+            _native.stop_watcher()
 
     def __enter__(self) -> Watch:
         return self
@@ -72,8 +73,26 @@ def start(mode: str) -> Watch:
         raise ValueError(f"mode must be 'report', 'raise' or 'exit', not {mode!r}")
     _prepare()
     _mode = mode
-    _native.start_watcher(_judge, _describe, _inspection.socket_directory(make=True))
+    _start_thread()
     return Watch()
+
+
+def start_for_profile() -> None:
+    """Start the thread of the watch for a profile, which needs it to find names. It judges nothing."""
+    _prepare_thread()
+    _start_thread()
+
+
+def stop_for_profile() -> None:
+    """End the thread, if there is no watch."""
+    if _mode is None:
+        _native.stop_watcher()
+
+
+def _start_thread() -> None:
+    _native.start_watcher(
+        _judge, _describe, _profile_names.find_names, _inspection.socket_directory(make=True)
+    )
 
 
 def report() -> str:
@@ -343,8 +362,20 @@ def _watch_exit() -> None:
 @functools.cache
 def _prepare() -> None:
     """What is done once, at the first watch."""
-    _record()
+    _prepare_thread()
     _native.call_before_interrupt(_show_before_interrupt)
+    if (
+        hasattr(signal, "SIGQUIT")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGQUIT, _show_all)
+
+
+@functools.cache
+def _prepare_thread() -> None:
+    """What is done once, at the first watch or profile."""
+    _record()
     # The other exit handlers run before this one. So a deadlock there is reported, too.
     atexit.register(_native.stop_watcher)
     if hasattr(os, "register_at_fork"):
@@ -353,12 +384,6 @@ def _prepare() -> None:
             after_in_parent=_native.release_watcher,
             after_in_child=_native.release_watcher_in_child,
         )
-    if (
-        hasattr(signal, "SIGQUIT")
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
-    ):
-        signal.signal(signal.SIGQUIT, _show_all)
 
 
 def start_as_asked(choice: str) -> None:

@@ -1,6 +1,7 @@
 //! What `oxthreads.diagnose` asks the engine: which threads sleep, for what, and who has that.
 
 mod origin;
+mod profile;
 mod scene;
 
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,8 @@ use crate::diagnostics::{origins, server, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
+
+pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///
@@ -365,12 +368,14 @@ fn call_in_watcher<T: for<'py> FromPyObjectOwned<'py>>(
 ///         least (list of int), whenever threads have fallen asleep for good, or have ended. It returns the seconds
 ///         (float) after which it wants to be called again although nothing has changed, or None.
 ///     describe: called without arguments when somebody inspects the process; returns the answer (str), or None.
+///     name: called while a profile runs, with the numbers of sleeps whose objects should be given a name (list of int).
 ///     directory (str or None): where the socket is made through which the process can be inspected. None: nowhere.
 #[pyfunction]
 pub(crate) fn start_watcher(
     py: Python<'_>,
     judge: Py<PyAny>,
     describe: Py<PyAny>,
+    name: Py<PyAny>,
     directory: Option<String>,
 ) {
     server::listen_in(directory);
@@ -383,6 +388,11 @@ pub(crate) fn start_watcher(
         }),
         describe: Box::new(move || {
             call_in_watcher::<Option<String>>(&describe, |py| Ok(PyTuple::empty(py)))?
+        }),
+        name: Box::new(move |numbers| {
+            let _ = call_in_watcher::<Option<f64>>(&name, |py| {
+                PyTuple::new(py, [PyList::new(py, numbers)?])
+            });
         }),
     };
     py.detach(|| watcher::start(functions));

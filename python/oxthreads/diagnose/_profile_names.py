@@ -1,0 +1,70 @@
+"""What a profile calls the objects that threads wait for: found while they wait, and at the end.
+
+While a thread waits, its variables are there, so most names are found then. The thread of the watch looks,
+ten times a second, as long as there are waits for objects without a name. So an object for which threads wait
+seldom and shortly may stay without one. At the end it is looked for once more, among the global variables of
+the program's modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from oxthreads import _oxthreads as _native
+from oxthreads.diagnose import _objects, _situation
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["clear", "find_names", "frames_at_end", "name_of"]
+
+#: What is waited for, its address, and the generation of that.
+Key = tuple[str, int, int]
+
+#: The names that were found while threads waited.
+_found: dict[Key, str] = {}
+
+
+def clear() -> None:
+    """Forget the names of an earlier profile."""
+    _found.clear()
+
+
+def find_names(numbers: list[int]) -> None:
+    """Find names for what the sleeps with these numbers wait for. The thread of the watch calls this."""
+    with _situation.without_finalizers(), _native.Pin(numbers) as pin:
+        situation = _situation.Situation(pin)
+        for waiting in map(_situation.Waiting._make, pin.sleeps()):
+            if waiting.thread in situation.waits and _objects.has_name(situation, waiting):
+                generation = _native.profile_generation(waiting.address)
+                _found[waiting.what, waiting.address, generation] = _objects.thing(situation, waiting)
+
+
+def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
+    """What the object is called.
+
+    Args:
+        key: the object.
+        frames: where to look for it, if it was not found while threads waited for it.
+        is_there: whether no later object is known to have its address.
+    """
+    what, address, _ = key
+    name = _found.get(key)
+    if name is None and is_there and address and what != "join":
+        name = _objects.name_at(what, address, frames)
+    return name or _objects.unnamed(what, address)
+
+
+def frames_at_end(files: set[str]) -> list[FrameType]:
+    """The frames of the calling thread, and the like of a frame for each module with one of these files."""
+    frames = _situation.frames_of(sys._getframe())
+    for module in [*sys.modules.values()]:
+        namespace = vars(module) if isinstance(module, ModuleType) else {}
+        file = namespace.get("__file__")
+        if type(file) is str and file in files:
+            code = SimpleNamespace(co_filename=file, co_flags=0)
+            frame: Any = SimpleNamespace(f_code=code, f_locals=namespace, f_globals=namespace)
+            frames.append(frame)
+    return frames

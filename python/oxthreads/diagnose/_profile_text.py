@@ -1,0 +1,161 @@
+"""A profile as text: a table for people, and stacks for flame graphs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from oxthreads.diagnose import _objects
+
+__all__ = ["collapsed", "table"]
+
+#: The most objects, and the most places of one object, that are shown. The rest is one line.
+_MOST_OBJECTS = 20
+_MOST_PLACES = 5
+
+#: The most holders, or threads that ended waits, that are shown of one place.
+_MOST_HOLDERS = 3
+
+#: Holders with less than this share of the waits are not shown.
+_SMALLEST_SHARE = 0.005
+
+_HEAD = ("waited", "waits", "p50", "p99", "max", "GIL", "what, waiting at")
+
+
+def table(data: dict[str, Any]) -> str:
+    """The table.
+
+    Args:
+        data: the profile, as docs/profile.schema.json describes it.
+    """
+    waiting, idle = data["waiting"], data["idle"]
+    threads = f"{data['threads']} {'thread' if data['threads'] == 1 else 'threads'}"
+    lines = [
+        f"oxthreads profile: {_time(data['seconds'])}, {threads}; {_waits(waiting)},"
+        f" and {_waits(idle)} for work"
+    ]
+    for is_idle in (False, True):
+        rows = [row for row in data["objects"] if row["idle"] == is_idle]
+        other = data["dropped"]["idle" if is_idle else "waiting"]
+        if rows or other["waits"]:
+            lines += ["", "waits for work:" if is_idle else "waits for others:", *_rows(rows, other, data)]
+    return "\n".join([*lines, *_not_known(data), ""])
+
+
+def _waits(sums: dict[str, Any]) -> str:
+    return f"{sums['waits']} {'wait' if sums['waits'] == 1 else 'waits'} of {_time(sums['seconds'])}"
+
+
+def _rows(rows: list[dict[str, Any]], other: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    held = "" if rows and rows[0]["idle"] else "held meanwhile at"
+    cells: list[tuple[str, ...]] = [(*_HEAD, held)]
+    for row in rows[:_MOST_OBJECTS]:
+        count = f" ({row['objects']} objects)" if row["objects"] > 1 else ""
+        cells.append((*_numbers(row), row["object"] + count, ""))
+        for place in row["places"][:_MOST_PLACES]:
+            held_at = [""] if row["idle"] else _holders(place)
+            cells.append((*_numbers(place), f"  {_place(place['stack'])}", held_at[0]))
+            cells += [("",) * 7 + (each,) for each in held_at[1:]]
+        cells += _rest(row["places"][_MOST_PLACES:], "  in {} more places")
+    cells += _rest(rows[_MOST_OBJECTS:], "{} more objects")
+    if other["waits"]:
+        cells.append((*_numbers(other), f"at more places than {data['dropped']['most_places']}", ""))
+    widths = [max(len(cell[column]) for cell in cells) for column in range(7)]
+    return [
+        "  ".join(
+            [
+                *(cell[column].rjust(widths[column]) for column in range(6)),
+                cell[6].ljust(widths[6]),
+                cell[7],
+            ]
+        ).rstrip()
+        for cell in cells
+    ]
+
+
+def _rest(rows: list[dict[str, Any]], words: str) -> list[tuple[str, ...]]:
+    """One line for what is not shown."""
+    if not rows:
+        return []
+    seconds, waits = sum(row["seconds"] for row in rows), sum(row["waits"] for row in rows)
+    return [(_time(seconds), str(waits), "", "", "", "", words.format(len(rows)), "")]
+
+
+def _numbers(row: dict[str, Any]) -> tuple[str, ...]:
+    share = row["interpreter_seconds"] / row["seconds"] if row["seconds"] else 0.0
+    lengths = (_time(row[name]) for name in ("p50", "p99", "max"))
+    return (_time(row["seconds"]), str(row["waits"]), *lengths, f"{share:.0%}")
+
+
+def _time(seconds: float) -> str:
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        number = seconds * factor
+        if number >= 0.9995 or unit == "us":
+            digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
+            return f"{number:.{digits}f} {unit}"
+    raise AssertionError
+
+
+def _place(stack: list[dict[str, Any]]) -> str:
+    if not stack:
+        return "outside the program's code"
+    return f"{_objects.file(stack[0]['file'])}:{stack[0]['line']} in {stack[0]['function']}"
+
+
+def _holders(place: dict[str, Any]) -> list[str]:
+    """Who held the lock meanwhile, or who ended the waits."""
+    if place["held"]:
+        merged: Counter[str] = Counter()
+        threads: dict[str, Counter[str]] = {}
+        for each in place["held"]:
+            where = _place([each["place"]] if each["place"] else [])
+            merged[where] += each["seconds"]
+            threads.setdefault(where, Counter())[each["thread"]] += each["seconds"]
+        return [
+            f"{seconds / place['seconds']:.0%} {where}, by {_names(threads[where])}"
+            for where, seconds in merged.most_common(_MOST_HOLDERS)
+            if seconds >= place["seconds"] * _SMALLEST_SHARE
+        ] or [""]
+    ended = Counter({each["thread"]: each["waits"] for each in place["ended_by"]})
+    return [f"ended by {_names(ended)}"] if ended else [""]
+
+
+def _names(threads: Counter[str]) -> str:
+    names = [name for name, _ in threads.most_common(_MOST_HOLDERS)]
+    more = len(threads) - len(names)
+    return _objects.listed([*names, f"{more} more"] if more else names)
+
+
+def _not_known(data: dict[str, Any]) -> list[str]:
+    """What a reader must know that the numbers do not say."""
+    dropped = data["dropped"]
+    waits = dropped["waiting"]["waits"] + dropped["idle"]["waits"]
+    lines = []
+    if waits:
+        seconds = dropped["waiting"]["seconds"] + dropped["idle"]["seconds"]
+        lines.append(
+            f"Only {dropped['most_places']} places are kept: of {waits} waits of {_time(seconds)} at others,"
+            " only the sums are known."
+        )
+    if dropped["without_holder_seconds"]:
+        lines.append(f"For {_time(dropped['without_holder_seconds'])} the holders were too many to be kept.")
+    return ["", *lines] if lines else ["", "No wait was dropped."]
+
+
+def collapsed(data: dict[str, Any]) -> str:
+    """A line for each stack: its functions, what was waited for, and the microseconds."""
+    lines: Counter[str] = Counter()
+    for row in data["objects"]:
+        if row["idle"]:
+            continue
+        for place in row["places"]:
+            functions = [
+                f"{frame['function']} ({_objects.file(frame['file'])}:{frame['line']})"
+                for frame in reversed(place["stack"])
+            ]
+            names = [each.replace(";", ",").replace("\n", " ") for each in (*functions, f"[{row['object']}]")]
+            lines[";".join(names)] += round(place["seconds"] * 1e6)
+    other = data["dropped"]["waiting"]["seconds"]
+    if other:
+        lines["[at more places than are kept]"] += round(other * 1e6)
+    return "".join(f"{stack} {microseconds}\n" for stack, microseconds in lines.items())
