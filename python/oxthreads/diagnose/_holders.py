@@ -38,10 +38,11 @@ import sys
 import tokenize  # noqa: F401
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
+from importlib.machinery import ModuleSpec
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zipimport import zipimporter
 
 from oxthreads.diagnose._look_ups import NOTHING, PLAIN_LOOK_UPS, in_classes, is_one_of, mro_of
@@ -702,7 +703,10 @@ def _for_loader(frame: FrameType) -> dict[str, Any] | None:
     if type(namespace) is not dict:
         return None
     name, loader = namespace.get("__name__"), namespace.get("__loader__")
-    return {"__name__": name, "__loader__": loader} if type(loader) is zipimporter else None
+    if type(loader) is not zipimporter or type(name) is not str:
+        return None
+    # From 3.15 on, `linecache` wants the loader in the specification, too.
+    return {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, cast("Any", loader))}
 
 
 def _expression(look_up: _LookUp, function: str) -> str:
