@@ -35,7 +35,7 @@ test-portable:
     RUSTFLAGS="--cfg portable_parker" cargo test --no-default-features --target-dir target/portable
     RUSTFLAGS="--cfg portable_parker" CARGO_TARGET_DIR=target/portable maturin develop --release
     # It polls, which one test forbids: that is what the Linux parker is for; and few signals of a storm are noticed.
-    pytest -n 4 --deselect "tests/stress/test_stress.py::test_quickly[signal-interrupts]" --deselect "tests/stress/test_stress.py::test_quickly[signal-deadlines]" --deselect "tests/stress/test_stress.py::test_quickly[signal-storms]" --deselect "tests/stress/test_stress.py::test_quickly[watched]" --deselect "tests/threading/test_thread.py::test_waiting_costs_no_cpu[oxthreads]" --deselect "tests/process/test_signals.py::test_a_storm_of_signals_loses_no_item_and_keeps_the_order[oxthreads]"
+    pytest -n 4 --deselect "tests/stress/test_stress.py::test_quickly[signal-interrupts]" --deselect "tests/stress/test_stress.py::test_quickly[signal-deadlines]" --deselect "tests/stress/test_stress.py::test_quickly[signal-storms]" --deselect "tests/stress/test_stress.py::test_quickly[watched]" --deselect "tests/threading/test_thread.py::test_waiting_costs_no_cpu[oxthreads]" --deselect "tests/diagnose/test_watch.py::test_a_thousand_threads_and_five_thousand_locks" --deselect "tests/process/test_signals.py::test_a_storm_of_signals_loses_no_item_and_keeps_the_order[oxthreads]"
 
 # Panics injected into the Rust core, in a build that no release is.
 # It stays in the current environment until the next `just develop`.

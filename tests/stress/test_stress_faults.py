@@ -227,6 +227,7 @@ FAULTS = {
         "        try: return super().wait(timeout)\n"
         "        finally: time.sleep(0.04)\n"
         "threads.Event = Event\n"
+        "interrupts.PROMPT = 9\n"
         "interrupts.Sleeper.wakes_by_itself = lambda self: False",
         "interrupts.main('Event.wait', 10)",
         "the half of 10",
