@@ -84,8 +84,9 @@ pub enum Start<J> {
 
 /// The work that a future may carry.
 pub trait Work: Send + 'static {
-    /// What a report of a hang says of it. The caller holds the leaf lock of the future.
-    fn pending(&self) -> Option<PendingWork> {
+    /// A function that tells what a report of a hang says of it. It is called without the leaf lock of the future, which
+    /// is held while it is made.
+    fn pending(&self) -> Option<Box<dyn FnOnce() -> PendingWork>> {
         None
     }
 }
@@ -438,7 +439,9 @@ impl<V: Send + 'static, C: Send + 'static, J: Work> Owned for Future<V, C, J> {
     fn pending(&self) -> Option<PendingWork> {
         let record = self.record.lock();
         record.check().ok()?;
-        record.work.as_ref()?.pending()
+        let describe = record.work.as_ref()?.pending()?;
+        drop(record);
+        Some(describe())
     }
 }
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple};
 
 use crate::bindings::future::Future;
-use crate::bindings::runtime::foreign::Owned;
+use crate::bindings::runtime::foreign::{self, Owned};
 use crate::primitives::FellBack;
 use crate::primitives::future::{Start, Work};
 use crate::primitives::pool::Job;
@@ -30,13 +30,17 @@ pub(crate) struct Call {
 }
 
 impl Work for Call {
-    fn pending(&self) -> Option<PendingWork> {
+    fn pending(&self) -> Option<Box<dyn FnOnce() -> PendingWork>> {
         // SAFETY: whoever asks is attached to the interpreter: see `Owned`.
         let py = unsafe { Python::assume_attached() };
-        Some(PendingWork {
-            pool: self.pool,
-            name: name_of(self.function.object().bind(py)),
-        })
+        let (pool, function) = (self.pool, self.function.object().clone_ref(py));
+        Some(Box::new(move || {
+            // SAFETY: as above; it is called at once.
+            let function = function.into_bound(unsafe { Python::assume_attached() });
+            let name = name_of(&function);
+            foreign::release(function);
+            PendingWork { pool, name }
+        }))
     }
 }
 
