@@ -106,9 +106,10 @@ pub(crate) fn pools() -> Vec<(u64, usize, Vec<u32>, bool)> {
     executor::pools()
         .into_iter()
         .map(|pool| {
-            let crew = pool.crew();
+            let workers = pool.workers().into_iter();
+            let threads = workers.map(|(thread, ..)| thread).collect();
             let address = std::ptr::from_ref(&*pool).addr();
-            (pool.number(), address, crew.threads, crew.is_full)
+            (pool.number(), address, threads, pool.is_full())
         })
         .collect()
 }

@@ -13,7 +13,7 @@ mod waits;
 pub use blocked::{AsWorker, Awaited};
 pub use jobs::{Job, ORDINARY};
 pub use scaling::Scaling;
-pub use stats::{Begun, Crew, Durations, Statistics, Work, Worker};
+pub use stats::{Begun, Durations, Statistics, Work, Worker};
 pub use waits::{Next, SubmitWhenRoom, Take, WaitForStarts};
 
 use self::jobs::Jobs;
@@ -463,15 +463,10 @@ impl<J: Job> Pool<J> {
         statistics
     }
 
-    /// The workers that have arrived.
-    pub fn crew(&self) -> Crew {
+    /// Whether it has no place for another worker.
+    pub fn is_full(&self) -> bool {
         let state = self.state();
-        Crew {
-            threads: (state.workers.iter())
-                .map(|worker| worker.thread())
-                .collect(),
-            is_full: state.expected == 0 && state.workers.len() >= state.capacity,
-        }
+        state.expected == 0 && state.workers.len() >= state.capacity
     }
 
     /// The workers that have arrived: the number of the thread, how many jobs it has ended, and whether it runs one now.

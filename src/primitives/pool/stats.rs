@@ -55,15 +55,6 @@ pub struct Statistics {
     pub work: Work,
 }
 
-/// The workers of a pool, for reports of hangs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Crew {
-    /// The numbers of the threads of the workers; zero for one that has none.
-    pub threads: Vec<u32>,
-    /// Whether it has no place for another worker.
-    pub is_full: bool,
-}
-
 /// Like [`Durations`], in nanoseconds, for one writing thread and any number of readers.
 #[derive(Default)]
 struct Nanoseconds {
