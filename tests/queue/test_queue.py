@@ -11,6 +11,9 @@ import queue
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import starmap
 from typing import Any
 
 import pytest
@@ -18,7 +21,7 @@ import pytest
 from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.refusals import refusal
 from tests.support.threads import Result, start
-from tests.support.waiting import spin_until, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue"]
 
@@ -211,6 +214,41 @@ def test_a_waiting_putter_does_not_starve(kind: str) -> None:
 
     spin_until(get_and_put)
     putter.get()
+
+
+def _pairs(first: Callable[..., object], second: Callable[..., object], stop: threading.Event) -> None:
+    """Call both in turn. Where there is a GIL, no other thread runs between the two."""
+    while not stop.is_set():
+        with contextlib.suppress(queue.Empty, queue.Full):
+            deque(zip(starmap(first, [()] * 10), starmap(second, [()] * 10), strict=True), maxlen=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_main_thread_does_not_starve_as_a_getter(kind: str) -> None:
+    # It looks for signals after every sleep, which must not cost it its turn.
+    items = getattr(OXTHREADS.queue, kind)()
+    stop = threading.Event()
+    thief = start(_pairs, partial(items.put, 1), items.get_nowait, stop)
+    try:
+        for _ in range(3):
+            assert items.get(timeout=TIMEOUT_SECONDS) == 1
+    finally:
+        stop.set()
+        thief.join()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_main_thread_does_not_starve_as_a_putter(kind: str) -> None:
+    items = getattr(OXTHREADS.queue, kind)(1)
+    items.put(1)
+    stop = threading.Event()
+    thief = start(_pairs, items.get_nowait, partial(items.put_nowait, 1), stop)
+    try:
+        for _ in range(3):
+            items.put(1, timeout=TIMEOUT_SECONDS)
+    finally:
+        stop.set()
+        thief.join()
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "SimpleQueue"])

@@ -82,10 +82,12 @@ impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
 
     #[cold]
     fn abandon(&mut self) -> Option<Self::Output> {
-        // The item is still in the queue, for the next getter.
+        // The item is still in the queue, for the next getter. That counts as a lost race: where signals may be
+        // pending after every sleep, the wait uses no chance and could otherwise lose for ever.
         self.queue.change(|state, wakes| {
             if (state.getters.waiters.leave(self.hand_off.ticket())).is_none() {
                 state.getters.give_back(grant(&self.hand_off));
+                self.hand_off.lose();
                 if !state.fallen_back {
                     state.wake_getters(wakes);
                 }
@@ -167,10 +169,11 @@ impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Put<Q, T> {
 
     #[cold]
     fn abandon(&mut self) -> Option<Self::Output> {
-        // The item has not entered the queue; the room is for the next putter.
+        // The item has not entered the queue; the room is for the next putter. It counts as lost, as for `Get`.
         self.queue.change(|state, wakes| {
             if (state.putters.waiters.leave(self.hand_off.ticket())).is_none() {
                 state.putters.give_back(grant(&self.hand_off));
+                self.hand_off.lose();
                 if !state.fallen_back {
                     state.wake_putters(wakes);
                 }
