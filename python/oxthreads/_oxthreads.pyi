@@ -379,7 +379,7 @@ def start_watcher(
     name: Callable[[list[int]], None],
     directory: str | None,
 ) -> None: ...
-def start_profile() -> bool: ...
+def start_profile(timeline: bool = False) -> bool: ...
 def profile_runs() -> bool: ...
 
 # What was waited for, the address of that, its generation, the number of the stack, whether the waits were
@@ -401,8 +401,20 @@ _Site: TypeAlias = tuple[
     bool,
 ]
 
+# For each thread its number, how many waits, and these; how many waits were dropped, the seconds of these, and
+# those of the longest of these.
+_Timeline: TypeAlias = tuple[list[tuple[int, int, bytes]], int, float, float]
+
 def stop_profile() -> (
-    tuple[float, list[_Site], list[list[tuple[str, int, str]]], list[tuple[int, str | None]], float] | None
+    tuple[
+        float,
+        list[_Site],
+        list[list[tuple[str, int, str]]],
+        list[tuple[int, str | None]],
+        float,
+        _Timeline | None,
+    ]
+    | None
 ): ...
 def profile_generation(address: int) -> int: ...
 def own_threads() -> int: ...

@@ -5,6 +5,7 @@
 //! * [`histogram`]: how many durations there were of each length.
 //! * [`origins`]: where objects were made.
 //! * [`profile`]: how long threads have waited, for what and where.
+//! * [`timeline`]: single waits, if a profile is asked to keep them.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
@@ -14,4 +15,5 @@ pub mod place;
 pub mod profile;
 pub mod server;
 pub mod sleepers;
+pub mod timeline;
 pub mod watcher;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
 use super::sleepers::{self, Sleep};
+use super::timeline::{self, Timeline};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -181,6 +182,8 @@ pub struct Profile {
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
+    /// Single waits, if they are kept.
+    pub timeline: Option<Timeline>,
     by_key: HashMap<Key, usize>,
     by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
@@ -206,6 +209,7 @@ impl Profile {
             stacks: vec![Arc::from([])],
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
+            timeline: None,
             by_key: HashMap::new(),
             by_stack: HashMap::new(),
             threads: HashMap::new(),
@@ -334,8 +338,22 @@ impl Profile {
         }
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
-        if let Some(awake) = AWAKE.take() {
-            site.interpreter += now.saturating_duration_since(awake).min(slept);
+        let awake = AWAKE
+            .take()
+            .map(|awake| now.saturating_duration_since(awake));
+        let interpreter = awake.unwrap_or_default().min(slept);
+        site.interpreter += interpreter;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.add(&timeline::Sleep {
+                thread,
+                site: wait.site,
+                since: wait.since,
+                until: now,
+                interpreter,
+                by,
+                continues: before.is_some(),
+                has_ended: true,
+            });
         }
         if let Some(by) = by
             && (site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&by))
@@ -366,14 +384,29 @@ impl Profile {
     fn close(&mut self) {
         let now = Instant::now();
         let threads = std::mem::take(&mut self.threads);
-        for waits in threads.into_values() {
+        for (thread, waits) in threads {
             let unfinished = waits.unfinished;
             for (index, wait) in waits.going.iter().enumerate() {
                 let is_innermost = index + 1 == waits.going.len();
                 let before = unfinished.filter(|(site, _)| is_innermost && *site == wait.site);
                 let slept = now.saturating_duration_since(wait.since);
                 self.sites[wait.site].add(before.map(|(_, slept)| slept), slept);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.add(&timeline::Sleep {
+                        thread,
+                        site: wait.site,
+                        since: wait.since,
+                        until: now,
+                        interpreter: Duration::ZERO,
+                        by: None,
+                        continues: before.is_some(),
+                        has_ended: false,
+                    });
+                }
             }
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close();
         }
     }
 }
@@ -407,6 +440,15 @@ pub fn is_on() -> bool {
 
 /// Begins a profile. Waits that last already count from now on. Returns whether it did; not if one runs already.
 pub fn start() -> bool {
+    start_keeping(None)
+}
+
+/// Begins a profile that keeps single waits, at most so many. Otherwise as [`start`].
+pub fn start_with_timeline(most: usize) -> bool {
+    start_keeping(Some(most))
+}
+
+fn start_keeping(most_waits: Option<usize>) -> bool {
     let mut profile = profile();
     if profile.is_some() {
         return false;
@@ -414,6 +456,7 @@ pub fn start() -> bool {
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
+    started.timeline = most_waits.map(|most| Timeline::new(started.since, most));
     for place in sleepers::places() {
         for (number, resource, since, frames) in place.waits() {
             let since = since.max(started.since);
@@ -457,7 +500,12 @@ pub(super) fn completed() {
 
 /// This thread ends.
 pub(super) fn forget(thread: ThreadNumber) {
-    with(|profile| profile.threads.remove(&thread));
+    with(|profile| {
+        profile.threads.remove(&thread);
+        if let Some(timeline) = &mut profile.timeline {
+            timeline.forget(thread);
+        }
+    });
 }
 
 /// Whether threads are known to wait for the lock with this address.

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.diagnose import _profile_names, _situation
+from oxthreads.diagnose import _profile_names, _profile_timeline, _situation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -74,17 +74,23 @@ class _Object:
         self.places: dict[tuple[_Function, ...], _Waits] = {}
 
 
-def described(found: Any) -> dict[str, Any]:
-    """Put what `stop_profile` has returned into the form of docs/profile.schema.json."""
-    seconds, sites, stacks, names, without_holder = found
+def described(found: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Put what `stop_profile` has returned into the form of docs/profile.schema.json.
+
+    Returns:
+        That, and the single waits as `_profile_timeline.described` returns them, if they were kept.
+    """
+    seconds, sites, stacks, names, without_holder, waits_of_threads = found
     threads = {number: name or f"thread {number}" for number, name in names}
     places = [_of_program(stack) for stack in stacks]
     frames = _profile_names.frames_at_end({frame[0] for place in places for frame in place})
-    sites.sort(key=lambda site: -site[5])
+    numbered = sorted(enumerate(sites), key=lambda each: -each[1][5])
+    #: By the number of a site: where it is shown.
+    shown_at: dict[int, _profile_timeline.ShownAt] = {}
     objects: dict[tuple[str, bool], _Object] = {}
     dropped = {False: _Waits(), True: _Waits()}
     texts: dict[_profile_names.Key, str] = {}
-    for site in sites:
+    for number, site in numbered:
         what, address, generation, stack, is_idle, *_, is_there = site
         waits = _waits(site, places, threads)
         if not what:
@@ -96,9 +102,10 @@ def described(found: Any) -> dict[str, Any]:
         shown = objects.setdefault((texts[key], is_idle), _Object(what, is_idle=is_idle))
         shown.keys.add(key)
         shown.places.setdefault(tuple(places[stack]), _Waits()).add(waits)
+        shown_at[number] = (texts[key], is_idle, tuple(places[stack]))
     rows = [_row(text, each) for (text, _), each in objects.items()]
     rows.sort(key=lambda row: (row["idle"], -row["seconds"]))
-    return {
+    data = {
         "version": VERSION,
         "process": os.getpid(),
         "seconds": round(seconds, 9),
@@ -122,6 +129,9 @@ def described(found: Any) -> dict[str, Any]:
         },
         "objects": rows,
     }
+    if waits_of_threads is None:
+        return data, None
+    return data, _profile_timeline.described(waits_of_threads, shown_at, len(sites), threads, data)
 
 
 def _text(key: _profile_names.Key, frames: list[FrameType], *, is_there: bool) -> str:

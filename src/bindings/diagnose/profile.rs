@@ -1,8 +1,11 @@
 //! The profile of waiting, as Python gets it.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
 use crate::diagnostics::profile::{self, Profile, Site};
+use crate::diagnostics::timeline::{self, Timeline};
 
 /// A function of a thread: the file, the line, and the name.
 type PlaceInCode = (String, u32, String);
@@ -26,22 +29,30 @@ type DescribedSite = (
     bool,
 );
 
-/// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, and the seconds for which
-/// no holder is known because there was no room for it.
+/// Single waits: for each thread its number, how many waits, and these as bytes; how many waits were dropped, the seconds
+/// of these, and those of the longest of these.
+type DescribedTimeline = (Vec<(u32, u64, Cow<'static, [u8]>)>, u64, f64, f64);
+
+/// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, the seconds for which
+/// no holder is known because there was no room for it, and single waits if they were kept.
 type Described = (
     f64,
     Vec<DescribedSite>,
     Vec<Vec<PlaceInCode>>,
     Vec<(u32, Option<String>)>,
     f64,
+    Option<DescribedTimeline>,
 );
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a length is known to three percent, and a sum need not be known to the nanosecond"
+)]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
 fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a length is known to three percent"
-    )]
-    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
     let counts = site.histogram.counts();
     let holders = site.holders.iter();
     let wakers = site.wakers.iter();
@@ -67,9 +78,31 @@ fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
     )
 }
 
+fn is_used(site: &Site) -> bool {
+    site.histogram.count() > 0
+}
+
+fn described_timeline(profile: &Profile, timeline: &Timeline) -> DescribedTimeline {
+    // The waits of a site that is not described are none.
+    let mut numbers = vec![0];
+    for site in &profile.sites {
+        numbers.push(numbers[numbers.len() - 1] + u64::from(is_used(site)));
+    }
+    let packed = timeline.packed(|site| numbers[usize::from(site)]);
+    (
+        packed
+            .into_iter()
+            .map(|(thread, count, bytes)| (thread.number(), count, Cow::Owned(bytes)))
+            .collect(),
+        timeline.dropped,
+        seconds(timeline.dropped_length),
+        seconds(timeline.longest_dropped),
+    )
+}
+
 fn described(profile: &Profile) -> Described {
-    let sites = profile.sites.iter();
-    let used = sites.filter(|site| site.histogram.count() > 0);
+    let used = profile.sites.iter().filter(|site| is_used(site));
+    let timeline = profile.timeline.as_ref();
     let stacks = profile.stacks.iter();
     let names = profile.names.iter();
     (
@@ -93,14 +126,23 @@ fn described(profile: &Profile) -> Described {
             .map(|(thread, name)| (thread.number(), name.as_deref().map(str::to_owned)))
             .collect(),
         profile.holders_dropped.as_secs_f64(),
+        timeline.map(|timeline| described_timeline(profile, timeline)),
     )
 }
 
 /// Begin a profile of waiting. Return whether it has begun (bool): not if one runs already. `record_waits` must have been
 /// called before.
+///
+/// Args:
+///     timeline (bool): whether single waits are kept.
 #[pyfunction]
-pub(crate) fn start_profile() -> bool {
-    profile::start()
+#[pyo3(signature = (timeline=false))]
+pub(crate) fn start_profile(timeline: bool) -> bool {
+    if timeline {
+        profile::start_with_timeline(timeline::MOST_WAITS)
+    } else {
+        profile::start()
+    }
 }
 
 /// Whether a profile runs in this process (bool).
@@ -119,7 +161,10 @@ pub(crate) fn profile_runs() -> bool {
 ///   with how many (list of (int, int)), and whether no later object has the address (bool);
 /// * the stacks by their numbers, each a list of file, line and function, the innermost first;
 /// * the numbers of threads with their names (list of (int, str or None));
-/// * the seconds of waiting for which there was no room to remember the holder (float).
+/// * the seconds of waiting for which there was no room to remember the holder (float);
+/// * None, or single waits, if they were kept: for each thread its number, how many waits (int), and these (bytes, which
+///   `Timeline::packed` describes; the number of a site is its place in the list of sites); how many waits were dropped
+///   (int), the seconds of these together, and those of the longest of these (float).
 #[pyfunction]
 pub(crate) fn stop_profile() -> Option<Described> {
     profile::stop().as_ref().map(described)
