@@ -401,8 +401,8 @@ _Site: TypeAlias = tuple[
     bool,
 ]
 
-# For each thread its number, how many waits, and these; how many waits were dropped, the seconds of these, and
-# those of the longest of these.
+# For each thread its number, how many waits, and these; how many waits were dropped, the seconds of these,
+# and those of the longest of these.
 _Timeline: TypeAlias = tuple[list[tuple[int, int, bytes]], int, float, float]
 
 def stop_profile() -> (

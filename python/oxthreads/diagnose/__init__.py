@@ -113,9 +113,9 @@ def profile(*, timeline: bool = False) -> Profile:
             32 bytes each. If there are more, the shortest are dropped, and counted.
 
     Returns:
-        Profile: after the ``with`` statement, its ``text()`` is a table, ``html()`` is a page for a web browser,
-            ``json()`` and ``data()`` are everything that was found but for single waits, and ``collapsed()`` is
-            for flame graphs. Times are in seconds; in ``collapsed()``, in microseconds.
+        Profile: after the ``with`` statement, its ``text()`` is a table, ``html()`` is a page for a web
+            browser, ``json()`` and ``data()`` are everything that was found but for single waits, and
+            ``collapsed()`` is for flame graphs. Times are in seconds; in ``collapsed()``, in microseconds.
 
     Raises:
         RuntimeError: when the ``with`` statement is entered, if a profile runs already.

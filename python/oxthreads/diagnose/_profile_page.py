@@ -1,8 +1,8 @@
 """A profile as a page for a web browser: one file that loads nothing from anywhere.
 
-The summary is made here, the rest in the browser by page/report.js, from the data, which are in the page as JSON. The
-policy in the page lets the browser run that script and nothing else, so what a name has in it can do no harm, even
-if an escape were missing.
+The summary is made here, the rest in the browser by page/report.js, from the data, which are in the page as
+JSON. The policy in the page lets the browser run that script and nothing else, so what a name has in it can do
+no harm, even if an escape were missing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,13 @@ def _visible(character: str) -> str:
     if unicodedata.category(character) not in _HIDDEN:
         return character
     number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return (
+        f"\\x{number:02x}"
+        if number < 0x100
+        else f"\\u{number:04x}"
+        if number < 0x10000
+        else f"\\U{number:08x}"
+    )
 
 
 def _about(data: dict[str, Any]) -> str:
@@ -115,26 +121,40 @@ def _about(data: dict[str, Any]) -> str:
         ),
     ]
     return "".join(
-        f"<div><dt>{_escaped(term)}</dt><dd>{_escaped(value)}{f' <small>{_escaped(more)}</small>' if more else ''}"
-        "</dd></div>"
+        f"<div><dt>{_escaped(term)}</dt><dd>{_escaped(value)} <small>{_escaped(more)}</small></dd></div>"
         for term, value, more in terms
     )
 
 
 def _findings(data: dict[str, Any]) -> str:
     found = summary.findings(data)
-    first = found[0].what if found else "No thread had to wait for another."
-    lines = [f'<p class="headline">{_escaped(first)}</p>']
-    if found:
-        lines.append(f"<p>{_escaped(found[0].meaning)} <strong>{_escaped(found[0].advice)}</strong></p>")
-    lines.append(f"<p>{_escaped(summary.overview(data))}</p>")
-    if len(found) > 1:
-        items = "".join(
-            f"<li><strong>{_escaped(each.what)}</strong> {_escaped(each.meaning)} {_escaped(each.advice)}</li>"
-            for each in found[1:]
+    overview = f"<p>{_escaped(summary.overview(data))}</p>"
+    if not found:
+        return f"{_headline('No thread had to wait for another.')}{overview}"
+    if summary.is_little(data):
+        return (
+            f"{_headline('Threads hardly waited for each other.')}{overview}{_list('For what', found, set())}"
         )
-        lines.append(f'<h3>Also</h3><ul class="also">{items}</ul>')
-    return "\n".join(lines)
+    first, *others = found
+    return (
+        f"{_headline(first.what)}"
+        f"<p>{_escaped(first.meaning)} <strong>{_escaped(first.advice)}</strong></p>{overview}"
+        f"{_list('Also', others, {first.meaning}) if others else ''}"
+    )
+
+
+def _headline(text: str) -> str:
+    return f'<p class="headline">{_escaped(text)}</p>'
+
+
+def _list(title: str, found: list[summary.Finding], said: set[str]) -> str:
+    """Findings as a list, without the explanations that were given already."""
+    items = ""
+    for each in found:
+        more = "" if each.meaning in said else f" {each.meaning} {each.advice}"
+        said.add(each.meaning)
+        items += f"<li><strong>{_escaped(each.what)}</strong>{_escaped(more)}</li>"
+    return f'<h3>{title}</h3><ul class="also">{items}</ul>'
 
 
 def _left_out(data: dict[str, Any], timeline: dict[str, Any] | None) -> str:

@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 
 from oxthreads.diagnose import _objects, _profile_text
 
-__all__ = ["Finding", "average_waiting", "duration", "findings", "left_out", "number_of", "overview", "percent"]
+__all__ = [
+    "Finding",
+    "average_waiting",
+    "duration",
+    "findings",
+    "is_little",
+    "left_out",
+    "number_of",
+    "overview",
+    "percent",
+]
 
 #: Objects with less than this share of the waiting are not spoken of, but for the first.
 _SMALLEST_SHARE = 0.05
@@ -108,7 +118,7 @@ _OTHER = _Words(
 
 def duration(seconds: float) -> str:
     """A time, as "1.28 s" or "37.2 µs"."""
-    return _profile_text._time(seconds).replace("us", "µs")
+    return _profile_text._time(seconds).replace("us", "µs") if seconds else "0 s"
 
 
 def number_of(count: int, one: str, several: str) -> str:
@@ -127,20 +137,25 @@ def average_waiting(data: dict[str, Any]) -> float:
     return seconds / data["seconds"] if data["seconds"] else 0.0
 
 
+def is_little(data: dict[str, Any]) -> bool:
+    """Whether there was so little waiting that it does not matter for what."""
+    return average_waiting(data) < _FEW_WAITING
+
+
 def overview(data: dict[str, Any]) -> str:
     """How much waiting there was."""
     waiting = data["waiting"]
     if not waiting["waits"]:
         return f"The profile ran for {duration(data['seconds'])}, and no thread had to wait for another."
-    average = average_waiting(data)
-    if average < _FEW_WAITING:
+    if is_little(data):
         return (
-            f"Threads waited for each other for {duration(waiting['seconds'])} in all, in"
-            f" {duration(data['seconds'])}. That is little: this waiting is not what makes the program slow."
+            f"In {duration(data['seconds'])}, they did so for {duration(waiting['seconds'])} in all. If the"
+            " program is slow, this waiting is not the reason."
         )
+    threads = number_of(data["threads"], "thread", "threads")
     return (
-        f"In {duration(data['seconds'])}, threads waited for each other for {duration(waiting['seconds'])} in all:"
-        f" on average, {average:.1f} of {number_of(data['threads'], 'thread', 'threads')} stood still."
+        f"In {duration(data['seconds'])}, threads waited for each other for {duration(waiting['seconds'])} in"
+        f" all: on average, {average_waiting(data):.1f} of {threads} stood still."
     )
 
 
@@ -182,7 +197,7 @@ def _finding(index: int, row: dict[str, Any], share: float) -> Finding:
             held[where and (where["file"], where["line"], where["function"])] += each["seconds"]
     known = {where: seconds for where, seconds in held.items() if where is not None}
     if not known:
-        return Finding(f"{what}.", words.meaning, words.advice, index)
+        return Finding(f"{what}{_where(row)}.", f"{words.meaning}{_by(row)}", words.advice, index)
     holder, seconds = max(known.items(), key=lambda each: each[1])
     at = f"{_objects.file(holder[0])}:{holder[1]}"
     much = "" if seconds >= 0.9 * row["seconds"] else f" for {seconds / row['seconds']:.0%} of that time"
@@ -191,6 +206,25 @@ def _finding(index: int, row: dict[str, Any], share: float) -> Finding:
         " computing) before or after."
     )
     return Finding(f"{what}, held by {holder[2]} at {at}{much}.", words.meaning, advice, index)
+
+
+def _where(row: dict[str, Any]) -> str:
+    """At which place threads waited for the object, if most did at one."""
+    place = row["places"][0]
+    if not place["stack"] or place["seconds"] < 0.5 * row["seconds"]:
+        return ""
+    return f", at {_profile_text._place(place['stack'])}"
+
+
+def _by(row: dict[str, Any]) -> str:
+    """Which thread ended the waits, if it was nearly always the same."""
+    ended: Counter[str] = Counter()
+    for place in row["places"]:
+        for each in place["ended_by"]:
+            ended[each["thread"]] += each["waits"]
+    if len(ended) == 1 and row["waits"] > 1:
+        return f" Only {next(iter(ended))} ended these waits."
+    return ""
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -205,8 +239,8 @@ def left_out(data: dict[str, Any], timeline: dict[str, Any] | None) -> list[str]
     if idle["waits"]:
         lines.append(
             f"Waits for work are counted apart: {number_of(idle['waits'], 'wait', 'waits')} of"
-            f" {duration(idle['seconds'])}, in which workers had no call and queues no item. They are no loss,"
-            " unless you expected these threads to be busy."
+            f" {duration(idle['seconds'])}, in which workers had no call and queues no item. They are no"
+            " loss, unless you expected these threads to be busy."
         )
     waits = dropped["waiting"]["waits"] + dropped["idle"]["waits"]
     if waits:
@@ -222,12 +256,17 @@ def left_out(data: dict[str, Any], timeline: dict[str, Any] | None) -> list[str]
         )
     if not waits:
         lines.append("No wait was dropped from the numbers.")
-    if timeline is not None and timeline["dropped"]["waits"]:
+    if timeline is None:
+        lines.append(
+            "There is no timeline, because single waits were not kept. `oxthreads profile -o FILE.html` and"
+            " `diagnose.profile(timeline=True)` keep them."
+        )
+    elif timeline["dropped"]["waits"]:
         short = timeline["dropped"]
         lines.append(
-            f"The timeline leaves out the shortest waits, for which there was no room:"
-            f" {number_of(short['waits'], 'wait', 'waits')} of {duration(short['seconds'])} together, none longer"
-            f" than {duration(short['longest'])}. The table has them."
+            "The timeline leaves out the shortest waits, for which there was no room:"
+            f" {number_of(short['waits'], 'wait', 'waits')} of {duration(short['seconds'])} together, none"
+            f" longer than {duration(short['longest'])}. The table has them."
         )
     lines.append(
         "Only waits for objects of oxthreads and for the end of threads are known, and only those in which a"

@@ -24,6 +24,9 @@
   }
 
   function duration(seconds) {
+    if (seconds === 0) {
+      return "0 s";
+    }
     for (const [unit, factor] of [["s", 1], ["ms", 1e3], ["\u00b5s", 1e6]]) {
       const number = seconds * factor;
       if (number >= 0.9995 || unit === "\u00b5s") {
@@ -31,6 +34,13 @@
       }
     }
     return "";
+  }
+
+  // A moment of the timeline, so exact that moments which are that far apart can be told apart.
+  function moment(nanoseconds, apart, largest = nanoseconds) {
+    const [unit, size] = largest >= 1e9 ? ["s", 1e9] : largest >= 1e6 ? ["ms", 1e6] : ["\u00b5s", 1e3];
+    const digits = Math.max(0, Math.ceil(-Math.log10(apart / size) - 1e-9));
+    return nanoseconds > 0 || largest > nanoseconds ? `${(nanoseconds / size).toFixed(Math.min(9, digits))} ${unit}` : "0";
   }
 
   const count = (number) => number.toLocaleString("en-US");
@@ -196,7 +206,7 @@
   function holdersCell(holders, all) {
     const large = holders.lines.filter(([where, , part]) => !where || part >= 0.005);
     const shown = all ? holders.lines : large.slice(0, MOST_HOLDERS);
-    const rest = holders.lines.length - shown.length;
+    const rest = (all ? shown : large).length - shown.length;
     if (!shown.length) {
       return "";
     }
@@ -528,13 +538,13 @@
     }
 
     // The first wait that does not end before this moment.
-    firstReaching(moment) {
-      return lowest(this.count, (index) => this.reach[index] >= moment);
+    firstReaching(when) {
+      return lowest(this.count, (index) => this.reach[index] >= when);
     }
 
     // How many waits begin before or at this moment.
-    begunBy(moment) {
-      return lowest(this.count, (index) => this.begin[index] > moment);
+    begunBy(when) {
+      return lowest(this.count, (index) => this.begin[index] > when);
     }
   }
 
@@ -646,8 +656,7 @@
         );
         byId("legend").append(button);
       }
-      const sample = make("span", { class: "quiet" }, "The dark end of a bar: woken, and waiting for the interpreter (GIL).");
-      byId("legend").append(make("small", {}, sample));
+      byId("legend").append(make("span", { class: "quiet" }, "The dark end of a bar: woken, and waiting for the interpreter (GIL)."));
     }
 
     show(from, to) {
@@ -896,18 +905,18 @@
         return null;
       }
       const pixel = (this.to - this.from) / this.width;
-      const moment = this.momentAt(x);
+      const when = this.momentAt(x);
       const near = { row, index: -1, count: 0, sum: 0 };
       let nearest = Infinity;
       let longest = -1;
-      const first = thread.firstReaching(moment - 3 * pixel);
-      const last = Math.min(thread.begunBy(moment + 3 * pixel), first + 200000);
+      const first = thread.firstReaching(when - 3 * pixel);
+      const last = Math.min(thread.begunBy(when + 3 * pixel), first + 200000);
       for (let index = first; index < last; index++) {
         const [begin, end] = [thread.begin[index], thread.end[index]];
-        if (end < moment - 3 * pixel || this.isHidden[thread.group[index]]) {
+        if (end < when - 3 * pixel || this.isHidden[thread.group[index]]) {
           continue;
         }
-        const distance = Math.max(0, begin - moment, moment - end);
+        const distance = Math.max(0, begin - when, when - end);
         if (distance <= pixel / 2 && end - begin < pixel) {
           near.count += 1;
           near.sum += end - begin;
@@ -965,7 +974,7 @@
         "div",
         { class: "wait" },
         make("h3", {}, swatch(thread.group[index]), make("span", {}, row ? visible(row.object) : "at a place that was not kept")),
-        make("p", {}, `${thread.name} waited ${duration(length)}, from ${duration(thread.begin[index] / 1e9)} on. ${ended}`),
+        make("p", {}, `${thread.name} waited ${duration(length)}, from ${moment(thread.begin[index], 1000)} on. ${ended}`),
         gil >= 0.01 ? make("p", {}, `${percent(gil)} of that it was awake, and waited for the interpreter (GIL).`) : null,
         stack.length ? stackList(stack.slice(0, most)) : make("p", { class: "quiet" }, "The thread was in no function of the program."),
         rest > 0 ? make("p", { class: "quiet" }, `and ${several(rest, "more function", "more functions")}; click to see all`) : null,
@@ -981,12 +990,20 @@
 
     resized() {
       const whole = this.box.clientWidth;
-      this.rowHeight = whole < 600 ? 28 : 24;
-      this.gutter = whole < 600 ? 0 : Math.min(200, Math.round(whole * 0.16));
+      this.rowHeight = whole < 600 ? 28 : this.threads.length > 28 ? 18 : 24;
+      // Room for the longest name, if that is not too much. On a phone the names are above the bars.
+      this.gutter = whole < 600 ? 0 : Math.min(Math.round(whole * 0.2), this.nameWidth() + 20);
       this.width = Math.max(50, whole - this.gutter);
       byId("space").style.height = `${Math.max(1, this.threads.length) * this.rowHeight}px`;
       this.countWaiting();
       this.draw();
+    }
+
+    nameWidth() {
+      const context = this.bars.getContext("2d");
+      context.font = "12px system-ui, sans-serif";
+      const widths = this.threads.slice(0, 1000).map((thread) => context.measureText(thread.name).width);
+      return Math.ceil(Math.max(100, ...widths));
     }
 
     want() {
@@ -1031,7 +1048,9 @@
       }
       const all = this.from <= 0 && this.to >= this.whole;
       const range = byId("range");
-      const text = `${this.from > 0 ? duration(this.from / 1e9) : 0} to ${duration(this.to / 1e9)}${all ? " (all)" : ""}`;
+      const apart = (this.to - this.from) / 1000;
+      const length = all ? "all" : duration((this.to - this.from) / 1e9);
+      const text = `${moment(this.from, apart, this.to)} to ${moment(this.to, apart)} (${length})`;
       if (range.textContent !== text) {
         range.textContent = text;
       }
@@ -1045,7 +1064,8 @@
       const scale = width / (to - from);
       const pixel = 1 / scale;
       const nameHeight = gutter ? 0 : 11;
-      const [top, height] = [y + 3 + nameHeight, rowHeight - 5 - nameHeight];
+      const gap = rowHeight < 20 ? 2 : 4;
+      const [top, height] = [y + gap / 2 + nameHeight, rowHeight - gap - nameHeight];
       context.fillStyle = this.colours.free;
       context.fillRect(gutter, top, width, height);
       context.save();
@@ -1072,7 +1092,7 @@
         sums.fill(0);
         column = -1;
       };
-      const columnOf = (moment) => Math.max(0, Math.floor((moment - from) * scale));
+      const columnOf = (when) => Math.max(0, Math.floor((when - from) * scale));
       const wanted = (at) => {
         if (at !== column) {
           flush();
@@ -1129,7 +1149,7 @@
         context.fillStyle = this.colours.gil;
         context.fillRect(gutter + awake, top, end - awake, height);
       }
-      if (size > 70 && !inset && height >= 14) {
+      if (size > 70 && !inset && height >= 12) {
         const object = this.sites[thread.site[index]][0];
         const name = object < 0 ? "" : visible(profile.objects[object].object);
         const room = Math.max(0, Math.min(awake, end) - Math.max(0, start) - 10);
@@ -1146,13 +1166,13 @@
       const isCurrent = row === this.row && (document.activeElement === this.box || this.chosen);
       context.fillStyle = isCurrent ? this.colours.accent : this.colours.text;
       if (gutter) {
-        context.fillText(fitted(context, thread.name, gutter - 16), 8, y + rowHeight / 2);
+        context.fillText(fitted(context, thread.name, gutter - 16, true), 8, y + rowHeight / 2);
         if (isCurrent) {
           context.fillRect(0, y + 3, 3, rowHeight - 5);
         }
       } else {
         context.font = "11px system-ui, sans-serif";
-        context.fillText(fitted(context, thread.name, this.width - 8), 4, y + 7);
+        context.fillText(fitted(context, thread.name, this.width - 8, true), 4, y + 7);
         context.font = "12px system-ui, sans-serif";
       }
     }
@@ -1163,12 +1183,11 @@
       const least = ((to - from) * 80) / width;
       const power = 10 ** Math.floor(Math.log10(least));
       const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= least);
-      const [unit, size] = step >= 1e9 ? ["s", 1e9] : step >= 1e6 ? ["ms", 1e6] : step >= 1e3 ? ["\u00b5s", 1e3] : ["ns", 1];
       context.fillStyle = this.colours.quiet;
-      for (let moment = Math.ceil(from / step) * step; moment <= to; moment += step) {
-        const x = gutter + ((moment - from) / (to - from)) * width;
+      for (let tick = Math.ceil(from / step) * step; tick <= to; tick += step) {
+        const x = gutter + ((tick - from) / (to - from)) * width;
         context.fillRect(x, 16, 1, 6);
-        const text = `${count(Math.round((moment / size) * 1000) / 1000)} ${unit}`;
+        const text = moment(tick, step, to);
         const half = context.measureText(text).width / 2;
         context.fillText(text, Math.min(Math.max(x - half, 0), gutter + width - 2 * half), 8);
       }
@@ -1234,13 +1253,17 @@
     }
   }
 
-  // As much of the text as has room.
-  function fitted(context, text, room) {
+  // As much of the text as has room. With its end, if the texts differ there.
+  function fitted(context, text, room, withEnd = false) {
     if (context.measureText(text).width <= room) {
       return text;
     }
-    const length = lowest(text.length, (each) => context.measureText(`${text.slice(0, each + 1)}\u2026`).width > room);
-    return length > 0 ? `${text.slice(0, length)}\u2026` : "";
+    const cut = (length) => {
+      const atEnd = withEnd ? Math.floor(length / 2) : 0;
+      return `${text.slice(0, length - atEnd)}\u2026${text.slice(text.length - atEnd)}`;
+    };
+    const length = lowest(text.length, (each) => context.measureText(cut(each + 1)).width > room);
+    return length > 0 ? cut(length) : "";
   }
 
   // Black or white, whichever can be read on this colour.
