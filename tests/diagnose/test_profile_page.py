@@ -141,7 +141,7 @@ def test_the_data_of_the_page_are_those_of_the_json(found: Profile) -> None:
     assert data == json.loads(found.json())
     text = found.html()
     assert _profile_summary.duration(data["waiting"]["seconds"]).replace("µ", "&#181;") in text
-    assert f"{data['threads']:,}</dd>" in text
+    assert f"<dd>{data['threads']:,} <" in text
 
 
 def test_the_same_data_make_the_same_page(found: Profile) -> None:

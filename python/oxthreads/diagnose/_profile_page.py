@@ -1,8 +1,8 @@
 """A profile as a page for a web browser: one file that loads nothing from anywhere.
 
 The summary is made here, the rest in the browser by page/report.js, from the data, which are in the page as
-JSON. The policy in the page lets the browser run that script and nothing else, so what a name has in it can do
-no harm, even if an escape were missing.
+JSON. The policy in the page lets the browser run that script and nothing else, so what a name has in it can
+do no harm, even if an escape were missing.
 """
 
 from __future__ import annotations

@@ -41,8 +41,6 @@ class Finding(NamedTuple):
     meaning: str
     #: What to do next.
     advice: str
-    #: Which object of the data it is about; None: none in particular.
-    index: int | None
 
 
 class _Words(NamedTuple):
@@ -162,17 +160,17 @@ def overview(data: dict[str, Any]) -> str:
 def findings(data: dict[str, Any]) -> list[Finding]:
     """What threads have waited for most; first what is not simply the way in which programs wait."""
     whole = data["waiting"]["seconds"]
-    rows = [(index, row) for index, row in enumerate(data["objects"]) if not row["idle"]]
+    rows = [row for row in data["objects"] if not row["idle"]]
     if not whole or not rows:
         return []
     found = [
-        (_WORDS.get(row["for"], _OTHER).is_usual, _finding(index, row, row["seconds"] / whole))
-        for index, row in rows
+        (_WORDS.get(row["for"], _OTHER).is_usual, _finding(row, row["seconds"] / whole))
+        for row in rows
         if row["seconds"] >= whole * _SMALLEST_SHARE
-    ] or [(False, _finding(*rows[0], rows[0][1]["seconds"] / whole))]
+    ] or [(False, _finding(rows[0], rows[0]["seconds"] / whole))]
     found.sort(key=lambda each: each[0])
     ordered = [finding for _, finding in found[:_MOST_FINDINGS]]
-    interpreter = sum(row["interpreter_seconds"] for _, row in rows) / whole
+    interpreter = sum(row["interpreter_seconds"] for row in rows) / whole
     if interpreter >= _MUCH_INTERPRETER:
         ordered.insert(
             0 if interpreter > 0.5 else len(ordered),
@@ -181,13 +179,12 @@ def findings(data: dict[str, Any]) -> list[Finding]:
                 "These threads had been woken already, but another thread was computing, and only one can.",
                 "Compute less in threads: in processes, in a library that releases the GIL, or on a"
                 " free-threaded Python. As long as this is high, other locks matter little.",
-                None,
             ),
         )
     return [each._replace(what=each.what[0].upper() + each.what[1:]) for each in ordered]
 
 
-def _finding(index: int, row: dict[str, Any], share: float) -> Finding:
+def _finding(row: dict[str, Any], share: float) -> Finding:
     words = _WORDS.get(row["for"], _OTHER)
     what = f"{percent(share)} of all waiting was for {_name(row)}"
     held: Counter[tuple[str, int, str] | None] = Counter()
@@ -197,7 +194,7 @@ def _finding(index: int, row: dict[str, Any], share: float) -> Finding:
             held[where and (where["file"], where["line"], where["function"])] += each["seconds"]
     known = {where: seconds for where, seconds in held.items() if where is not None}
     if not known:
-        return Finding(f"{what}{_where(row)}.", f"{words.meaning}{_by(row)}", words.advice, index)
+        return Finding(f"{what}{_where(row)}.", f"{words.meaning}{_by(row)}", words.advice)
     holder, seconds = max(known.items(), key=lambda each: each[1])
     at = f"{_objects.file(holder[0])}:{holder[1]}"
     much = "" if seconds >= 0.9 * row["seconds"] else f" for {seconds / row['seconds']:.0%} of that time"
@@ -205,7 +202,7 @@ def _finding(index: int, row: dict[str, Any], share: float) -> Finding:
         f"Look at {at}: do less while the lock is held there, and what is slow (network, files, sleep,"
         " computing) before or after."
     )
-    return Finding(f"{what}, held by {holder[2]} at {at}{much}.", words.meaning, advice, index)
+    return Finding(f"{what}, held by {holder[2]} at {at}{much}.", words.meaning, advice)
 
 
 def _where(row: dict[str, Any]) -> str:

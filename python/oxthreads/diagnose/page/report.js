@@ -443,35 +443,134 @@
     });
   }
 
-  // ---- Pools and queues: tables of what is there, if it is.
+  // ---- Pools and queues, if the profile has them
 
   function setUpMore() {
-    const titles = { pools: "Pools", queues: "Queues" };
-    for (const [key, title] of Object.entries(titles)) {
-      if (Array.isArray(profile[key]) && profile[key].length) {
-        byId("more").append(make("h2", {}, title), genericTable(profile[key]));
+    const sections = [
+      ["Pools", "How long calls waited in a pool for a worker, and how long they ran; and what the workers did.", profile.pools, poolPart],
+      ["Queues", "How many items were in a queue over time, and how many were put and taken.", profile.queues, queuePart],
+    ];
+    for (const [title, explanation, found, part] of sections) {
+      if (Array.isArray(found) && found.length) {
+        const shown = found.slice(0, MOST_PARTS).map(part);
+        const rest = found.length - shown.length;
+        byId("more").append(
+          make("h2", {}, title),
+          make("p", { class: "explanation" }, explanation),
+          ...shown,
+          rest > 0 ? make("p", { class: "quiet" }, `${count(rest)} more are in the JSON.`) : "",
+        );
         byId("more").hidden = false;
       }
     }
+    if (profile.queues_dropped) {
+      byId("more").append(make("p", { class: "quiet" }, `Of ${several(profile.queues_dropped, "more queue", "more queues")} nothing is known, because there were too many.`));
+      byId("more").hidden = false;
+    }
   }
 
-  function genericTable(rows) {
-    const isPlain = (value) => value === null || typeof value !== "object";
-    const columns = Object.keys(rows[0]).filter((column) => rows.every((row) => isPlain(row[column])));
-    const shown = (column, value) => {
-      if (typeof value !== "number") {
-        return visible(value === null ? "" : value);
-      }
-      return /second/.test(column) ? duration(value) : count(Math.round(value * 100) / 100);
-    };
-    const cell = (column, row) =>
-      make("td", { class: typeof row[column] === "number" ? null : "words", "data-label": column.replaceAll("_", " ") }, shown(column, row[column]));
-    return make(
-      "table",
-      {},
-      make("thead", {}, make("tr", {}, ...columns.map((column) => make("th", { class: typeof rows[0][column] === "number" ? null : "words", scope: "col" }, column.replaceAll("_", " "))))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...columns.map((column) => cell(column, row))))),
+  const MOST_PARTS = 50;
+
+  function cellsOf(columns, row) {
+    return columns.map(([label, shown, words]) =>
+      make("td", { role: "cell", class: words ? "words" : null, "data-label": label }, shown(row)),
     );
+  }
+
+  function poolPart(pool) {
+    const whole = pool.worker_seconds || 1;
+    const parts = [
+      ["worked", pool.working_seconds, "var(--group-2)"],
+      ["waited for others", pool.waiting_seconds, "var(--group-1)"],
+      ["had no call", pool.idle_seconds, "var(--group-8)"],
+    ];
+    const bar = make("div", { class: "parts", "aria-hidden": "true" });
+    for (const [, seconds, colour] of parts) {
+      const part = make("span");
+      part.style.width = `${(100 * seconds) / whole}%`;
+      part.style.background = colour;
+      bar.append(part);
+    }
+    const legend = parts.map(([words, seconds, colour]) => {
+      const square = make("span", { class: "swatch", "aria-hidden": "true" });
+      square.style.setProperty("--colour", colour);
+      return make("span", { class: "part" }, square, ` ${words} ${percent(seconds / whole)}`);
+    });
+    const more = [
+      `${several(pool.calls, "call", "calls")} began`,
+      pool.failed ? `${count(pool.failed)} failed` : "",
+      pool.cancelled ? `${count(pool.cancelled)} were cancelled` : "",
+      pool.running ? `${count(pool.running)} had not ended` : "",
+      pool.pending ? `${count(pool.pending)} had not begun` : "",
+    ].filter(Boolean);
+    const columns = [
+      ["Calls", (row) => count(row.calls)],
+      ["Failed", (row) => count(row.failed)],
+      ["Waited in the pool", (row) => duration(row.wait.seconds)],
+      ["p50", (row) => duration(row.wait.p50)],
+      ["p99", (row) => duration(row.wait.p99)],
+      ["Max", (row) => duration(row.wait.max)],
+      ["Ran", (row) => duration(row.run.seconds)],
+      ["p50 ", (row) => duration(row.run.p50)],
+      ["p99 ", (row) => duration(row.run.p99)],
+      ["Max ", (row) => duration(row.run.max)],
+      ["Function", (row) => functionName(row.function), true],
+    ];
+    const head = columns.map(([label, , words]) => make("th", { role: "columnheader", scope: "col", class: words ? "words" : null }, label));
+    const rows = pool.functions.slice(0, MOST_PARTS).map((row) => make("tr", { role: "row", class: "object" }, ...cellsOf(columns, row)));
+    return make(
+      "div",
+      { class: "pool" },
+      make("h3", {}, visible(pool.pool), pool.objects > 1 ? ` (${count(pool.objects)} pools)` : ""),
+      make("p", {}, `${several(pool.workers, "worker", "workers")}: `, ...legend),
+      bar,
+      make("p", { class: "quiet" }, `${listed(more)}.`),
+      rows.length ? make("table", { class: "plain", role: "table" }, make("thead", {}, make("tr", { role: "row" }, ...head)), make("tbody", {}, ...rows)) : "",
+    );
+  }
+
+  function functionName(frame) {
+    if (!frame) {
+      return "functions for which there was no room";
+    }
+    return frame.file ? `${visible(frame.function)} (${at(frame)})` : visible(frame.function);
+  }
+
+  function queuePart(queue) {
+    const rate = (number) => (queue.seconds ? ` (${(number / queue.seconds).toPrecision(3)} a second)` : "");
+    const most = queue.capacity ? `${count(queue.greatest_length)} of ${count(queue.capacity)}` : count(queue.greatest_length);
+    const waits = [
+      queue.full_seconds ? `${duration(queue.full_seconds)} for room in it` : "",
+      queue.empty_seconds ? `${duration(queue.empty_seconds)} for an item` : "",
+    ].filter(Boolean);
+    return make(
+      "div",
+      { class: "queue" },
+      make("h3", {}, visible(queue.queue)),
+      make("p", {}, `${several(queue.puts, "item", "items")} put${rate(queue.puts)}, ${count(queue.gets)} taken${rate(queue.gets)}. It had at most ${most}, and ${count(queue.length)} at last.`, waits.length ? ` Threads waited ${waits.join(" and ")}.` : ""),
+      lengthPicture(queue),
+    );
+  }
+
+  // How long the queue was over time, as steps.
+  function lengthPicture(queue) {
+    if (queue.samples.length < 2) {
+      return "";
+    }
+    const [width, height] = [1000, 60];
+    const most = Math.max(1, queue.capacity || queue.greatest_length);
+    const whole = profile.seconds || 1;
+    const across = (seconds) => ((seconds / whole) * width).toFixed(1);
+    const up = (length) => (height - (Math.min(length, most) / most) * height).toFixed(1);
+    let path = `M${across(queue.samples[0][0])},${height}`;
+    for (const [seconds, length] of queue.samples) {
+      path += `H${across(seconds)}V${up(length)}`;
+    }
+    path += `H${across(queue.begins + queue.seconds)}V${height}Z`;
+    const picture = byId("length-picture").content.firstElementChild.cloneNode(true);
+    picture.setAttribute("aria-label", `Items over time: at most ${count(queue.greatest_length)}, ${count(queue.length)} at last`);
+    picture.firstElementChild.setAttribute("d", path);
+    return make("figure", {}, picture, make("figcaption", { class: "quiet" }, `0 to ${count(most)} items, in ${duration(profile.seconds)}`));
   }
 
   // ---- The timeline
