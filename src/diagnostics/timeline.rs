@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_shortest_are_dropped_and_counted() {
-        let lengths: Vec<u64> = (1..=1000).map(|number| number * 7 % 1001).collect();
+        let lengths: Vec<u64> = (1..=1000).map(|number| number * 3 % 1001).collect();
         let mut timeline = with_lengths(64, &lengths);
         timeline.close();
         let waits = timeline.waits();
