@@ -47,8 +47,23 @@
   const percent = (share) => `${Math.round(share * 100)}%`;
   const several = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
-  const fileName = (file) => visible(file.startsWith(directory) ? file.slice(directory.length) : file);
-  const at = (frame) => `${fileName(frame.file)}:${frame.line}`;
+  // The file as the user would name it; elsewhere than in the working directory, only the end of that, if it is to be
+  // short. Stacks have the whole.
+  function fileName(file, isShort) {
+    const parts = file.split(/[\\/]/);
+    if (file.startsWith(directory)) {
+      return visible(file.slice(directory.length));
+    }
+    return isShort && parts.length > 3 ? `\u2026/${visible(parts.slice(-2).join("/"))}` : visible(file);
+  }
+
+  // What an object is called; if that is where it was made, with a short name of the file.
+  function objectName(object) {
+    const name = object.object.replace(/( made at )(.+)(:\d+ in )/, (_, before, file, after) => before + fileName(file, true) + after);
+    return visible(name);
+  }
+
+  const at = (frame, isShort = true) => `${fileName(frame.file, isShort)}:${frame.line}`;
   const placeName = (frame) => (frame ? `${at(frame)} in ${visible(frame.function)}` : "outside the program's code");
 
   function listed(names) {
@@ -185,7 +200,7 @@
       const words = (parts) => parts.join("\n").toLowerCase();
       for (const place of places) {
         place.searched = words([
-          ...place.stack.map(placeName),
+          ...place.stack.map((frame) => `${at(frame, false)} in ${visible(frame.function)}`),
           ...place.held.flatMap((each) => [placeName(each.place), visible(each.thread)]),
           ...place.ended_by.map((each) => visible(each.thread)),
         ]);
@@ -194,7 +209,7 @@
         ...object,
         index,
         places,
-        label: visible(object.object),
+        label: objectName(object),
         searched: visible(object.object).toLowerCase(),
         holders: object.idle ? { lines: [], sortedBy: "" } : holdersOf(object.places, object.seconds),
         isOpen: false,
@@ -224,7 +239,7 @@
     return make(
       "ol",
       { class: "stack code" },
-      ...stack.map((frame) => make("li", {}, make("span", {}, `${at(frame)} `), make("span", { class: "quiet" }, visible(frame.function)))),
+      ...stack.map((frame) => make("li", {}, make("span", {}, `${at(frame, false)} `), make("span", { class: "quiet" }, visible(frame.function)))),
     );
   }
 
@@ -726,7 +741,7 @@
       const groups = new Map();
       for (const [index, object] of profile.objects.entries()) {
         const group = groups.get(groupOf[index]) || { names: [], seconds: 0 };
-        group.names.push(visible(object.object));
+        group.names.push(objectName(object));
         group.seconds += object.seconds;
         groups.set(groupOf[index], group);
       }
@@ -1072,7 +1087,7 @@
       return make(
         "div",
         { class: "wait" },
-        make("h3", {}, swatch(thread.group[index]), make("span", {}, row ? visible(row.object) : "at a place that was not kept")),
+        make("h3", {}, swatch(thread.group[index]), make("span", {}, row ? objectName(row) : "at a place that was not kept")),
         make("p", {}, `${thread.name} waited ${duration(length)}, from ${moment(thread.begin[index], 1000)} on. ${ended}`),
         gil >= 0.01 ? make("p", {}, `${percent(gil)} of that it was awake, and waited for the interpreter (GIL).`) : null,
         stack.length ? stackList(stack.slice(0, most)) : make("p", { class: "quiet" }, "The thread was in no function of the program."),
@@ -1250,7 +1265,7 @@
       }
       if (size > 70 && !inset && height >= 12) {
         const object = this.sites[thread.site[index]][0];
-        const name = object < 0 ? "" : visible(profile.objects[object].object);
+        const name = object < 0 ? "" : objectName(profile.objects[object]);
         const room = Math.max(0, Math.min(awake, end) - Math.max(0, start) - 10);
         const shown = fitted(context, name, room);
         if (shown.length > 3) {
