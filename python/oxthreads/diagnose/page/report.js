@@ -112,6 +112,7 @@
       found[name] = read(name);
     }
     probe.remove();
+    found.parts = found.groups.map(partsOf);
     return found;
   }
 
@@ -1109,6 +1110,8 @@
       this.gutter = whole < 600 ? 0 : Math.min(Math.round(whole * 0.2), this.nameWidth() + 20);
       this.width = Math.max(50, whole - this.gutter);
       byId("space").style.height = `${Math.max(1, this.threads.length) * this.rowHeight}px`;
+      this.stripCanvas = make("canvas", { width: String(Math.ceil(this.width)), height: "1" });
+      this.strip = this.stripCanvas.getContext("2d").createImageData(Math.ceil(this.width), 1);
       this.countWaiting();
       this.draw();
     }
@@ -1186,8 +1189,14 @@
       context.beginPath();
       context.rect(gutter, y, width, rowHeight);
       context.clip();
+      // Waits that are shorter than a pixel are added up by column, in a strip that is one pixel high: a rectangle for
+      // each would take too long.
       const sums = new Float64Array(GROUPS);
+      const strip = this.strip;
+      const parts = this.colours.parts;
+      let isStripUsed = false;
       let column = -1;
+      strip.data.fill(0);
       const flush = () => {
         if (column < 0) {
           return;
@@ -1197,11 +1206,10 @@
           all += sums[group];
           most = sums[group] > sums[most] ? group : most;
         }
-        if (all > 0) {
-          context.globalAlpha = Math.min(1, 0.3 + (0.7 * all) / pixel);
-          context.fillStyle = this.colours.groups[most];
-          context.fillRect(gutter + column, top, 1, height);
-          context.globalAlpha = 1;
+        if (all > 0 && column < strip.width) {
+          strip.data.set(parts[most], column * 4);
+          strip.data[column * 4 + 3] = 255 * Math.min(1, 0.3 + (0.7 * all) / pixel);
+          isStripUsed = true;
         }
         sums.fill(0);
         column = -1;
@@ -1238,6 +1246,11 @@
         index += 1;
       }
       flush();
+      if (isStripUsed) {
+        this.stripCanvas.getContext("2d").putImageData(strip, 0, 0);
+        context.imageSmoothingEnabled = false;
+        context.drawImage(this.stripCanvas, 0, 0, strip.width, 1, gutter, top, strip.width, height);
+      }
       if (this.chosen && this.chosen.row === row) {
         const index = this.chosen.index;
         const left = gutter + (thread.begin[index] - from) * scale;
@@ -1380,10 +1393,15 @@
     return length > 0 ? cut(length) : "";
   }
 
+  // The red, green and blue of a colour as the browser writes it.
+  function partsOf(colour) {
+    const parts = (colour.match(/[\d.]+/g) || [0, 0, 0]).map(Number).slice(0, 3);
+    return colour.startsWith("color(") ? parts.map((part) => part * 255) : parts;
+  }
+
   // Black or white, whichever can be read on this colour.
   function contrasting(colour) {
-    const parts = (colour.match(/[\d.]+/g) || []).map(Number);
-    const [red, green, blue] = colour.startsWith("color(") ? parts.slice(-3).map((part) => part * 255) : parts;
+    const [red, green, blue] = partsOf(colour);
     return 0.299 * red + 0.587 * green + 0.114 * blue > 130 ? "#000" : "#fff";
   }
 
