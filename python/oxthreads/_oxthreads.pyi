@@ -401,8 +401,27 @@ _Site: TypeAlias = tuple[
     bool,
 ]
 
+# Lengths in seconds with how many there were, the seconds of all, and of the longest.
+_Times: TypeAlias = tuple[list[tuple[float, int]], float, float]
+# The number of a pool, its address, the generation of that, whether no later object has it; how many workers
+# there were, the seconds for which they were there, had no call, and waited for something else; and how many
+# calls are pending.
+_Pool: TypeAlias = tuple[int, int, int, bool, int, float, float, float, int]
+# The number of the pool, the function; how long calls were pending, and how long they ran; and how many have
+# failed, have not ended, and were cancelled.
+_Calls: TypeAlias = tuple[int, tuple[str, int, str] | None, _Times, _Times, int, int, int]
+
 def stop_profile() -> (
-    tuple[float, list[_Site], list[list[tuple[str, int, str]]], list[tuple[int, str | None]], float] | None
+    tuple[
+        float,
+        list[_Site],
+        list[list[tuple[str, int, str]]],
+        list[tuple[int, str | None]],
+        float,
+        list[_Pool],
+        list[_Calls],
+    ]
+    | None
 ): ...
 def profile_generation(address: int) -> int: ...
 def own_threads() -> int: ...

@@ -13,12 +13,13 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
+use super::pools::Pools;
 use super::sleepers::{self, Sleep};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
@@ -152,6 +153,8 @@ struct Going {
     since: Instant,
     /// The address of the lock that is waited for.
     lock: Option<usize>,
+    /// Whether a worker waits for a call.
+    is_for_call: bool,
 }
 
 /// The waits of one thread.
@@ -181,6 +184,10 @@ pub struct Profile {
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
+    /// The calls of pools, and what the workers do.
+    pub pools: Pools,
+    /// The number of the profile, unique in the process.
+    pub(super) number: u64,
     by_key: HashMap<Key, usize>,
     by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
@@ -206,6 +213,8 @@ impl Profile {
             stacks: vec![Arc::from([])],
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
+            pools: Pools::default(),
+            number: next_number(),
             by_key: HashMap::new(),
             by_stack: HashMap::new(),
             threads: HashMap::new(),
@@ -306,6 +315,7 @@ impl Profile {
             site,
             since,
             lock,
+            is_for_call: resource.what == "call for a worker",
         });
     }
 
@@ -323,6 +333,9 @@ impl Profile {
             .map(|(_, slept)| slept);
         let slept = now.saturating_duration_since(wait.since);
         waits.unfinished = Some((wait.site, before.unwrap_or_default() + slept));
+        if waits.going.is_empty() {
+            self.pools.slept(thread, wait.is_for_call, slept);
+        }
         COMPLETED.set(false);
         if let Some(address) = wait.lock
             && let Some(contended) = self.locks.get_mut(&address)
@@ -366,8 +379,12 @@ impl Profile {
     fn close(&mut self) {
         let now = Instant::now();
         let threads = std::mem::take(&mut self.threads);
-        for waits in threads.into_values() {
+        for (thread, waits) in threads {
             let unfinished = waits.unfinished;
+            if let Some(wait) = waits.going.first() {
+                let slept = now.saturating_duration_since(wait.since);
+                self.pools.slept(thread, wait.is_for_call, slept);
+            }
             for (index, wait) in waits.going.iter().enumerate() {
                 let is_innermost = index + 1 == waits.going.len();
                 let before = unfinished.filter(|(site, _)| is_innermost && *site == wait.site);
@@ -375,6 +392,7 @@ impl Profile {
                 self.sites[wait.site].add(before.map(|(_, slept)| slept), slept);
             }
         }
+        self.pools.close(now);
     }
 }
 
@@ -388,13 +406,19 @@ thread_local! {
 /// One more than the generation of the process in which a profile runs; zero: nowhere.
 static RUNS_IN: AtomicU32 = AtomicU32::new(0);
 
+/// A number for a profile, unique in the process.
+fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 fn profile() -> MutexGuard<'static, Option<Profile>> {
     static PROFILE: PerProcess<Mutex<Option<Profile>>> = PerProcess::new();
     let profile = PROFILE.get(Mutex::default).lock();
     profile.unwrap_or_else(PoisonError::into_inner)
 }
 
-fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
+pub(super) fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
     profile().as_mut().map(act)
 }
 
@@ -457,7 +481,10 @@ pub(super) fn completed() {
 
 /// This thread ends.
 pub(super) fn forget(thread: ThreadNumber) {
-    with(|profile| profile.threads.remove(&thread));
+    with(|profile| {
+        profile.threads.remove(&thread);
+        profile.pools.leaves(thread, Instant::now());
+    });
 }
 
 /// Whether threads are known to wait for the lock with this address.

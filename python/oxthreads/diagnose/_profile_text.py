@@ -39,6 +39,7 @@ def table(data: dict[str, Any]) -> str:
         other = data["dropped"]["idle" if is_idle else "waiting"]
         if rows or other["waits"]:
             lines += ["", "waits for work:" if is_idle else "waits for others:", *_rows(rows, other, data)]
+    lines += _pools(data["pools"])
     return "\n".join([*lines, *_not_known(data), ""])
 
 
@@ -60,17 +61,74 @@ def _rows(rows: list[dict[str, Any]], other: dict[str, Any], data: dict[str, Any
     cells += _rest(rows[_MOST_OBJECTS:], "{} more objects")
     if other["waits"]:
         cells.append((*_numbers(other), f"at more places than {data['dropped']['most_places']}", ""))
-    widths = [max(len(cell[column]) for cell in cells) for column in range(7)]
+    return _aligned(cells, 6)
+
+
+def _aligned(cells: list[tuple[str, ...]], numbers: int) -> list[str]:
+    """The lines of a table. So many columns are numbers, and stand at the right."""
+    widths = [max(len(cell[column]) for cell in cells) for column in range(len(cells[0]))]
     return [
         "  ".join(
             [
-                *(cell[column].rjust(widths[column]) for column in range(6)),
-                cell[6].ljust(widths[6]),
-                cell[7],
+                *(cell[column].rjust(widths[column]) for column in range(numbers)),
+                *(cell[column].ljust(widths[column]) for column in range(numbers, len(widths))),
             ]
         ).rstrip()
         for cell in cells
     ]
+
+
+#: What is known of times, as columns.
+_TIMES = ("seconds", "p50", "p99", "max")
+
+
+def _pools(rows: list[dict[str, Any]]) -> list[str]:
+    """How long calls waited in pools and ran, by function."""
+    if not rows:
+        return []
+    cells: list[tuple[str, ...]] = [
+        ("waited", "p50", "p99", "max", "ran", "p50", "p99", "max", "calls", "failed", "pool, function")
+    ]
+    for row in rows[:_MOST_OBJECTS]:
+        cells.append((*_calls(row), _pool(row)))
+        for each in row["functions"][:_MOST_PLACES]:
+            function = each["function"]
+            cells.append((*_calls(each), f"  {_submitted(function) if function else 'other functions'}"))
+        cells += _rest_of_calls(row["functions"][_MOST_PLACES:], "  {} more functions")
+    cells += _rest_of_calls(rows[_MOST_OBJECTS:], "{} more pools")
+    return ["", "calls of pools, which waited for a worker, and ran:", *_aligned(cells, 10)]
+
+
+def _calls(row: dict[str, Any]) -> tuple[str, ...]:
+    times = (_time(row[kind][name]) for kind in ("wait", "run") for name in _TIMES)
+    return (*times, str(row["calls"]), str(row["failed"]))
+
+
+def _rest_of_calls(rows: list[dict[str, Any]], words: str) -> list[tuple[str, ...]]:
+    """One line for what is not shown."""
+    if not rows:
+        return []
+    wait, run = (_time(sum(row[kind]["seconds"] for row in rows)) for kind in ("wait", "run"))
+    calls, failed = (str(sum(row[name] for row in rows)) for name in ("calls", "failed"))
+    return [(wait, "", "", "", run, "", "", "", calls, failed, words.format(len(rows)))]
+
+
+def _pool(row: dict[str, Any]) -> str:
+    """A pool, and what its workers did."""
+    count = f" ({row['objects']} objects)" if row["objects"] > 1 else ""
+    notes = [f"{row[name]} {name}" for name in ("cancelled", "running", "pending") if row[name]]
+    if row["workers"]:
+        workers = f"{row['workers']} {'worker' if row['workers'] == 1 else 'workers'}"
+        whole = row["worker_seconds"] or 1.0
+        shares = (f"{row[f'{name}_seconds'] / whole:.0%} {name}" for name in ("working", "waiting", "idle"))
+        notes.insert(0, f"{workers}: {', '.join(shares)}")
+    return f"{row['pool']}{count}{': ' if notes else ''}{'; '.join(notes)}"
+
+
+def _submitted(function: dict[str, Any]) -> str:
+    if not function["file"]:
+        return f"{function['function']} (not written in Python)"
+    return f"{function['function']} ({_objects.file(function['file'])}:{function['line']})"
 
 
 def _rest(rows: list[dict[str, Any]], words: str) -> list[tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 use pyo3::prelude::*;
 
+use crate::bindings::executor;
+use crate::diagnostics::pools::{Calls, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
 
 /// A function of a thread: the file, the line, and the name.
@@ -26,22 +28,99 @@ type DescribedSite = (
     bool,
 );
 
-/// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, and the seconds for which
-/// no holder is known because there was no room for it.
+/// Durations: pairs of a length in seconds and how many were about as long, the seconds of all, and of the longest.
+type DescribedTimes = (Vec<(f64, u64)>, f64, f64);
+
+/// A pool: its number, its address, the generation of that, whether no later object has the address; how many workers
+/// there were, and the seconds for which they were there, had no call, and waited for something else; and how many calls
+/// are pending.
+type DescribedPool = (u64, usize, u32, bool, u64, f64, f64, f64, usize);
+
+/// The calls of one function in one pool: the number of the pool, the function, how long the calls were pending, how long
+/// they ran, and how many have failed, have not ended, and were cancelled.
+type DescribedCalls = (
+    u64,
+    Option<PlaceInCode>,
+    DescribedTimes,
+    DescribedTimes,
+    u64,
+    u64,
+    u64,
+);
+
+/// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, the seconds for which
+/// no holder is known because there was no room for it, its pools, and the calls in them.
 type Described = (
     f64,
     Vec<DescribedSite>,
     Vec<Vec<PlaceInCode>>,
     Vec<(u32, Option<String>)>,
     f64,
+    Vec<DescribedPool>,
+    Vec<DescribedCalls>,
 );
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a length is known to three percent"
+)]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+fn described_times(times: &Times) -> DescribedTimes {
+    let counts = times.histogram.counts();
+    (
+        counts
+            .map(|(length, count)| (seconds(length), count))
+            .collect(),
+        times.total.as_secs_f64(),
+        times.longest.as_secs_f64(),
+    )
+}
+
+fn described_pools(profile: &Profile) -> Vec<DescribedPool> {
+    let there = executor::pools();
+    let pools = profile.pools.pools.iter();
+    pools
+        .map(|(number, pool)| {
+            let now = there.iter().find(|pool| pool.number() == *number);
+            let address = now.map_or(pool.address, |pool| std::ptr::from_ref(&**pool).addr());
+            (
+                *number,
+                address,
+                pool.generation,
+                pool.generation == profile.generation(address),
+                pool.workers,
+                pool.alive.as_secs_f64(),
+                pool.idle.as_secs_f64(),
+                pool.waited.as_secs_f64(),
+                now.map_or(0, |pool| pool.pending()),
+            )
+        })
+        .collect()
+}
+
+fn described_calls(calls: &Calls) -> DescribedCalls {
+    let function = calls.function.as_ref();
+    (
+        calls.pool,
+        function.map(|function| {
+            (
+                function.file.to_string(),
+                function.line,
+                function.name.to_string(),
+            )
+        }),
+        described_times(&calls.wait),
+        described_times(&calls.run),
+        calls.failed,
+        calls.running,
+        calls.cancelled,
+    )
+}
+
 fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a length is known to three percent"
-    )]
-    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
     let counts = site.histogram.counts();
     let holders = site.holders.iter();
     let wakers = site.wakers.iter();
@@ -93,14 +172,21 @@ fn described(profile: &Profile) -> Described {
             .map(|(thread, name)| (thread.number(), name.as_deref().map(str::to_owned)))
             .collect(),
         profile.holders_dropped.as_secs_f64(),
+        described_pools(profile),
+        profile.pools.calls.iter().map(described_calls).collect(),
     )
 }
 
 /// Begin a profile of waiting. Return whether it has begun (bool): not if one runs already. `record_waits` must have been
 /// called before.
 #[pyfunction]
-pub(crate) fn start_profile() -> bool {
-    profile::start()
+pub(crate) fn start_profile(py: Python<'_>) -> PyResult<bool> {
+    executor::prepare(py)?;
+    let has_begun = profile::start();
+    if has_begun {
+        executor::tell_workers();
+    }
+    Ok(has_begun)
 }
 
 /// Whether a profile runs in this process (bool).
@@ -119,7 +205,14 @@ pub(crate) fn profile_runs() -> bool {
 ///   with how many (list of (int, int)), and whether no later object has the address (bool);
 /// * the stacks by their numbers, each a list of file, line and function, the innermost first;
 /// * the numbers of threads with their names (list of (int, str or None));
-/// * the seconds of waiting for which there was no room to remember the holder (float).
+/// * the seconds of waiting for which there was no room to remember the holder (float);
+/// * the pools, each a tuple: its number (int), its address (int), the generation of that (int), whether no later object has
+///   the address (bool), how many workers there were (int), the seconds for which they were there, had no call, and waited
+///   for something else (float each), and how many calls are pending now (int);
+/// * the calls of each function in each pool, as tuples: the number of the pool (int), the file, the line and the name of
+///   the function (tuple, or None for others), how long the calls were pending and how long they ran, each as lengths
+///   with how many were about as long (list of (float, int)), the seconds of all, and of the longest; and how many have
+///   failed, have not ended, and were cancelled (int each).
 #[pyfunction]
 pub(crate) fn stop_profile() -> Option<Described> {
     profile::stop().as_ref().map(described)

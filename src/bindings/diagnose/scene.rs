@@ -79,6 +79,13 @@ fn frames(py: Python<'_>, deepest: usize) -> Vec<Frame> {
     frames
 }
 
+/// The file and the first line of the code object. `None`: it is no code object.
+pub(crate) fn code_place(code: &Bound<'_, PyAny>) -> Option<(Arc<str>, u32)> {
+    let (file, _) = names(code)?;
+    let line = code.getattr("co_firstlineno").ok()?.extract().ok()?;
+    Some((file, line))
+}
+
 /// The names of the code object. `None` if they are no text.
 fn names(code: &Bound<'_, PyAny>) -> Option<Names> {
     let address = code.as_ptr().addr();
