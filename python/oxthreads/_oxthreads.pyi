@@ -411,6 +411,11 @@ _Pool: TypeAlias = tuple[int, int, int, bool, int, float, float, float, int]
 # failed, have not ended, and were cancelled.
 _Calls: TypeAlias = tuple[int, tuple[str, int, str] | None, _Times, _Times, int, int, int]
 
+# The address of a queue, its generation, whether no later object has it; the greatest number of items that it
+# may have (0: no limit); the seconds from the beginning of the profile until it was seen first and last; how
+# many items were put, taken, and in it at last, and the most; and how many there were over time.
+_Queue: TypeAlias = tuple[int, int, bool, int, float, float, int, int, int, int, list[tuple[float, int]]]
+
 def stop_profile() -> (
     tuple[
         float,
@@ -420,6 +425,8 @@ def stop_profile() -> (
         float,
         list[_Pool],
         list[_Calls],
+        list[_Queue],
+        int,
     ]
     | None
 ): ...

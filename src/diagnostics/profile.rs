@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
 use super::pools::Pools;
+use super::queues::Queues;
 use super::sleepers::{self, Sleep};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
@@ -186,6 +187,8 @@ pub struct Profile {
     pub holders_dropped: Duration,
     /// The calls of pools, and what the workers do.
     pub pools: Pools,
+    /// The queues, and the items that pass through them.
+    pub queues: Queues,
     /// The number of the profile, unique in the process.
     pub(super) number: u64,
     by_key: HashMap<Key, usize>,
@@ -214,6 +217,7 @@ impl Profile {
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
             pools: Pools::default(),
+            queues: Queues::default(),
             number: next_number(),
             by_key: HashMap::new(),
             by_stack: HashMap::new(),

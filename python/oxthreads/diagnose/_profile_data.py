@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.diagnose import _profile_names, _profile_pools, _situation
+from oxthreads.diagnose import _profile_names, _profile_pools, _profile_queues, _situation
 from oxthreads.diagnose._profile_lengths import percentile
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Object:
 
 def described(found: Any) -> dict[str, Any]:
     """Put what `stop_profile` has returned into the form of docs/profile.schema.json."""
-    seconds, sites, stacks, names, without_holder, pools, calls = found
+    seconds, sites, stacks, names, without_holder, pools, calls, queues, queues_dropped = found
     threads = {number: name or f"thread {number}" for number, name in names}
     places = [_of_program(stack) for stack in stacks]
     files = {frame[0] for place in places for frame in place}
@@ -115,13 +115,19 @@ def described(found: Any) -> dict[str, Any]:
         },
         "objects": rows,
         "pools": _of_pools(pools, calls, frames),
-        "queues": [],
+        "queues": _of_queues(queues, sites, frames),
+        "queues_dropped": queues_dropped,
     }
 
 
 def _of_pools(pools: list[Any], calls: list[Any], frames: list[FrameType]) -> list[dict[str, Any]]:
     with _situation.without_finalizers():
         return _profile_pools.described(pools, calls, frames)
+
+
+def _of_queues(queues: list[Any], sites: list[Any], frames: list[FrameType]) -> list[dict[str, Any]]:
+    with _situation.without_finalizers():
+        return _profile_queues.described(queues, sites, frames)
 
 
 def _text(key: _profile_names.Key, frames: list[FrameType], *, is_there: bool) -> str:

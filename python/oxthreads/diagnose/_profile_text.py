@@ -40,6 +40,7 @@ def table(data: dict[str, Any]) -> str:
         if rows or other["waits"]:
             lines += ["", "waits for work:" if is_idle else "waits for others:", *_rows(rows, other, data)]
     lines += _pools(data["pools"])
+    lines += _queues(data["queues"])
     return "\n".join([*lines, *_not_known(data), ""])
 
 
@@ -125,6 +126,45 @@ def _pool(row: dict[str, Any]) -> str:
     return f"{row['pool']}{count}{': ' if notes else ''}{'; '.join(notes)}"
 
 
+def _queues(rows: list[dict[str, Any]]) -> list[str]:
+    """How long queues were, and how many items passed through them; those of the same name are one line."""
+    if not rows:
+        return []
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_name.setdefault(row["queue"], []).append(row)
+    head = ("full", "empty", "puts", "a second", "gets", "a second", "length", "greatest", "at most", "queue")
+    cells: list[tuple[str, ...]] = [head]
+    names = list(by_name)
+    cells += [_queue(by_name[name], name) for name in names[:_MOST_OBJECTS]]
+    rest = [row for name in names[_MOST_OBJECTS:] for row in by_name[name]]
+    if rest:
+        cells.append(_queue(rest, f"{len(names) - _MOST_OBJECTS} more queues"))
+    return ["", "queues, in which threads waited for room (full) or an item (empty):", *_aligned(cells, 9)]
+
+
+def _queue(rows: list[dict[str, Any]], name: str) -> tuple[str, ...]:
+    sums = {
+        each: sum(row[each] for row in rows) for each in ("full_seconds", "empty_seconds", "puts", "gets")
+    }
+    seconds = max(row["begins"] + row["seconds"] for row in rows) - min(row["begins"] for row in rows)
+    rates = (f"{sums[each] / seconds:.3g}" if seconds else "" for each in ("puts", "gets"))
+    most = {row["capacity"] for row in rows}
+    count = f" ({len(rows)} objects)" if len(rows) > 1 and "more queues" not in name else ""
+    return (
+        _time(sums["full_seconds"]),
+        _time(sums["empty_seconds"]),
+        str(sums["puts"]),
+        next(rates),
+        str(sums["gets"]),
+        next(rates),
+        str(sum(row["length"] for row in rows)),
+        str(max(row["greatest_length"] for row in rows)),
+        str(min(most)) if len(most) == 1 and 0 not in most else "",
+        f"{name}{count}",
+    )
+
+
 def _submitted(function: dict[str, Any]) -> str:
     if not function["file"]:
         return f"{function['function']} (not written in Python)"
@@ -197,6 +237,10 @@ def _not_known(data: dict[str, Any]) -> list[str]:
         )
     if dropped["without_holder_seconds"]:
         lines.append(f"For {_time(dropped['without_holder_seconds'])} the holders were too many to be kept.")
+    if data["queues_dropped"]:
+        lines.append(
+            f"Of {data['queues_dropped']} more queues nothing is known, because there were too many."
+        )
     return ["", *lines] if lines else ["", "No wait was dropped."]
 
 

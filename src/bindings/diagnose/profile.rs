@@ -2,9 +2,10 @@
 
 use pyo3::prelude::*;
 
-use crate::bindings::executor;
+use crate::bindings::{executor, queue};
 use crate::diagnostics::pools::{Calls, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
+use crate::diagnostics::queues::Queue;
 
 /// A function of a thread: the file, the line, and the name.
 type PlaceInCode = (String, u32, String);
@@ -48,8 +49,26 @@ type DescribedCalls = (
     u64,
 );
 
+/// A queue: its address, the generation of that, whether no later object has the address; the greatest number of items that
+/// it may have; the seconds from the beginning of the profile until it was seen first and last; how many items were put,
+/// taken, and in it at last, and the most; and how many there were over time.
+type DescribedQueue = (
+    usize,
+    u32,
+    bool,
+    usize,
+    f64,
+    f64,
+    u64,
+    u64,
+    usize,
+    usize,
+    Vec<(f64, usize)>,
+);
+
 /// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, the seconds for which
-/// no holder is known because there was no room for it, its pools, and the calls in them.
+/// no holder is known because there was no room for it, its pools, the calls in them, its queues, and the number of those
+/// for which there was no room.
 type Described = (
     f64,
     Vec<DescribedSite>,
@@ -58,6 +77,8 @@ type Described = (
     f64,
     Vec<DescribedPool>,
     Vec<DescribedCalls>,
+    Vec<DescribedQueue>,
+    u64,
 );
 
 #[expect(
@@ -120,6 +141,25 @@ fn described_calls(calls: &Calls) -> DescribedCalls {
     )
 }
 
+fn described_queue(profile: &Profile, queue: &Queue) -> DescribedQueue {
+    let samples = queue.series.samples();
+    (
+        queue.address,
+        queue.generation,
+        !queue.is_gone && queue.generation == profile.generation(queue.address),
+        queue.capacity(),
+        queue.begins.as_secs_f64(),
+        queue.ends.as_secs_f64(),
+        queue.puts(),
+        queue.gets(),
+        queue.length(),
+        queue.greatest(),
+        samples
+            .map(|(at, length)| (at.as_secs_f64(), length))
+            .collect(),
+    )
+}
+
 fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
     let counts = site.histogram.counts();
     let holders = site.holders.iter();
@@ -151,6 +191,7 @@ fn described(profile: &Profile) -> Described {
     let used = sites.filter(|site| site.histogram.count() > 0);
     let stacks = profile.stacks.iter();
     let names = profile.names.iter();
+    let queues = profile.queues.queues.iter();
     (
         profile.since.elapsed().as_secs_f64(),
         used.map(|site| described_site(profile, site)).collect(),
@@ -174,6 +215,10 @@ fn described(profile: &Profile) -> Described {
         profile.holders_dropped.as_secs_f64(),
         described_pools(profile),
         profile.pools.calls.iter().map(described_calls).collect(),
+        queues
+            .map(|queue| described_queue(profile, queue))
+            .collect(),
+        profile.queues.dropped,
     )
 }
 
@@ -185,6 +230,7 @@ pub(crate) fn start_profile(py: Python<'_>) -> PyResult<bool> {
     let has_begun = profile::start();
     if has_begun {
         executor::tell_workers();
+        queue::begin_to_follow(py);
     }
     Ok(has_begun)
 }
@@ -212,9 +258,15 @@ pub(crate) fn profile_runs() -> bool {
 /// * the calls of each function in each pool, as tuples: the number of the pool (int), the file, the line and the name of
 ///   the function (tuple, or None for others), how long the calls were pending and how long they ran, each as lengths
 ///   with how many were about as long (list of (float, int)), the seconds of all, and of the longest; and how many have
-///   failed, have not ended, and were cancelled (int each).
+///   failed, have not ended, and were cancelled (int each);
+/// * the queues, as tuples: the address (int), its generation (int), whether no later object has the address (bool), the
+///   greatest number of items that it may have (int, 0 for no limit), the seconds from the beginning of the profile until
+///   it was seen first and last (float each), how many items were put, taken, and in it at last, and the most (int each),
+///   and how many there were over time (list of (float, int));
+/// * the number of queues for which there was no room (int).
 #[pyfunction]
-pub(crate) fn stop_profile() -> Option<Described> {
+pub(crate) fn stop_profile(py: Python<'_>) -> Option<Described> {
+    queue::look_at_all(py);
     profile::stop().as_ref().map(described)
 }
 
