@@ -26,7 +26,7 @@ def described(queues: list[Any], sites: list[Any], frames: list[FrameType]) -> l
     waits: Counter[tuple[str, int, int]] = Counter()
     for site in sites:
         waits[site[:3]] += site[5]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for found in queues:
         address, generation, is_there, capacity, begins, ends, puts, gets, length, greatest, samples = found
         full, empty = (waits[what, address, generation] for what in ("room in a queue", "item of a queue"))
