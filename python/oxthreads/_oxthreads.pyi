@@ -385,7 +385,8 @@ def profile_runs() -> bool: ...
 # What was waited for, the address of that, its generation, the number of the stack, whether the waits were
 # for work, the seconds of all waits, of the longest, and those of waiting for the interpreter; the lengths of
 # waits in seconds, with how many were about as long; the holders: number of the stack, number of the thread,
-# seconds; the threads that ended waits, with how many; and whether no later object has the address.
+# seconds; the threads that ended waits: number of the stack, number of the thread, how many; and whether no
+# later object has the address.
 _Site: TypeAlias = tuple[
     str,
     int,
@@ -397,7 +398,7 @@ _Site: TypeAlias = tuple[
     float,
     list[tuple[float, int]],
     list[tuple[int, int, float]],
-    list[tuple[int, int]],
+    list[tuple[int, int, int]],
     bool,
 ]
 

@@ -6,11 +6,13 @@
 //! A worker is idle while it sleeps for want of a call. The rest of its time it waits for something else, as far as these
 //! are waits of this library, or it works.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
+use super::place::Frame;
 use super::profile;
 use crate::wait::observe::ThreadNumber;
 
@@ -228,9 +230,32 @@ impl Pools {
     }
 }
 
+thread_local! {
+    /// The function of the call that has ended, and whose end the thread is about to tell others.
+    static ENDED: RefCell<Option<Frame>> = const { RefCell::new(None) };
+}
+
+/// The function of the call that has ended in the calling thread, which is about to tell others that it has.
+pub(super) fn ended_call() -> Option<Frame> {
+    ENDED
+        .try_with(|ended| ended.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// While this lives, whoever the thread wakes was woken by the end of a call.
+pub struct EndedCall(());
+
+impl Drop for EndedCall {
+    fn drop(&mut self) {
+        ENDED.set(None);
+    }
+}
+
 /// A call that runs. When it is dropped without [`CallInProgress::end`], it has failed.
 #[must_use = "what was begun has to end"]
 pub struct CallInProgress {
+    function: Function,
     /// The profile in which it began.
     profile: u64,
     has_failed: bool,
@@ -238,8 +263,18 @@ pub struct CallInProgress {
 
 impl CallInProgress {
     /// The call has ended.
-    pub fn end(mut self, has_failed: bool) {
+    #[must_use = "it tells who is woken by the end of the call"]
+    pub fn end(mut self, has_failed: bool) -> EndedCall {
         self.has_failed = has_failed;
+        let Function { file, line, name } = &self.function;
+        if !file.is_empty() {
+            ENDED.set(Some(Frame {
+                file: Arc::clone(file),
+                function: Arc::clone(name),
+                line: *line,
+            }));
+        }
+        EndedCall(())
     }
 }
 
@@ -262,8 +297,10 @@ pub fn begin(pool: u64, function: Function, submitted: Instant) -> Option<CallIn
     let now = Instant::now();
     let thread = ThreadNumber::current()?;
     profile::with(|profile| {
-        profile.pools.begins(thread, pool, function, submitted, now);
+        let begun = function.clone();
+        profile.pools.begins(thread, pool, begun, submitted, now);
         CallInProgress {
+            function,
             profile: profile.number,
             has_failed: true,
         }

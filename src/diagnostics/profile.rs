@@ -107,8 +107,9 @@ pub struct Site {
     pub interpreter: Duration,
     /// By the number of a stack and a thread that freed the lock there: how long others had waited for that.
     pub holders: HashMap<(u32, ThreadNumber), Duration>,
-    /// By the thread that has ended them: how many waits.
-    pub wakers: HashMap<ThreadNumber, u64>,
+    /// By the number of a stack and a thread that has ended them there: how many waits. Locks have no such stack: what
+    /// `holders` has tells more.
+    pub wakers: HashMap<(u32, ThreadNumber), u64>,
 }
 
 impl Site {
@@ -181,7 +182,7 @@ pub struct Profile {
     pub sites: Vec<Site>,
     /// By their numbers: the functions that threads were in. The first is none.
     pub stacks: Vec<Arc<[Frame]>>,
-    /// The names that threads had at their first wait.
+    /// The names that threads had when they first waited, or ended a wait.
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
@@ -349,16 +350,30 @@ impl Profile {
                 self.locks.remove(&address);
             }
         }
+        let mark = self.mark();
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
         if let Some(awake) = AWAKE.take() {
             site.interpreter += now.saturating_duration_since(awake).min(slept);
         }
-        if let Some(by) = by
-            && (site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&by))
-        {
-            *site.wakers.entry(by).or_default() += 1;
+        let place = WOKEN_FROM.take();
+        if let Some(by) = by {
+            let is_of_this = place & !STACK_MASK == mark;
+            let stack = if is_of_this {
+                place & STACK_MASK
+            } else {
+                NO_STACK
+            };
+            let waker = (stack, by);
+            if site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&waker) {
+                *site.wakers.entry(waker).or_default() += 1;
+            }
         }
+    }
+
+    /// What is added to the number of a stack, so that one of an earlier profile is not taken for it.
+    fn mark(&self) -> u32 {
+        u32::try_from(self.number & 0xff).unwrap_or_default() << STACK_BITS
     }
 
     fn released(&mut self, thread: ThreadNumber, address: usize, frames: Vec<Frame>, now: Instant) {
@@ -405,7 +420,13 @@ thread_local! {
     static AWAKE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether its last wait is over.
     static COMPLETED: Cell<bool> = const { Cell::new(false) };
+    /// Where the thread was that has ended the present wait, as [`mark`] has said.
+    static WOKEN_FROM: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Numbers of stacks are smaller than this many bits allow.
+const STACK_BITS: u32 = 24;
+const STACK_MASK: u32 = (1 << STACK_BITS) - 1;
 
 /// One more than the generation of the process in which a profile runs; zero: nowhere.
 static RUNS_IN: AtomicU32 = AtomicU32::new(0);
@@ -476,6 +497,20 @@ pub(super) fn wakes() {
 pub(super) fn ends(thread: ThreadNumber, number: u64, by: Option<ThreadNumber>) {
     let now = Instant::now();
     with(|profile| profile.ends(thread, number, by, now));
+}
+
+/// A number for these functions, in which the calling thread, which has this place, wakes another. Zero stands for none.
+pub(super) fn mark(place: &Place, frames: Vec<Frame>) -> u32 {
+    let marked = with(|profile| {
+        profile.remember(place);
+        profile.stack(frames) | profile.mark()
+    });
+    marked.unwrap_or_default()
+}
+
+/// The present wait of the calling thread was ended where [`mark`] gave this number.
+pub(super) fn woken_from(place: u32) {
+    WOKEN_FROM.set(place);
 }
 
 /// The last wait of the calling thread is over, and will not go on.

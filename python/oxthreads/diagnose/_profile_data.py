@@ -35,7 +35,8 @@ class _Waits:
         self.seconds = self.longest = self.interpreter = 0.0
         #: By the place and the thread that freed a lock there: the seconds that others waited for that.
         self.holders: Counter[tuple[_Function | None, str]] = Counter()
-        self.wakers: Counter[str] = Counter()
+        #: By the place and the thread that ended them: how many.
+        self.wakers: Counter[tuple[_Function | None, str]] = Counter()
 
     def add(self, other: _Waits) -> None:
         self.lengths.update(other.lengths)
@@ -148,8 +149,9 @@ def _waits(site: Any, places: list[list[_Function]], threads: dict[int, str]) ->
     for stack, thread, lost in holders:
         place = places[stack][0] if places[stack] else None
         waits.holders[place, threads.get(thread, f"thread {thread}")] += lost
-    for thread, count in wakers:
-        waits.wakers[threads.get(thread, f"thread {thread}")] += count
+    for stack, thread, count in wakers:
+        place = places[stack][0] if places[stack] else None
+        waits.wakers[place, threads.get(thread, f"thread {thread}")] += count
     return waits
 
 
@@ -165,7 +167,10 @@ def _row(text: str, shown: _Object) -> dict[str, Any]:
                 {"place": place and _function(place), "thread": thread, "seconds": round(lost, 9)}
                 for (place, thread), lost in waits.holders.most_common()
             ],
-            "ended_by": [{"thread": thread, "waits": count} for thread, count in waits.wakers.most_common()],
+            "ended_by": [
+                {"place": place and _function(place), "thread": thread, "waits": count}
+                for (place, thread), count in waits.wakers.most_common()
+            ],
         }
         for stack, waits in shown.places.items()
     ]

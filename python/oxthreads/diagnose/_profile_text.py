@@ -214,8 +214,15 @@ def _holders(place: dict[str, Any]) -> list[str]:
             for where, seconds in merged.most_common(_MOST_HOLDERS)
             if seconds >= place["seconds"] * _SMALLEST_SHARE
         ] or [""]
-    ended = Counter({each["thread"]: each["waits"] for each in place["ended_by"]})
-    return [f"ended by {_names(ended)}"] if ended else [""]
+    ended: Counter[str] = Counter()
+    enders: dict[str, Counter[str]] = {}
+    for each in place["ended_by"]:
+        where = f"{_place([each['place']])}, by " if each["place"] else ""
+        ended[where] += each["waits"]
+        enders.setdefault(where, Counter())[each["thread"]] += each["waits"]
+    shown = [f"ended by {where}{_names(enders[where])}" for where, _ in ended.most_common(_MOST_HOLDERS)]
+    more = ended.total() - sum(count for _, count in ended.most_common(_MOST_HOLDERS))
+    return [*shown, f"{more} ended elsewhere"] if more else shown or [""]
 
 
 def _names(threads: Counter[str]) -> str:

@@ -13,7 +13,8 @@ type PlaceInCode = (String, u32, String);
 /// A site: what is waited for, the address, the generation of that, the number of the stack, whether the waits are for
 /// work, the seconds of all waits, of the longest, and those of waiting for the interpreter; pairs of the length of a wait
 /// in seconds and how many were about as long; for each holder the number of the stack, that of the thread, and the
-/// seconds that others waited; for each thread that ended waits, how many; and whether no later object has the address.
+/// seconds that others waited; for each thread that ended waits the number of the stack, that of the thread, and how many;
+/// and whether no later object has the address.
 type DescribedSite = (
     &'static str,
     usize,
@@ -25,7 +26,7 @@ type DescribedSite = (
     f64,
     Vec<(f64, u64)>,
     Vec<(u32, u32, f64)>,
-    Vec<(u32, u64)>,
+    Vec<(u32, u32, u64)>,
     bool,
 );
 
@@ -180,7 +181,7 @@ fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
             .map(|((stack, thread), lost)| (*stack, thread.number(), lost.as_secs_f64()))
             .collect(),
         wakers
-            .map(|(thread, count)| (thread.number(), *count))
+            .map(|((stack, thread), count)| (*stack, thread.number(), *count))
             .collect(),
         site.key.generation == profile.generation(site.key.address),
     )
@@ -248,7 +249,7 @@ pub(crate) fn profile_runs() -> bool {
 ///   stack (int), whether the waits were for work (bool), the seconds of all waits, of the longest, and those of waiting for
 ///   the interpreter (float each), the lengths of waits with how many were about as long (list of (float, int)), the holders
 ///   as number of the stack, number of the thread and seconds (list of (int, int, float)), and the threads that ended waits
-///   with how many (list of (int, int)), and whether no later object has the address (bool);
+///   with the number of the stack and how many (list of (int, int, int)), and whether no later object has the address (bool);
 /// * the stacks by their numbers, each a list of file, line and function, the innermost first;
 /// * the numbers of threads with their names (list of (int, str or None));
 /// * the seconds of waiting for which there was no room to remember the holder (float);

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::bindings::fallback;
+use crate::bindings::runtime::collector;
 use crate::bindings::threading::caller;
 use crate::diagnostics::sleepers::{Frame, Scene};
 use crate::wait::PerProcess;
@@ -39,7 +40,8 @@ pub(super) fn read_names_from(threads: Py<PyDict>) {
 pub(super) fn look(deepest: usize, asks_name: bool) -> Scene {
     // The caller is attached: it is about to sleep. This only counts that.
     let scene = Python::try_attach(|py| Scene {
-        frames: frames(py, deepest),
+        // It makes frame objects. No code of the program may run here.
+        frames: collector::paused(py, || frames(py, deepest)),
         name: asks_name.then(|| name(py)).flatten(),
     });
     scene.unwrap_or_else(|| Scene {

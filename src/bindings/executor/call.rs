@@ -48,9 +48,7 @@ pub(super) fn run(
     let profiled = profiled::begin(py, &call);
     let outcome = invoke(&call, thread);
     // First: whoever sees the future done finds the call in the profile.
-    if let Some(profiled) = profiled {
-        profiled.end(outcome.is_err());
-    }
+    let _ended = profiled.map(|profiled| profiled.end(outcome.is_err()));
     let (raised, ended) = match outcome {
         Ok(value) => (None, Future::finish(future, Outcome::Value(value.unbind()))),
         Err(error) => {
