@@ -121,7 +121,7 @@ def test_a_lock_is_charged_to_the_line_of_its_holder(lock: Any) -> None:
     assert held["place"]["line"] == line_of("keeps")
     assert held["place"]["file"] == __file__
     assert results[0] <= held["seconds"] <= place["seconds"]
-    assert place["ended_by"] == [{"thread": "holder", "waits": 1}]
+    assert place["ended_by"] == [{"place": None, "thread": "holder", "waits": 1}]
 
 
 def test_each_of_several_waiters_counts() -> None:
