@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _profile_data, _profile_names, _profile_text, _report, _watch
+from oxthreads.diagnose import (
+    _profile_data,
+    _profile_names,
+    _profile_page,
+    _profile_text,
+    _report,
+    _watch,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
-_FORMATS = (".json", ".txt", ".collapsed")
+_FORMATS = (".html", ".json", ".txt", ".collapsed")
 
 
 class Profile:
@@ -27,15 +34,18 @@ class Profile:
     Thread-safe, but only one thread may enter and leave the ``with`` statement.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeline: bool = False) -> None:
         self._state = "has not begun"
         self._data: dict[str, Any] = {}
+        self._keeps_timeline = timeline
+        self._timeline: dict[str, Any] | None = None
+        self._program = ""
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
             raise RuntimeError("a profile can run only once; call oxthreads.diagnose.profile() again")
         _watch._record()
-        if not _native.start_profile():
+        if not _native.start_profile(self._keeps_timeline):
             raise RuntimeError("a profile runs already in this process")
         _profile_names.clear()
         self._state = "has not ended"
@@ -50,7 +60,9 @@ class Profile:
             self._state = "belongs to the parent process, which has forked this one"
             return
         _watch.stop_for_profile()
-        self._data = _profile_data.described(found)
+        self._data, self._timeline = _profile_data.described(found)
+        # Not at the beginning: `oxthreads profile` begins before the program has its arguments.
+        self._program = _program()
         self._state = ""
 
     def data(self) -> dict[str, Any]:
@@ -100,6 +112,30 @@ class Profile:
         """
         return _profile_text.collapsed(self.data())
 
+    def html(self) -> str:
+        """Return a page for a web browser; docs/profile.md explains it.
+
+        It has everything that :meth:`json` has, and a timeline of single waits if the profile was begun with
+        ``timeline=True``. It loads nothing from anywhere.
+
+        Returns:
+            str: an HTML document in ASCII.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        return _profile_page.page(self.data(), self._timeline, self._program)
+
+
+def _program() -> str:
+    """What this process runs, for a title: the name of the script, "" if there is none."""
+    arguments: Any = getattr(sys, "argv", None)
+    first = arguments[0] if type(arguments) is list and arguments else ""
+    if type(first) is not str or first in ("", "-", "-c", "-m"):
+        return ""
+    path = Path(first)
+    return path.parent.name if path.name == "__main__.py" else path.name
+
 
 def output_error(file: str) -> str | None:
     """Why a profile cannot be written to this file; None if nothing is known against it."""
@@ -131,7 +167,7 @@ def start_for_process(file: str | None) -> None:
         # The program may change the directory.
         path = Path(file.replace("{pid}", str(os.getpid()))).absolute()
     process = os.getpid()
-    running = Profile().__enter__()
+    running = Profile(timeline=path is not None and path.suffix == ".html").__enter__()
 
     def finish() -> None:
         # A child of a fork has no profile, and must not write over the file of its parent.
@@ -146,7 +182,12 @@ def _write(profile: Profile, path: Path | None) -> None:
     if path is None:
         _report.write(profile.text())
         return
-    formats = {".json": profile.json, ".txt": profile.text, ".collapsed": profile.collapsed}
+    formats = {
+        ".html": profile.html,
+        ".json": profile.json,
+        ".txt": profile.text,
+        ".collapsed": profile.collapsed,
+    }
     try:
         path.write_text(formats[path.suffix](), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
