@@ -1,7 +1,7 @@
 """A small Flask application for gunicorn's threads, with three things that threads wait for.
 
-`/price/NAME` asks a slow server while it holds a lock. `/stock` takes a connection from SQLAlchemy's pool, which has its
-default size. `/visit` writes a line to a log that is slow to take it.
+`/price/NAME` asks a slow server while it holds a lock. `/stock` takes a connection from SQLAlchemy's pool,
+which has its default size. `/visit` writes a line to a log that is slow to take it.
 
 The environment variable REPAIRED takes the words "price", "stock" and "visit": what is repaired in this run.
 """
