@@ -26,6 +26,9 @@ REPAIRED = os.environ.get("REPAIRED", "").split(",")
 #: As many as gunicorn has threads.
 THREADS = 32
 
+#: Seconds that the database needs for its answer.
+SLOW = float(os.environ.get("SLOW", "0.05"))
+
 app = Flask(__name__)
 
 
@@ -80,14 +83,14 @@ engine = create_engine(f"sqlite:///{database}", **enlarged)
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     # The network to the database, and the time that it takes to open a connection over that.
     time.sleep(0.02)
-    connection.create_function("network", 0, lambda: time.sleep(0.01))
+    connection.create_function("query", 0, lambda: time.sleep(SLOW))
 
 
 @app.get("/stock")
 def stock() -> dict[str, int]:
     """How much there is."""
     with engine.connect() as connection:
-        connection.execute(text("select network()"))
+        connection.execute(text("select query()"))
     return {"stock": 1}
 
 

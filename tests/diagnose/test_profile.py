@@ -241,6 +241,21 @@ def test_nothing_is_recorded_when_no_profile_runs() -> None:
     assert found.collapsed() == ""
 
 
+def test_the_processor_time_is_that_of_the_profile() -> None:
+    before = time.process_time()
+    while time.process_time() - before < 0.02:
+        pass
+    begun = time.process_time()
+    with diagnose.profile() as found:
+        inside = time.process_time()
+        while time.process_time() - inside < 0.02:
+            pass
+    whole = time.process_time() - begun
+    assert rows(found) == []
+    assert 0.02 <= found.data()["processor_seconds"] <= whole
+    assert " of processor time, 0 threads; " in found.text()
+
+
 def test_an_exception_ends_the_profile() -> None:
     found = diagnose.profile()
     with pytest.raises(ZeroDivisionError), found:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +38,7 @@ class Profile:
     def __init__(self) -> None:
         self._state = "has not begun"
         self._data: dict[str, Any] = {}
+        self._processor_begun = 0.0
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
@@ -52,6 +54,7 @@ class Profile:
         if not _native.start_profile():
             return False
         _profile_names.clear()
+        self._processor_begun = time.process_time()
         self._state = "has not ended"
         return True
 
@@ -59,11 +62,13 @@ class Profile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         found = _native.stop_profile()
+        processor = time.process_time() - self._processor_begun
         if found is None:
             self._state = "belongs to the parent process, which has forked this one"
             return
         _watch.stop_for_profile()
         self._data = _profile_data.described(found)
+        self._data["processor_seconds"] = round(processor, 9)
         self._state = ""
 
     def data(self) -> dict[str, Any]:
@@ -158,12 +163,15 @@ class _WholeProcess:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._process = 0
-        self._profile = Profile()
+        self._profile = self._new()
         #: Has one element while the profile runs. Only one thread can take it.
         self._running: list[bool] = []
         self._is_writing = False
         #: Whether SIGTERM came while the profile was written.
         self._is_terminated = False
+
+    def _new(self) -> Profile:
+        return Profile()
 
     def begin(self) -> None:
         self._profile.__enter__()
@@ -172,7 +180,7 @@ class _WholeProcess:
 
     def begin_in_child(self) -> None:
         """Begin anew in a forked child. The next thread that falls asleep starts the thread of the watch."""
-        self._profile = Profile()
+        self._profile = self._new()
         self._is_writing = self._is_terminated = False
         if self._profile._begin():
             self._process = os.getpid()

@@ -31,8 +31,8 @@ def table(data: dict[str, Any]) -> str:
     waiting, idle = data["waiting"], data["idle"]
     threads = f"{data['threads']} {'thread' if data['threads'] == 1 else 'threads'}"
     lines = [
-        f"oxthreads profile: {_time(data['seconds'])}, {threads}; {_waits(waiting)},"
-        f" and {_waits(idle)} for work"
+        f"oxthreads profile: {_time(data['seconds'])}, {_time(data['processor_seconds'])} of processor time,"
+        f" {threads}; {_waits(waiting)}, and {_waits(idle)} for work"
     ]
     for is_idle in (False, True):
         rows = [row for row in data["objects"] if row["idle"] == is_idle]
