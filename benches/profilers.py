@@ -6,12 +6,12 @@
 Each profiler runs each program of `benches/profiled/` that is named below. Right before or after that, in
 turn, the program runs without a profiler. So both see the same load of a machine that has other things to do.
 What is compared is the processor time (user and system) of all processes of a run, and the time on the clock,
-start and end included. "more" is the median of the differences of the pairs, in seconds. "best" is the best run
-with the profiler divided by the best one without. "median" is the median of the ratios of the pairs, and in
-parentheses are the smallest and the largest ratio.
+start and end included. "more" is the median of the differences of the pairs, in seconds. "best" is the best
+run with the profiler divided by the best one without. "median" is the median of the ratios of the pairs, and
+in parentheses are the smallest and the largest ratio.
 
-A profiler that is not installed is left out, and named at the end. PYTHON is an interpreter 3.15, whose standard
-library has a profiler; its runs are compared with runs of the same interpreter.
+A profiler that is not installed is left out, and named at the end. PYTHON is an interpreter 3.15, whose
+standard library has a profiler; its runs are compared with runs of the same interpreter.
 """
 
 from __future__ import annotations
@@ -217,8 +217,8 @@ def main() -> None:
                 print(f"| {profiler.name} | {compared(costs, 'processor')} | {compared(costs, 'clock')} |")
     for name in sorted(missing):
         print(f"not installed: {name}")
-    for name, error in failed.items():
-        print(f"failed at least once: {name}: {error}")
+    for name, reason in failed.items():
+        print(f"failed at least once: {name}: {reason}")
 
 
 if __name__ == "__main__":
