@@ -25,7 +25,7 @@ _KINDS = {
     "room in a queue": "room in",
     "end of the work of a queue": "the end of the work of",
     "one of several futures": "one of several futures",
-    "call for a worker": "a call to run",
+    "call for a worker": "a call to run in",
     "room in a pool": "room in",
     "start of workers": "the start of workers",
 }
