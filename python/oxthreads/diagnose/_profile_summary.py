@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from oxthreads.diagnose import _objects, _profile_text
+from oxthreads.diagnose import _objects, _profile_places, _profile_text
 
 __all__ = [
     "Finding",
@@ -210,7 +210,7 @@ def _where(row: dict[str, Any]) -> str:
     place = row["places"][0]
     if not place["stack"] or place["seconds"] < 0.5 * row["seconds"]:
         return ""
-    return f", at {_profile_text._place(place['stack'])}"
+    return f", at {_profile_places.in_words([place['stack']])[0]}"
 
 
 def _by(row: dict[str, Any]) -> str:
