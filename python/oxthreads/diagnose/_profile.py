@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import _profile_data, _profile_names, _profile_text, _report, _watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
-_FORMATS = (".json", ".txt", ".collapsed")
+_FORMATS = (".json", ".txt", ".collapsed", ".pb.gz")
 
 
 class Profile:
@@ -30,6 +32,8 @@ class Profile:
     def __init__(self) -> None:
         self._state = "has not begun"
         self._data: dict[str, Any] = {}
+        #: When it began, in nanoseconds since 1970.
+        self._begun = 0
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
@@ -37,6 +41,7 @@ class Profile:
         _watch._record()
         if not _native.start_profile():
             raise RuntimeError("a profile runs already in this process")
+        self._begun = time.time_ns()
         _profile_names.clear()
         self._state = "has not ended"
         _watch.start_for_profile()
@@ -100,11 +105,36 @@ class Profile:
         """
         return _profile_text.collapsed(self.data())
 
+    def pprof(self) -> bytes:
+        """Return the stacks in the format of pprof, as a block profile of Go. Waits for work are left out.
+
+        Returns:
+            bytes: the content of a file whose name ends with ``.pb.gz``. ``go tool pprof`` and speedscope
+                open it.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        from oxthreads.diagnose import _profile_pprof  # noqa: PLC0415 - gzip takes some milliseconds to import
+
+        return _profile_pprof.encoded(self.data(), _program(), self._begun)
+
+
+def _program() -> str:
+    """What this process runs."""
+    main: Any = sys.modules.get("__main__")
+    return getattr(main, "__file__", None) or sys.executable or "python"
+
+
+def _format_of(path: Path) -> str | None:
+    """What a file of this name has: one of `_FORMATS`, or None."""
+    return next((each for each in _FORMATS if path.name.endswith(each)), None)
+
 
 def output_error(file: str) -> str | None:
     """Why a profile cannot be written to this file; None if nothing is known against it."""
     path = Path(file)
-    if path.suffix not in _FORMATS:
+    if _format_of(path) is None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
@@ -146,9 +176,17 @@ def _write(profile: Profile, path: Path | None) -> None:
     if path is None:
         _report.write(profile.text())
         return
-    formats = {".json": profile.json, ".txt": profile.text, ".collapsed": profile.collapsed}
+    formats: dict[str | None, Callable[[], str | bytes]] = {
+        ".json": profile.json,
+        ".txt": profile.text,
+        ".collapsed": profile.collapsed,
+        ".pb.gz": profile.pprof,
+    }
+    content = formats[_format_of(path)]()
     try:
-        path.write_text(formats[path.suffix](), encoding="utf-8", errors="backslashreplace")
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        )
     except OSError as error:
         _report.write(f"oxthreads: the profile could not be written to {str(path)!r}: {error.strerror}\n")
 
