@@ -26,12 +26,13 @@ from oxthreads.diagnose import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
-_FORMATS = (".html", ".json", ".txt", ".collapsed")
+_FORMATS = (".html", ".json", ".txt", ".collapsed", ".pb.gz")
 
 #: What stands for the number of the process in the name of a file.
 _PROCESS = "{pid}"
@@ -50,6 +51,8 @@ class Profile:
         self._timeline: dict[str, Any] | None = None
         self._program = ""
         self._processor_begun = 0.0
+        #: When it began, in nanoseconds since 1970.
+        self._begun = 0
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
@@ -65,6 +68,7 @@ class Profile:
         if not _native.start_profile(self._keeps_timeline):
             return False
         _profile_names.clear()
+        self._begun = time.time_ns()
         self._processor_begun = time.process_time()
         self._state = "has not ended"
         return True
@@ -145,6 +149,20 @@ class Profile:
         """
         return _profile_page.page(self.data(), self._timeline, self._program)
 
+    def pprof(self) -> bytes:
+        """Return the stacks in the format of pprof, as a block profile of Go. Waits for work are left out.
+
+        Returns:
+            bytes: the content of a file whose name ends with ``.pb.gz``. ``go tool pprof`` and speedscope
+                open it.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        from oxthreads.diagnose import _profile_pprof  # noqa: PLC0415 - gzip takes some milliseconds to import
+
+        return _profile_pprof.encoded(self.data(), _main_file(), self._begun)
+
 
 def _program() -> str:
     """What this process runs, for a title: the name of the script, "" if there is none."""
@@ -156,10 +174,21 @@ def _program() -> str:
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
+def _main_file() -> str:
+    """The file that this process runs; that of Python, if the program has none."""
+    main: Any = sys.modules.get("__main__")
+    return getattr(main, "__file__", None) or sys.executable or "python"
+
+
+def _format_of(path: Path) -> str | None:
+    """What a file of this name has: one of `_FORMATS`, or None."""
+    return next((each for each in _FORMATS if path.name.endswith(each)), None)
+
+
 def output_error(file: str) -> str | None:
     """Why a profile cannot be written to this file; None if nothing is known against it."""
     path = Path(file)
-    if path.suffix not in _FORMATS:
+    if _format_of(path) is None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
@@ -288,15 +317,19 @@ def _write(profile: Profile, path: Path | None) -> None:
     if path is None:
         _report.write(profile.text())
         return
-    formats = {
+    formats: dict[str | None, Callable[[], str | bytes]] = {
         ".html": profile.html,
         ".json": profile.json,
         ".txt": profile.text,
         ".collapsed": profile.collapsed,
+        ".pb.gz": profile.pprof,
     }
     path = path.with_name(path.name.replace(_PROCESS, str(os.getpid())))
+    content = formats[_format_of(path)]()
     try:
-        path.write_text(formats[path.suffix](), encoding="utf-8", errors="backslashreplace")
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        )
     except OSError as error:
         _report.write(f"oxthreads: the profile could not be written to {str(path)!r}: {error.strerror}\n")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from oxthreads.diagnose import _objects, _profile_places
 
-__all__ = ["collapsed", "table"]
+__all__ = ["collapsed", "summary", "table"]
 
 #: The most objects, and the most places of one object, that are shown. The rest is one line.
 _MOST_OBJECTS = 20
@@ -42,6 +42,24 @@ def table(data: dict[str, Any]) -> str:
     lines += _pools(data["pools"])
     lines += _queues(data["queues"])
     return "\n".join([*lines, *_not_known(data), ""])
+
+
+#: The most lines of `summary`.
+_MOST_LINES = 10
+
+
+def summary(data: dict[str, Any]) -> str:
+    """The first lines of the table: what threads waited for most.
+
+    Args:
+        data: the profile, as docs/profile.schema.json describes it.
+    """
+    rows = [row for row in data["objects"] if not row["idle"]]
+    title = f"Where threads waited for others in one run on oxthreads: {_waits(data['waiting'])}"
+    if not data["waiting"]["waits"]:
+        return f"{title}."
+    lines = _rows(rows, data["dropped"]["waiting"], data)
+    return "\n".join([f"{title}:", *lines[: _MOST_LINES - 1]])
 
 
 def _waits(sums: dict[str, Any]) -> str:
