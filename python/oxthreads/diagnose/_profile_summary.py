@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any, NamedTuple
 
-from oxthreads.diagnose import _objects, _profile_places, _profile_text
+from oxthreads.diagnose import _profile_text
 
 __all__ = [
     "Finding",
@@ -196,7 +197,7 @@ def _finding(row: dict[str, Any], share: float) -> Finding:
     if not known:
         return Finding(f"{what}{_where(row)}.", f"{words.meaning}{_by(row)}", words.advice)
     holder, seconds = max(known.items(), key=lambda each: each[1])
-    at = f"{_objects.file(holder[0])}:{holder[1]}"
+    at = f"{_file(holder[0])}:{holder[1]}"
     much = "" if seconds >= 0.9 * row["seconds"] else f" for {seconds / row['seconds']:.0%} of that time"
     advice = (
         f"Look at {at}: do less while the lock is held there, and what is slow (network, files, sleep,"
@@ -208,9 +209,11 @@ def _finding(row: dict[str, Any], share: float) -> Finding:
 def _where(row: dict[str, Any]) -> str:
     """At which place threads waited for the object, if most did at one."""
     place = row["places"][0]
-    if not place["stack"] or place["seconds"] < 0.5 * row["seconds"]:
+    # Where it was made is a place already, and two are hard to read.
+    if not place["stack"] or place["seconds"] < 0.5 * row["seconds"] or " made at " in row["object"]:
         return ""
-    return f", at {_profile_places.in_words([place['stack']])[0]}"
+    function = place["stack"][0]
+    return f", at {_file(function['file'])}:{function['line']} in {function['function']}"
 
 
 def _by(row: dict[str, Any]) -> str:
@@ -219,14 +222,23 @@ def _by(row: dict[str, Any]) -> str:
     for place in row["places"]:
         for each in place["ended_by"]:
             ended[each["thread"]] += each["waits"]
-    if len(ended) == 1 and row["waits"] > 1:
-        return f" Only {next(iter(ended))} ended these waits."
-    return ""
+    if len(ended) != 1:
+        return ""
+    (thread,) = ended
+    return f" Only {thread} ended these waits." if row["waits"] > 1 else f" {thread} ended it."
+
+
+def _file(file: str) -> str:
+    """The file, without its folder: the table has that."""
+    return re.split(r"[\\/]", file)[-1]
 
 
 def _name(row: dict[str, Any]) -> str:
     count = f" ({row['objects']} objects)" if row["objects"] > 1 else ""
-    return f"{row['object']}{count}"
+    name = "futures" if row["for"] == "Future" else row["object"]
+    # Of an object without a name, the name is where it was made.
+    name = re.sub(r"( made at )(.+)(:\d+ in )", lambda made: f"{made[1]}{_file(made[2])}{made[3]}", name)
+    return f"{name}{count}"
 
 
 def left_out(data: dict[str, Any], timeline: dict[str, Any] | None) -> list[str]:

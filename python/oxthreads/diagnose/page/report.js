@@ -47,8 +47,23 @@
   const percent = (share) => `${Math.round(share * 100)}%`;
   const several = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
-  const fileName = (file) => visible(file.startsWith(directory) ? file.slice(directory.length) : file);
-  const at = (frame) => `${fileName(frame.file)}:${frame.line}`;
+  // The file as the user would name it; elsewhere than in the working directory, only the end of that, if it is to be
+  // short. Stacks have the whole.
+  function fileName(file, isShort) {
+    const parts = file.split(/[\\/]/);
+    if (file.startsWith(directory)) {
+      return visible(file.slice(directory.length));
+    }
+    return isShort && parts.length > 3 ? `\u2026/${visible(parts.slice(-2).join("/"))}` : visible(file);
+  }
+
+  // What an object is called; if that is where it was made, with a short name of the file.
+  function objectName(object) {
+    const name = object.object.replace(/( made at )(.+)(:\d+ in )/, (_, before, file, after) => before + fileName(file, true) + after);
+    return visible(name);
+  }
+
+  const at = (frame, isShort = true) => `${fileName(frame.file, isShort)}:${frame.line}`;
   const placeName = (frame) => (frame ? `${at(frame)} in ${visible(frame.function)}` : "outside the program's code");
 
   function listed(names) {
@@ -97,6 +112,7 @@
       found[name] = read(name);
     }
     probe.remove();
+    found.parts = found.groups.map(partsOf);
     return found;
   }
 
@@ -185,7 +201,7 @@
       const words = (parts) => parts.join("\n").toLowerCase();
       for (const place of places) {
         place.searched = words([
-          ...place.stack.map(placeName),
+          ...place.stack.map((frame) => `${at(frame, false)} in ${visible(frame.function)}`),
           ...place.held.flatMap((each) => [placeName(each.place), visible(each.thread)]),
           ...place.ended_by.map((each) => visible(each.thread)),
         ]);
@@ -194,7 +210,7 @@
         ...object,
         index,
         places,
-        label: visible(object.object),
+        label: objectName(object),
         searched: visible(object.object).toLowerCase(),
         holders: object.idle ? { lines: [], sortedBy: "" } : holdersOf(object.places, object.seconds),
         isOpen: false,
@@ -224,7 +240,7 @@
     return make(
       "ol",
       { class: "stack code" },
-      ...stack.map((frame) => make("li", {}, make("span", {}, `${at(frame)} `), make("span", { class: "quiet" }, visible(frame.function)))),
+      ...stack.map((frame) => make("li", {}, make("span", {}, `${at(frame, false)} `), make("span", { class: "quiet" }, visible(frame.function)))),
     );
   }
 
@@ -726,7 +742,7 @@
       const groups = new Map();
       for (const [index, object] of profile.objects.entries()) {
         const group = groups.get(groupOf[index]) || { names: [], seconds: 0 };
-        group.names.push(visible(object.object));
+        group.names.push(objectName(object));
         group.seconds += object.seconds;
         groups.set(groupOf[index], group);
       }
@@ -1072,7 +1088,7 @@
       return make(
         "div",
         { class: "wait" },
-        make("h3", {}, swatch(thread.group[index]), make("span", {}, row ? visible(row.object) : "at a place that was not kept")),
+        make("h3", {}, swatch(thread.group[index]), make("span", {}, row ? objectName(row) : "at a place that was not kept")),
         make("p", {}, `${thread.name} waited ${duration(length)}, from ${moment(thread.begin[index], 1000)} on. ${ended}`),
         gil >= 0.01 ? make("p", {}, `${percent(gil)} of that it was awake, and waited for the interpreter (GIL).`) : null,
         stack.length ? stackList(stack.slice(0, most)) : make("p", { class: "quiet" }, "The thread was in no function of the program."),
@@ -1094,6 +1110,8 @@
       this.gutter = whole < 600 ? 0 : Math.min(Math.round(whole * 0.2), this.nameWidth() + 20);
       this.width = Math.max(50, whole - this.gutter);
       byId("space").style.height = `${Math.max(1, this.threads.length) * this.rowHeight}px`;
+      this.stripCanvas = make("canvas", { width: String(Math.ceil(this.width)), height: "1" });
+      this.strip = this.stripCanvas.getContext("2d").createImageData(Math.ceil(this.width), 1);
       this.countWaiting();
       this.draw();
     }
@@ -1171,8 +1189,14 @@
       context.beginPath();
       context.rect(gutter, y, width, rowHeight);
       context.clip();
+      // Waits that are shorter than a pixel are added up by column, in a strip that is one pixel high: a rectangle for
+      // each would take too long.
       const sums = new Float64Array(GROUPS);
+      const strip = this.strip;
+      const parts = this.colours.parts;
+      let isStripUsed = false;
       let column = -1;
+      strip.data.fill(0);
       const flush = () => {
         if (column < 0) {
           return;
@@ -1182,11 +1206,10 @@
           all += sums[group];
           most = sums[group] > sums[most] ? group : most;
         }
-        if (all > 0) {
-          context.globalAlpha = Math.min(1, 0.3 + (0.7 * all) / pixel);
-          context.fillStyle = this.colours.groups[most];
-          context.fillRect(gutter + column, top, 1, height);
-          context.globalAlpha = 1;
+        if (all > 0 && column < strip.width) {
+          strip.data.set(parts[most], column * 4);
+          strip.data[column * 4 + 3] = 255 * Math.min(1, 0.3 + (0.7 * all) / pixel);
+          isStripUsed = true;
         }
         sums.fill(0);
         column = -1;
@@ -1223,6 +1246,11 @@
         index += 1;
       }
       flush();
+      if (isStripUsed) {
+        this.stripCanvas.getContext("2d").putImageData(strip, 0, 0);
+        context.imageSmoothingEnabled = false;
+        context.drawImage(this.stripCanvas, 0, 0, strip.width, 1, gutter, top, strip.width, height);
+      }
       if (this.chosen && this.chosen.row === row) {
         const index = this.chosen.index;
         const left = gutter + (thread.begin[index] - from) * scale;
@@ -1250,7 +1278,7 @@
       }
       if (size > 70 && !inset && height >= 12) {
         const object = this.sites[thread.site[index]][0];
-        const name = object < 0 ? "" : visible(profile.objects[object].object);
+        const name = object < 0 ? "" : objectName(profile.objects[object]);
         const room = Math.max(0, Math.min(awake, end) - Math.max(0, start) - 10);
         const shown = fitted(context, name, room);
         if (shown.length > 3) {
@@ -1365,10 +1393,15 @@
     return length > 0 ? cut(length) : "";
   }
 
+  // The red, green and blue of a colour as the browser writes it.
+  function partsOf(colour) {
+    const parts = (colour.match(/[\d.]+/g) || [0, 0, 0]).map(Number).slice(0, 3);
+    return colour.startsWith("color(") ? parts.map((part) => part * 255) : parts;
+  }
+
   // Black or white, whichever can be read on this colour.
   function contrasting(colour) {
-    const parts = (colour.match(/[\d.]+/g) || []).map(Number);
-    const [red, green, blue] = colour.startsWith("color(") ? parts.slice(-3).map((part) => part * 255) : parts;
+    const [red, green, blue] = partsOf(colour);
     return 0.299 * red + 0.587 * green + 0.114 * blue > 130 ? "#000" : "#fff";
   }
 
