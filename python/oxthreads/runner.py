@@ -59,7 +59,8 @@ for how long. The result is written when the program exits.
 
   -o FILE        where to write it. The end of the name decides what: .txt (a
                  table), .json (everything) or .collapsed (stacks, for flame
-                 graphs). "{pid}" in it stands for the number of the process.
+                 graphs). "{pid}" in it stands for the number of the process;
+                 forked children then have a profile of their own.
                  Without this option the table goes to standard error.
   -h, --help     show this text
 """
