@@ -61,8 +61,8 @@ for how long. The result is written when the program exits.
                  page for a browser), .txt (a table), .json (everything),
                  .collapsed (stacks, for flame graphs) or .pb.gz (stacks, for
                  pprof and speedscope). "{pid}" in it stands for the number of
-                 the process. Without this option the table goes to standard
-                 error.
+                 the process; forked children then have a profile of their own.
+                 Without this option the table goes to standard error.
   -h, --help     show this text
 """
 

@@ -21,7 +21,7 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _profile_places, _profile_text
+from oxthreads.diagnose import _objects, _profile_places, _profile_text
 from oxthreads.diagnose._profile import Profile
 from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
 
@@ -159,6 +159,12 @@ def test_workers_without_work_are_apart() -> None:
     assert data["idle"]["seconds"] >= 2 * LONG
     assert "call to run" not in found.collapsed()
     assert "waits for work:" in found.text()
+
+
+def test_a_pool_without_a_name_is_no_queue() -> None:
+    assert _objects.unnamed("call for a worker", 0) == "a call to run in a pool"
+    assert _objects.unnamed("room in a pool", 0) == "room in a pool"
+    assert _objects.unnamed("room in a queue", 0) == "room in a queue"
 
 
 def test_waits_that_have_not_ended_count_up_to_the_end() -> None:
