@@ -103,8 +103,9 @@ def profile(*, timeline: bool = False) -> Profile:
     exit. A wait that has not ended by the end of the statement counts up to then. For locks it also finds who
     held them meanwhile, and where.
 
-    Only one profile runs in a process at a time. A forked child has none. To profile a whole program, run
-    ``oxthreads profile SCRIPT``.
+    Only one profile runs in a process at a time. A forked child has none, but can begin one. To profile a
+    whole program, run ``oxthreads profile SCRIPT``; with ``-o FILE`` and "{pid}" in its name, that profiles
+    forked children, too.
 
     Thread-safe.
 

@@ -288,7 +288,7 @@ def unnamed(what: str, address: int) -> str:
         return "the other threads to end, because the interpreter exits"
     kind = _KINDS.get(what) or what
     if kind.endswith((" of", " in")):
-        kind += " a pool" if "pool" in what else " a queue"
+        kind += " a pool" if "pool" in what or "worker" in what else " a queue"
     return " ".join(filter(None, [kind, _made(address) if address else ""]))
 
 
