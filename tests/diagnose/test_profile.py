@@ -400,7 +400,7 @@ def test_the_other_forms(run: Any, tmp_path: Path) -> None:
         ([], "usage: oxthreads profile"),
         (["-o"], "-o needs the name of a file"),
         (["-o", "found.json"], "usage: oxthreads profile"),
-        (["-o", "found.pdf", "x.py"], "must end with .json, .txt or .collapsed, not 'found.pdf'"),
+        (["-o", "found.pdf", "x.py"], "or .pb.gz, not 'found.pdf'"),
         (["-o", "absent/found.json", "x.py"], "there is no directory 'absent'"),
         (["absent.py"], "can't open file"),
         (["--output", "x.json", "x.py"], "Unknown option"),
