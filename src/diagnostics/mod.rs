@@ -4,11 +4,15 @@
 //! * [`place`]: the waits of one thread, and the pins that keep it from going on.
 //! * [`histogram`]: how many durations there were of each length.
 //! * [`origins`]: where objects were made.
+//! * [`labels`]: the names that a program has given to objects.
+//! * [`metrics`]: how many waits there were of each length, for metrics.
 //! * [`profile`]: how long threads have waited, for what and where.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
 pub mod histogram;
+pub mod labels;
+pub mod metrics;
 pub mod origins;
 pub mod place;
 pub mod profile;

@@ -230,6 +230,7 @@ fn wait_after<O: Operation>(
             }
         });
         if let Some(error) = raised {
+            observe::completed();
             return Err(error);
         }
         match (outcome, finalizing) {
@@ -239,7 +240,8 @@ fn wait_after<O: Operation>(
             (Wait::Interrupted, None) => {
                 observe::while_handling_signals(|| {
                     asynchronous::check(py).inspect_err(|error| interruption::show(py, error))
-                })?;
+                })
+                .inspect_err(|_| observe::completed())?;
             }
         }
     }
@@ -332,6 +334,9 @@ pub(crate) fn wait_while_queued<O: Operation>(
             }
         }
     });
+    if raised.is_some() && matches!(outcome, Wait::Interrupted) {
+        observe::completed();
+    }
     let outcome = match outcome {
         Wait::Ready(output) => Some(output),
         Wait::TimedOut | Wait::Interrupted => None,
