@@ -18,8 +18,13 @@ fn labels() -> MutexGuard<'static, Labels> {
     LABELS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The most characters of a name that are used.
+const LONGEST: usize = 200;
+
 /// Gives the object with this address a name. The name must be [forgotten](forget) before another object has the address.
 pub fn set(address: usize, label: &str) {
+    let end = label.char_indices().nth(LONGEST);
+    let label = end.map_or(label, |(end, _)| &label[..end]);
     labels().insert(address, Arc::from(label));
     VERSION.fetch_add(1, Ordering::Release);
 }

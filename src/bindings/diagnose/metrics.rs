@@ -2,20 +2,21 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::bindings::diagnose::address_of;
 use crate::bindings::executor::{ThreadPoolExecutor, pools};
 use crate::diagnostics::labels;
-use crate::diagnostics::metrics::{self, Counts};
+use crate::diagnostics::metrics::{self, Counts, OtherBounds};
 use crate::diagnostics::sleepers::{self, RECORDER};
 use crate::primitives::pool::ledger;
 use crate::wait::observe;
 
 /// Give the object a name for metrics. Return its address (int), or None if it is no object of oxthreads.
 #[pyfunction]
-pub(crate) fn set_label(object: &Bound<'_, PyAny>, name: &str) -> Option<usize> {
+pub(crate) fn set_label(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> Option<usize> {
     let address = address_of(object)?;
-    labels::set(address, name);
+    labels::set(address, &name.to_string_lossy());
     Some(address)
 }
 
@@ -29,16 +30,24 @@ pub(crate) fn forget_label(address: usize) {
 ///
 /// Args:
 ///     bounds (list of int): the bounds of the buckets in nanoseconds, in order.
+///     exactly (bool): whether other bounds, by which waits are counted already, are an error.
+///
+/// Returns:
+///     The bounds by which waits are counted (list of int).
 ///
 /// # Errors
-/// ValueError, if waits are counted already with other bounds.
+/// ValueError, if waits are counted already by other bounds, and `exactly` is true.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 makes the vector")]
-pub(crate) fn start_metrics(bounds: Vec<u64>) -> PyResult<()> {
-    metrics::start(&bounds)
-        .map_err(|_| PyValueError::new_err("waits are counted already, in other buckets"))?;
+pub(crate) fn start_metrics(mut bounds: Vec<u64>, exactly: bool) -> PyResult<Vec<u64>> {
+    while let Err(OtherBounds(others)) = metrics::start(&bounds) {
+        if exactly {
+            let message = "this process counts waits already, in other buckets";
+            return Err(PyValueError::new_err(message));
+        }
+        bounds = others;
+    }
     observe::observe_sleeps(&RECORDER, true);
-    Ok(())
+    Ok(bounds)
 }
 
 /// Undo one call of `start_metrics`.

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::bindings::fallback;
 use crate::bindings::fallback::HasFallback;
@@ -471,10 +471,10 @@ impl ThreadPoolExecutor {
         when_full: u8,
         carries_context: bool,
         helping: bool,
-        prefix: Option<&str>,
+        prefix: Option<&Bound<'_, PyString>>,
     ) {
         if let Some(prefix) = prefix {
-            labels::set(self.primitive_address(), prefix);
+            labels::set(self.primitive_address(), &prefix.to_string_lossy());
         }
         self.when_full.store(when_full, Ordering::Relaxed);
         self.carries_context
