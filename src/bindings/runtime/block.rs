@@ -217,6 +217,7 @@ fn wait_after<O: Operation>(
     before_sleep: BeforeSleep,
 ) -> PyResult<Option<O::Output>> {
     let mut signal_poll = SignalPoll::new();
+    let mut was_left = false;
     loop {
         let mut finalizing = None;
         let mut raised = None;
@@ -233,6 +234,10 @@ fn wait_after<O: Operation>(
             observe::completed();
             return Err(error);
         }
+        // `drive` does not tell so if it has not slept again since.
+        if was_left && !matches!(outcome, Wait::Interrupted) {
+            observe::completed();
+        }
         match (outcome, finalizing) {
             (Wait::Ready(output), _) => return Ok(Some(output)),
             (Wait::TimedOut, _) => return Ok(None),
@@ -242,6 +247,7 @@ fn wait_after<O: Operation>(
                     asynchronous::check(py).inspect_err(|error| interruption::show(py, error))
                 })
                 .inspect_err(|_| observe::completed())?;
+                was_left = true;
             }
         }
     }
