@@ -60,7 +60,7 @@ def instrument(
 
     Args:
         pool (ThreadPoolExecutor): measure only this pool, and no waits. None: the whole process, with all its
-            waits for objects of oxthreads, and all its pools. A pool is not kept alive by that.
+            waits for objects of oxthreads, and all its pools. That keeps no pool alive.
         meter (opentelemetry.metrics.Meter): where the metrics go. None: a meter of the global provider.
         buckets (iterable of float): the bounds of the buckets of waits, in seconds, increasing. None: those
             by which this process counts waits already, or else ``oxthreads.metrics.BUCKETS``.

@@ -31,8 +31,7 @@ class PrometheusCollector:
 
     Args:
         pools (iterable of ThreadPoolExecutor): measure only these pools, and no waits. None: the whole
-            process, with all its waits for objects of oxthreads, and all its pools. A pool is not kept alive by
-            that.
+            process, with all its waits for objects of oxthreads, and all its pools. That keeps no pool alive.
         buckets (iterable of float): the bounds of the buckets of waits, in seconds, increasing. None: those
             by which this process counts waits already, or else ``oxthreads.metrics.BUCKETS``.
 
