@@ -151,9 +151,9 @@ class Source:
 
     def stop_process(self) -> None:
         """Read only the pools that were added."""
-        if self._stop_waits is not None:
-            self._stop_waits()
-            self._stop_waits = None
+        stop_waits, self._stop_waits = self._stop_waits, None
+        if stop_waits is not None:
+            stop_waits()  # which does something only once
             self._ledger.count_all(False)
 
     def add(self, pool: Any) -> int:
