@@ -1,9 +1,9 @@
 """What a profile of waiting costs: a free lock, a hand-over between threads, and a contended release.
 
-Run ``python benches/profile_costs.py nothing``, ``... watch`` or ``... profile``. It prints nanoseconds for a
-``with`` statement on a free lock, microseconds for a hand-over between two threads through two queues, and
-microseconds for a release that wakes a thread. This is the processor time of all threads together, the best
-of nine rounds each.
+Run ``python benches/profile_costs.py nothing``, ``... metrics``, ``... watch`` or ``... profile``. It prints
+nanoseconds for a ``with`` statement on a free lock, microseconds for a hand-over between two threads through
+two queues, and microseconds for a release that wakes a thread. This is the processor time of all threads
+together, the best of nine rounds each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from oxthreads import diagnose, queue, threading
+from oxthreads import diagnose, metrics, queue, threading
 
 ROUNDS = 9
 
@@ -76,9 +76,10 @@ def contended_release(count: int = 5_000) -> float:
 
 
 def main(mode: str) -> None:
-    """Measure with nothing, a watch or a profile."""
+    """Measure with nothing, metrics for Prometheus, a watch or a profile."""
     modes: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
         "nothing": contextlib.nullcontext,
+        "metrics": metrics.PrometheusCollector,
         "watch": diagnose.watch,
         "profile": diagnose.profile,
     }

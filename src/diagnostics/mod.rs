@@ -4,6 +4,8 @@
 //! * [`place`]: the waits of one thread, and the pins that keep it from going on.
 //! * [`histogram`]: how many durations there were of each length.
 //! * [`origins`]: where objects were made.
+//! * [`labels`]: the names that a program has given to objects.
+//! * [`metrics`]: how many waits there were of each length, for metrics.
 //! * [`profile`]: how long threads have waited, for what and where.
 //! * [`pools`]: the calls of pools in a profile, and what the workers do.
 //! * [`queues`]: how long queues are in a profile, and how many items pass through them.
@@ -12,6 +14,8 @@
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
 pub mod histogram;
+pub mod labels;
+pub mod metrics;
 pub mod origins;
 pub mod place;
 pub mod pools;

@@ -201,6 +201,16 @@ impl Place {
             .collect()
     }
 
+    /// Whether the thread is in a wait with one of these numbers, which may have been left to look for signals.
+    pub(super) fn is_in(&self, numbers: &[u64]) -> bool {
+        let state = self.state();
+        let interrupted = (state.interrupted.as_ref())
+            .filter(|(_, ended)| ended.elapsed() < SAME_WAIT_WITHIN)
+            .map(|(wait, _)| wait);
+        let mut waits = state.waits.iter().chain(interrupted);
+        waits.any(|wait| numbers.contains(&wait.number))
+    }
+
     /// Begins a sleep of the innermost wait.
     pub fn fall_asleep(&self) {
         let mut state = self.state();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::{pools, profile, watcher};
+use super::{metrics, pools, profile, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
@@ -131,11 +131,20 @@ pub(super) fn places() -> Vec<Arc<Place>> {
     sleepers().clone()
 }
 
-/// The observer that keeps the list of sleepers.
+/// The observer that keeps the list of sleepers, and counts waits for metrics.
 pub struct Recorder;
+
+/// The only one of the process.
+pub static RECORDER: Recorder = Recorder;
 
 impl Observer for Recorder {
     fn blocked(&self, waiter: &sync::Arc<Waiter>, resource: Resource, deadline: Deadline) {
+        if metrics::is_on() {
+            metrics::begins(resource);
+        }
+        if !observe::is_on_for_everything() {
+            return;
+        }
         if let Some(own) = own(true) {
             let wait = Wait::new(resource, deadline, !observe::must_succeed());
             begin(&own, wait.of(waiter), resource);
@@ -149,7 +158,10 @@ impl Observer for Recorder {
         }
     }
 
-    fn resumed(&self, _: Resource, _: Duration, by: Option<ThreadNumber>) {
+    fn resumed(&self, _: Resource, slept: Duration, by: Option<ThreadNumber>) {
+        if metrics::is_on() {
+            metrics::resumes(slept);
+        }
         if let Some(own) = own(false) {
             end(&own, by, by.is_some());
         }
@@ -173,6 +185,9 @@ impl Observer for Recorder {
     }
 
     fn completed(&self) {
+        if metrics::is_on() {
+            metrics::completes();
+        }
         if profile::is_on() {
             profile::completed();
         }
@@ -204,6 +219,9 @@ impl Observer for Recorder {
     }
 
     fn handles_signals(&self, begins: bool) {
+        if metrics::is_on() {
+            metrics::handles_signals(begins);
+        }
         if let Some(own) = own(false) {
             own.handle_signals(begins);
         }
@@ -290,6 +308,12 @@ impl OutsideWait {
             }
         }
     }
+}
+
+/// How many threads are in a wait with one of these numbers.
+pub fn going_on(numbers: &[u64]) -> usize {
+    let all = sleepers().clone();
+    all.iter().filter(|place| place.is_in(numbers)).count()
 }
 
 /// The threads that are asleep now.

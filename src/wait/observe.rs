@@ -2,10 +2,13 @@
 //!
 //! The observer is told when a thread is about to sleep, when it goes on, and which thread woke it. A wait
 //! that does not sleep calls no observer. Without an observer, a sleep and a wake cost one more load each.
+//!
+//! An observer may be told of sleeps only ([`observe_sleeps`]). Then nothing is called, and nothing recorded, by what does
+//! not sleep.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Waiter;
@@ -149,7 +152,12 @@ pub trait Observer: Sync {
     fn released(&self, _address: usize) {}
 }
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
+/// What the observer is told of: one of these.
+static LEVEL: AtomicU8 = AtomicU8::new(NOTHING);
+const NOTHING: u8 = 0;
+const SLEEPS: u8 = 1;
+const EVERYTHING: u8 = 2;
+
 static OBSERVER: OnceLock<&'static dyn Observer> = OnceLock::new();
 
 /// The process has an observer already.
@@ -163,19 +171,43 @@ pub struct Occupied;
 /// pass on what it learns.
 pub fn set_observer(observer: &'static dyn Observer) -> Result<(), Occupied> {
     OBSERVER.set(observer).map_err(|_| Occupied)?;
-    IS_ON.store(true, Ordering::Release);
+    LEVEL.store(EVERYTHING, Ordering::Release);
     Ok(())
 }
 
 /// Turns the calls to the observer on or off.
 pub fn observe(is_on: bool) {
-    IS_ON.store(is_on && OBSERVER.get().is_some(), Ordering::Release);
+    let level = if is_on && OBSERVER.get().is_some() {
+        EVERYTHING
+    } else {
+        NOTHING
+    };
+    LEVEL.store(level, Ordering::Release);
 }
 
-/// Whether there is an observer, and it is turned on.
+/// Turns the calls to this observer on or off for sleeps only, unless an observer is told of everything. It is set if there
+/// is none.
+pub fn observe_sleeps(observer: &'static dyn Observer, is_on: bool) {
+    OBSERVER.get_or_init(|| observer);
+    let (from, to) = if is_on {
+        (NOTHING, SLEEPS)
+    } else {
+        (SLEEPS, NOTHING)
+    };
+    // It fails if it is as wanted already, or more.
+    let _ = LEVEL.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Whether there is an observer, and it is told of sleeps.
 #[inline]
 pub fn is_on() -> bool {
-    IS_ON.load(Ordering::Relaxed)
+    LEVEL.load(Ordering::Relaxed) != NOTHING
+}
+
+/// Whether there is an observer, and it is told of everything.
+#[inline]
+pub fn is_on_for_everything() -> bool {
+    LEVEL.load(Ordering::Relaxed) == EVERYTHING
 }
 
 /// Runs `park`, in which the calling thread sleeps, and tells the observer, if there is one, before and after.
@@ -238,7 +270,7 @@ pub fn must_succeed() -> bool {
 /// lock.
 #[inline]
 pub fn missed<T>(object: &T) {
-    if is_on()
+    if is_on_for_everything()
         && let Some(observer) = OBSERVER.get()
     {
         observer.missed(std::ptr::from_ref(object).addr());
@@ -248,7 +280,7 @@ pub fn missed<T>(object: &T) {
 /// Tells the observer, if there is one, that this object is dropped.
 #[inline]
 pub fn gone<T>(object: &T) {
-    if is_on()
+    if is_on_for_everything()
         && let Some(observer) = OBSERVER.get()
     {
         observer.gone(std::ptr::from_ref(object).addr());
@@ -259,7 +291,7 @@ pub fn gone<T>(object: &T) {
 /// waited. The caller holds no leaf lock.
 #[inline]
 pub fn released(address: usize) {
-    if is_on()
+    if is_on_for_everything()
         && let Some(observer) = OBSERVER.get()
     {
         observer.released(address);
@@ -276,7 +308,7 @@ pub(super) fn place_of_waker() -> u32 {
 
 /// Tells the observer, if there is one, that a wait of the calling thread which has slept is over.
 #[inline]
-pub(super) fn completed() {
+pub fn completed() {
     if is_on()
         && let Some(observer) = OBSERVER.get()
     {

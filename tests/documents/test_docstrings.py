@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 import oxthreads.concurrent.futures
+import oxthreads.metrics
 import oxthreads.queue
 import oxthreads.threading
 from tests.support.waiting import spin_until
 
-MODULES: list[ModuleType] = [oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures]
+MODULES: list[ModuleType] = [
+    oxthreads.threading,
+    oxthreads.queue,
+    oxthreads.concurrent.futures,
+    oxthreads.metrics,
+]
 
 #: Public classes that the standard modules do not have. The mirrors do not name them in `__all__`.
 ADDITIONS = ["ExecutorStatistics", "ExecutorView", "SlowCall"]
@@ -31,6 +37,7 @@ WITH_EXAMPLE = [
     *("concurrent.futures.ThreadPoolExecutor.stats", "concurrent.futures.ThreadPoolExecutor.with_options"),
     *("concurrent.futures.ExecutorStatistics", "concurrent.futures.ExecutorView"),
     *("concurrent.futures.wait", "concurrent.futures.as_completed"),
+    *("metrics.PrometheusCollector", "metrics.instrument"),
 ]
 
 pytestmark = pytest.mark.one_thread("captures what is printed")

@@ -237,7 +237,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             if self._oxthreads_turned:
                 self._oxthreads_turned = False
             self._oxthreads_set_capacity(_capacity(self._max_workers))
-            self._oxthreads_configure(max_pending, when_full, carries_context, helps)
+            prefix = (isinstance(thread_name_prefix, str) and thread_name_prefix) or None
+            self._oxthreads_configure(max_pending, when_full, carries_context, helps, prefix)
         finally:
             self._oxthreads_is_being_made = False
 

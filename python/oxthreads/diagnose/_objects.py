@@ -48,7 +48,16 @@ def set_name(object: Any, name: str) -> None:
         raise TypeError(f"{type(object).__name__!r} is not an object that threads wait for in oxthreads")
     if not isinstance(name, str):
         raise TypeError(f"the name must be a string, not {type(name).__name__!r}")
-    _given_names[address] = weakref.ref(object, lambda _: _given_names.pop(address, None)), name
+    _native.set_label(object, name)
+    # The pool itself forgets its name, after its last call has been counted.
+    is_pool = isinstance(object, _native.ThreadPoolExecutor)
+
+    def forget(_: weakref.ref[Any]) -> None:
+        _given_names.pop(address, None)
+        if not is_pool:
+            _native.forget_label(address)
+
+    _given_names[address] = weakref.ref(object, forget), name
 
 
 def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for each kind of reason

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from oxthreads.diagnose._situation import Group
 
-__all__ = ["MODES", "Watch", "listeners", "report", "start", "start_for_profile", "stop_for_profile"]
+__all__ = [
+    "MODES",
+    "Watch",
+    "deadlocked",
+    "listeners",
+    "report",
+    "start",
+    "start_for_profile",
+    "stop_for_profile",
+]
 
 MODES = ("report", "raise", "exit")
 
@@ -43,6 +52,8 @@ _mode: str | None = None
 _reported: set[frozenset[int]] = set()
 #: What was said of looks that have failed.
 _failures: set[str] = set()
+#: The numbers of the waits of threads that are, or were, in a certain deadlock.
+_deadlocked: set[int] = set()
 #: Called with the text of each certain deadlock, by the thread of the watch.
 listeners: list[Callable[[str], object]] = []
 
@@ -93,6 +104,19 @@ def _start_thread() -> None:
     _native.start_watcher(
         _judge, _describe, _profile_names.find_names, _inspection.socket_directory(make=True)
     )
+
+
+def deadlocked() -> int | None:
+    """How many threads are in a certain deadlock, or wait for one that is; None if nobody watches."""
+    return None if _mode is None else _native.waits_going_on([*_deadlocked])
+
+
+def _note_deadlocked(situation: Situation, stuck: set[int]) -> None:
+    waits = {situation.waits[number].wait for number in stuck}
+    if not waits <= _deadlocked:
+        ended = {wait for wait in [*_deadlocked] if not _native.waits_going_on([wait])}
+        _deadlocked.difference_update(ended)
+        _deadlocked.update(waits)
 
 
 def report() -> str:
@@ -150,6 +174,7 @@ def _look(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from
         if suspects:
             situation.confirm(suspects)
         stuck = situation.stuck("certain")
+        _note_deadlocked(situation, stuck)
         for group in _new(situation, stuck):
             text = _report.deadlock(situation, group)
             texts.append(text)

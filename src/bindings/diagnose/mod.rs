@@ -1,5 +1,6 @@
 //! What `oxthreads.diagnose` asks the engine: which threads sleep, for what, and who has that.
 
+mod metrics;
 mod origin;
 mod profile;
 mod scene;
@@ -17,12 +18,15 @@ use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
-use crate::diagnostics::sleepers::{self, OutsideWait, Recorder, Sleep};
+use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
 
+pub(crate) use metrics::{
+    PoolLedger, forget_label, set_label, start_metrics, stop_metrics, wait_counts, waits_going_on,
+};
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
@@ -34,10 +38,10 @@ pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_p
 pub(crate) fn record_waits(py: Python<'_>, threads: Py<PyDict>, error: Py<PyType>) -> PyResult<()> {
     scene::read_names_from(threads);
     errors::set_deadlock_error(error);
-    static RECORDER: Recorder = Recorder;
     sleepers::look_by(scene::look);
-    // An error means that it is on already: there is no other observer.
+    // An error means that it was set already: there is no other observer.
     let _ = observe::set_observer(&RECORDER);
+    observe::observe(true);
     origin::record(py)
 }
 

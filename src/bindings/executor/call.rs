@@ -13,6 +13,7 @@ use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::standard_frames::{Raiser, put_before, raised_by};
 use crate::primitives::future::Outcome;
+use crate::primitives::pool;
 
 fn invoke<'py>(call: &Call, thread: ThisThread<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = thread.py();
@@ -32,7 +33,7 @@ fn invoke<'py>(call: &Call, thread: ThisThread<'py>) -> PyResult<Bound<'py, PyAn
     result
 }
 
-/// Runs the call, which has been started, and finishes its future. Returns two things: what the call raised,
+/// Runs the call, which has been started, and finishes its future. If it raises, `record` counts that. Returns two things: what the call raised,
 /// if it is not an `Exception` (`KeyboardInterrupt`, for example), for callers that must raise it too; and
 /// whether the future could be finished.
 ///
@@ -43,6 +44,7 @@ pub(super) fn run(
     call: Call,
     future: &Bound<'_, Future>,
     thread: ThisThread<'_>,
+    record: &pool::Worker,
 ) -> (Option<PyErr>, PyResult<()>) {
     let py = future.py();
     let profiled = profiled::begin(py, &call);
@@ -52,6 +54,7 @@ pub(super) fn run(
     let (raised, ended) = match outcome {
         Ok(value) => (None, Future::finish(future, Outcome::Value(value.unbind()))),
         Err(error) => {
+            record.fail();
             let put = put_before(py, &error, Raiser::Call);
             let error = error.into_value(py).into_any();
             let is_exception = error.bind(py).is_instance_of::<PyException>();

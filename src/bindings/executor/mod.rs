@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::bindings::fallback;
 use crate::bindings::fallback::HasFallback;
@@ -40,6 +40,7 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
+use crate::diagnostics::labels;
 use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
 use crate::wait::deadline::Deadline;
 use crate::wait::sync::Mutex;
@@ -317,7 +318,7 @@ impl ThreadPoolExecutor {
         };
         let record = pool::Worker::default();
         let begun = record.begin(call.submitted, Instant::now());
-        let (raised, ended) = call::run(call, future, ThisThread::new(future.py()));
+        let (raised, ended) = call::run(call, future, ThisThread::new(future.py()), &record);
         record.end(begun, Instant::now());
         self.pool.add_work(&record);
         match raised {
@@ -365,6 +366,13 @@ impl HasFallback for ThreadPoolExecutor {
 impl HasFunctions for ThreadPoolExecutor {
     fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
         vec![("submit", call::<Submit>)]
+    }
+}
+
+impl ThreadPoolExecutor {
+    /// The pool, for metrics.
+    pub(crate) fn pool(&self) -> &Pool<Py<Future>> {
+        &self.pool
     }
 }
 
@@ -466,7 +474,11 @@ impl ThreadPoolExecutor {
         when_full: u8,
         carries_context: bool,
         helping: bool,
+        prefix: Option<&Bound<'_, PyString>>,
     ) {
+        if let Some(prefix) = prefix {
+            labels::set(self.primitive_address(), &prefix.to_string_lossy());
+        }
         self.when_full.store(when_full, Ordering::Relaxed);
         self.carries_context
             .store(carries_context, Ordering::Relaxed);

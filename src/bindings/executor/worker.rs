@@ -104,7 +104,7 @@ fn run(
     now: Instant,
 ) -> PyResult<Instant> {
     let begun = record.begin(call.submitted, now);
-    let (_, ended) = call::run(call, future, thread);
+    let (_, ended) = call::run(call, future, thread, record);
     let now = Instant::now();
     record.end(begun, now);
     if let Err(error) = ended {

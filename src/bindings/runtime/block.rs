@@ -217,6 +217,7 @@ fn wait_after<O: Operation>(
     before_sleep: BeforeSleep,
 ) -> PyResult<Option<O::Output>> {
     let mut signal_poll = SignalPoll::new();
+    let mut was_left = false;
     loop {
         let mut finalizing = None;
         let mut raised = None;
@@ -230,7 +231,12 @@ fn wait_after<O: Operation>(
             }
         });
         if let Some(error) = raised {
+            observe::completed();
             return Err(error);
+        }
+        // `drive` does not tell so if it has not slept again since.
+        if was_left && !matches!(outcome, Wait::Interrupted) {
+            observe::completed();
         }
         match (outcome, finalizing) {
             (Wait::Ready(output), _) => return Ok(Some(output)),
@@ -239,7 +245,9 @@ fn wait_after<O: Operation>(
             (Wait::Interrupted, None) => {
                 observe::while_handling_signals(|| {
                     asynchronous::check(py).inspect_err(|error| interruption::show(py, error))
-                })?;
+                })
+                .inspect_err(|_| observe::completed())?;
+                was_left = true;
             }
         }
     }
@@ -332,6 +340,9 @@ pub(crate) fn wait_while_queued<O: Operation>(
             }
         }
     });
+    if raised.is_some() && matches!(outcome, Wait::Interrupted) {
+        observe::completed();
+    }
     let outcome = match outcome {
         Wait::Ready(output) => Some(output),
         Wait::TimedOut | Wait::Interrupted => None,

@@ -70,14 +70,14 @@ pub enum Awaited<T> {
 }
 
 /// A worker's wait, by any operation, for unfinished jobs of its own pool and for nothing else.
-pub struct AsWorker<'a, J, O, H> {
+pub struct AsWorker<'a, J: Job, O, H> {
     pool: &'a Pool<J>,
     ticket: Ticket,
     operation: &'a mut O,
     can_help: H,
 }
 
-impl<'a, J, O, H> AsWorker<'a, J, O, H> {
+impl<'a, J: Job, O, H> AsWorker<'a, J, O, H> {
     /// `can_help` says whether the operation waits for at least one pending job of the pool.
     pub fn new(pool: &'a Pool<J>, operation: &'a mut O, can_help: H) -> Self {
         Self {

@@ -6,6 +6,7 @@
 
 mod blocked;
 mod jobs;
+pub mod ledger;
 mod scaling;
 mod stats;
 mod waits;
@@ -32,7 +33,7 @@ pub enum SubmitError {
 }
 
 /// Jobs of type `J`, and places for workers.
-pub struct Pool<J> {
+pub struct Pool<J: Job> {
     state: Monitor<State<J>>,
     number: u64,
 }
@@ -478,9 +479,21 @@ impl<J: Job> Pool<J> {
         described.collect()
     }
 
+    /// Whether jobs are submitted to it, and its workers run them.
+    pub fn is_in_use(&self) -> bool {
+        !self.state().fallen_back
+    }
+
     /// Adds what another thread than a worker has done for the pool.
     pub fn add_work(&self, work: &Worker) {
         self.state().ended_work.add(work.work());
+    }
+}
+
+impl<J: Job> Drop for Pool<J> {
+    /// What it has done goes on to count in the metrics.
+    fn drop(&mut self) {
+        ledger::ends(self);
     }
 }
 

@@ -28,6 +28,8 @@ impl Durations {
 pub struct Work {
     /// The number of jobs that have ended.
     pub done: u64,
+    /// The number of those that have failed.
+    pub failed: u64,
     /// How long jobs were pending before they began.
     pub queue_wait: Durations,
     /// How long the jobs that have ended ran.
@@ -37,6 +39,7 @@ pub struct Work {
 impl Work {
     pub(super) fn add(&mut self, other: Self) {
         self.done += other.done;
+        self.failed += other.failed;
         self.queue_wait.add(other.queue_wait);
         self.run_time.add(other.run_time);
     }
@@ -92,6 +95,7 @@ pub struct Worker {
     has_looked: AtomicBool,
     busy: AtomicBool,
     done: AtomicU64,
+    failed: AtomicU64,
     queue_wait: Nanoseconds,
     run_time: Nanoseconds,
 }
@@ -112,6 +116,7 @@ impl Worker {
             has_looked: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             queue_wait: Nanoseconds::default(),
             run_time: Nanoseconds::default(),
         }
@@ -159,6 +164,12 @@ impl Worker {
         self.busy.store(begun.inside_another, Relaxed);
     }
 
+    /// Counts that the job which it has begun fails. Call this before [`Worker::end`].
+    #[cold]
+    pub fn fail(&self) {
+        self.failed.store(self.failed.load(Relaxed) + 1, Relaxed);
+    }
+
     /// Notes that the worker looks for a job. Returns whether it is the first time. Called under the pool's
     /// leaf lock.
     #[inline]
@@ -180,8 +191,11 @@ impl Worker {
     }
 
     pub(super) fn work(&self) -> Work {
+        let done = self.done.load(Relaxed);
         Work {
-            done: self.done.load(Relaxed),
+            done,
+            // The last one that has failed may not have ended.
+            failed: self.failed.load(Relaxed).min(done),
             queue_wait: self.queue_wait.read(),
             run_time: self.run_time.read(),
         }

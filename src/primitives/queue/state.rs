@@ -192,7 +192,7 @@ impl<T: Item> State<T> {
     /// Notes, if waits are observed, that the calling thread takes items.
     #[inline(always)]
     fn note_taken(&mut self, count: usize) {
-        if observe::is_on() {
+        if observe::is_on_for_everything() {
             self.note_taken_observed(count);
         }
     }

@@ -1,0 +1,1 @@
+"""Metrics for OpenTelemetry and Prometheus, against the real libraries."""
