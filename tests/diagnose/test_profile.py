@@ -480,7 +480,10 @@ def test_the_other_forms(run: Any, tmp_path: Path) -> None:
         ([], "usage: oxthreads profile"),
         (["-o"], "-o needs the name of a file"),
         (["-o", "found.json"], "usage: oxthreads profile"),
-        (["-o", "found.pdf", "x.py"], "must end with .html, .json, .txt, .collapsed or .pb.gz, not 'found.pdf'"),
+        (
+            ["-o", "found.pdf", "x.py"],
+            "must end with .html, .json, .txt, .collapsed or .pb.gz, not 'found.pdf'",
+        ),
         (["-o", "absent/found.json", "x.py"], "there is no directory 'absent'"),
         (["absent.py"], "can't open file"),
         (["--output", "x.json", "x.py"], "Unknown option"),
