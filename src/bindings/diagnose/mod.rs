@@ -24,7 +24,6 @@ use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
-pub(crate) use scene::code_place;
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///
