@@ -315,6 +315,10 @@ def test_the_first_sentence_names_the_object_and_its_holder() -> None:
     assert first.what == "62% of all waiting was for Lock Cache.lock, held by refresh at cache.py:58."
     assert "Look at cache.py:58" in first.advice
     assert second.what.startswith("38% of all waiting was for Event ready, at program.py:1 in wait")
+    place = {"file": "/a/b/loader.py", "line": 9, "function": "load"}
+    data["objects"][1]["places"][0]["ended_by"] = [{"place": place, "thread": "loader", "waits": 1}]
+    _, second = _profile_summary.findings(data)
+    assert "What ended it is at loader.py:9 in load, by loader." in second.meaning
 
 
 def test_what_programs_do_in_any_case_comes_last() -> None:

@@ -102,7 +102,9 @@ def profile_of_two_threads(name: str = "worker-1") -> tuple[dict[str, Any], dict
     frames = [{"file": f"cache{depth}.py", "line": depth, "function": "get"} for depth in range(1, 10)]
     place["stack"] = frames
     place["held"] = [{"place": frames[0], "thread": name, "seconds": 1.0}]
-    data["objects"][1]["places"][0]["ended_by"] = [{"thread": name, "waits": 2}]
+    data["objects"][1]["places"][0]["ended_by"] = [
+        {"place": {"file": "load.py", "line": 7, "function": "load"}, "thread": name, "waits": 2}
+    ]
     waits = [
         # begin, length, site, who ended it, share of the interpreter
         (0, 1_000_000_000, 0, 3, 0),
@@ -195,7 +197,7 @@ def test_an_object_opens_to_its_places_and_their_stacks(page: Opened) -> None:
     second.click()
     assert second.get_attribute("aria-expanded") == "true"
     assert page.texts("tr.place summary") == ["cache1.py:1 in get", "program.py:1 in wait"]
-    assert page.texts("tr.place td.held")[1] == "ended by worker-1"
+    assert page.texts("tr.place td.held")[1] == "ended at load.py:7 in load, by worker-1"
     second.click()
     assert len(page.all("tr.place")) == 1
 

@@ -217,11 +217,18 @@ def _where(row: dict[str, Any]) -> str:
 
 
 def _by(row: dict[str, Any]) -> str:
-    """Which thread ended the waits, if it was nearly always the same."""
+    """Where the waits were ended, and by which thread, if that was always the same."""
     ended: Counter[str] = Counter()
+    ended_at: Counter[str] = Counter()
     for place in row["places"]:
         for each in place["ended_by"]:
             ended[each["thread"]] += each["waits"]
+            at = each.get("place")
+            ended_at[f"{_file(at['file'])}:{at['line']} in {at['function']}" if at else ""] += each["waits"]
+    where, waits = ended_at.most_common(1)[0] if ended_at else ("", 0)
+    if where and waits >= 0.9 * ended_at.total():
+        thread = f", by {next(iter(ended))}" if len(ended) == 1 else ""
+        return f" What ended {'these waits' if row['waits'] > 1 else 'it'} is at {where}{thread}."
     if len(ended) != 1:
         return ""
     (thread,) = ended

@@ -186,7 +186,11 @@
         held.set(where, entry);
       }
       for (const each of place.ended_by) {
-        ended.set(each.thread, (ended.get(each.thread) || 0) + each.waits);
+        const where = each.place ? placeName(each.place) : "";
+        const entry = ended.get(where) || { where, waits: 0, threads: new Map() };
+        entry.waits += each.waits;
+        entry.threads.set(each.thread, (entry.threads.get(each.thread) || 0) + each.waits);
+        ended.set(where, entry);
       }
     }
     const names = (threads) => {
@@ -203,7 +207,11 @@
       ]);
       return { lines, sortedBy: sorted[0].where };
     }
-    return ended.size ? { lines: [["", `ended by ${names(ended)}`]], sortedBy: names(ended) } : { lines: [], sortedBy: "" };
+    const sorted = [...ended.values()].sort((one, other) => other.waits - one.waits);
+    const lines = sorted.map(({ where, threads }) =>
+      where ? [`ended at ${where}`, `by ${names(threads)}`, 1] : ["", `ended by ${names(threads)}`, 1],
+    );
+    return { lines, sortedBy: sorted.length ? sorted[0].where || names(sorted[0].threads) : "" };
   }
 
   function prepared() {
@@ -218,7 +226,7 @@
         place.searched = words([
           ...place.stack.map((frame) => `${at(frame, false)} in ${visible(frame.function)}`),
           ...place.held.flatMap((each) => [placeName(each.place), visible(each.thread)]),
-          ...place.ended_by.map((each) => visible(each.thread)),
+          ...place.ended_by.flatMap((each) => [each.place ? placeName(each.place) : "", visible(each.thread)]),
         ]);
       }
       return {
