@@ -95,7 +95,7 @@ def report() -> str:
     return _watch.report()
 
 
-def profile() -> Profile:
+def profile(*, timeline: bool = False) -> Profile:
     """Find out where threads wait, and for how long.
 
     Use it in a ``with`` statement. While that runs, each wait of any thread of this process that sleeps is
@@ -109,10 +109,14 @@ def profile() -> Profile:
 
     Thread-safe.
 
+    Args:
+        timeline (bool): also keep single waits, for the timeline of ``html()``: a million at most, which take
+            32 bytes each. If there are more, the shortest are dropped, and counted.
+
     Returns:
-        Profile: after the ``with`` statement, its ``text()`` is a table, ``json()`` and ``data()`` are
-            everything that was found, and ``collapsed()`` is for flame graphs. Times are in seconds; in
-            ``collapsed()``, in microseconds.
+        Profile: after the ``with`` statement, its ``text()`` is a table, ``html()`` is a page for a web
+            browser, ``json()`` and ``data()`` are everything that was found but for single waits, and
+            ``collapsed()`` is for flame graphs. Times are in seconds; in ``collapsed()``, in microseconds.
 
     Raises:
         RuntimeError: when the ``with`` statement is entered, if a profile runs already.
@@ -134,7 +138,7 @@ def profile() -> Profile:
     """
     from oxthreads.diagnose import _profile  # noqa: PLC0415
 
-    return _profile.Profile()
+    return _profile.Profile(timeline=timeline)
 
 
 def set_name(object: Any, name: str) -> None:

@@ -15,15 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _profile_data, _profile_names, _profile_text, _report, _situation, _watch
+from oxthreads.diagnose import (
+    _profile_data,
+    _profile_names,
+    _profile_page,
+    _profile_text,
+    _report,
+    _situation,
+    _watch,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
-_FORMATS = (".json", ".txt", ".collapsed")
+_FORMATS = (".html", ".json", ".txt", ".collapsed", ".pb.gz")
 
 #: What stands for the number of the process in the name of a file.
 _PROCESS = "{pid}"
@@ -35,10 +44,15 @@ class Profile:
     Thread-safe, but only one thread may enter and leave the ``with`` statement.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeline: bool = False) -> None:
         self._state = "has not begun"
         self._data: dict[str, Any] = {}
+        self._keeps_timeline = timeline
+        self._timeline: dict[str, Any] | None = None
+        self._program = ""
         self._processor_begun = 0.0
+        #: When it began, in nanoseconds since 1970.
+        self._begun = 0
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
@@ -51,9 +65,10 @@ class Profile:
 
     def _begin(self) -> bool:
         """Begin, if no profile runs in this process. Return whether it has begun."""
-        if not _native.start_profile():
+        if not _native.start_profile(self._keeps_timeline):
             return False
         _profile_names.clear()
+        self._begun = time.time_ns()
         self._processor_begun = time.process_time()
         self._state = "has not ended"
         return True
@@ -67,7 +82,9 @@ class Profile:
             self._state = "belongs to the parent process, which has forked this one"
             return
         _watch.stop_for_profile()
-        self._data = _profile_data.described(found)
+        self._data, self._timeline = _profile_data.described(found)
+        # Not at the beginning: `oxthreads profile` begins before the program has its arguments.
+        self._program = _program()
         self._data["processor_seconds"] = round(processor, 9)
         self._state = ""
 
@@ -118,11 +135,60 @@ class Profile:
         """
         return _profile_text.collapsed(self.data())
 
+    def html(self) -> str:
+        """Return a page for a web browser; docs/profile.md explains it.
+
+        It has everything that :meth:`json` has, and a timeline of single waits if the profile was begun with
+        ``timeline=True``. It loads nothing from anywhere.
+
+        Returns:
+            str: an HTML document in ASCII.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        return _profile_page.page(self.data(), self._timeline, self._program)
+
+    def pprof(self) -> bytes:
+        """Return the stacks in the format of pprof, as a block profile of Go. Waits for work are left out.
+
+        Returns:
+            bytes: the content of a file whose name ends with ``.pb.gz``. ``go tool pprof`` and speedscope
+                open it.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        from oxthreads.diagnose import _profile_pprof  # noqa: PLC0415 - gzip takes some milliseconds to import
+
+        return _profile_pprof.encoded(self.data(), _main_file(), self._begun)
+
+
+def _program() -> str:
+    """What this process runs, for a title: the name of the script, "" if there is none."""
+    arguments: Any = getattr(sys, "argv", None)
+    first = arguments[0] if type(arguments) is list and arguments else ""
+    if type(first) is not str or first in ("", "-", "-c", "-m"):
+        return ""
+    path = Path(first)
+    return path.parent.name if path.name == "__main__.py" else path.name
+
+
+def _main_file() -> str:
+    """The file that this process runs; that of Python, if the program has none."""
+    main: Any = sys.modules.get("__main__")
+    return getattr(main, "__file__", None) or sys.executable or "python"
+
+
+def _format_of(path: Path) -> str | None:
+    """What a file of this name has: one of `_FORMATS`, or None."""
+    return next((each for each in _FORMATS if path.name.endswith(each)), None)
+
 
 def output_error(file: str) -> str | None:
     """Why a profile cannot be written to this file; None if nothing is known against it."""
     path = Path(file)
-    if path.suffix not in _FORMATS:
+    if _format_of(path) is None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
@@ -171,7 +237,7 @@ class _WholeProcess:
         self._is_terminated = False
 
     def _new(self) -> Profile:
-        return Profile()
+        return Profile(timeline=self._path is not None and self._path.suffix == ".html")
 
     def begin(self) -> None:
         self._profile.__enter__()
@@ -251,10 +317,19 @@ def _write(profile: Profile, path: Path | None) -> None:
     if path is None:
         _report.write(profile.text())
         return
-    formats = {".json": profile.json, ".txt": profile.text, ".collapsed": profile.collapsed}
+    formats: dict[str | None, Callable[[], str | bytes]] = {
+        ".html": profile.html,
+        ".json": profile.json,
+        ".txt": profile.text,
+        ".collapsed": profile.collapsed,
+        ".pb.gz": profile.pprof,
+    }
     path = path.with_name(path.name.replace(_PROCESS, str(os.getpid())))
+    content = formats[_format_of(path)]()
     try:
-        path.write_text(formats[path.suffix](), encoding="utf-8", errors="backslashreplace")
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        )
     except OSError as error:
         _report.write(f"oxthreads: the profile could not be written to {str(path)!r}: {error.strerror}\n")
 

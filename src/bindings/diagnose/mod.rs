@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
@@ -394,6 +394,12 @@ pub(crate) fn start_watcher(
             let _ = call_in_watcher::<Option<f64>>(&name, |py| {
                 PyTuple::new(py, [PyList::new(py, numbers)?])
             });
+        }),
+        sample: Box::new(|| {
+            // Not at all if no queue is known: it takes the interpreter from a thread that may be using it.
+            if queue::knows_any() {
+                let _ = Python::try_attach(queue::look_at_all);
+            }
         }),
     };
     py.detach(|| watcher::start(functions));
