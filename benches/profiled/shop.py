@@ -16,7 +16,6 @@ import sqlite3
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import create_engine, event, text
@@ -29,6 +28,7 @@ THREADS = 32
 #: Seconds that the database needs for its answer.
 SLOW = float(os.environ.get("SLOW", "0.05"))
 
+# gunicorn is told this name.
 app = Flask(__name__)
 
 
@@ -74,9 +74,9 @@ def price(name: str) -> dict[str, float]:
     return {name: prices.of(name)}
 
 
-database = Path(tempfile.gettempdir()) / f"shop-{os.getpid()}.sqlite"
+folder = tempfile.TemporaryDirectory()  # removed at the exit
 enlarged = {"pool_size": THREADS} if "stock" in REPAIRED else {}
-engine = create_engine(f"sqlite:///{database}", **enlarged)
+engine = create_engine(f"sqlite:///{folder.name}/shop.sqlite", **enlarged)
 
 
 @event.listens_for(engine, "connect")

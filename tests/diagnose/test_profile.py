@@ -673,6 +673,34 @@ def test_a_termination_while_the_profile_is_written_waits_for_that(run: Any, tmp
     validate(json.loads((tmp_path / "found.json").read_text()))
 
 
+DEADLOCK = textwrap.dedent("""
+    import threading
+    a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(2)
+
+    def other():
+        with b:
+            both.wait()
+            with a:
+                pass
+
+    threading.Thread(target=other, name="other").start()
+    with a:
+        both.wait()
+        with b:
+            pass
+    """)
+
+
+def test_a_watch_that_ends_the_process_loses_nothing(run: Any, tmp_path: Path) -> None:
+    variables = {"OXTHREADS_WATCH": "exit", "OXTHREADS_PROFILE": "found.json"}
+    ended = run("-m", "oxthreads", "-c", DEADLOCK, variables=variables)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("oxthreads: deadlock: 2 threads")
+    data = json.loads((tmp_path / "found.json").read_text())
+    check_sums(data)
+    assert {"Lock a", "Lock b"} <= {row["object"] for row in data["objects"]}
+
+
 def test_a_wrong_status_for_an_exit_is_an_error(run: Any, tmp_path: Path) -> None:
     program = "import os\ntry:\n    os._exit('1')\nexcept TypeError:\n    print('refused')\n"
     ended = run(*COMMAND, "-o", "found.json", "-c", program)
