@@ -28,7 +28,6 @@ pub(crate) use metrics::{
     PoolLedger, forget_label, set_label, start_metrics, stop_metrics, wait_counts, waits_going_on,
 };
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
-pub(crate) use scene::code_place;
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///
