@@ -23,6 +23,7 @@ __all__ = [
     "Observer",
     "Pin",
     "Place",
+    "PoolLedger",
     "Progress",
     "Queue",
     "QueueIterator",
@@ -38,6 +39,7 @@ __all__ = [
     "call_before_interrupt",
     "close_executors",
     "dictionary",
+    "forget_label",
     "hold_watcher",
     "install_in",
     "is_of_parent",
@@ -57,9 +59,12 @@ __all__ = [
     "register",
     "release_watcher",
     "release_watcher_in_child",
+    "set_label",
     "set_questions",
+    "start_metrics",
     "start_profile",
     "start_watcher",
+    "stop_metrics",
     "stop_profile",
     "stop_watcher",
     "take_verdict",
@@ -67,6 +72,8 @@ __all__ = [
     "thread_number",
     "threads_alive",
     "versions",
+    "wait_counts",
+    "waits_going_on",
 ]
 
 _T = TypeVar("_T")
