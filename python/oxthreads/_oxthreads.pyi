@@ -29,21 +29,27 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "ThreadOrder",
     "ThreadPoolExecutor",
     "WorkQueue",
     "Worker",
     "address_of",
     "allocate_lock",
     "asleep",
+    "before_start",
     "call_before_interrupt",
     "close_executors",
     "dictionary",
+    "end_of_thread",
+    "follow_lock",
+    "follow_thread",
     "hold_watcher",
     "install_in",
     "is_of_parent",
     "join_handle",
     "join_outside",
     "last_missed",
+    "lock_order_counts",
     "origin_of",
     "own_threads",
     "own_wait",
@@ -58,8 +64,10 @@ __all__ = [
     "release_watcher",
     "release_watcher_in_child",
     "set_questions",
+    "start_lock_order",
     "start_profile",
     "start_watcher",
+    "stop_lock_order",
     "stop_profile",
     "stop_watcher",
     "take_verdict",
@@ -379,6 +387,36 @@ def start_watcher(
     name: Callable[[list[int]], None],
     directory: str | None,
 ) -> None: ...
+def start_lock_order(
+    look: Callable[
+        [int, list[tuple[str, int]], tuple[str, int]],
+        tuple[list[tuple[str, int, str] | None], list[str | None]],
+    ],
+    tell: Callable[
+        [
+            int | None,
+            list[
+                tuple[
+                    int,
+                    str | None,
+                    tuple[str, int, str | None],
+                    tuple[str, int, str] | None,
+                    list[tuple[str, int, str]],
+                ]
+            ],
+        ],
+        None,
+    ],
+) -> None: ...
+def stop_lock_order() -> None: ...
+def lock_order_counts() -> tuple[int, int]: ...
+def follow_lock(lock: object, /) -> bool: ...
+@final
+class ThreadOrder: ...
+
+def before_start() -> ThreadOrder: ...
+def end_of_thread() -> ThreadOrder: ...
+def follow_thread(other: ThreadOrder) -> None: ...
 def start_profile() -> bool: ...
 def profile_runs() -> bool: ...
 

@@ -3,12 +3,14 @@
 //! * [`sleepers`]: the threads that sleep now, and what each of them waits for.
 //! * [`place`]: the waits of one thread, and the pins that keep it from going on.
 //! * [`histogram`]: how many durations there were of each length.
+//! * [`order`]: locks that threads acquire in orders which can deadlock.
 //! * [`origins`]: where objects were made.
 //! * [`profile`]: how long threads have waited, for what and where.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
 pub mod histogram;
+pub mod order;
 pub mod origins;
 pub mod place;
 pub mod profile;

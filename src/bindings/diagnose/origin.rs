@@ -12,12 +12,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
-use crate::bindings::diagnose::address_of;
+use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::origins;
+use crate::wait::observe;
 
 /// A native class, and the function that makes its objects.
 struct Original {
@@ -92,6 +93,22 @@ fn replace(class: &Bound<'_, PyType>, original: ffi::newfunc) -> PyResult<()> {
     Ok(())
 }
 
+/// Notes, if waits are observed, that the object with this address has just been made.
+#[inline]
+pub(crate) fn note_made(object: &Bound<'_, PyAny>, address: usize) {
+    if observe::is_on() {
+        note(object, address);
+    }
+}
+
+#[cold]
+fn note(object: &Bound<'_, PyAny>, address: usize) {
+    origins::note(address);
+    if observe::follows_locks() {
+        order::follow(object);
+    }
+}
+
 /// The `tp_new` of the classes: makes an object, and notes where.
 unsafe extern "C" fn make(
     class: *mut ffi::PyTypeObject,
@@ -115,7 +132,7 @@ unsafe extern "C" fn make(
     // SAFETY: attached; the object has just been made, and the caller gets its reference below.
     let made = unsafe { Bound::from_borrowed_ptr(py, object) };
     if let Some(address) = address_of(&made) {
-        origins::note(address);
+        note(&made, address);
     }
     foreign::release(made);
     object
