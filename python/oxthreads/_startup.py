@@ -61,7 +61,7 @@ def main(site_packages: str) -> None:
 
 
 def split_watch(choice: str) -> tuple[str, bool] | None:
-    """Split the choice of a watch, such as "raise" or "order,raise": its mode, and whether it is about lock order.
+    """Split the choice of a watch, such as "order,raise": its mode, and whether it is about lock order.
 
     None: it is no such choice.
     """

@@ -75,7 +75,7 @@ impl Lock {
     /// The same. `how`: what the acquisition would do if the lock were not free.
     #[inline]
     pub fn begin_acquire(&self, how: impl FnOnce() -> Acquisition) -> bool {
-        self.take(|| (), || self.acquired(how))
+        self.take_uncontended() || self.begin_acquire_contended(how)
     }
 
     /// Tells the observer, if the lock is followed, that the calling thread has acquired it. [`Acquire`] does not: its
@@ -104,27 +104,39 @@ impl Lock {
         self.waiters.flags().fetch_or(FOLLOWED, Ordering::Relaxed);
     }
 
-    /// Takes the lock if it is free. Calls one of the functions if it did: `slow` if threads wait or the lock is followed.
+    /// Takes the lock if it is free, nobody waits and it is not followed.
     #[inline]
-    pub(super) fn take(&self, fast: impl FnOnce(), slow: impl FnOnce()) -> bool {
-        let flags = self.waiters.flags();
-        if flags
+    pub(super) fn take_uncontended(&self) -> bool {
+        let taken = self
+            .waiters
+            .flags()
             .compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-        {
+            .is_ok();
+        if taken {
             self.own();
-            fast();
-            return true;
         }
-        let acquired = self.try_acquire_contended();
-        if acquired {
+        taken
+    }
+
+    /// Takes the lock if it is free.
+    #[cold]
+    pub(super) fn take_contended(&self) -> bool {
+        let taken = self.try_acquire_contended();
+        if taken {
             self.own();
-            slow();
         }
-        acquired
+        taken
     }
 
     #[cold]
+    fn begin_acquire_contended(&self, how: impl FnOnce() -> Acquisition) -> bool {
+        let taken = self.take_contended();
+        if taken {
+            self.acquired(how);
+        }
+        taken
+    }
+
     fn try_acquire_contended(&self) -> bool {
         let flags = self.waiters.flags();
         let mut seen = flags.load(Ordering::Relaxed);
@@ -384,7 +396,8 @@ impl<L: Deref<Target = Lock>> Operation for Acquire<L> {
             self.lock.own();
             return Some(());
         }
-        if self.lock.try_acquire() {
+        // Its caller tells the observer, with the interpreter and once.
+        if self.lock.take_uncontended() || self.lock.take_contended() {
             return Some(());
         }
         self.hand_off.lose();

@@ -104,11 +104,21 @@ impl RLock {
                 .store(count.checked_add(1).ok_or(Overflow)?, Ordering::Relaxed);
             return Ok(true);
         }
-        let own = || self.own(Hold::once(caller));
-        Ok(self.lock.take(own, || {
-            own();
+        if self.lock.take_uncontended() {
+            self.own(Hold::once(caller));
+            return Ok(true);
+        }
+        Ok(self.begin_acquire_contended(caller, how))
+    }
+
+    #[cold]
+    fn begin_acquire_contended(&self, caller: Owner, how: impl FnOnce() -> Acquisition) -> bool {
+        let acquired = self.lock.take_contended();
+        if acquired {
+            self.own(Hold::once(caller));
             self.acquired(how);
-        }))
+        }
+        acquired
     }
 
     /// Tells the observer, if the lock is followed, that the calling thread has acquired it and did not own it before.

@@ -6,10 +6,12 @@ import contextlib
 import gc
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 from oxthreads import _oxthreads, diagnose, threading
 from oxthreads.concurrent import futures
 from oxthreads.diagnose import _order
-from tests.support.waiting import TIMEOUT_SECONDS
+from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
 
 pytestmark = pytest.mark.one_thread("a process has one watch, and some tests start child interpreters")
 
@@ -37,7 +39,7 @@ def line_of(text: str) -> int:
 
 
 def side_by_side(*functions: Callable[[], object]) -> None:
-    """Call each function in a thread of its own, one after the other, while all of these threads are alive."""
+    """Call each function in a thread of its own, one after the other, while all these threads are alive."""
     turns = [threading.Event() for _ in range(len(functions) + 1)]
 
     def run(number: int) -> None:
@@ -71,7 +73,7 @@ def nested(*locks: Any) -> Callable[[], None]:
 
 
 @pytest.fixture
-def watch(capfd: pytest.CaptureFixture[str]) -> Iterator[diagnose._watch.Watch]:  # type: ignore[name-defined]
+def watch() -> Iterator[Any]:
     with diagnose.watch("order") as watch:
         yield watch
 
@@ -94,13 +96,13 @@ def count() -> int:
 
 
 def take_a_then_b() -> None:
-    with a:  # first a
+    with a:  # noqa: SIM117  # first a
         with b:  # then b
             pass
 
 
 def take_b_then_a() -> None:
-    with b:  # first b
+    with b:  # noqa: SIM117  # first b
         with a:  # then a
             pass
 
@@ -120,8 +122,12 @@ def test_a_report_has_threads_locks_lines_and_stacks(watch: Any, capfd: pytest.C
     written = capfd.readouterr().err
     here = "tests/diagnose/test_lock_order.py"
     assert written.startswith("oxthreads: lock order: this can deadlock, and has not yet.\n")
-    assert f"  thread-0 took a ({here}:{line_of('first a')}), then b ({here}:{line_of('then b')})\n" in written
-    assert f"  thread-1 took b ({here}:{line_of('first b')}), then a ({here}:{line_of('then a')})\n" in written
+    assert (
+        f"  thread-0 took a ({here}:{line_of('first a')}), then b ({here}:{line_of('then b')})\n" in written
+    )
+    assert (
+        f"  thread-1 took b ({here}:{line_of('first b')}), then a ({here}:{line_of('then a')})\n" in written
+    )
     assert f"      {here}:{line_of('then b')} in take_a_then_b:  with b:  # then b\n" in written
 
 
@@ -135,9 +141,12 @@ def test_it_is_said_once(watch: Any, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_other_locks_at_the_same_lines_are_counted(watch: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    for _ in range(3):
+    def take_new_locks() -> None:
         one, other = threading.Lock(), threading.Lock()
         side_by_side(lambda: take_both(one, other), lambda: take_both(other, one))
+
+    for _ in range(3):
+        take_new_locks()
     assert len(watch.lock_orders()) == 1
     watch.stop()
     assert capfd.readouterr().err.endswith(
@@ -260,30 +269,25 @@ def test_a_condition_takes_its_lock_again_while_others_are_held(watch: Any) -> N
 
 
 def test_a_lock_that_was_waited_for_counts(watch: Any) -> None:
-    held, goes_on = threading.Event(), threading.Event()
+    def wait() -> None:
+        held, goes_on = threading.Event(), threading.Event()
 
-    def keep() -> None:
-        with b:
-            held.set()
-            assert goes_on.wait(TIMEOUT_SECONDS)
+        def keep() -> None:
+            with b:
+                held.set()
+                assert goes_on.wait(TIMEOUT_SECONDS)
 
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    assert held.wait(TIMEOUT_SECONDS)
-    taker = threading.Thread(target=take_a_then_b, daemon=True)
-    taker.start()
-    goes_on.set()
-    taker.join(TIMEOUT_SECONDS)
-    keeper.join(TIMEOUT_SECONDS)
-    waits = threading.Event()
-    assert count() == 0
-    waits.set()
-    other = threading.Thread(target=take_b_then_a, daemon=True)
-    # Not started after a join of the first one, as far as this thread has told.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_order, "_is_on", False)
-        other.start()
-    other.join(TIMEOUT_SECONDS)
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        assert held.wait(TIMEOUT_SECONDS)
+        taker = threading.Thread(target=take_a_then_b, daemon=True)
+        taker.start()
+        until_asleep(taker)
+        goes_on.set()
+        taker.join(TIMEOUT_SECONDS)
+        keeper.join(TIMEOUT_SECONDS)
+
+    side_by_side(wait, take_b_then_a)
     assert count() == 1
 
 
@@ -299,22 +303,27 @@ def test_a_try_counts_as_the_first_lock(watch: Any) -> None:
 
 
 def test_an_acquisition_in_a_signal_handler_counts(watch: Any) -> None:
-    import signal  # noqa: PLC0415
+    goes_on = threading.Event()
+
+    def other() -> None:
+        assert goes_on.wait(TIMEOUT_SECONDS)
+        take_b_then_a()
 
     def handle(*_: object) -> None:
         with b:
             pass
 
+    thread = threading.Thread(target=other, daemon=True)
+    thread.start()
     before = signal.signal(signal.SIGUSR1, handle)
     try:
         with a:
             signal.raise_signal(signal.SIGUSR1)
-        side_by_side(take_b_then_a)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    # The main thread may use its locks again while that thread runs.
-    assert count() == 0
-    side_by_side(take_b_then_a)
+    goes_on.set()
+    thread.join(TIMEOUT_SECONDS)
+    assert {step["thread"] for step in only(watch.lock_orders())} == {"MainThread", thread.name}
 
 
 def test_acquisitions_in_destructors_count(watch: Any) -> None:
@@ -384,30 +393,27 @@ def test_an_rlock_is_held_until_its_last_release(watch: Any) -> None:
 
 
 def test_a_lock_that_another_thread_releases(watch: Any) -> None:
-    signals = [threading.Lock() for _ in range(3)]
+    locks = [threading.Lock() for _ in range(3)]
 
     def one() -> None:
-        for signal in signals:
-            signal.acquire()
+        for lock in locks:
+            lock.acquire()
 
     def other() -> None:
-        for signal in signals:
-            signal.release()
+        for lock in locks:
+            lock.release()
 
     def after() -> None:
         # None of them is held any more.
         with b:
-            for signal in signals:
-                signal.acquire()
-        for signal in signals:
-            signal.release()
+            one()
+        other()
 
     side_by_side(one, other, after)
     turns = [threading.Event(), threading.Event()]
 
     def keeps() -> None:
-        for signal in signals:
-            signal.acquire()
+        one()
         turns[0].set()
         assert turns[1].wait(TIMEOUT_SECONDS)
         with b:
@@ -454,10 +460,14 @@ def test_many_locks_in_a_hierarchy(watch: Any) -> None:
     locks = [threading.Lock() for _ in range(100)]
     picks = random.Random(1)
     orders = [sorted(picks.sample(range(100), 8)) for _ in range(40)]
-    side_by_side(*[nested(*[locks[each] for each in order]) for order in orders], nested(*locks))
-    assert count() == 0
-    side_by_side(nested(locks[80], locks[20]))
-    assert count() == 1
+    counts = []
+    side_by_side(
+        *[nested(*[locks[each] for each in order]) for order in orders],
+        nested(*locks),
+        lambda: counts.append(count()),
+        nested(locks[80], locks[20]),
+    )
+    assert (counts, count()) == ([0], 1)
 
 
 def test_threads_one_after_the_other(watch: Any) -> None:
@@ -560,9 +570,6 @@ def test_the_locks_of_a_generator_that_another_thread_continues(watch: Any) -> N
 # ---- Against a simple model
 
 
-Section = tuple[str, tuple[Any, ...]]
-
-
 def random_sections(picks: random.Random, locks: int, depth: int) -> tuple[Any, ...]:
     """A list of `with` statements: the number of the lock, and the statements in the body."""
     sections = []
@@ -630,7 +637,7 @@ def test_it_is_reported_exactly_if_an_interleaving_deadlocks(watch: Any, seed: i
         programs = [random_sections(picks, picks.randint(2, 4), 3) for _ in range(threads)]
         locks = [threading.RLock() for _ in range(4)]
         before = count()
-        side_by_side(*[lambda program=program: enter(program, locks) for program in programs])  # type: ignore[misc]
+        side_by_side(*[partial(enter, program, locks) for program in programs])
         expected = can_deadlock([list(operations(program)) for program in programs])
         assert (count() > before) == expected, programs
         outcomes.add(expected)

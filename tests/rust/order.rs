@@ -47,7 +47,10 @@ fn locks(steps: &[Step]) -> Vec<usize> {
 #[test]
 fn two_orders_are_a_cycle() {
     let mut graph = Graph::default();
-    assert_eq!(add(&mut graph, &[(1, 10, 20), (2, 20, 10)]), Some(vec![20, 10]));
+    assert_eq!(
+        add(&mut graph, &[(1, 10, 20), (2, 20, 10)]),
+        Some(vec![20, 10])
+    );
     assert_eq!(graph.len(), 2);
 }
 
@@ -70,7 +73,10 @@ fn the_shortest_cycle_is_found() {
 #[test]
 fn a_cycle_of_three_needs_three_threads() {
     let mut graph = Graph::default();
-    assert_eq!(add(&mut graph, &[(1, 10, 20), (2, 20, 30), (1, 30, 10)]), None);
+    assert_eq!(
+        add(&mut graph, &[(1, 10, 20), (2, 20, 30), (1, 30, 10)]),
+        None
+    );
     assert_eq!(add(&mut graph, &[(3, 30, 10)]), Some(vec![30, 10, 20]));
 }
 
@@ -105,7 +111,10 @@ fn a_lock_that_is_gone_is_forgotten() {
     // Another lock with that address makes another cycle.
     assert_eq!(add(&mut graph, &[(1, 10, 20)]), Some(vec![10, 20]));
     graph.remove(20);
-    assert_eq!(add(&mut graph, &[(2, 20, 10), (1, 10, 20)]), Some(vec![10, 20]));
+    assert_eq!(
+        add(&mut graph, &[(2, 20, 10), (1, 10, 20)]),
+        Some(vec![10, 20])
+    );
 }
 
 #[test]
@@ -200,7 +209,9 @@ fn has_cycle(takes: &[(usize, usize, Take)], path: &mut Vec<usize>) -> bool {
 fn random_graphs_have_a_cycle_exactly_if_one_is_found() {
     let mut random = 12_345_u64;
     let mut pick = |below: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(random >> 33).unwrap() % below
     };
     let mut outcomes = [0, 0];

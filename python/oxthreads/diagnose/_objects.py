@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
     from oxthreads.diagnose._situation import Situation, Waiting
 
-__all__ = ["file", "given_name", "has_name", "listed", "name_at", "place", "set_name", "thing", "unnamed", "why"]
+__all__ = [
+    "file",
+    "given_name",
+    "has_name",
+    "listed",
+    "name_at",
+    "place",
+    "set_name",
+    "thing",
+    "unnamed",
+    "why",
+]
 
 #: What waits are called, by what the engine calls them.
 _KINDS = {

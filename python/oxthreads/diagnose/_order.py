@@ -1,8 +1,8 @@
 """Lock order: what is said of locks that threads acquire in orders which can deadlock.
 
-The engine keeps the locks that each thread holds, and looks for cycles (src/diagnostics/order/). The functions
-here are called by the thread of the watch, while the thread that acquires a lock stands still: then its `with`
-statements tell where it has acquired the locks that it holds.
+The engine keeps the locks that each thread holds, and looks for cycles (src/diagnostics/order/). The
+functions here are called by the thread of the watch, while the thread that acquires a lock stands still: then
+its `with` statements tell where it has acquired the locks that it holds.
 """
 
 from __future__ import annotations
@@ -55,9 +55,6 @@ class _Step(NamedTuple):
     first: _Function | None
     #: Where it acquired the second lock: the functions of the program, the innermost first.
     stack: list[_Function]
-
-    def place(self) -> tuple[object, object]:
-        return self.first and self.first[:2], self.stack[0][:2] if self.stack else None
 
 
 _is_on = False
@@ -217,7 +214,12 @@ def _report_cycle(identifier: int | None, steps: list[_Described]) -> None:
 
 def _called(lock: _Lock, frames: list[FrameType]) -> str:
     what, address, name = lock
-    return _objects.given_name(address) or name or _name(address, frames) or f"the {_objects.unnamed(what, address)}"
+    return (
+        _objects.given_name(address)
+        or name
+        or _name(address, frames)
+        or f"the {_objects.unnamed(what, address)}"
+    )
 
 
 def _text(cycle: list[_Step]) -> str:
@@ -247,20 +249,20 @@ def _shown(place: _Function) -> str:
 
 
 def _follow_all() -> None:
-    """Have all locks followed that the garbage collector knows of. Locks that are made later are followed anyway."""
-    kinds = {_native.Lock, _native.RLock}
+    """Have all locks followed that the garbage collector knows of. Those that are made later are anyway."""
     with _situation.without_finalizers():
-        left: list[Any] = gc.get_objects()
-        seen: set[int] = set()
+        left: list[Any] = [*gc.get_objects(), sys.modules]
+        seen = set(map(id, left))
         while left:
             chunk = left[-_CHUNK:]
             del left[-_CHUNK:]
             for value in gc.get_referents(*chunk):
                 kind = type(value)
-                if kind in kinds or (kind not in _PLAIN and issubclass(kind, _native.RLock)):
+                if kind is _native.Lock or (kind not in _PLAIN and issubclass(kind, _native.RLock)):
                     _native.follow_lock(value)
-                # The collector does not follow a container in which it has seen nothing that may be in a cycle.
-                elif (kind is dict or kind is tuple) and not gc.is_tracked(value) and id(value) not in seen:
+                # After `gc.freeze`, an object is in none of the lists of the collector. And it leaves out a
+                # container in which it has seen nothing that may be in a cycle: a lock may not.
+                elif id(value) not in seen and (kind is dict or kind is tuple or gc.is_tracked(value)):
                     seen.add(id(value))
                     left.append(value)
 

@@ -56,11 +56,12 @@ class Watch:
         Thread-safe.
 
         Returns:
-            list: for each report the steps of the cycle. A step is a dictionary: ``thread`` (str), the name of
-                the thread; ``first`` (str), the lock that it held; ``first_at``, where it had acquired that, as a
-                dictionary of ``file`` (str), ``line`` (int) and ``function`` (str), or None if that is not known;
-                ``then`` (str), the lock that it acquired; and ``stack``, where it did that: a list of such
-                dictionaries, the innermost function first. Empty in a watch without "order".
+            list: for each report the steps of the cycle. A step is a dictionary: ``thread`` (str), the name
+                of the thread; ``first`` (str), the lock that it held; ``first_at``, where it had acquired
+                that, as a dictionary of ``file`` (str), ``line`` (int) and ``function`` (str), or None if
+                that is not known; ``then`` (str), the lock that it acquired; and ``stack``, where it did
+                that: a list of such dictionaries, the innermost function first. Empty in a watch without
+                "order".
         """
         return _order.findings()
 
@@ -83,7 +84,7 @@ class Watch:
 
 def start(mode: str) -> Watch:
     """Start the watch; see :func:`oxthreads.diagnose.watch`."""
-    global _mode  # noqa: PLW0603
+    global _mode
     choice = _startup.split_watch(mode)
     if choice is None:
         wanted = "'report', 'raise', 'exit', 'order' or 'order,' and one of the others"

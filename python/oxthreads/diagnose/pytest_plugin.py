@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """List the lock orders. They are not in the report of a test: a test need not be wrong that closes a cycle."""
+    """List the lock orders. They are in no report of a test: it need not be wrong if it closes a cycle."""
     texts, _orders[:] = _orders[:], []
     if texts:
         terminalreporter.section("lock order")
