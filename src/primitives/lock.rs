@@ -129,6 +129,7 @@ impl Lock {
     }
 
     #[cold]
+    #[inline(never)]
     fn begin_acquire_contended(&self, how: impl FnOnce() -> Acquisition) -> bool {
         let taken = self.take_contended();
         if taken {
@@ -195,6 +196,7 @@ impl Lock {
     }
 
     #[cold]
+    #[inline(never)]
     fn release_contended(&self, address: usize, owner: u32) -> Result<(), NotLocked> {
         let flags = self.waiters.flags();
         if flags.load(Ordering::Relaxed) & (FOLLOWED | LOCKED) == FOLLOWED | LOCKED

@@ -112,6 +112,7 @@ impl RLock {
     }
 
     #[cold]
+    #[inline(never)]
     fn begin_acquire_contended(&self, caller: Owner, how: impl FnOnce() -> Acquisition) -> bool {
         let acquired = self.lock.take_contended();
         if acquired {

@@ -35,7 +35,10 @@ _Lock = tuple[str, int, str | None]
 _Described = tuple[int, str | None, _Lock, _Function | None, list[_Function]]
 
 #: Seconds of calculation for which names are searched in all, before there is anything to report.
-_NAMES_SECONDS = 2.0
+_NAMES_SECONDS = 1.0
+
+#: For how many of the locks that a thread holds a name is searched at once, the last ones.
+_NAMED_AT_ONCE = 3
 
 #: The most reports. Later ones are only counted.
 _MOST_REPORTS = 100
@@ -141,11 +144,14 @@ def _look(
         with _situation.without_finalizers():
             innermost = sys._current_frames().get(identifier)
             places = _places({address for _, address in held}, innermost)
-            if _left_for_names > 0:
-                begun = time.thread_time()
-                frames = _situation.frames_of(innermost)
-                names = [_name(address, frames) for _, address in [*held, acquired]]
-                _left_for_names -= time.thread_time() - begun
+            frames = _situation.frames_of(innermost)
+            locks = [*held, acquired]
+            # Most threads hold one other lock. Whoever holds many has told the names of the first before.
+            for position in range(len(locks))[-_NAMED_AT_ONCE:]:
+                if _left_for_names > 0:
+                    begun = time.thread_time()
+                    names[position] = _name(locks[position][1], frames)
+                    _left_for_names -= time.thread_time() - begun
     except Exception:  # what cannot be found is left out
         pass
     return [places.get(address) for _, address in held], names

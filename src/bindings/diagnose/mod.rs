@@ -28,7 +28,6 @@ pub(crate) use order::{
     ThreadOrder, before_start, end_of_thread, follow_lock, follow_thread, lock_order_counts,
     start_lock_order, stop_lock_order,
 };
-pub(crate) use origin::note_made;
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.

@@ -93,22 +93,6 @@ fn replace(class: &Bound<'_, PyType>, original: ffi::newfunc) -> PyResult<()> {
     Ok(())
 }
 
-/// Notes, if waits are observed, that the object with this address has just been made.
-#[inline]
-pub(crate) fn note_made(object: &Bound<'_, PyAny>, address: usize) {
-    if observe::is_on() {
-        note(object, address);
-    }
-}
-
-#[cold]
-fn note(object: &Bound<'_, PyAny>, address: usize) {
-    origins::note(address);
-    if observe::follows_locks() {
-        order::follow(object);
-    }
-}
-
 /// The `tp_new` of the classes: makes an object, and notes where.
 unsafe extern "C" fn make(
     class: *mut ffi::PyTypeObject,
@@ -132,7 +116,10 @@ unsafe extern "C" fn make(
     // SAFETY: attached; the object has just been made, and the caller gets its reference below.
     let made = unsafe { Bound::from_borrowed_ptr(py, object) };
     if let Some(address) = address_of(&made) {
-        note(&made, address);
+        origins::note(address);
+        if observe::follows_locks() {
+            order::follow(&made);
+        }
     }
     foreign::release(made);
     object

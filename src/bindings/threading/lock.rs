@@ -7,7 +7,6 @@ use pyo3::types::PyType;
 #[cfg(not(Py_3_13))]
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::bindings::diagnose;
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::fast_path::{self, fast_built_ins};
 use crate::bindings::runtime::lazy::lazy_imports;
@@ -16,9 +15,10 @@ use crate::bindings::runtime::timeout::{self, Blocking};
 use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::fast_lock::{self, FastLock};
 use crate::bindings::threading::standard_name;
+use crate::diagnostics::origins;
 use crate::primitives::lock;
 use crate::wait::deadline::Deadline;
-use crate::wait::observe::Acquisition;
+use crate::wait::observe::{self, Acquisition};
 
 /// A mutual exclusion lock. Any thread may release it.
 ///
@@ -51,8 +51,18 @@ lazy_imports! {
 #[pyfunction(name = "Lock")]
 pub(crate) fn allocate_lock(py: Python<'_>) -> PyResult<Bound<'_, Lock>> {
     let lock = Bound::new(py, Lock::unlocked())?;
-    diagnose::note_made(lock.as_any(), lock.get().primitive_address());
+    if observe::is_on() {
+        note_made(lock.get());
+    }
     Ok(lock)
+}
+
+#[cold]
+fn note_made(lock: &Lock) {
+    origins::note(lock.primitive_address());
+    if observe::follows_locks() {
+        lock.inner.follow();
+    }
 }
 
 impl Lock {

@@ -162,8 +162,35 @@ impl Graph {
             .collect()
     }
 
+    /// Which locks have been acquired, in several steps perhaps, by those who held this one. Those too far away for a cycle
+    /// are left out.
+    pub fn reachable(&self, from: usize) -> HashSet<usize> {
+        let mut seen = HashSet::from([from]);
+        let mut here = vec![from];
+        for _ in 1..LONGEST {
+            let nodes = here.iter().filter_map(|lock| self.nodes.get(lock));
+            let next = nodes.flat_map(|node| node.after.keys()).copied();
+            let next: HashSet<usize> = next.filter(|lock| !seen.contains(lock)).collect();
+            seen.extend(&next);
+            here = next.into_iter().collect();
+        }
+        seen
+    }
+
     /// Adds a take. Returns the shortest cycle that it closes, if that is not known yet: this take first.
     pub fn add(&mut self, first: usize, second: usize, take: Take) -> Option<Vec<Step>> {
+        let reachable = self.reachable(second);
+        self.add_with(first, second, take, &reachable)
+    }
+
+    /// The same, if it is known what is [reachable](Self::reachable) from the second lock: for several first ones.
+    pub fn add_with(
+        &mut self,
+        first: usize,
+        second: usize,
+        take: Take,
+        reachable: &HashSet<usize>,
+    ) -> Option<Vec<Step>> {
         if first == second || self.signals.contains(&first) || self.signals.contains(&second) {
             return None;
         }
@@ -194,11 +221,16 @@ impl Graph {
         }
         takes.push(take.clone());
         self.nodes.entry(second).or_default().before.insert(first);
-        self.find(Step {
+        let step = Step {
             first,
             second,
             take,
-        })
+        };
+        if reachable.contains(&first) {
+            self.find(step)
+        } else {
+            None
+        }
     }
 
     /// The shortest cycle with this step that was not found before.

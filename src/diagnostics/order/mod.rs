@@ -337,6 +337,7 @@ fn add(
             process.names.insert(address, name);
         }
     }
+    let reachable = process.graph.reachable(acquired.address);
     let mut findings = Vec::new();
     for (position, lock) in held.iter().enumerate() {
         if !unknown.contains(&lock.address) {
@@ -347,7 +348,8 @@ fn add(
             first: lock.place.clone().or(seen),
             ..take.clone()
         };
-        if let Some(steps) = process.graph.add(lock.address, acquired.address, take) {
+        let added = (process.graph).add_with(lock.address, acquired.address, take, &reachable);
+        if let Some(steps) = added {
             let locks = steps.iter().map(|step| Described {
                 lock: Known {
                     address: step.first,
