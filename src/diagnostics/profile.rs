@@ -13,13 +13,16 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
+use super::pools::Pools;
+use super::queues::Queues;
 use super::sleepers::{self, Sleep};
+use super::timeline::{self, Timeline};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -105,8 +108,9 @@ pub struct Site {
     pub interpreter: Duration,
     /// By the number of a stack and a thread that freed the lock there: how long others had waited for that.
     pub holders: HashMap<(u32, ThreadNumber), Duration>,
-    /// By the thread that has ended them: how many waits.
-    pub wakers: HashMap<ThreadNumber, u64>,
+    /// By the number of a stack and a thread that has ended them there: how many waits. Locks have no such stack: what
+    /// `holders` has tells more.
+    pub wakers: HashMap<(u32, ThreadNumber), u64>,
 }
 
 impl Site {
@@ -152,6 +156,8 @@ struct Going {
     since: Instant,
     /// The address of the lock that is waited for.
     lock: Option<usize>,
+    /// Whether a worker waits for a call.
+    is_for_call: bool,
 }
 
 /// The waits of one thread.
@@ -177,10 +183,18 @@ pub struct Profile {
     pub sites: Vec<Site>,
     /// By their numbers: the functions that threads were in. The first is none.
     pub stacks: Vec<Arc<[Frame]>>,
-    /// The names that threads had at their first wait.
+    /// The names that threads had when they first waited, or ended a wait.
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
+    /// The calls of pools, and what the workers do.
+    pub pools: Pools,
+    /// The queues, and the items that pass through them.
+    pub queues: Queues,
+    /// The number of the profile, unique in the process.
+    pub(super) number: u64,
+    /// Single waits, if they are kept.
+    pub timeline: Option<Timeline>,
     by_key: HashMap<Key, usize>,
     by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
@@ -206,6 +220,10 @@ impl Profile {
             stacks: vec![Arc::from([])],
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
+            pools: Pools::default(),
+            queues: Queues::default(),
+            number: next_number(),
+            timeline: None,
             by_key: HashMap::new(),
             by_stack: HashMap::new(),
             threads: HashMap::new(),
@@ -306,6 +324,7 @@ impl Profile {
             site,
             since,
             lock,
+            is_for_call: resource.what == "call for a worker",
         });
     }
 
@@ -323,6 +342,9 @@ impl Profile {
             .map(|(_, slept)| slept);
         let slept = now.saturating_duration_since(wait.since);
         waits.unfinished = Some((wait.site, before.unwrap_or_default() + slept));
+        if waits.going.is_empty() {
+            self.pools.slept(thread, wait.is_for_call, slept);
+        }
         COMPLETED.set(false);
         if let Some(address) = wait.lock
             && let Some(contended) = self.locks.get_mut(&address)
@@ -332,16 +354,44 @@ impl Profile {
                 self.locks.remove(&address);
             }
         }
+        let mark = self.mark();
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
-        if let Some(awake) = AWAKE.take() {
-            site.interpreter += now.saturating_duration_since(awake).min(slept);
+        let awake = AWAKE
+            .take()
+            .map(|awake| now.saturating_duration_since(awake));
+        let interpreter = awake.unwrap_or_default().min(slept);
+        site.interpreter += interpreter;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.add(&timeline::Sleep {
+                thread,
+                site: wait.site,
+                since: wait.since,
+                until: now,
+                interpreter,
+                by,
+                continues: before.is_some(),
+                has_ended: true,
+            });
         }
-        if let Some(by) = by
-            && (site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&by))
-        {
-            *site.wakers.entry(by).or_default() += 1;
+        let place = WOKEN_FROM.take();
+        if let Some(by) = by {
+            let is_of_this = place & !STACK_MASK == mark;
+            let stack = if is_of_this {
+                place & STACK_MASK
+            } else {
+                NO_STACK
+            };
+            let waker = (stack, by);
+            if site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&waker) {
+                *site.wakers.entry(waker).or_default() += 1;
+            }
         }
+    }
+
+    /// What is added to the number of a stack, so that one of an earlier profile is not taken for it.
+    fn mark(&self) -> u32 {
+        u32::try_from(self.number & 0xff).unwrap_or_default() << STACK_BITS
     }
 
     fn released(&mut self, thread: ThreadNumber, address: usize, frames: Vec<Frame>, now: Instant) {
@@ -366,14 +416,34 @@ impl Profile {
     fn close(&mut self) {
         let now = Instant::now();
         let threads = std::mem::take(&mut self.threads);
-        for waits in threads.into_values() {
+        for (thread, waits) in threads {
             let unfinished = waits.unfinished;
+            if let Some(wait) = waits.going.first() {
+                let slept = now.saturating_duration_since(wait.since);
+                self.pools.slept(thread, wait.is_for_call, slept);
+            }
             for (index, wait) in waits.going.iter().enumerate() {
                 let is_innermost = index + 1 == waits.going.len();
                 let before = unfinished.filter(|(site, _)| is_innermost && *site == wait.site);
                 let slept = now.saturating_duration_since(wait.since);
                 self.sites[wait.site].add(before.map(|(_, slept)| slept), slept);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.add(&timeline::Sleep {
+                        thread,
+                        site: wait.site,
+                        since: wait.since,
+                        until: now,
+                        interpreter: Duration::ZERO,
+                        by: None,
+                        continues: before.is_some(),
+                        has_ended: false,
+                    });
+                }
             }
+        }
+        self.pools.close(now);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close();
         }
     }
 }
@@ -383,10 +453,22 @@ thread_local! {
     static AWAKE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether its last wait is over.
     static COMPLETED: Cell<bool> = const { Cell::new(false) };
+    /// Where the thread was that has ended the present wait, as [`mark`] has said.
+    static WOKEN_FROM: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Numbers of stacks are smaller than this many bits allow.
+const STACK_BITS: u32 = 24;
+const STACK_MASK: u32 = (1 << STACK_BITS) - 1;
 
 /// One more than the generation of the process in which a profile runs; zero: nowhere.
 static RUNS_IN: AtomicU32 = AtomicU32::new(0);
+
+/// A number for a profile, unique in the process.
+fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
 
 fn profile() -> MutexGuard<'static, Option<Profile>> {
     static PROFILE: PerProcess<Mutex<Option<Profile>>> = PerProcess::new();
@@ -394,7 +476,7 @@ fn profile() -> MutexGuard<'static, Option<Profile>> {
     profile.unwrap_or_else(PoisonError::into_inner)
 }
 
-fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
+pub(super) fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
     profile().as_mut().map(act)
 }
 
@@ -407,6 +489,15 @@ pub fn is_on() -> bool {
 
 /// Begins a profile. Waits that last already count from now on. Returns whether it did; not if one runs already.
 pub fn start() -> bool {
+    start_keeping(None)
+}
+
+/// Begins a profile that keeps single waits, at most so many. Otherwise as [`start`].
+pub fn start_with_timeline(most: usize) -> bool {
+    start_keeping(Some(most))
+}
+
+fn start_keeping(most_waits: Option<usize>) -> bool {
     let mut profile = profile();
     if profile.is_some() {
         return false;
@@ -414,6 +505,7 @@ pub fn start() -> bool {
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
+    started.timeline = most_waits.map(|most| Timeline::new(started.since, most));
     for place in sleepers::places() {
         for (number, resource, since, frames) in place.waits() {
             let since = since.max(started.since);
@@ -450,6 +542,20 @@ pub(super) fn ends(thread: ThreadNumber, number: u64, by: Option<ThreadNumber>) 
     with(|profile| profile.ends(thread, number, by, now));
 }
 
+/// A number for these functions, in which the calling thread, which has this place, wakes another. Zero stands for none.
+pub(super) fn mark(place: &Place, frames: Vec<Frame>) -> u32 {
+    let marked = with(|profile| {
+        profile.remember(place);
+        profile.stack(frames) | profile.mark()
+    });
+    marked.unwrap_or_default()
+}
+
+/// The present wait of the calling thread was ended where [`mark`] gave this number.
+pub(super) fn woken_from(place: u32) {
+    WOKEN_FROM.set(place);
+}
+
 /// The last wait of the calling thread is over, and will not go on.
 pub(super) fn completed() {
     COMPLETED.set(true);
@@ -457,7 +563,13 @@ pub(super) fn completed() {
 
 /// This thread ends.
 pub(super) fn forget(thread: ThreadNumber) {
-    with(|profile| profile.threads.remove(&thread));
+    with(|profile| {
+        profile.threads.remove(&thread);
+        profile.pools.leaves(thread, Instant::now());
+        if let Some(timeline) = &mut profile.timeline {
+            timeline.forget(thread);
+        }
+    });
 }
 
 /// Whether threads are known to wait for the lock with this address.

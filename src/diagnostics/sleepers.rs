@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::{order, profile, watcher};
+use super::{order, pools, profile, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Acquisition, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
@@ -160,6 +160,23 @@ impl Observer for Recorder {
         if let Some(own) = own(false) {
             end(&own, by, by.is_some());
         }
+    }
+
+    fn place_of_waker(&self) -> u32 {
+        if profile::is_on()
+            && !watcher::is_calling()
+            && let Some(own) = own(true)
+        {
+            let mut frames = look_for(&own, DEEPEST_HOLDER);
+            frames.extend(pools::ended_call());
+            profile::mark(&own, frames)
+        } else {
+            0
+        }
+    }
+
+    fn woken_from(&self, place: u32) {
+        profile::woken_from(place);
     }
 
     fn completed(&self) {

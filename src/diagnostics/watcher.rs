@@ -39,6 +39,8 @@ pub struct Functions {
     pub describe: Box<Describe>,
     /// See [`Name`]. Called while a profile runs.
     pub name: Box<Name>,
+    /// Tells a profile how long the queues are. Called while a profile runs.
+    pub sample: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What the thread is told.
@@ -233,6 +235,7 @@ fn run(inbox: &Inbox, functions: &Functions) {
         let endless = |sleep: &sleepers::Sleep| sleep.deadline == Deadline::NEVER;
         let mut sleeps = sleepers::asleep();
         if profile::is_on() {
+            (functions.sample)();
             let wanted = profile::to_be_named(&sleeps);
             if !wanted.is_empty() {
                 (functions.name)(&wanted);

@@ -14,7 +14,7 @@ use pyo3::types::{PyList, PyType};
 
 use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::origins;
@@ -120,6 +120,7 @@ unsafe extern "C" fn make(
         if observe::follows_locks() {
             order::follow(&made);
         }
+        queue::note_made(&made);
     }
     foreign::release(made);
     object
