@@ -29,7 +29,6 @@ pub(crate) use order::{
     start_lock_order, stop_lock_order,
 };
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
-pub(crate) use scene::code_place;
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///
