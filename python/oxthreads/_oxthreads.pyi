@@ -30,15 +30,20 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "ThreadOrder",
     "ThreadPoolExecutor",
     "WorkQueue",
     "Worker",
     "address_of",
     "allocate_lock",
     "asleep",
+    "before_start",
     "call_before_interrupt",
     "close_executors",
     "dictionary",
+    "end_of_thread",
+    "follow_lock",
+    "follow_thread",
     "forget_label",
     "hold_watcher",
     "install_in",
@@ -46,6 +51,7 @@ __all__ = [
     "join_handle",
     "join_outside",
     "last_missed",
+    "lock_order_counts",
     "origin_of",
     "own_threads",
     "own_wait",
@@ -61,9 +67,11 @@ __all__ = [
     "release_watcher_in_child",
     "set_label",
     "set_questions",
+    "start_lock_order",
     "start_metrics",
     "start_profile",
     "start_watcher",
+    "stop_lock_order",
     "stop_metrics",
     "stop_profile",
     "stop_watcher",
@@ -391,6 +399,37 @@ def start_watcher(
     name: Callable[[list[int]], None],
     directory: str | None,
 ) -> None: ...
+def start_lock_order(
+    look: Callable[
+        [int, list[tuple[str, int]], tuple[str, int]],
+        tuple[list[tuple[str, int, str] | None], list[str | None]],
+    ],
+    tell: Callable[
+        [
+            int | None,
+            list[
+                tuple[
+                    int,
+                    str | None,
+                    tuple[str, int, str | None],
+                    tuple[str, int, str] | None,
+                    list[tuple[str, int, str]],
+                ]
+            ],
+        ],
+        None,
+    ],
+) -> None: ...
+def stop_lock_order() -> None: ...
+def lock_order_counts() -> tuple[int, int]: ...
+def follow_lock(lock: object, /) -> bool: ...
+
+@final
+class ThreadOrder: ...
+
+def before_start() -> ThreadOrder: ...
+def end_of_thread() -> ThreadOrder: ...
+def follow_thread(other: ThreadOrder) -> None: ...
 def start_profile(timeline: bool = False) -> bool: ...
 def profile_runs() -> bool: ...
 

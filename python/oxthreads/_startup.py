@@ -60,6 +60,19 @@ def main(site_packages: str) -> None:
         pass
 
 
+def split_watch(choice: str) -> tuple[str, bool] | None:
+    """Split the choice of a watch, such as "order,raise": its mode, and whether it is about lock order.
+
+    None: it is no such choice.
+    """
+    parts = choice.split(",")
+    modes = [part for part in parts if part != "order"]
+    is_valid = len(parts) - len(modes) <= 1 and len(modes) <= 1
+    if not is_valid or any(mode not in ("report", "raise", "exit") for mode in modes):
+        return None
+    return modes[0] if modes else "report", len(modes) < len(parts)
+
+
 def watch_if_asked() -> None:
     """Start a watch for deadlocks, if the environment variable asks for one."""
     choice = os.environ.get(WATCH_VARIABLE, "")

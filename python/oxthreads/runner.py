@@ -19,7 +19,7 @@ import runpy
 import sys
 
 from oxthreads import __version__, patch
-from oxthreads._startup import VARIABLE, WATCH_VARIABLE, profile_if_asked, watch_if_asked
+from oxthreads._startup import VARIABLE, WATCH_VARIABLE, profile_if_asked, split_watch, watch_if_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ processes get OXTHREADS=1 in their environment, which does the same for them.
 
   --watch[=MODE] report deadlocks on standard error. MODE is "report" (the
                  default), "raise" (also end one of the waits with an error) or
-                 "exit" (also end the program with status 2). The program's
-                 child processes get OXTHREADS_WATCH=MODE in their environment.
+                 "exit" (also end the program with status 2). "order", and
+                 "order,raise" and so on, also report locks that are taken in
+                 orders which can deadlock, although they have not. The
+                 program's child processes get OXTHREADS_WATCH=MODE in their
+                 environment.
   -h, --help     show this text
   -V, --version  show the version of oxthreads
 """
@@ -152,8 +155,9 @@ def _watch_mode(arguments: list[str]) -> tuple[str, list[str]]:
     option, equals, mode = arguments[0].partition("=") if arguments else ("", "", "")
     if option != "--watch":
         return "", arguments
-    if equals and mode not in ("report", "raise", "exit"):
-        _fail(f"--watch must be 'report', 'raise' or 'exit', not {mode!r}\n{USAGE}", 2)
+    if equals and split_watch(mode) is None:
+        wanted = "'report', 'raise', 'exit', 'order' or 'order,' and one of the others"
+        _fail(f"--watch must be {wanted}, not {mode!r}\n{USAGE}", 2)
     return mode or "report", arguments[1:]
 
 

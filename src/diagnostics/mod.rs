@@ -3,6 +3,7 @@
 //! * [`sleepers`]: the threads that sleep now, and what each of them waits for.
 //! * [`place`]: the waits of one thread, and the pins that keep it from going on.
 //! * [`histogram`]: how many durations there were of each length.
+//! * [`order`]: locks that threads acquire in orders which can deadlock.
 //! * [`origins`]: where objects were made.
 //! * [`labels`]: the names that a program has given to objects.
 //! * [`metrics`]: how many waits there were of each length, for metrics.
@@ -16,6 +17,7 @@
 pub mod histogram;
 pub mod labels;
 pub mod metrics;
+pub mod order;
 pub mod origins;
 pub mod place;
 pub mod pools;

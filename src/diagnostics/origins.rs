@@ -25,7 +25,7 @@ fn origins() -> MutexGuard<'static, Origins> {
 /// Notes, if waits are observed, that the calling thread has just made the object with this address.
 #[inline]
 pub fn note(address: usize) {
-    if observe::is_on() {
+    if observe::is_on_for_everything() {
         note_observed(address);
     }
 }

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::{metrics, pools, profile, watcher};
+use super::{metrics, order, pools, profile, watcher};
 use crate::wait::deadline::Deadline;
-use crate::wait::observe::{self, Observer, Resource, ThreadNumber};
+use crate::wait::observe::{self, Acquisition, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
 
 /// What is known of a thread when it falls asleep.
+#[derive(Clone, Debug, Default)]
 pub struct Scene {
     /// The functions that the thread is in, the innermost first.
     pub frames: Vec<Frame>,
@@ -46,6 +47,12 @@ pub fn look_by(look: Look) {
 pub(super) fn frames_here(deepest: usize) -> Vec<Frame> {
     LOOK.get()
         .map_or_else(Vec::new, |look| look(deepest, false).frames)
+}
+
+/// The functions that the calling thread is in, and its name.
+pub(super) fn scene_here(deepest: usize) -> Scene {
+    LOOK.get()
+        .map_or_else(Scene::default, |look| look(deepest, true))
 }
 
 fn sleepers() -> MutexGuard<'static, Vec<Arc<Place>>> {
@@ -241,6 +248,18 @@ impl Observer for Recorder {
 
     fn gone(&self, address: usize) {
         missed().remove(&address);
+    }
+
+    fn acquired(&self, lock: Resource, how: Acquisition) {
+        order::acquired(lock, how);
+    }
+
+    fn releases(&self, address: usize, owner: Option<ThreadNumber>) {
+        order::releases(address, owner);
+    }
+
+    fn lock_gone(&self, address: usize, owner: Option<ThreadNumber>) {
+        order::gone(address, owner);
     }
 }
 

@@ -49,7 +49,12 @@ struct Orders {
     stop: bool,
     /// Where to send a description.
     asked: Vec<Sender<Option<String>>>,
+    /// What it is to call.
+    calls: Vec<Call>,
 }
+
+/// A function that the watcher calls once.
+pub type Call = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Inbox {
@@ -175,13 +180,22 @@ pub fn ask(within: Duration) -> Option<String> {
     receiver.recv_timeout(within).ok()?
 }
 
+/// Has the watcher call the function soon. If there is no watcher, or it ends before, the function is dropped.
+pub fn call_there(call: Call) {
+    ensure();
+    let inbox = running().as_ref().map(|running| Arc::clone(&running.inbox));
+    if let Some(inbox) = inbox {
+        inbox.tell(|orders| orders.calls.push(call));
+    }
+}
+
 thread_local! {
     static IS_WATCHER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the calling thread is the watcher. It must not wait for what the threads have that it looks at: its
 /// function may run a destructor that wants to.
-pub(super) fn is_calling() -> bool {
+pub fn is_calling() -> bool {
     IS_WATCHER.get()
 }
 
@@ -194,7 +208,9 @@ fn run(inbox: &Inbox, functions: &Functions) {
     let mut next = Instant::now() + INTERVAL;
     loop {
         let orders = inbox.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_idle = |orders: &mut Orders| !orders.stop && orders.asked.is_empty();
+        let is_idle = |orders: &mut Orders| {
+            !orders.stop && orders.asked.is_empty() && orders.calls.is_empty()
+        };
         let left = next.saturating_duration_since(Instant::now());
         let waited = inbox.changed.wait_timeout_while(orders, left, is_idle);
         let (mut orders, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -202,7 +218,9 @@ fn run(inbox: &Inbox, functions: &Functions) {
             return;
         }
         let asked = std::mem::take(&mut orders.asked);
+        let calls = std::mem::take(&mut orders.calls);
         drop(orders);
+        calls.into_iter().for_each(|call| call());
         if !asked.is_empty() {
             let description = (functions.describe)();
             for each in asked {

@@ -5,7 +5,7 @@
 use std::ops::Deref;
 
 use crate::wait::hand_off::HandOff;
-use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
+use crate::wait::observe::{self, Acquisition, Owned, Resource, ThreadNumber};
 use crate::wait::sync::{Arc, Flagged, Ordering};
 use crate::wait::{Operation, Parked, Waiter, WaiterList};
 
@@ -13,6 +13,9 @@ use crate::wait::{Operation, Parked, Waiter, WaiterList};
 const LOCKED: u8 = 1;
 /// The list may hold waiters. Changed only under the leaf lock.
 const CONTENDED: u8 = 2;
+/// The observer is told of each acquisition and release. Changed only under the leaf lock. The fast paths find neither the
+/// value of a free lock nor that of a lock which only its owner knows, and so they pay nothing for this flag.
+const FOLLOWED: u8 = 4;
 
 /// A mutex without data.
 pub struct Lock {
@@ -54,6 +57,11 @@ impl Lock {
     }
 
     #[inline]
+    fn owner_number(&self) -> u32 {
+        self.waiters.number().load(Ordering::Relaxed)
+    }
+
+    #[inline]
     fn set_owner(&self, number: u32) {
         self.waiters.number().store(number, Ordering::Relaxed);
     }
@@ -61,18 +69,75 @@ impl Lock {
     /// Takes the lock if it is free. Returns whether it did.
     #[inline]
     pub fn try_acquire(&self) -> bool {
-        let flags = self.waiters.flags();
-        let acquired = flags
-            .compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            || self.try_acquire_contended();
-        if acquired {
-            self.own();
+        self.begin_acquire(|| Acquisition::Tried)
+    }
+
+    /// The same. `how`: what the acquisition would do if the lock were not free.
+    #[inline]
+    pub fn begin_acquire(&self, how: impl FnOnce() -> Acquisition) -> bool {
+        self.take_uncontended() || self.begin_acquire_contended(how)
+    }
+
+    /// Tells the observer, if the lock is followed, that the calling thread has acquired it. [`Acquire`] does not: its
+    /// caller does.
+    #[inline]
+    pub fn acquired(&self, how: impl FnOnce() -> Acquisition) {
+        if self.is_followed() {
+            self.tell_acquired(Resource::owned("Lock", self), how());
         }
-        acquired
+    }
+
+    /// Whether the observer is told of acquisitions and releases.
+    #[inline]
+    pub(super) fn is_followed(&self) -> bool {
+        self.waiters.flags().load(Ordering::Relaxed) & FOLLOWED != 0
     }
 
     #[cold]
+    pub(super) fn tell_acquired(&self, lock: Resource, how: Acquisition) {
+        observe::tell_of_lock(|observer| observer.acquired(lock, how));
+    }
+
+    /// From now on the observer is told of each acquisition and release, until [`observe::follow_locks`] turns that off.
+    pub fn follow(&self) {
+        let _waiters = self.waiters.lock();
+        self.waiters.flags().fetch_or(FOLLOWED, Ordering::Relaxed);
+    }
+
+    /// Takes the lock if it is free, nobody waits and it is not followed.
+    #[inline]
+    pub(super) fn take_uncontended(&self) -> bool {
+        let taken = self
+            .waiters
+            .flags()
+            .compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+        if taken {
+            self.own();
+        }
+        taken
+    }
+
+    /// Takes the lock if it is free.
+    #[cold]
+    pub(super) fn take_contended(&self) -> bool {
+        let taken = self.try_acquire_contended();
+        if taken {
+            self.own();
+        }
+        taken
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_acquire_contended(&self, how: impl FnOnce() -> Acquisition) -> bool {
+        let taken = self.take_contended();
+        if taken {
+            self.acquired(how);
+        }
+        taken
+    }
+
     fn try_acquire_contended(&self) -> bool {
         let flags = self.waiters.flags();
         let mut seen = flags.load(Ordering::Relaxed);
@@ -114,6 +179,8 @@ impl Lock {
         // Without a GIL, the next owner may be seen with the lock before it has noted itself. Until then the
         // lock has no owner, and not the one before.
         #[cfg(Py_GIL_DISABLED)]
+        let owner = self.owner_number();
+        #[cfg(Py_GIL_DISABLED)]
         self.set_owner(0);
         if self
             .waiters
@@ -123,13 +190,35 @@ impl Lock {
         {
             return Ok(());
         }
-        self.release_contended(address)
+        #[cfg(not(Py_GIL_DISABLED))]
+        let owner = self.owner_number();
+        self.release_contended(address, owner)
     }
 
     #[cold]
-    fn release_contended(&self, address: usize) -> Result<(), NotLocked> {
-        let mut waiters = self.waiters.lock();
+    #[inline(never)]
+    fn release_contended(&self, address: usize, owner: u32) -> Result<(), NotLocked> {
         let flags = self.waiters.flags();
+        if flags.load(Ordering::Relaxed) & (FOLLOWED | LOCKED) == FOLLOWED | LOCKED
+            && observe::follows_locks()
+        {
+            // Before the lock is free: after that, the thread that had it may take it again.
+            let owner = ThreadNumber::from_number(owner);
+            observe::tell_of_lock(|observer| observer.releases(address, owner));
+            // Usually nobody waits, and the leaf lock is not needed.
+            if flags
+                .compare_exchange(
+                    FOLLOWED | LOCKED,
+                    FOLLOWED,
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+            {
+                return Ok(());
+            }
+        }
+        let mut waiters = self.waiters.lock();
         loop {
             let seen = flags.load(Ordering::Relaxed);
             if seen & LOCKED == 0 {
@@ -144,12 +233,18 @@ impl Lock {
             // mistake, and a third thread may own the lock by the time that this one would free it. So this
             // needs a compare-and-swap.
             if flags
-                .compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed)
+                .compare_exchange(
+                    seen,
+                    Self::still_followed(seen),
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                )
                 .is_ok()
             {
                 return Ok(());
             }
         }
+        let followed = Self::still_followed(flags.load(Ordering::Relaxed));
         // Nobody owns it until the next thread has noted itself, also if the lock is handed to that thread now.
         self.set_owner(0);
         let next = waiters.pop();
@@ -158,7 +253,7 @@ impl Lock {
             Some((_, true)) => LOCKED,
             _ => 0,
         };
-        flags.store(owned | contended, Ordering::Release);
+        flags.store(owned | contended | followed, Ordering::Release);
         drop(waiters);
         if let Some((waiter, _)) = next {
             // Usually after the wake, which should not be late. Without a GIL, the woken thread could have gone on then,
@@ -175,12 +270,30 @@ impl Lock {
         Ok(())
     }
 
+    /// The flag of a lock that goes on to be followed.
+    fn still_followed(flags: u8) -> u8 {
+        if observe::follows_locks() {
+            flags & FOLLOWED
+        } else {
+            0
+        }
+    }
+
     /// Makes the lock unlocked and without waiters, as if it were new: for a forked child.
     pub fn reset(&self) {
         let mut waiters = self.waiters.lock();
         while waiters.pop().is_some() {}
+        let seen = self.waiters.flags().load(Ordering::Relaxed);
+        let owner = ThreadNumber::from_number(self.owner_number());
         self.set_owner(0);
-        self.waiters.flags().store(0, Ordering::Release);
+        self.waiters
+            .flags()
+            .store(Self::still_followed(seen), Ordering::Release);
+        drop(waiters);
+        if seen & (FOLLOWED | LOCKED) == FOLLOWED | LOCKED {
+            let address = std::ptr::from_ref(self).addr();
+            observe::tell_of_lock(|observer| observer.lock_gone(address, owner));
+        }
     }
 }
 
@@ -190,8 +303,21 @@ impl Owned for Lock {
     /// With a GIL, a caller that holds it sees the truth: a thread takes the lock and notes itself in one step.
     /// Without, the owner is unknown for an instant.
     fn owner(&self) -> Option<ThreadNumber> {
-        let owner = ThreadNumber::from_number(self.waiters.number().load(Ordering::Relaxed));
+        let owner = ThreadNumber::from_number(self.owner_number());
         owner.filter(|_| self.is_locked())
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let flags = self.waiters.flags().load(Ordering::Relaxed);
+        if flags & FOLLOWED != 0 {
+            let owner = ThreadNumber::from_number(self.owner_number());
+            let owner = owner.filter(|_| flags & LOCKED != 0);
+            let address = std::ptr::from_ref(self).addr();
+            observe::tell_of_lock(|observer| observer.lock_gone(address, owner));
+        }
     }
 }
 
@@ -273,7 +399,8 @@ impl<L: Deref<Target = Lock>> Operation for Acquire<L> {
             self.lock.own();
             return Some(());
         }
-        if self.lock.try_acquire() {
+        // Its caller tells the observer, with the interpreter and once.
+        if self.lock.take_uncontended() || self.lock.take_contended() {
             return Some(());
         }
         self.hand_off.lose();

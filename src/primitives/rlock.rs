@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use super::lock::{self, Lock};
-use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::observe::{Acquisition, Owned, Resource, ThreadNumber};
 use crate::wait::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::wait::{Operation, Parked, Waiter};
 
@@ -11,6 +11,8 @@ use crate::wait::{Operation, Parked, Waiter};
 pub type Owner = u64;
 
 /// A mutex that remembers its owner and how often the owner took it.
+// The lock is first, so that both have the same address for an observer.
+#[repr(C)]
 pub struct RLock {
     lock: Lock,
     /// Only the owner writes this. So a thread that reads its own number here owns the lock.
@@ -83,17 +85,56 @@ impl RLock {
     /// [`Overflow`].
     #[inline]
     pub fn try_acquire(&self, caller: Owner) -> Result<bool, Overflow> {
+        self.begin_acquire(caller, || Acquisition::Tried)
+    }
+
+    /// The same. `how`: what the acquisition would do if another thread owned the lock.
+    ///
+    /// # Errors
+    /// [`Overflow`].
+    #[inline]
+    pub fn begin_acquire(
+        &self,
+        caller: Owner,
+        how: impl FnOnce() -> Acquisition,
+    ) -> Result<bool, Overflow> {
         if self.is_owned_by(caller) {
             let count = self.count.load(Ordering::Relaxed);
             self.count
                 .store(count.checked_add(1).ok_or(Overflow)?, Ordering::Relaxed);
             return Ok(true);
         }
-        let acquired = self.lock.try_acquire();
+        if self.lock.take_uncontended() {
+            self.own(Hold::once(caller));
+            return Ok(true);
+        }
+        Ok(self.begin_acquire_contended(caller, how))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_acquire_contended(&self, caller: Owner, how: impl FnOnce() -> Acquisition) -> bool {
+        let acquired = self.lock.take_contended();
         if acquired {
             self.own(Hold::once(caller));
+            self.acquired(how);
         }
-        Ok(acquired)
+        acquired
+    }
+
+    /// Tells the observer, if the lock is followed, that the calling thread has acquired it and did not own it before.
+    /// [`Acquire`] does not: its caller does.
+    #[inline]
+    pub fn acquired(&self, how: impl FnOnce() -> Acquisition) {
+        if self.lock.is_followed() {
+            self.lock
+                .tell_acquired(Resource::owned("RLock", self), how());
+        }
+    }
+
+    /// See [`Lock::follow`].
+    pub fn follow(&self) {
+        self.lock.follow();
     }
 
     /// The operation that waits for the lock. The caller must not own it; afterwards it is held as `hold`

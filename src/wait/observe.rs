@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Waiter;
@@ -104,6 +104,17 @@ impl Owner {
     }
 }
 
+/// How a thread has acquired a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquisition {
+    /// It would not have waited, or not for ever.
+    Tried,
+    /// By a call, which would have waited for ever.
+    Called,
+    /// By a `with` statement or inside a call such as `Condition.wait`, which would have waited for ever.
+    Entered,
+}
+
 /// An observer of waits. The waiting threads call it, without a leaf lock.
 pub trait Observer: Sync {
     /// The calling thread is about to sleep.
@@ -150,6 +161,18 @@ pub trait Observer: Sync {
 
     /// The calling thread has freed the lock with this address, and threads waited for it.
     fn released(&self, _address: usize) {}
+
+    /// The calling thread has acquired this lock, which is followed. It may be attached to the interpreter, and holds no
+    /// leaf lock.
+    fn acquired(&self, _lock: Resource, _how: Acquisition) {}
+
+    /// The calling thread is about to free the lock with this address, which is followed. The thread that has acquired it
+    /// was this one, if that is known.
+    fn releases(&self, _address: usize, _owner: Option<ThreadNumber>) {}
+
+    /// The lock with this address, which is followed, is dropped. If it is locked, the thread that has acquired it was this
+    /// one.
+    fn lock_gone(&self, _address: usize, _owner: Option<ThreadNumber>) {}
 }
 
 /// What the observer is told of: one of these.
@@ -295,6 +318,29 @@ pub fn released(address: usize) {
         && let Some(observer) = OBSERVER.get()
     {
         observer.released(address);
+    }
+}
+
+static FOLLOWS_LOCKS: AtomicBool = AtomicBool::new(false);
+
+/// Turns on or off that the observer is told of each acquisition and release of the locks that are followed: those of which
+/// `follow` was called.
+pub fn follow_locks(is_on: bool) {
+    FOLLOWS_LOCKS.store(is_on, Ordering::Release);
+}
+
+/// Whether that is on.
+#[inline]
+pub fn follows_locks() -> bool {
+    FOLLOWS_LOCKS.load(Ordering::Relaxed)
+}
+
+/// Tells the observer of something that has happened to a lock that is followed.
+pub(crate) fn tell_of_lock(tell: impl FnOnce(&dyn Observer)) {
+    if follows_locks()
+        && let Some(observer) = OBSERVER.get()
+    {
+        tell(*observer);
     }
 }
 

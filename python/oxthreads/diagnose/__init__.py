@@ -43,7 +43,9 @@ def watch(mode: str = "report") -> Watch:
     Args:
         mode (str): what to do about a deadlock. "report": only report it. "raise": also end one of the waits
             with :class:`DeadlockError`. "exit": also end the process with status 2, at once: nothing is
-            flushed, and no exit handlers run.
+            flushed, and no exit handlers run. "order", which may stand before one of these and a comma, as in
+            "order,raise": also report locks that threads acquire in orders which can deadlock, although they
+            have not. Alone it stands for "order,report".
 
     Returns:
         Watch: its ``stop()`` ends the watch. It may be used in a ``with`` statement, which stops it at its

@@ -38,6 +38,7 @@ import sys
 import tokenize  # noqa: F401
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
+from functools import partial
 from importlib.machinery import ModuleSpec
 from itertools import islice
 from pathlib import Path
@@ -54,6 +55,7 @@ __all__ = [
     "WithItem",
     "acquired_in",
     "held_in",
+    "held_values",
     "line_of_file",
     "open_with_statements",
     "register_source",
@@ -124,6 +126,18 @@ def held_in(frame: FrameType, lock: object, lock_of: Callable[[object], object] 
         if value is not NOTHING and lock_of(value) is lock:
             return _described(frame, item)
     return None
+
+
+def held_values(frame: FrameType) -> Iterator[tuple[object, Callable[[], WithItem]]]:
+    """What the open items of the frame have entered, as far as that is certain, and how to describe the item.
+
+    See :func:`held_in`, of which this is the general form; outermost first.
+    """
+    for item in _open_items(frame):
+        if item.look_up is not None and item.is_stable:
+            value = _evaluate(item.look_up, frame)
+            if value is not NOTHING:
+                yield value, partial(_described, frame, item)
 
 
 # ---- Instructions

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
     from oxthreads.diagnose._situation import Situation, Waiting
 
-__all__ = ["file", "has_name", "listed", "name_at", "place", "set_name", "thing", "unnamed", "why"]
+__all__ = [
+    "file",
+    "given_name",
+    "has_name",
+    "listed",
+    "name_at",
+    "place",
+    "set_name",
+    "thing",
+    "unnamed",
+    "why",
+]
 
 #: What waits are called, by what the engine calls them.
 _KINDS = {
@@ -247,7 +258,7 @@ def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a c
     if waiting.what == "exit":
         return "the other threads to end, because the interpreter exits"
     found = situation.object_of(waiting)
-    name = _given_name(waiting.address) or (found[0] if found else _made(waiting.address))
+    name = given_name(waiting.address) or (found[0] if found else _made(waiting.address))
     if waiting.thread in situation.standard_locks:
         return " ".join(filter(None, [f"the {waiting.what}", name]))
     if waiting.what == "Future":
@@ -265,7 +276,8 @@ def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a c
     return " ".join(filter(None, [kind, what, name]))
 
 
-def _given_name(address: int) -> str | None:
+def given_name(address: int) -> str | None:
+    """The name that the program has given to the object with this address."""
     given = _given_names.get(address)
     return given[1] if given is not None and given[0]() is not None else None
 
@@ -274,13 +286,13 @@ def has_name(situation: Situation, waiting: Waiting) -> bool:
     """Whether `thing` says more than where the object was made."""
     if waiting.what in ("join", "import", "exit"):
         return True
-    return _given_name(waiting.address) is not None or situation.object_of(waiting) is not None
+    return given_name(waiting.address) is not None or situation.object_of(waiting) is not None
 
 
 def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
     """What nobody waits for now, with the name by which these frames know it; None if they do not."""
     found = _situation.object_named(address, frames, may_be_part=what == "Condition")
-    name = _given_name(address) or (found and found[0])
+    name = given_name(address) or (found and found[0])
     if not name:
         return None
     kind = _KINDS.get(what)

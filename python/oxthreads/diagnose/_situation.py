@@ -57,6 +57,7 @@ __all__ = [
     "is_of_program",
     "joins",
     "label",
+    "lock_address",
     "object_named",
 ]
 
@@ -408,7 +409,7 @@ class Situation:
         return self.held(
             owner,
             lambda value: (
-                address in (_native.address_of(value), _lock_address(value)) and has_plain_exit(value)
+                address in (_native.address_of(value), lock_address(value)) and has_plain_exit(value)
             ),
         )
 
@@ -502,7 +503,7 @@ class Situation:
         return object_named(waiting.address, frames, may_be_part=waiting.what == "Condition")
 
 
-def _lock_address(value: object) -> int | None:
+def lock_address(value: object) -> int | None:
     """The address of the lock of a condition."""
     # It runs no code of the program, which may be in `__class__` or `__getattribute__`.
     if not is_a(value, _native.Condition):
@@ -681,7 +682,7 @@ def object_named(
     """
     return _names.find(
         lambda value: (
-            address in (_native.address_of(value), _lock_address(value))
+            address in (_native.address_of(value), lock_address(value))
             or (may_be_part and part_with(value, address) is not None)
         ),
         [frame for frame in frames if is_of_program(frame)],

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import oxthreads.threading as _threads
 from oxthreads import _oxthreads as _native
-from oxthreads import diagnose
-from oxthreads.diagnose import _inspection, _profile_names, _report, _situation, _thread_ends
+from oxthreads import _startup, diagnose
+from oxthreads.diagnose import _inspection, _order, _profile_names, _report, _situation, _thread_ends
 from oxthreads.diagnose._situation import Situation
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = [
     "stop_for_profile",
 ]
 
-MODES = ("report", "raise", "exit")
+MODES = ("report", "raise", "exit", "order")
 
 #: Seconds that a wait must have lasted before it is part of something that is only likely.
 PATIENCE = 1.0
@@ -61,10 +61,26 @@ listeners: list[Callable[[str], object]] = []
 class Watch:
     """A running watch; see :func:`oxthreads.diagnose.watch`."""
 
+    def lock_orders(self) -> list[list[dict[str, Any]]]:
+        """Return the lock orders that were reported since the watch for them began.
+
+        Thread-safe.
+
+        Returns:
+            list: for each report the steps of the cycle. A step is a dictionary: ``thread`` (str), the name
+                of the thread; ``first`` (str), the lock that it held; ``first_at``, where it had acquired
+                that, as a dictionary of ``file`` (str), ``line`` (int) and ``function`` (str), or None if
+                that is not known; ``then`` (str), the lock that it acquired; and ``stack``, where it did
+                that: a list of such dictionaries, the innermost function first. Empty in a watch without
+                "order".
+        """
+        return _order.findings()
+
     def stop(self) -> None:
         """End the watch. Does nothing if it has ended."""
         global _mode  # noqa: PLW0603 - there is one watch in a process
         _mode = None
+        _order.stop()
         if not _native.profile_runs():
             _native.stop_watcher()
 
@@ -79,12 +95,18 @@ class Watch:
 
 def start(mode: str) -> Watch:
     """Start the watch; see :func:`oxthreads.diagnose.watch`."""
-    global _mode  # noqa: PLW0603
-    if mode not in MODES:
-        raise ValueError(f"mode must be 'report', 'raise' or 'exit', not {mode!r}")
+    global _mode
+    choice = _startup.split_watch(mode)
+    if choice is None:
+        wanted = "'report', 'raise', 'exit', 'order' or 'order,' and one of the others"
+        raise ValueError(f"mode must be {wanted}, not {mode!r}")
     _prepare()
-    _mode = mode
+    _mode, is_about_order = choice
     _start_thread()
+    if is_about_order:
+        _order.start()
+    else:
+        _order.stop()
     return Watch()
 
 
@@ -414,7 +436,8 @@ def _prepare_thread() -> None:
 def start_as_asked(choice: str) -> None:
     """Start the watch that an environment variable or an option asks for. An unknown mode is reported."""
     mode = "report" if choice == "1" else choice
-    if mode not in MODES:
-        sys.stderr.write(f"oxthreads: OXTHREADS_WATCH is {choice!r}, and not one of {', '.join(MODES)}\n")
+    if _startup.split_watch(mode) is None:
+        wanted = ", ".join(MODES)
+        sys.stderr.write(f"oxthreads: OXTHREADS_WATCH is {choice!r}, and not one of {wanted}\n")
         return
     start(mode)

@@ -21,6 +21,9 @@ __all__: list[str] = []
 #: The deadlocks that were found since the last look.
 _found: list[str] = []
 
+#: The lock orders that were found in the session.
+_orders: list[str] = []
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
@@ -30,23 +33,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests on oxthreads; a test that deadlocks fails, and says why",
     )
+    group.addoption(
+        "--oxthreads-lock-order",
+        action="store_true",
+        help="the same, and locks that threads take in orders which can deadlock are listed at the end",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the watch."""
-    if config.getoption("oxthreads_watch"):
-        from oxthreads.diagnose import _watch  # noqa: PLC0415 - only a session that asks for it pays for it
+    is_about_order = config.getoption("oxthreads_lock_order")
+    if config.getoption("oxthreads_watch") or is_about_order:
+        # Only a session that asks for it pays for it.
+        from oxthreads.diagnose import _order, _watch  # noqa: PLC0415
 
-        watch = _watch.start("raise")
-        listen = _found.append
+        watch = _watch.start("order,raise" if is_about_order else "raise")
+        listen, note = _found.append, _orders.append
         _watch.listeners.append(listen)
+        _order.listeners.append(note)
 
         def end() -> None:
             _watch.listeners.remove(listen)
+            _order.listeners.remove(note)
             watch.stop()
 
         # Another session may follow in this process.
         config.add_cleanup(end)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List the lock orders. They are in no report of a test: it need not be wrong if it closes a cycle."""
+    texts, _orders[:] = _orders[:], []
+    if texts:
+        terminalreporter.section("lock order")
+        for text in texts:
+            terminalreporter.write_line(text)
 
 
 @pytest.hookimpl(wrapper=True)

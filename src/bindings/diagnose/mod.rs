@@ -1,6 +1,7 @@
 //! What `oxthreads.diagnose` asks the engine: which threads sleep, for what, and who has that.
 
 mod metrics;
+mod order;
 mod origin;
 mod profile;
 mod scene;
@@ -26,6 +27,10 @@ use crate::wait::threads;
 
 pub(crate) use metrics::{
     PoolLedger, forget_label, set_label, start_metrics, stop_metrics, wait_counts, waits_going_on,
+};
+pub(crate) use order::{
+    ThreadOrder, before_start, end_of_thread, follow_lock, follow_thread, lock_order_counts,
+    start_lock_order, stop_lock_order,
 };
 pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
 

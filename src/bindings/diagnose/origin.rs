@@ -12,12 +12,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
-use crate::bindings::diagnose::address_of;
+use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::origins;
+use crate::wait::observe;
 
 /// A native class, and the function that makes its objects.
 struct Original {
@@ -116,6 +117,9 @@ unsafe extern "C" fn make(
     let made = unsafe { Bound::from_borrowed_ptr(py, object) };
     if let Some(address) = address_of(&made) {
         origins::note(address);
+        if observe::follows_locks() {
+            order::follow(&made);
+        }
         queue::note_made(&made);
     }
     foreign::release(made);

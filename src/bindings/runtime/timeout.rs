@@ -13,6 +13,7 @@ use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::foreign::{self, Operator};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::wait::deadline::Deadline;
+use crate::wait::observe::Acquisition;
 
 lazy_imports! {
     /// What the checks of a timeout look up.
@@ -25,6 +26,16 @@ lazy_imports! {
 pub(crate) enum Blocking {
     No,
     Until(Deadline),
+}
+
+impl Blocking {
+    /// How a lock is acquired with these arguments. `forever`: how, if it would wait for ever.
+    pub(crate) fn acquisition(self, forever: Acquisition) -> Acquisition {
+        match self {
+            Self::Until(Deadline::NEVER) => forever,
+            Self::No | Self::Until(_) => Acquisition::Tried,
+        }
+    }
 }
 
 /// A number of seconds below the maximum of every platform (Windows: 4,294,967 seconds).

@@ -6,6 +6,7 @@ use crate::bindings::runtime::timeout::Blocking;
 use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::{Lock, RLock, rlock};
 use crate::primitives::rlock::{Hold, NotOwned};
+use crate::wait::observe::Acquisition;
 
 /// A native lock: exactly `Lock` or `RLock`, not a subclass.
 pub(super) enum AnyLock {
@@ -32,21 +33,26 @@ impl AnyLock {
     }
 
     #[inline]
-    pub(super) fn acquire(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+    pub(super) fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Blocking,
+        forever: Acquisition,
+    ) -> PyResult<bool> {
         match self {
-            Self::Lock(lock) => lock.get().acquire_with(py, blocking),
-            Self::RLock(rlock) => rlock.get().acquire_with(py, blocking),
+            Self::Lock(lock) => lock.get().acquire_with(py, blocking, forever),
+            Self::RLock(rlock) => rlock.get().acquire_with(py, blocking, forever),
         }
     }
 
-    /// Takes the lock if it is free. Returns whether it was taken.
+    /// Takes the lock if it is free. Returns whether it was taken. Otherwise the caller waits for ever.
     #[inline]
-    pub(super) fn try_acquire(&self, py: Python<'_>) -> bool {
+    pub(super) fn begin_acquire(&self, py: Python<'_>, how: Acquisition) -> bool {
         match self {
-            Self::Lock(lock) => lock.get().primitive().try_acquire(),
+            Self::Lock(lock) => lock.get().primitive().begin_acquire(|| how),
             Self::RLock(rlock) => {
                 let caller = rlock::caller(py);
-                rlock.get().primitive().try_acquire(caller) == Ok(true)
+                rlock.get().primitive().begin_acquire(caller, || how) == Ok(true)
             }
         }
     }
@@ -96,9 +102,21 @@ impl AnyLock {
     /// Takes the lock again with the owner and the recursion count it had. Returns whether it was taken.
     pub(super) fn reacquire(&self, py: Python<'_>, hold: Hold, raised: &mut Option<PyErr>) -> bool {
         match self {
-            Self::Lock(lock) => block::reacquire(py, || lock.get().primitive().acquire(), raised),
+            Self::Lock(lock) => {
+                let lock = lock.get().primitive();
+                let owned = block::reacquire(py, || lock.acquire(), raised);
+                if owned {
+                    lock.acquired(|| Acquisition::Entered);
+                }
+                owned
+            }
             Self::RLock(rlock) => {
-                block::reacquire(py, || rlock.get().primitive().acquire(hold), raised)
+                let rlock = rlock.get().primitive();
+                let owned = block::reacquire(py, || rlock.acquire(hold), raised);
+                if owned {
+                    rlock.acquired(|| Acquisition::Entered);
+                }
+                owned
             }
         }
     }

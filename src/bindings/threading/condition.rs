@@ -26,6 +26,7 @@ use crate::bindings::threading::condition_waiter::ConditionWaiter;
 use crate::bindings::threading::fast_lock::{self, FastLock};
 use crate::primitives::condition;
 use crate::wait::deadline::Deadline;
+use crate::wait::observe::Acquisition;
 
 /// The native half of oxthreads.threading.Condition.
 #[pyclass(subclass, frozen, name = "Condition", module = "oxthreads._oxthreads")]
@@ -129,8 +130,9 @@ impl HasFallback for Condition {
 
 impl FastLock for Condition {
     #[inline]
-    fn try_acquire(&self, py: Python<'_>) -> bool {
-        self.native_lock().is_some_and(|lock| lock.try_acquire(py))
+    fn begin_acquire(&self, py: Python<'_>, forever: Acquisition) -> bool {
+        self.native_lock()
+            .is_some_and(|lock| lock.begin_acquire(py, forever))
     }
 
     #[inline]
@@ -145,7 +147,7 @@ fast_methods! {
 }
 
 fast_built_ins! {
-    Enter: Condition, c"__enter__", fast_lock::acquire;
+    Enter: Condition, c"__enter__", fast_lock::enter;
     Exit: Condition, c"__exit__", fast_lock::exit;
 }
 
@@ -273,7 +275,8 @@ impl Condition {
             && keywords.is_none()
             && let Some(lock) = Self::native(slf)?
         {
-            let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
+            let forever = Blocking::Until(Deadline::NEVER);
+            let acquired = lock.acquire(py, forever, Acquisition::Called)?;
             return Ok(acquired.into_pyobject(py)?.to_owned().into_any());
         }
         let acquire = foreign::attribute(&Self::any_lock(slf)?, intern!(py, "acquire"))?;
@@ -298,7 +301,8 @@ impl Condition {
         let py = slf.py();
         match Self::native(slf)? {
             Some(lock) => {
-                let acquired = lock.acquire(py, Blocking::Until(Deadline::NEVER))?;
+                let forever = Blocking::Until(Deadline::NEVER);
+                let acquired = lock.acquire(py, forever, Acquisition::Entered)?;
                 Ok(acquired.into_pyobject(py)?.to_owned().into_any())
             }
             None => foreign::call_method(&Self::any_lock(slf)?, "__enter__", (), None),
@@ -439,7 +443,9 @@ impl Condition {
         match Self::native(slf)? {
             Some(AnyLock::Lock(lock)) => {
                 let forever = Blocking::Until(Deadline::NEVER);
-                lock.get().acquire_with(slf.py(), forever).map(drop)
+                lock.get()
+                    .acquire_with(slf.py(), forever, Acquisition::Called)
+                    .map(drop)
             }
             Some(AnyLock::RLock(rlock)) => rlock
                 .bind(slf.py())

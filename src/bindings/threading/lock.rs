@@ -18,6 +18,7 @@ use crate::bindings::threading::standard_name;
 use crate::diagnostics::origins;
 use crate::primitives::lock;
 use crate::wait::deadline::Deadline;
+use crate::wait::observe::{self, Acquisition};
 
 /// A mutual exclusion lock. Any thread may release it.
 ///
@@ -50,8 +51,18 @@ lazy_imports! {
 #[pyfunction(name = "Lock")]
 pub(crate) fn allocate_lock(py: Python<'_>) -> PyResult<Bound<'_, Lock>> {
     let lock = Bound::new(py, Lock::unlocked())?;
-    origins::note(lock.get().primitive_address());
+    if observe::is_on_for_everything() {
+        note_made(lock.get());
+    }
     Ok(lock)
+}
+
+#[cold]
+fn note_made(lock: &Lock) {
+    origins::note(lock.primitive_address());
+    if observe::follows_locks() {
+        lock.inner.follow();
+    }
 }
 
 impl Lock {
@@ -67,14 +78,23 @@ impl Lock {
     }
 
     #[inline]
-    pub(crate) fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
-        if self.inner.try_acquire() {
+    pub(crate) fn acquire_with(
+        &self,
+        py: Python<'_>,
+        blocking: Blocking,
+        forever: Acquisition,
+    ) -> PyResult<bool> {
+        if self.inner.begin_acquire(|| blocking.acquisition(forever)) {
             return Ok(true);
         }
         match blocking {
             Blocking::No => Ok(false),
             Blocking::Until(deadline) => {
-                Ok(block::wait(py, &mut self.inner.acquire(), deadline)?.is_some())
+                let acquired = block::wait(py, &mut self.inner.acquire(), deadline)?.is_some();
+                if acquired {
+                    self.inner.acquired(|| blocking.acquisition(forever));
+                }
+                Ok(acquired)
             }
         }
     }
@@ -89,8 +109,8 @@ impl Lock {
 
 impl FastLock for Lock {
     #[inline]
-    fn try_acquire(&self, _py: Python<'_>) -> bool {
-        self.inner.try_acquire()
+    fn begin_acquire(&self, _py: Python<'_>, forever: Acquisition) -> bool {
+        self.inner.begin_acquire(|| forever)
     }
 
     #[inline]
@@ -102,7 +122,7 @@ impl FastLock for Lock {
 fast_built_ins! {
     Acquire: Lock, c"acquire", fast_lock::acquire;
     Release: Lock, c"release", fast_lock::release;
-    Enter: Lock, c"__enter__", fast_lock::acquire;
+    Enter: Lock, c"__enter__", fast_lock::enter;
     Exit: Lock, c"__exit__", fast_lock::exit;
 }
 
@@ -166,10 +186,10 @@ impl Lock {
         timeout: Argument<'_>,
     ) -> PyResult<bool> {
         if matches!((&blocking, &timeout), (Argument::Absent, Argument::Absent)) {
-            return self.acquire_with(py, Blocking::Until(Deadline::NEVER));
+            return self.acquire_with(py, Blocking::Until(Deadline::NEVER), Acquisition::Called);
         }
         let blocking = timeout::of_lock(py, &blocking, &timeout)?;
-        self.acquire_with(py, blocking)
+        self.acquire_with(py, blocking, Acquisition::Called)
     }
 
     /// Release the lock. Any thread may call it, not only the one that acquired the lock.
@@ -208,7 +228,7 @@ impl Lock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_with(py, Blocking::Until(Deadline::NEVER))
+        self.acquire_with(py, Blocking::Until(Deadline::NEVER), Acquisition::Entered)
     }
 
     #[pyo3(signature = (exc_type=Argument::Absent, exc_value=Argument::Absent,

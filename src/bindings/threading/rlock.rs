@@ -15,6 +15,7 @@ use crate::bindings::threading::fast_lock::{self, FastLock};
 use crate::bindings::threading::standard_name;
 use crate::primitives::rlock::{self, Hold, NotOwned, Overflow, Owner};
 use crate::wait::deadline::Deadline;
+use crate::wait::observe::Acquisition;
 
 /// A reentrant lock: its owner can acquire it again, and must release it as often.
 ///
@@ -96,16 +97,25 @@ impl RLock {
     }
 
     #[inline]
-    pub(crate) fn acquire_with(&self, py: Python<'_>, blocking: Blocking) -> PyResult<bool> {
+    pub(crate) fn acquire_with(
+        &self,
+        py: Python<'_>,
+        blocking: Blocking,
+        forever: Acquisition,
+    ) -> PyResult<bool> {
         let caller = caller(py);
         let acquired = self
             .inner
-            .try_acquire(caller)
+            .begin_acquire(caller, || blocking.acquisition(forever))
             .map_err(|Overflow| PyOverflowError::new_err("Internal lock count overflowed"))?;
         match blocking {
             Blocking::Until(deadline) if !acquired => {
                 let mut acquire = self.inner.acquire(Hold::once(caller));
-                Ok(block::wait(py, &mut acquire, deadline)?.is_some())
+                let acquired = block::wait(py, &mut acquire, deadline)?.is_some();
+                if acquired {
+                    self.inner.acquired(|| blocking.acquisition(forever));
+                }
+                Ok(acquired)
             }
             _ => Ok(acquired),
         }
@@ -121,8 +131,8 @@ impl RLock {
 
 impl FastLock for RLock {
     #[inline]
-    fn try_acquire(&self, py: Python<'_>) -> bool {
-        self.inner.try_acquire(caller(py)) == Ok(true)
+    fn begin_acquire(&self, py: Python<'_>, forever: Acquisition) -> bool {
+        self.inner.begin_acquire(caller(py), || forever) == Ok(true)
     }
 
     #[inline]
@@ -134,7 +144,7 @@ impl FastLock for RLock {
 fast_built_ins! {
     Acquire: RLock, c"acquire", fast_lock::acquire;
     Release: RLock, c"release", fast_lock::release;
-    Enter: RLock, c"__enter__", fast_lock::acquire;
+    Enter: RLock, c"__enter__", fast_lock::enter;
     Exit: RLock, c"__exit__", fast_lock::exit;
 }
 
@@ -216,10 +226,10 @@ impl RLock {
         timeout: Argument<'_>,
     ) -> PyResult<bool> {
         if matches!((&blocking, &timeout), (Argument::Absent, Argument::Absent)) {
-            return self.acquire_with(py, Blocking::Until(Deadline::NEVER));
+            return self.acquire_with(py, Blocking::Until(Deadline::NEVER), Acquisition::Called);
         }
         let blocking = timeout::of_lock(py, &blocking, &timeout)?;
-        self.acquire_with(py, blocking)
+        self.acquire_with(py, blocking, Acquisition::Called)
     }
 
     /// Undo one acquire(). The last release() frees the lock.
@@ -236,7 +246,7 @@ impl RLock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_with(py, Blocking::Until(Deadline::NEVER))
+        self.acquire_with(py, Blocking::Until(Deadline::NEVER), Acquisition::Entered)
     }
 
     #[pyo3(signature = (exc_type=Argument::Absent, exc_value=Argument::Absent,
@@ -289,7 +299,9 @@ impl RLock {
         };
         let hold = Hold { count, owner };
         let mut raised = None;
-        block::reacquire(py, || self.inner.acquire(hold), &mut raised);
+        if block::reacquire(py, || self.inner.acquire(hold), &mut raised) {
+            self.inner.acquired(|| Acquisition::Called);
+        }
         raised.map_or(Ok(()), Err)
     }
 

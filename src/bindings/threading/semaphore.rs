@@ -21,6 +21,7 @@ use crate::bindings::threading::fast_lock::{self, FastLock};
 use crate::primitives::FellBack;
 use crate::primitives::semaphore::{self, AcquireError, ReleaseError};
 use crate::wait::deadline::Deadline;
+use crate::wait::observe::Acquisition;
 
 /// The native half of oxthreads.threading.Semaphore and BoundedSemaphore.
 #[pyclass(subclass, frozen, name = "Semaphore", module = "oxthreads._oxthreads")]
@@ -122,7 +123,7 @@ impl HasFallback for Semaphore {
 
 impl FastLock for Semaphore {
     #[inline]
-    fn try_acquire(&self, _py: Python<'_>) -> bool {
+    fn begin_acquire(&self, _py: Python<'_>, _forever: Acquisition) -> bool {
         self.inner.try_acquire().is_ok()
     }
 
