@@ -379,7 +379,7 @@ def start_watcher(
     name: Callable[[list[int]], None],
     directory: str | None,
 ) -> None: ...
-def start_profile() -> bool: ...
+def start_profile(timeline: bool = False) -> bool: ...
 def profile_runs() -> bool: ...
 
 # What was waited for, the address of that, its generation, the number of the stack, whether the waits were
@@ -416,6 +416,9 @@ _Calls: TypeAlias = tuple[int, tuple[str, int, str] | None, _Times, _Times, int,
 # may have (0: no limit); the seconds from the beginning of the profile until it was seen first and last; how
 # many items were put, taken, and in it at last, and the most; and how many there were over time.
 _Queue: TypeAlias = tuple[int, int, bool, int, float, float, int, int, int, int, list[tuple[float, int]]]
+# For each thread its number, how many waits, and these; how many waits were dropped, the seconds of these,
+# and those of the longest of these.
+_Timeline: TypeAlias = tuple[list[tuple[int, int, bytes]], int, float, float]
 
 def stop_profile() -> (
     tuple[
@@ -428,6 +431,7 @@ def stop_profile() -> (
         list[_Calls],
         list[_Queue],
         int,
+        _Timeline | None,
     ]
     | None
 ): ...

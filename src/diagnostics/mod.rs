@@ -7,6 +7,7 @@
 //! * [`profile`]: how long threads have waited, for what and where.
 //! * [`pools`]: the calls of pools in a profile, and what the workers do.
 //! * [`queues`]: how long queues are in a profile, and how many items pass through them.
+//! * [`timeline`]: single waits, if a profile is asked to keep them.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
@@ -18,4 +19,5 @@ pub mod profile;
 pub mod queues;
 pub mod server;
 pub mod sleepers;
+pub mod timeline;
 pub mod watcher;

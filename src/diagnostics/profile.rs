@@ -22,6 +22,7 @@ use super::place::{Frame, Place};
 use super::pools::Pools;
 use super::queues::Queues;
 use super::sleepers::{self, Sleep};
+use super::timeline::{self, Timeline};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -192,6 +193,8 @@ pub struct Profile {
     pub queues: Queues,
     /// The number of the profile, unique in the process.
     pub(super) number: u64,
+    /// Single waits, if they are kept.
+    pub timeline: Option<Timeline>,
     by_key: HashMap<Key, usize>,
     by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
@@ -220,6 +223,7 @@ impl Profile {
             pools: Pools::default(),
             queues: Queues::default(),
             number: next_number(),
+            timeline: None,
             by_key: HashMap::new(),
             by_stack: HashMap::new(),
             threads: HashMap::new(),
@@ -353,8 +357,22 @@ impl Profile {
         let mark = self.mark();
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
-        if let Some(awake) = AWAKE.take() {
-            site.interpreter += now.saturating_duration_since(awake).min(slept);
+        let awake = AWAKE
+            .take()
+            .map(|awake| now.saturating_duration_since(awake));
+        let interpreter = awake.unwrap_or_default().min(slept);
+        site.interpreter += interpreter;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.add(&timeline::Sleep {
+                thread,
+                site: wait.site,
+                since: wait.since,
+                until: now,
+                interpreter,
+                by,
+                continues: before.is_some(),
+                has_ended: true,
+            });
         }
         let place = WOKEN_FROM.take();
         if let Some(by) = by {
@@ -409,9 +427,24 @@ impl Profile {
                 let before = unfinished.filter(|(site, _)| is_innermost && *site == wait.site);
                 let slept = now.saturating_duration_since(wait.since);
                 self.sites[wait.site].add(before.map(|(_, slept)| slept), slept);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.add(&timeline::Sleep {
+                        thread,
+                        site: wait.site,
+                        since: wait.since,
+                        until: now,
+                        interpreter: Duration::ZERO,
+                        by: None,
+                        continues: before.is_some(),
+                        has_ended: false,
+                    });
+                }
             }
         }
         self.pools.close(now);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close();
+        }
     }
 }
 
@@ -456,6 +489,15 @@ pub fn is_on() -> bool {
 
 /// Begins a profile. Waits that last already count from now on. Returns whether it did; not if one runs already.
 pub fn start() -> bool {
+    start_keeping(None)
+}
+
+/// Begins a profile that keeps single waits, at most so many. Otherwise as [`start`].
+pub fn start_with_timeline(most: usize) -> bool {
+    start_keeping(Some(most))
+}
+
+fn start_keeping(most_waits: Option<usize>) -> bool {
     let mut profile = profile();
     if profile.is_some() {
         return false;
@@ -463,6 +505,7 @@ pub fn start() -> bool {
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
+    started.timeline = most_waits.map(|most| Timeline::new(started.since, most));
     for place in sleepers::places() {
         for (number, resource, since, frames) in place.waits() {
             let since = since.max(started.since);
@@ -523,6 +566,9 @@ pub(super) fn forget(thread: ThreadNumber) {
     with(|profile| {
         profile.threads.remove(&thread);
         profile.pools.leaves(thread, Instant::now());
+        if let Some(timeline) = &mut profile.timeline {
+            timeline.forget(thread);
+        }
     });
 }
 

@@ -6,7 +6,13 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.diagnose import _profile_names, _profile_pools, _profile_queues, _situation
+from oxthreads.diagnose import (
+    _profile_names,
+    _profile_pools,
+    _profile_queues,
+    _profile_timeline,
+    _situation,
+)
 from oxthreads.diagnose._profile_lengths import percentile
 
 if TYPE_CHECKING:
@@ -66,19 +72,27 @@ class _Object:
         self.places: dict[tuple[_Function, ...], _Waits] = {}
 
 
-def described(found: Any) -> dict[str, Any]:
-    """Put what `stop_profile` has returned into the form of docs/profile.schema.json."""
-    seconds, sites, stacks, names, without_holder, pools, calls, queues, queues_dropped = found
+def described(found: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Put what `stop_profile` has returned into the form of docs/profile.schema.json.
+
+    Returns:
+        That, and the single waits as `_profile_timeline.described` returns them, if they were kept.
+    """
+    seconds, sites, stacks, names, without_holder, pools, calls, queues, queues_dropped, waits_of_threads = (
+        found
+    )
     threads = {number: name or f"thread {number}" for number, name in names}
     places = [_of_program(stack) for stack in stacks]
     files = {frame[0] for place in places for frame in place}
     files.update(call[1][0] for call in calls if call[1])
     frames = _profile_names.frames_at_end(files)
-    sites.sort(key=lambda site: -site[5])
+    numbered = sorted(enumerate(sites), key=lambda each: -each[1][5])
+    #: By the number of a site: where it is shown.
+    shown_at: dict[int, _profile_timeline.ShownAt] = {}
     objects: dict[tuple[str, bool], _Object] = {}
     dropped = {False: _Waits(), True: _Waits()}
     texts: dict[_profile_names.Key, str] = {}
-    for site in sites:
+    for number, site in numbered:
         what, address, generation, stack, is_idle, *_, is_there = site
         waits = _waits(site, places, threads)
         if not what:
@@ -90,9 +104,10 @@ def described(found: Any) -> dict[str, Any]:
         shown = objects.setdefault((texts[key], is_idle), _Object(what, is_idle=is_idle))
         shown.keys.add(key)
         shown.places.setdefault(tuple(places[stack]), _Waits()).add(waits)
+        shown_at[number] = (texts[key], is_idle, tuple(places[stack]))
     rows = [_row(text, each) for (text, _), each in objects.items()]
     rows.sort(key=lambda row: (row["idle"], -row["seconds"]))
-    return {
+    data = {
         "version": VERSION,
         "process": os.getpid(),
         "seconds": round(seconds, 9),
@@ -119,6 +134,9 @@ def described(found: Any) -> dict[str, Any]:
         "queues": _of_queues(queues, sites, frames),
         "queues_dropped": queues_dropped,
     }
+    if waits_of_threads is None:
+        return data, None
+    return data, _profile_timeline.described(waits_of_threads, shown_at, len(sites), threads, data)
 
 
 def _of_pools(pools: list[Any], calls: list[Any], frames: list[FrameType]) -> list[dict[str, Any]]:

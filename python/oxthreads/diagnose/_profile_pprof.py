@@ -35,7 +35,7 @@ _FUNCTION_ID, _FUNCTION_NAME, _FUNCTION_SYSTEM_NAME, _FUNCTION_FILENAME = 1, 2, 
 
 
 def _varint(number: int) -> bytes:
-    """A number that is not negative: seven bits a byte, the lowest first; the eighth says that more follow."""
+    """A number that is not negative: seven bits a byte, the lowest first; the eighth says if more follow."""
     encoded = bytearray()
     while number > 127:
         encoded.append(number & 127 | 128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from oxthreads.diagnose import _objects
+from oxthreads.diagnose import _objects, _profile_places
 
 __all__ = ["collapsed", "summary", "table"]
 
@@ -31,8 +31,8 @@ def table(data: dict[str, Any]) -> str:
     waiting, idle = data["waiting"], data["idle"]
     threads = f"{data['threads']} {'thread' if data['threads'] == 1 else 'threads'}"
     lines = [
-        f"oxthreads profile: {_time(data['seconds'])}, {threads}; {_waits(waiting)},"
-        f" and {_waits(idle)} for work"
+        f"oxthreads profile: {_time(data['seconds'])}, {_time(data['processor_seconds'])} of processor time,"
+        f" {threads}; {_waits(waiting)}, and {_waits(idle)} for work"
     ]
     for is_idle in (False, True):
         rows = [row for row in data["objects"] if row["idle"] == is_idle]
@@ -71,10 +71,12 @@ def _rows(rows: list[dict[str, Any]], other: dict[str, Any], data: dict[str, Any
     cells: list[tuple[str, ...]] = [(*_HEAD, held)]
     for row in rows[:_MOST_OBJECTS]:
         count = f" ({row['objects']} objects)" if row["objects"] > 1 else ""
-        cells.append((*_numbers(row), row["object"] + count, ""))
-        for place in row["places"][:_MOST_PLACES]:
+        cells.append((*_numbers(row), _profile_places.without_directories(row["object"]) + count, ""))
+        places = row["places"][:_MOST_PLACES]
+        names = _profile_places.in_words([place["stack"] for place in places])
+        for place, name in zip(places, names, strict=True):
             held_at = [""] if row["idle"] else _holders(place)
-            cells.append((*_numbers(place), f"  {_place(place['stack'])}", held_at[0]))
+            cells.append((*_numbers(place), f"  {name}", held_at[0]))
             cells += [("",) * 7 + (each,) for each in held_at[1:]]
         cells += _rest(row["places"][_MOST_PLACES:], "  in {} more places")
     cells += _rest(rows[_MOST_OBJECTS:], "{} more objects")
@@ -212,19 +214,13 @@ def _time(seconds: float) -> str:
     raise AssertionError
 
 
-def _place(stack: list[dict[str, Any]]) -> str:
-    if not stack:
-        return "outside the program's code"
-    return f"{_objects.file(stack[0]['file'])}:{stack[0]['line']} in {stack[0]['function']}"
-
-
 def _holders(place: dict[str, Any]) -> list[str]:
     """Who held the lock meanwhile, or who ended the waits."""
     if place["held"]:
         merged: Counter[str] = Counter()
         threads: dict[str, Counter[str]] = {}
         for each in place["held"]:
-            where = _place([each["place"]] if each["place"] else [])
+            where = _profile_places.in_words([[each["place"]] if each["place"] else []])[0]
             merged[where] += each["seconds"]
             threads.setdefault(where, Counter())[each["thread"]] += each["seconds"]
         return [
@@ -235,7 +231,7 @@ def _holders(place: dict[str, Any]) -> list[str]:
     ended: Counter[str] = Counter()
     enders: dict[str, Counter[str]] = {}
     for each in place["ended_by"]:
-        where = f"{_place([each['place']])}, by " if each["place"] else ""
+        where = f"{_profile_places.in_words([[each['place']]])[0]}, by " if each["place"] else ""
         ended[where] += each["waits"]
         enders.setdefault(where, Counter())[each["thread"]] += each["waits"]
     shown = [f"ended by {where}{_names(enders[where])}" for where, _ in ended.most_common(_MOST_HOLDERS)]

@@ -1,11 +1,14 @@
 //! The profile of waiting, as Python gets it.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
 use crate::bindings::{executor, queue};
 use crate::diagnostics::pools::{Calls, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
 use crate::diagnostics::queues::Queue;
+use crate::diagnostics::timeline::{self, Timeline};
 
 /// A function of a thread: the file, the line, and the name.
 type PlaceInCode = (String, u32, String);
@@ -67,9 +70,13 @@ type DescribedQueue = (
     Vec<(f64, usize)>,
 );
 
+/// Single waits: for each thread its number, how many waits, and these as bytes; how many waits were dropped, the seconds
+/// of these, and those of the longest of these.
+type DescribedTimeline = (Vec<(u32, u64, Cow<'static, [u8]>)>, u64, f64, f64);
+
 /// A profile: how long it ran, its sites, its stacks, the names of the threads by their numbers, the seconds for which
-/// no holder is known because there was no room for it, its pools, the calls in them, its queues, and the number of those
-/// for which there was no room.
+/// no holder is known because there was no room for it, its pools, the calls in them, its queues, the number of those
+/// for which there was no room, and single waits if they were kept.
 type Described = (
     f64,
     Vec<DescribedSite>,
@@ -80,11 +87,12 @@ type Described = (
     Vec<DescribedCalls>,
     Vec<DescribedQueue>,
     u64,
+    Option<DescribedTimeline>,
 );
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a length is known to three percent"
+    reason = "a length is known to three percent, and a sum need not be known to the nanosecond"
 )]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
@@ -187,9 +195,31 @@ fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
     )
 }
 
+fn is_used(site: &Site) -> bool {
+    site.histogram.count() > 0
+}
+
+fn described_timeline(profile: &Profile, timeline: &Timeline) -> DescribedTimeline {
+    // The waits of a site that is not described are none.
+    let mut numbers = vec![0];
+    for site in &profile.sites {
+        numbers.push(numbers[numbers.len() - 1] + u64::from(is_used(site)));
+    }
+    let packed = timeline.packed(|site| numbers[usize::from(site)]);
+    (
+        packed
+            .into_iter()
+            .map(|(thread, count, bytes)| (thread.number(), count, Cow::Owned(bytes)))
+            .collect(),
+        timeline.dropped,
+        seconds(timeline.dropped_length),
+        seconds(timeline.longest_dropped),
+    )
+}
+
 fn described(profile: &Profile) -> Described {
-    let sites = profile.sites.iter();
-    let used = sites.filter(|site| site.histogram.count() > 0);
+    let used = profile.sites.iter().filter(|site| is_used(site));
+    let timeline = profile.timeline.as_ref();
     let stacks = profile.stacks.iter();
     let names = profile.names.iter();
     let queues = profile.queues.queues.iter();
@@ -220,15 +250,24 @@ fn described(profile: &Profile) -> Described {
             .map(|queue| described_queue(profile, queue))
             .collect(),
         profile.queues.dropped,
+        timeline.map(|timeline| described_timeline(profile, timeline)),
     )
 }
 
 /// Begin a profile of waiting. Return whether it has begun (bool): not if one runs already. `record_waits` must have been
 /// called before.
+///
+/// Args:
+///     timeline (bool): whether single waits are kept.
 #[pyfunction]
-pub(crate) fn start_profile(py: Python<'_>) -> PyResult<bool> {
+#[pyo3(signature = (timeline=false))]
+pub(crate) fn start_profile(py: Python<'_>, timeline: bool) -> PyResult<bool> {
     executor::prepare(py)?;
-    let has_begun = profile::start();
+    let has_begun = if timeline {
+        profile::start_with_timeline(timeline::MOST_WAITS)
+    } else {
+        profile::start()
+    };
     if has_begun {
         executor::tell_workers();
         queue::begin_to_follow(py);
@@ -264,7 +303,10 @@ pub(crate) fn profile_runs() -> bool {
 ///   greatest number of items that it may have (int, 0 for no limit), the seconds from the beginning of the profile until
 ///   it was seen first and last (float each), how many items were put, taken, and in it at last, and the most (int each),
 ///   and how many there were over time (list of (float, int));
-/// * the number of queues for which there was no room (int).
+/// * the number of queues for which there was no room (int);
+/// * None, or single waits, if they were kept: for each thread its number, how many waits (int), and these (bytes, which
+///   `Timeline::packed` describes; the number of a site is its place in the list of sites); how many waits were dropped
+///   (int), the seconds of these together, and those of the longest of these (float).
 #[pyfunction]
 pub(crate) fn stop_profile(py: Python<'_>) -> Option<Described> {
     queue::look_at_all(py);
