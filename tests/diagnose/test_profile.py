@@ -656,13 +656,13 @@ def test_a_termination_while_the_profile_is_written_waits_for_that(run: Any, tmp
         "import atexit, os, pathlib, signal\n"
         + PROGRAM
         + textwrap.dedent("""
-        write = pathlib.Path.write_text
+        write = pathlib.Path.write_bytes
 
         def terminated(*arguments, **options):
             os.kill(os.getpid(), signal.SIGTERM)
             return write(*arguments, **options)
 
-        pathlib.Path.write_text = terminated
+        pathlib.Path.write_bytes = terminated
         """)
     )
     ended = run(*COMMAND, "-o", "found.json", "-c", program)
