@@ -60,7 +60,8 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
 def name_of_pool(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:
     """What a pool is called. The arguments are those of `name_of`, and the two parts of a key."""
     name = name_of(("call for a worker", address, generation), frames, is_there=is_there)
-    return name.replace("a call to run", "ThreadPoolExecutor", 1)
+    name = name.removeprefix("a call to run in ").removeprefix("a pool").strip()
+    return f"ThreadPoolExecutor {name}".strip()
 
 
 def name_of_queue(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:
