@@ -27,6 +27,7 @@ __all__ = [
     "Queue",
     "QueueIterator",
     "RLock",
+    "Recording",
     "Semaphore",
     "SimpleQueue",
     "ThreadPoolExecutor",
@@ -38,6 +39,7 @@ __all__ = [
     "call_before_interrupt",
     "close_executors",
     "dictionary",
+    "generation_of",
     "hold_watcher",
     "install_in",
     "is_of_parent",
@@ -50,7 +52,6 @@ __all__ = [
     "owner_of",
     "pools",
     "preload",
-    "profile_generation",
     "profile_runs",
     "put_standard_frames",
     "record_waits",
@@ -59,13 +60,16 @@ __all__ = [
     "release_watcher_in_child",
     "set_questions",
     "start_profile",
+    "start_trace",
     "start_watcher",
     "stop_profile",
+    "stop_trace",
     "stop_watcher",
     "take_verdict",
     "takers_of",
     "thread_number",
     "threads_alive",
+    "trace_runs",
     "versions",
 ]
 
@@ -379,6 +383,29 @@ def start_watcher(
     name: Callable[[list[int]], None],
     directory: str | None,
 ) -> None: ...
+def start_trace(most_bytes: int | None = None) -> bool: ...
+def trace_runs() -> bool: ...
+def stop_trace() -> Recording | None: ...
+
+@final
+class Recording:
+    @property
+    def kept(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    def objects(self) -> list[tuple[str, int, int, bool]]: ...
+    def files(self) -> list[str]: ...
+    def unnamed_threads(self) -> list[int]: ...
+    def write(
+        self,
+        path: str,
+        process: str,
+        waits: Sequence[str],
+        objects: Sequence[str],
+        threads: dict[int, str],
+        files: dict[str, str],
+    ) -> None: ...
+
 def start_profile() -> bool: ...
 def profile_runs() -> bool: ...
 
@@ -404,7 +431,7 @@ _Site: TypeAlias = tuple[
 def stop_profile() -> (
     tuple[float, list[_Site], list[list[tuple[str, int, str]]], list[tuple[int, str | None]], float] | None
 ): ...
-def profile_generation(address: int) -> int: ...
+def generation_of(address: int) -> int: ...
 def own_threads() -> int: ...
 def call_before_interrupt(show: Callable[[], object]) -> None: ...
 def last_missed(address: int) -> tuple[float, str, int, str] | None: ...

@@ -67,11 +67,12 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::diagnose::{
-        ExitWait, Pin, address_of, asleep, call_before_interrupt, hold_watcher, is_of_parent,
-        join_handle, join_outside, last_missed, origin_of, own_threads, own_wait, owner_of, pools,
-        profile_generation, profile_runs, record_waits, release_watcher, release_watcher_in_child,
-        start_profile, start_watcher, stop_profile, stop_watcher, take_verdict, takers_of,
-        thread_number, threads_alive,
+        ExitWait, Pin, Recording, address_of, asleep, call_before_interrupt, generation_of,
+        hold_watcher, is_of_parent, join_handle, join_outside, last_missed, origin_of, own_threads,
+        own_wait, owner_of, pools, profile_runs, record_waits, release_watcher,
+        release_watcher_in_child, start_profile, start_trace, start_watcher, stop_profile,
+        stop_trace, stop_watcher, take_verdict, takers_of, thread_number, threads_alive,
+        trace_runs,
     };
     #[pymodule_export]
     use super::executor::{

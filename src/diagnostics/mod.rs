@@ -4,14 +4,24 @@
 //! * [`place`]: the waits of one thread, and the pins that keep it from going on.
 //! * [`histogram`]: how many durations there were of each length.
 //! * [`origins`]: where objects were made.
+//! * [`stacks`]: stacks of functions, with numbers.
+//! * [`naming`]: for which objects a name is looked for.
 //! * [`profile`]: how long threads have waited, for what and where.
+//! * [`trace`]: what threads do over time.
+//! * [`timeline`]: what a trace shows, made of what it has recorded.
+//! * [`chrome`]: the file of a trace.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
+pub mod chrome;
 pub mod histogram;
+pub mod naming;
 pub mod origins;
 pub mod place;
 pub mod profile;
 pub mod server;
 pub mod sleepers;
+pub mod stacks;
+pub mod timeline;
+pub mod trace;
 pub mod watcher;

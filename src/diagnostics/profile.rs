@@ -12,14 +12,14 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
-use super::sleepers::{self, Sleep};
+use super::stacks::{NO_STACK, Stacks};
+use super::{naming, origins, sleepers};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -32,49 +32,8 @@ const MOST_STACKS: usize = 2 * MOST_SITES;
 /// The most holders that are remembered of one site, and the most threads that have woken one there.
 const MOST_OF_ONE_SITE: usize = 64;
 
-/// The most threads of which a name is remembered, and the most addresses of which it is known that another object is
-/// there now.
+/// The most threads of which a name is remembered.
 const MOST_REMEMBERED: usize = 100_000;
-
-/// How often a name is looked for, for each object.
-const MOST_TRIES: u8 = 3;
-
-/// The number of the stack that stands for none.
-pub const NO_STACK: u32 = 0;
-
-/// The functions that a thread was in, the innermost first. Two are the same if they have the same code.
-#[derive(Clone)]
-struct Stack(Arc<[Frame]>);
-
-/// The texts of one code object are always the same objects.
-fn identity(frame: &Frame) -> (usize, usize, u32) {
-    let address = |text: &Arc<str>| Arc::as_ptr(text).cast::<u8>().addr();
-    (address(&frame.file), address(&frame.function), frame.line)
-}
-
-impl Hash for Stack {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let mix = |sum: u64, part: usize| {
-            (sum.rotate_left(5) ^ part as u64).wrapping_mul(0x517c_c1b7_2722_0a95)
-        };
-        let hashed = self
-            .0
-            .iter()
-            .map(identity)
-            .fold(0, |sum, (_, function, line)| {
-                mix(mix(sum, function), line as usize)
-            });
-        hasher.write_u64(hashed);
-    }
-}
-
-impl PartialEq for Stack {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.iter().map(identity).eq(other.0.iter().map(identity))
-    }
-}
-
-impl Eq for Stack {}
 
 /// What a site is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,18 +134,15 @@ pub struct Profile {
     pub since: Instant,
     /// The sites. The first two are those of other waits, and of other waits for work.
     pub sites: Vec<Site>,
-    /// By their numbers: the functions that threads were in. The first is none.
-    pub stacks: Vec<Arc<[Frame]>>,
+    /// The functions that threads were in.
+    pub stacks: Stacks,
     /// The names that threads had at their first wait.
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
     by_key: HashMap<Key, usize>,
-    by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
     locks: HashMap<usize, Contended>,
-    generations: HashMap<usize, u32>,
-    tries: HashMap<(&'static str, usize, u32), u8>,
 }
 
 impl Profile {
@@ -203,38 +159,16 @@ impl Profile {
         Self {
             since: Instant::now(),
             sites: vec![other(false), other(true)],
-            stacks: vec![Arc::from([])],
+            stacks: Stacks::new(MOST_STACKS),
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
             by_key: HashMap::new(),
-            by_stack: HashMap::new(),
             threads: HashMap::new(),
             locks: HashMap::new(),
-            generations: HashMap::new(),
-            tries: HashMap::new(),
         }
     }
 
-    fn stack(&mut self, frames: Vec<Frame>) -> u32 {
-        let stack = Stack(Arc::from(frames));
-        if let Some(number) = self.by_stack.get(&stack) {
-            return *number;
-        }
-        if self.stacks.len() > MOST_STACKS {
-            return NO_STACK;
-        }
-        let number = u32::try_from(self.stacks.len()).unwrap_or(NO_STACK);
-        self.stacks.push(Arc::clone(&stack.0));
-        self.by_stack.insert(stack, number);
-        number
-    }
-
-    /// How many objects had this address before the present one, as far as is known.
-    pub fn generation(&self, address: usize) -> u32 {
-        self.generations.get(&address).copied().unwrap_or_default()
-    }
-
-    fn site(&mut self, resource: Resource, frames: Vec<Frame>) -> usize {
+    fn site(&mut self, resource: Resource, frames: &[Frame]) -> usize {
         let what = resource.what;
         let address = if what.contains("uture") {
             0
@@ -244,8 +178,8 @@ impl Profile {
         let key = Key {
             what,
             address,
-            generation: self.generation(address),
-            stack: self.stack(frames),
+            generation: origins::generation(address),
+            stack: self.stacks.number(frames),
         };
         if let Some(site) = self.by_key.get(&key) {
             return *site;
@@ -274,7 +208,7 @@ impl Profile {
         number: u64,
         resource: Resource,
         since: Instant,
-        frames: Vec<Frame>,
+        frames: &[Frame],
     ) {
         let thread = place.thread();
         let is_own = ThreadNumber::current() == Some(thread);
@@ -344,8 +278,8 @@ impl Profile {
         }
     }
 
-    fn released(&mut self, thread: ThreadNumber, address: usize, frames: Vec<Frame>, now: Instant) {
-        let stack = self.stack(frames);
+    fn released(&mut self, thread: ThreadNumber, address: usize, frames: &[Frame], now: Instant) {
+        let stack = self.stacks.number(frames);
         let Some(contended) = self.locks.get_mut(&address) else {
             return;
         };
@@ -411,13 +345,16 @@ pub fn start() -> bool {
     if profile.is_some() {
         return false;
     }
+    if !naming::is_wanted() {
+        naming::begin();
+    }
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
     for place in sleepers::places() {
-        for (number, resource, since, frames) in place.waits() {
-            let since = since.max(started.since);
-            started.begins(&place, number, resource, since, frames);
+        for wait in place.waits() {
+            let since = wait.since.max(started.since);
+            started.begins(&place, wait.number, wait.resource, since, &wait.frames);
         }
     }
     true
@@ -434,7 +371,7 @@ pub fn stop() -> Option<Profile> {
 }
 
 /// The thread of this place has begun the wait with this number. The thread itself calls this.
-pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: Vec<Frame>) {
+pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: &[Frame]) {
     let now = Instant::now();
     with(|profile| profile.begins(place, number, resource, now, frames));
 }
@@ -466,46 +403,10 @@ pub(super) fn is_waited_for(address: usize) -> bool {
 }
 
 /// The thread of this place has freed this lock at this place.
-pub(super) fn released(place: &Place, address: usize, frames: Vec<Frame>) {
+pub(super) fn released(place: &Place, address: usize, frames: &[Frame]) {
     let now = Instant::now();
     with(|profile| {
         profile.remember(place);
         profile.released(place.thread(), address, frames, now);
     });
-}
-
-/// A new object is at this address.
-pub(super) fn made(address: usize) {
-    if is_on() {
-        with(|profile| {
-            let generations = &mut profile.generations;
-            if generations.len() < MOST_REMEMBERED || generations.contains_key(&address) {
-                *generations.entry(address).or_default() += 1;
-            }
-        });
-    }
-}
-
-/// How many objects had this address before the present one, as far as the profile knows.
-pub fn generation_at(address: usize) -> u32 {
-    with(|profile| profile.generation(address)).unwrap_or_default()
-}
-
-/// The numbers of those of the sleeps whose objects should be given a name. Each object is among them a few times.
-pub(super) fn to_be_named(sleeps: &[Sleep]) -> Vec<u64> {
-    let named = with(|profile| {
-        let wanted = |sleep: &&Sleep| {
-            let address = sleep.resource.address;
-            let key = (sleep.resource.what, address, profile.generation(address));
-            if profile.tries.len() >= MOST_SITES && !profile.tries.contains_key(&key) {
-                return false;
-            }
-            let tries = profile.tries.entry(key).or_default();
-            *tries += u8::from(*tries < u8::MAX);
-            *tries <= MOST_TRIES
-        };
-        let wanted: Vec<&Sleep> = sleeps.iter().filter(wanted).collect();
-        wanted.iter().map(|sleep| sleep.number).collect()
-    });
-    named.unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::server::Server;
-use super::{profile, sleepers};
+use super::{naming, sleepers};
 use crate::wait::deadline::Deadline;
 use crate::wait::{PerProcess, generation, threads};
 
@@ -37,7 +37,7 @@ pub struct Functions {
     pub judge: Box<Judge>,
     /// See [`Describe`].
     pub describe: Box<Describe>,
-    /// See [`Name`]. Called while a profile runs.
+    /// See [`Name`]. Called while a profile or a trace runs.
     pub name: Box<Name>,
 }
 
@@ -214,8 +214,8 @@ fn run(inbox: &Inbox, functions: &Functions) {
         next = Instant::now() + INTERVAL;
         let endless = |sleep: &sleepers::Sleep| sleep.deadline == Deadline::NEVER;
         let mut sleeps = sleepers::asleep();
-        if profile::is_on() {
-            let wanted = profile::to_be_named(&sleeps);
+        if naming::is_wanted() {
+            let wanted = naming::to_be_named(&sleeps);
             if !wanted.is_empty() {
                 (functions.name)(&wanted);
             }

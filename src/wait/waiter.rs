@@ -1,6 +1,7 @@
 //! One wait, as a waker sees it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::deadline::Deadline;
 use super::fork::generation;
@@ -122,13 +123,18 @@ impl Waiter {
     /// mutex that was locked then is never unlocked here.
     pub fn unpark(&self) {
         if self.is_of_this_process() {
-            if observe::is_on() {
+            let begun = observe::is_on().then(|| {
                 self.waker
                     .store(ThreadNumber::current_or_zero(), Ordering::Relaxed);
-            }
+                Instant::now()
+            });
             match &self.target {
                 Target::Thread(parker) => parker.unpark(),
                 Target::Other(wake) => wake.wake(),
+            }
+            // Afterwards, so that the wake is not late.
+            if let Some(begun) = begun {
+                observe::woke(self, begun);
             }
         }
     }

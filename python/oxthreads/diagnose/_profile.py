@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _profile_data, _profile_names, _profile_text, _report, _watch
+from oxthreads.diagnose import (
+    _profile_data,
+    _profile_names,
+    _profile_text,
+    _report,
+    _until_exit,
+    _watch,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,9 +42,10 @@ class Profile:
         _watch._record()
         if not _native.start_profile():
             raise RuntimeError("a profile runs already in this process")
-        _profile_names.clear()
+        if not _native.trace_runs():
+            _profile_names.clear()
         self._state = "has not ended"
-        _watch.start_for_profile()
+        _watch.start_to_name()
         return self
 
     def __exit__(
@@ -49,7 +55,7 @@ class Profile:
         if found is None:
             self._state = "belongs to the parent process, which has forked this one"
             return
-        _watch.stop_for_profile()
+        _watch.stop_if_unused()
         self._data = _profile_data.described(found)
         self._state = ""
 
@@ -108,9 +114,7 @@ def output_error(file: str) -> str | None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
-    if not path.absolute().parent.is_dir():
-        return f"there is no directory {str(path.parent)!r}"
-    return None
+    return _until_exit.directory_error(file)
 
 
 def start_for_process(file: str | None) -> None:
@@ -128,18 +132,14 @@ def start_for_process(file: str | None) -> None:
         wrong = output_error(file)
         if wrong is not None:
             raise ValueError(wrong)
-        # The program may change the directory.
-        path = Path(file.replace("{pid}", str(os.getpid()))).absolute()
-    process = os.getpid()
+        path = _until_exit.path_of(file)
     running = Profile().__enter__()
 
     def finish() -> None:
-        # A child of a fork has no profile, and must not write over the file of its parent.
-        if os.getpid() == process:
-            running.__exit__(None, None, None)
-            _write(running, path)
+        running.__exit__(None, None, None)
+        _write(running, path)
 
-    atexit.register(finish)
+    _until_exit.finish_at_exit(finish)
 
 
 def _write(profile: Profile, path: Path | None) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from oxthreads.diagnose._situation import Group
 
-__all__ = ["MODES", "Watch", "listeners", "report", "start", "start_for_profile", "stop_for_profile"]
+__all__ = ["MODES", "Watch", "listeners", "report", "start", "start_to_name", "stop_if_unused"]
 
 MODES = ("report", "raise", "exit")
 
@@ -54,8 +54,7 @@ class Watch:
         """End the watch. Does nothing if it has ended."""
         global _mode  # noqa: PLW0603 - there is one watch in a process
         _mode = None
-        if not _native.profile_runs():
-            _native.stop_watcher()
+        stop_if_unused()
 
     def __enter__(self) -> Watch:
         return self
@@ -77,15 +76,15 @@ def start(mode: str) -> Watch:
     return Watch()
 
 
-def start_for_profile() -> None:
-    """Start the thread of the watch for a profile, which needs it to find names. It judges nothing."""
+def start_to_name() -> None:
+    """Start the thread of the watch, by which a profile or a trace finds names. It judges nothing."""
     _prepare_thread()
     _start_thread()
 
 
-def stop_for_profile() -> None:
-    """End the thread, if there is no watch."""
-    if _mode is None:
+def stop_if_unused() -> None:
+    """End the thread, if neither a watch nor a profile nor a trace needs it."""
+    if _mode is None and not _native.profile_runs() and not _native.trace_runs():
         _native.stop_watcher()
 
 
@@ -374,7 +373,7 @@ def _prepare() -> None:
 
 @functools.cache
 def _prepare_thread() -> None:
-    """What is done once, at the first watch or profile."""
+    """What is done once, at the first watch, profile or trace."""
     _record()
     # The other exit handlers run before this one. So a deadlock there is reported, too.
     atexit.register(_native.stop_watcher)

@@ -3,6 +3,7 @@
 mod origin;
 mod profile;
 mod scene;
+mod trace;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
 
-pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
+pub(crate) use profile::{generation_of, profile_runs, start_profile, stop_profile};
+pub(crate) use trace::{Recording, start_trace, stop_trace, trace_runs};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///

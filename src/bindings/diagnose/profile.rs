@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::diagnostics::origins;
 use crate::diagnostics::profile::{self, Profile, Site};
 
 /// A function of a thread: the file, the line, and the name.
@@ -36,7 +37,7 @@ type Described = (
     f64,
 );
 
-fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
+fn described_site(site: &Site) -> DescribedSite {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a length is known to three percent"
@@ -63,7 +64,7 @@ fn described_site(profile: &Profile, site: &Site) -> DescribedSite {
         wakers
             .map(|(thread, count)| (thread.number(), *count))
             .collect(),
-        site.key.generation == profile.generation(site.key.address),
+        site.key.generation == origins::generation(site.key.address),
     )
 }
 
@@ -74,7 +75,7 @@ fn described(profile: &Profile) -> Described {
     let names = profile.names.iter();
     (
         profile.since.elapsed().as_secs_f64(),
-        used.map(|site| described_site(profile, site)).collect(),
+        used.map(described_site).collect(),
         stacks
             .map(|frames| {
                 let frames = frames.iter();
@@ -127,6 +128,6 @@ pub(crate) fn stop_profile() -> Option<Described> {
 
 /// Return how many objects are known to have had this address before the present one (int).
 #[pyfunction]
-pub(crate) fn profile_generation(address: usize) -> u32 {
-    profile::generation_at(address)
+pub(crate) fn generation_of(address: usize) -> u32 {
+    origins::generation(address)
 }
