@@ -536,6 +536,9 @@ pub(super) fn is_over(resource: Resource, timed_out: bool, length: Option<usize>
     };
     with(|run, track| {
         let mut events = locked(&track.events);
+        if events.dropped > 0 {
+            return;
+        }
         // Mostly it has just gone on.
         let last = events.chunks.last_mut().and_then(|last| last.last_mut());
         if let Some(Event {

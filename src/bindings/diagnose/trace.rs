@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::diagnostics::chrome::{self, Names};
@@ -58,6 +58,13 @@ impl Recording {
 
 fn is_written() -> PyErr {
     PyValueError::new_err("it has been written")
+}
+
+/// The error as `open` in Python raises it.
+fn of_file(error: &io::Error, path: PathBuf) -> PyErr {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or(&text);
+    PyOSError::new_err((error.raw_os_error(), text.to_owned(), path))
 }
 
 #[pymethods]
@@ -138,10 +145,10 @@ impl Recording {
             threads,
             files,
         };
-        py.detach(|| {
-            let file = BufWriter::with_capacity(BUFFER, File::create(path)?);
+        let written = py.detach(|| {
+            let file = BufWriter::with_capacity(BUFFER, File::create(&path)?);
             chrome::write(&mut recording, &names, file)
-        })?;
-        Ok(())
+        });
+        written.map_err(|error| of_file(&error, path))
     }
 }

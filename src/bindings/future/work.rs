@@ -5,7 +5,7 @@ use std::time::Instant;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple};
+use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::{self, Owned};
@@ -56,6 +56,9 @@ fn name_of(function: &Bound<'_, PyAny>) -> String {
         && let Ok(within) = function.getattr("__func__")
     {
         return name_of(&within);
+    }
+    if let Ok(class) = function.cast_exact::<PyType>() {
+        return (class.qualname()).map_or(class_name, |name| name.to_string());
     }
     let is_plain = function.is_exact_instance_of::<PyFunction>()
         || function.is_exact_instance_of::<PyCFunction>();
