@@ -266,6 +266,11 @@ impl<W: Write> Writer<'_, W> {
                 );
                 ("wait", what, arguments)
             }
+            Slice::Awake => (
+                "awake",
+                "\"waits for the interpreter\"".to_owned(),
+                String::new(),
+            ),
             Slice::Call {
                 function,
                 pool,

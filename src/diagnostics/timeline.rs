@@ -15,6 +15,9 @@ pub const TICK: u64 = 125;
 /// How long the slice of a wake or a submission is at most, in ticks: these are moments, but an arrow needs a slice.
 const MOMENT: u64 = 8;
 
+/// How long a thread that nobody has woken must wait for the interpreter, in ticks, to have a slice for that.
+const LONG: u64 = 80;
+
 /// A wake that was noted this long before the wait it belongs to, at most, in ticks. Without a GIL, a thread can be woken
 /// between its entry into a list and its note that it waits.
 const BEFORE_WAIT: u64 = 8_000;
@@ -37,6 +40,8 @@ pub enum Slice {
         /// How often it has slept.
         sleeps: u32,
     },
+    /// In a wait: the thread is awake, and waits for the interpreter.
+    Awake,
     /// A thread runs a call of a pool.
     Call {
         /// The number of the function.
@@ -150,7 +155,8 @@ pub enum Shown {
 /// A sleep that another thread has ended.
 struct Woken {
     begin: u64,
-    awake: u64,
+    /// When the slice begins in which the thread is awake, if there is one.
+    awake: Option<u64>,
     end: u64,
     thread: u32,
     object: u32,
@@ -230,6 +236,8 @@ impl Waiting {
 struct Replay<'a, S> {
     thread: u32,
     open: Vec<Open>,
+    /// When the last event was that concerns slices.
+    last: u64,
     show: S,
     /// For the number of each object: whether it is a lock.
     are_locks: &'a [bool],
@@ -273,6 +281,17 @@ impl<S: Watcher> Replay<'_, S> {
     }
 
     fn happens(&mut self, at: u64, what: Happening) {
+        self.act(at, what);
+        // Others are in no slice.
+        if !matches!(
+            what,
+            Happening::Counts { .. } | Happening::HasPending { .. } | Happening::Frees { .. }
+        ) {
+            self.last = at;
+        }
+    }
+
+    fn act(&mut self, at: u64, what: Happening) {
         match what {
             Happening::Waits {
                 waiter,
@@ -307,16 +326,22 @@ impl<S: Watcher> Replay<'_, S> {
                 }));
             }
             Happening::GoesOn { awake, by, end } => {
+                // One in a signal handler that has raised.
+                self.settle(Outcome::Interrupted);
                 let Some(Open::Wait(wait)) = self.open.last_mut() else {
                     return;
                 };
-                if wait.went_on.is_some() {
-                    return;
-                }
                 let awake = (awake / TICK).clamp(wait.slept, at);
                 wait.interpreter += at - awake;
                 wait.went_on = Some(at);
                 wait.by = by;
+                // An arrow leads from a slice to a later one. So the end of a sleep is a slice of its own.
+                let is_long = by != 0 || at - awake >= LONG;
+                let awake = awake.min(at - 1).max(self.last + 1);
+                let awake = (is_long && awake < at).then_some(awake);
+                if let Some(awake) = awake {
+                    self.show.slice(awake, at, Slice::Awake);
+                }
                 if by != 0 {
                     let woken = Woken {
                         begin: wait.slept,
@@ -541,9 +566,9 @@ impl<F: FnMut(Shown)> Show<'_, F> {
                 };
                 woken.is_found = true;
                 let (thread, object) = (woken.thread, woken.object);
-                let to = woken.awake.min(woken.end - 1).max(woken.begin);
+                let to = woken.awake.filter(|awake| *awake >= at);
                 self.slice(at, end, Slice::Wakes { thread, object });
-                if to >= at {
+                if let Some(to) = to {
                     let arrow = if items[object as usize] {
                         Arrow::Item
                     } else {
@@ -589,6 +614,7 @@ pub fn each(recording: &mut Recording, show: &mut impl FnMut(Shown)) {
         let mut replay = Replay {
             thread,
             open: Vec::new(),
+            last: 0,
             show: Gather(&mut known),
             are_locks: &are_locks,
         };
@@ -606,6 +632,7 @@ pub fn each(recording: &mut Recording, show: &mut impl FnMut(Shown)) {
         let mut replay = Replay {
             thread,
             open: Vec::new(),
+            last: 0,
             show: Show {
                 thread,
                 show: &mut *show,

@@ -79,11 +79,14 @@ class Timeline:
                 ends[event["id"]].append(event)
         flows = []
         for both in ends.values():
-            begin, end = sorted(both, key=lambda event: -ord(event["ph"]))
+            begin, end = sorted(both, key=lambda event: -ord(event["ph"]))  # "s" before "f"
             assert (begin["ph"], end["ph"], end["bp"]) == ("s", "f", "e")
             assert begin["name"] == end["name"]
             assert begin["ts"] <= end["ts"]
-            flows.append(Flow(begin["name"], self._at(begin), self._at(end)))
+            flow = Flow(begin["name"], self._at(begin), self._at(end))
+            # Perfetto takes the slice that begins first for the one that the arrow comes from.
+            assert flow.begin.begin <= flow.end.begin
+            flows.append(flow)
         return flows
 
     def _at(self, event: dict[str, Any]) -> Slice:

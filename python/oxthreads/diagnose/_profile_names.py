@@ -63,6 +63,9 @@ def frames_at_end(files: set[str]) -> list[FrameType]:
     for module in [*sys.modules.values()]:
         namespace = vars(module) if isinstance(module, ModuleType) else {}
         file = namespace.get("__file__")
+        if file is None and namespace.get("__name__") == "__main__":
+            # The program came from the command line or from standard input.
+            file = next((each for each in ("<string>", "<stdin>") if each in files), None)
         if type(file) is str and file in files:
             code = SimpleNamespace(co_filename=file, co_flags=0)
             frame: Any = SimpleNamespace(f_code=code, f_locals=namespace, f_globals=namespace)
