@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::place::Frame;
 use super::server::quoted;
-use super::timeline::{self, Arrow, Counter, Outcome, Shown, Slice, TICK};
+use super::slices::{self, Arrow, Counter, Outcome, Shown, Slice, TICK};
 use super::trace::Recording;
 
 /// The most functions of a stack that are written.
@@ -81,7 +81,7 @@ pub fn write(recording: &mut Recording, names: &Names, to: impl Write) -> io::Re
     };
     writer.head(recording)?;
     let mut result = Ok(());
-    timeline::each(recording, &mut |shown| {
+    slices::each(recording, &mut |shown| {
         if result.is_ok() {
             result = writer.shown(&shown);
         }

@@ -8,7 +8,7 @@
 //! * [`naming`]: for which objects a name is looked for.
 //! * [`profile`]: how long threads have waited, for what and where.
 //! * [`trace`]: what threads do over time.
-//! * [`timeline`]: what a trace shows, made of what it has recorded.
+//! * [`slices`]: what a trace shows, made of what it has recorded.
 //! * [`chrome`]: the file of a trace.
 //! * [`watcher`]: a thread that looks at them, and calls a function when it may have something to say.
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
@@ -21,7 +21,7 @@ pub mod place;
 pub mod profile;
 pub mod server;
 pub mod sleepers;
+pub mod slices;
 pub mod stacks;
-pub mod timeline;
 pub mod trace;
 pub mod watcher;

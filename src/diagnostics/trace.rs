@@ -2,7 +2,7 @@
 //!
 //! While a trace runs, each thread notes what happens to it in a list of its own: waits, wakes, calls of pools. An event
 //! has 32 bytes, and the memory for all events of a trace has a limit. What finds no room is counted. Nothing is made of
-//! the events before the end: see [`timeline`](super::timeline).
+//! the events before the end: see [`slices`](super::slices).
 //!
 //! A thread takes two kinds of mutexes here. That of its own list it shares only with the end of the trace. That of the
 //! tables is held for a look into a hash table. Nothing of Python happens under either.

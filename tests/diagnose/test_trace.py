@@ -19,7 +19,7 @@ import pytest
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
 from oxthreads.diagnose import _trace
-from tests.support.timelines import Slice, Timeline, check_nesting
+from tests.support.chrome_traces import Slice, Timeline, check_nesting
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 pytestmark = pytest.mark.one_thread("a process has one trace, and some tests start child interpreters")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.diagnose import perfetto
 from tests.diagnose.perfetto import Perfetto
-from tests.support.timelines import Timeline
+from tests.support.chrome_traces import Timeline
 from tests.support.waiting import TIMEOUT_SECONDS
 
 pytestmark = [
