@@ -406,13 +406,14 @@ class Recording:
         files: dict[str, str],
     ) -> None: ...
 
-def start_profile() -> bool: ...
+def start_profile(timeline: bool = False) -> bool: ...
 def profile_runs() -> bool: ...
 
 # What was waited for, the address of that, its generation, the number of the stack, whether the waits were
 # for work, the seconds of all waits, of the longest, and those of waiting for the interpreter; the lengths of
 # waits in seconds, with how many were about as long; the holders: number of the stack, number of the thread,
-# seconds; the threads that ended waits, with how many; and whether no later object has the address.
+# seconds; the threads that ended waits: number of the stack, number of the thread, how many; and whether no
+# later object has the address.
 _Site: TypeAlias = tuple[
     str,
     int,
@@ -424,12 +425,42 @@ _Site: TypeAlias = tuple[
     float,
     list[tuple[float, int]],
     list[tuple[int, int, float]],
-    list[tuple[int, int]],
+    list[tuple[int, int, int]],
     bool,
 ]
 
+# Lengths in seconds with how many there were, the seconds of all, and of the longest.
+_Times: TypeAlias = tuple[list[tuple[float, int]], float, float]
+# The number of a pool, its address, the generation of that, whether no later object has it; how many workers
+# there were, the seconds for which they were there, had no call, and waited for something else; and how many
+# calls are pending.
+_Pool: TypeAlias = tuple[int, int, int, bool, int, float, float, float, int]
+# The number of the pool, the function; how long calls were pending, and how long they ran; and how many have
+# failed, have not ended, and were cancelled.
+_Calls: TypeAlias = tuple[int, tuple[str, int, str] | None, _Times, _Times, int, int, int]
+
+# The address of a queue, its generation, whether no later object has it; the greatest number of items that it
+# may have (0: no limit); the seconds from the beginning of the profile until it was seen first and last; how
+# many items were put, taken, and in it at last, and the most; and how many there were over time.
+_Queue: TypeAlias = tuple[int, int, bool, int, float, float, int, int, int, int, list[tuple[float, int]]]
+# For each thread its number, how many waits, and these; how many waits were dropped, the seconds of these,
+# and those of the longest of these.
+_Timeline: TypeAlias = tuple[list[tuple[int, int, bytes]], int, float, float]
+
 def stop_profile() -> (
-    tuple[float, list[_Site], list[list[tuple[str, int, str]]], list[tuple[int, str | None]], float] | None
+    tuple[
+        float,
+        list[_Site],
+        list[list[tuple[str, int, str]]],
+        list[tuple[int, str | None]],
+        float,
+        list[_Pool],
+        list[_Calls],
+        list[_Queue],
+        int,
+        _Timeline | None,
+    ]
+    | None
 ): ...
 def generation_of(address: int) -> int: ...
 def own_threads() -> int: ...

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any, Self
 
 from .comparison import report
-from .comparison.measurement import BackEnd, RunError
+from .comparison.measurement import BackEnd, Purpose, RunError, run_once
 from .comparison.output import OutputStore, shown
 from .comparison.rounds import Comparison, compare_back_ends
 
@@ -107,6 +107,8 @@ class Options:
     timeout: float | None
     """The longest time of one run, in seconds. None: no limit."""
     json: bool
+    profile: bool
+    """Whether to run it once more, with a profile of waiting."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +131,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=positive_seconds, metavar="SECONDS", help="kill a run that takes longer"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document with every run")
+    parser.add_argument(
+        "--profile", action="store_true", help="run it on oxthreads once more, and say where threads wait"
+    )
     parser.set_defaults(arguments=[])
     parser.usage = "%(prog)s [options] (SCRIPT | -m MODULE | -c CODE) [-- ARGS...]"
     _leave_arguments_alone(parser)
@@ -193,8 +198,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with StopSignals() as signals:
             comparison = compare(options, signals)
+            waits = profile(options, signals) if options.profile else None
             with signals.interruptible():
-                show(comparison, options)
+                show(comparison, options, waits)
     except Stopped as stopped:
         return stopped.exit_code
     except (RunError, OSError) as error:
@@ -234,6 +240,7 @@ def check(arguments: argparse.Namespace) -> Options:
         runs=arguments.runs,
         timeout=arguments.timeout,
         json=arguments.json,
+        profile=arguments.profile,
     )
 
 
@@ -284,18 +291,69 @@ def compare(options: Options, signals: StopSignals) -> Comparison:
         )
 
 
-def show(comparison: Comparison, options: Options) -> None:
+def profile(options: Options, signals: StopSignals) -> dict[str, Any] | None:
+    """Run the script on oxthreads once more, and find out where its threads wait.
+
+    Args:
+        options: the checked options.
+        signals: lets a signal end the run.
+
+    Returns:
+        What docs/profile.schema.json describes. None if the script has not written it: it was killed, by the
+        timeout for example, or has ended by ``os._exit``.
+
+    Raises:
+        RunError: if the run cannot be made.
+        Stopped: if a signal has come.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="oxthreads-compare-") as directory,
+        progress_line() as progress,
+        signals.interruptible(),
+    ):
+        file = Path(directory) / "profile.json"
+        environment = {**OXTHREADS.environment, "OXTHREADS_PROFILE": str(file)}
+        back_end = BackEnd("oxthreads with a profile", OXTHREADS.command, environment)
+        progress(f"once more: {back_end.name}")
+        store = OutputStore(Path(directory))
+        run_once(back_end, options.command, store, purpose=Purpose.REPEATED, timeout=options.timeout)
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+
+def waits_text(waits: dict[str, Any] | None) -> str:
+    """Return where threads waited, in a few lines.
+
+    Args:
+        waits: what `profile` has returned.
+    """
+    from .diagnose import _profile_text  # noqa: PLC0415 - only a comparison with a profile needs it
+
+    if waits is None:
+        return "The run with a profile has written none: it was killed, or has ended by os._exit."
+    return _profile_text.summary(waits)
+
+
+def show(comparison: Comparison, options: Options, waits: dict[str, Any] | None) -> None:
     """Print the result on standard output. It is not an error if nobody reads it (a closed pipe).
 
     Args:
         comparison: the runs and verdicts.
         options: the checked options.
+        waits: what `profile` has returned, if the options ask for it.
     """
     if options.json:
         document = report.document(comparison, options.command)
+        if options.profile:
+            document["profile"] = waits
         text = json.dumps(document, indent=2)
     else:
         text = report.table(comparison, options.name)
+        if options.profile:
+            text = f"{text}\n\n{waits_text(waits)}"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -57,9 +57,11 @@ usage: oxthreads profile [-o FILE] SCRIPT [ARGS...]
 Run a program as `oxthreads run` does, and find out where its threads wait, and
 for how long. The result is written when the program exits.
 
-  -o FILE        where to write it. The end of the name decides what: .txt (a
-                 table), .json (everything) or .collapsed (stacks, for flame
-                 graphs). "{pid}" in it stands for the number of the process.
+  -o FILE        where to write it. The end of the name decides what: .html (a
+                 page for a browser), .txt (a table), .json (everything),
+                 .collapsed (stacks, for flame graphs) or .pb.gz (stacks, for
+                 pprof and speedscope). "{pid}" in it stands for the number of
+                 the process; forked children then have a profile of their own.
                  Without this option the table goes to standard error.
   -h, --help     show this text
 """

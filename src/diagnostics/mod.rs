@@ -7,6 +7,9 @@
 //! * [`stacks`]: stacks of functions, with numbers.
 //! * [`naming`]: for which objects a name is looked for.
 //! * [`profile`]: how long threads have waited, for what and where.
+//! * [`pools`]: the calls of pools in a profile, and what the workers do.
+//! * [`queues`]: how long queues are in a profile, and how many items pass through them.
+//! * [`timeline`]: single waits, if a profile is asked to keep them.
 //! * [`trace`]: what threads do over time.
 //! * [`slices`]: what a trace shows, made of what it has recorded.
 //! * [`chrome`]: the file of a trace.
@@ -18,10 +21,13 @@ pub mod histogram;
 pub mod naming;
 pub mod origins;
 pub mod place;
+pub mod pools;
 pub mod profile;
+pub mod queues;
 pub mod server;
 pub mod sleepers;
 pub mod slices;
 pub mod stacks;
+pub mod timeline;
 pub mod trace;
 pub mod watcher;

@@ -12,13 +12,16 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
 use super::place::{Frame, Place};
-use super::stacks::{NO_STACK, Stacks};
+use super::pools::Pools;
+use super::queues::Queues;
+use super::timeline::{self, Timeline};
 use super::{naming, origins, sleepers};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
@@ -32,8 +35,46 @@ const MOST_STACKS: usize = 2 * MOST_SITES;
 /// The most holders that are remembered of one site, and the most threads that have woken one there.
 const MOST_OF_ONE_SITE: usize = 64;
 
-/// The most threads of which a name is remembered.
+/// The most threads of which a name is remembered, and the most addresses of which it is known that another object is
+/// there now.
 const MOST_REMEMBERED: usize = 100_000;
+
+/// The number of the stack that stands for none.
+pub const NO_STACK: u32 = 0;
+
+/// The functions that a thread was in, the innermost first. Two are the same if they have the same code.
+#[derive(Clone)]
+struct Stack(Arc<[Frame]>);
+
+/// The texts of one code object are always the same objects.
+fn identity(frame: &Frame) -> (usize, usize, u32) {
+    let address = |text: &Arc<str>| Arc::as_ptr(text).cast::<u8>().addr();
+    (address(&frame.file), address(&frame.function), frame.line)
+}
+
+impl Hash for Stack {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let mix = |sum: u64, part: usize| {
+            (sum.rotate_left(5) ^ part as u64).wrapping_mul(0x517c_c1b7_2722_0a95)
+        };
+        let hashed = self
+            .0
+            .iter()
+            .map(identity)
+            .fold(0, |sum, (_, function, line)| {
+                mix(mix(sum, function), line as usize)
+            });
+        hasher.write_u64(hashed);
+    }
+}
+
+impl PartialEq for Stack {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(identity).eq(other.0.iter().map(identity))
+    }
+}
+
+impl Eq for Stack {}
 
 /// What a site is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +105,9 @@ pub struct Site {
     pub interpreter: Duration,
     /// By the number of a stack and a thread that freed the lock there: how long others had waited for that.
     pub holders: HashMap<(u32, ThreadNumber), Duration>,
-    /// By the thread that has ended them: how many waits.
-    pub wakers: HashMap<ThreadNumber, u64>,
+    /// By the number of a stack and a thread that has ended them there: how many waits. Locks have no such stack: what
+    /// `holders` has tells more.
+    pub wakers: HashMap<(u32, ThreadNumber), u64>,
 }
 
 impl Site {
@@ -111,6 +153,8 @@ struct Going {
     since: Instant,
     /// The address of the lock that is waited for.
     lock: Option<usize>,
+    /// Whether a worker waits for a call.
+    is_for_call: bool,
 }
 
 /// The waits of one thread.
@@ -134,13 +178,22 @@ pub struct Profile {
     pub since: Instant,
     /// The sites. The first two are those of other waits, and of other waits for work.
     pub sites: Vec<Site>,
-    /// The functions that threads were in.
-    pub stacks: Stacks,
-    /// The names that threads had at their first wait.
+    /// By their numbers: the functions that threads were in. The first is none.
+    pub stacks: Vec<Arc<[Frame]>>,
+    /// The names that threads had when they first waited, or ended a wait.
     pub names: HashMap<ThreadNumber, Option<Arc<str>>>,
     /// For how long threads have waited for locks whose holders found no room.
     pub holders_dropped: Duration,
+    /// The calls of pools, and what the workers do.
+    pub pools: Pools,
+    /// The queues, and the items that pass through them.
+    pub queues: Queues,
+    /// The number of the profile, unique in the process.
+    pub(super) number: u64,
+    /// Single waits, if they are kept.
+    pub timeline: Option<Timeline>,
     by_key: HashMap<Key, usize>,
+    by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
     locks: HashMap<usize, Contended>,
 }
@@ -159,16 +212,40 @@ impl Profile {
         Self {
             since: Instant::now(),
             sites: vec![other(false), other(true)],
-            stacks: Stacks::new(MOST_STACKS),
+            stacks: vec![Arc::from([])],
             names: HashMap::new(),
             holders_dropped: Duration::ZERO,
+            pools: Pools::default(),
+            queues: Queues::default(),
+            number: next_number(),
+            timeline: None,
             by_key: HashMap::new(),
+            by_stack: HashMap::new(),
             threads: HashMap::new(),
             locks: HashMap::new(),
         }
     }
 
-    fn site(&mut self, resource: Resource, frames: &[Frame]) -> usize {
+    fn stack(&mut self, frames: Vec<Frame>) -> u32 {
+        let stack = Stack(Arc::from(frames));
+        if let Some(number) = self.by_stack.get(&stack) {
+            return *number;
+        }
+        if self.stacks.len() > MOST_STACKS {
+            return NO_STACK;
+        }
+        let number = u32::try_from(self.stacks.len()).unwrap_or(NO_STACK);
+        self.stacks.push(Arc::clone(&stack.0));
+        self.by_stack.insert(stack, number);
+        number
+    }
+
+    /// How many objects had this address before the present one, as far as is known.
+    pub fn generation(&self, address: usize) -> u32 {
+        origins::generation(address)
+    }
+
+    fn site(&mut self, resource: Resource, frames: Vec<Frame>) -> usize {
         let what = resource.what;
         let address = if what.contains("uture") {
             0
@@ -178,8 +255,8 @@ impl Profile {
         let key = Key {
             what,
             address,
-            generation: origins::generation(address),
-            stack: self.stacks.number(frames),
+            generation: self.generation(address),
+            stack: self.stack(frames),
         };
         if let Some(site) = self.by_key.get(&key) {
             return *site;
@@ -208,7 +285,7 @@ impl Profile {
         number: u64,
         resource: Resource,
         since: Instant,
-        frames: &[Frame],
+        frames: Vec<Frame>,
     ) {
         let thread = place.thread();
         let is_own = ThreadNumber::current() == Some(thread);
@@ -240,6 +317,7 @@ impl Profile {
             site,
             since,
             lock,
+            is_for_call: resource.what == "call for a worker",
         });
     }
 
@@ -257,6 +335,9 @@ impl Profile {
             .map(|(_, slept)| slept);
         let slept = now.saturating_duration_since(wait.since);
         waits.unfinished = Some((wait.site, before.unwrap_or_default() + slept));
+        if waits.going.is_empty() {
+            self.pools.slept(thread, wait.is_for_call, slept);
+        }
         COMPLETED.set(false);
         if let Some(address) = wait.lock
             && let Some(contended) = self.locks.get_mut(&address)
@@ -266,20 +347,48 @@ impl Profile {
                 self.locks.remove(&address);
             }
         }
+        let mark = self.mark();
         let site = &mut self.sites[wait.site];
         site.add(before, slept);
-        if let Some(awake) = AWAKE.take() {
-            site.interpreter += now.saturating_duration_since(awake).min(slept);
+        let awake = AWAKE
+            .take()
+            .map(|awake| now.saturating_duration_since(awake));
+        let interpreter = awake.unwrap_or_default().min(slept);
+        site.interpreter += interpreter;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.add(&timeline::Sleep {
+                thread,
+                site: wait.site,
+                since: wait.since,
+                until: now,
+                interpreter,
+                by,
+                continues: before.is_some(),
+                has_ended: true,
+            });
         }
-        if let Some(by) = by
-            && (site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&by))
-        {
-            *site.wakers.entry(by).or_default() += 1;
+        let place = WOKEN_FROM.take();
+        if let Some(by) = by {
+            let is_of_this = place & !STACK_MASK == mark;
+            let stack = if is_of_this {
+                place & STACK_MASK
+            } else {
+                NO_STACK
+            };
+            let waker = (stack, by);
+            if site.wakers.len() < MOST_OF_ONE_SITE || site.wakers.contains_key(&waker) {
+                *site.wakers.entry(waker).or_default() += 1;
+            }
         }
     }
 
-    fn released(&mut self, thread: ThreadNumber, address: usize, frames: &[Frame], now: Instant) {
-        let stack = self.stacks.number(frames);
+    /// What is added to the number of a stack, so that one of an earlier profile is not taken for it.
+    fn mark(&self) -> u32 {
+        u32::try_from(self.number & 0xff).unwrap_or_default() << STACK_BITS
+    }
+
+    fn released(&mut self, thread: ThreadNumber, address: usize, frames: Vec<Frame>, now: Instant) {
+        let stack = self.stack(frames);
         let Some(contended) = self.locks.get_mut(&address) else {
             return;
         };
@@ -300,14 +409,34 @@ impl Profile {
     fn close(&mut self) {
         let now = Instant::now();
         let threads = std::mem::take(&mut self.threads);
-        for waits in threads.into_values() {
+        for (thread, waits) in threads {
             let unfinished = waits.unfinished;
+            if let Some(wait) = waits.going.first() {
+                let slept = now.saturating_duration_since(wait.since);
+                self.pools.slept(thread, wait.is_for_call, slept);
+            }
             for (index, wait) in waits.going.iter().enumerate() {
                 let is_innermost = index + 1 == waits.going.len();
                 let before = unfinished.filter(|(site, _)| is_innermost && *site == wait.site);
                 let slept = now.saturating_duration_since(wait.since);
                 self.sites[wait.site].add(before.map(|(_, slept)| slept), slept);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.add(&timeline::Sleep {
+                        thread,
+                        site: wait.site,
+                        since: wait.since,
+                        until: now,
+                        interpreter: Duration::ZERO,
+                        by: None,
+                        continues: before.is_some(),
+                        has_ended: false,
+                    });
+                }
             }
+        }
+        self.pools.close(now);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close();
         }
     }
 }
@@ -317,10 +446,22 @@ thread_local! {
     static AWAKE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether its last wait is over.
     static COMPLETED: Cell<bool> = const { Cell::new(false) };
+    /// Where the thread was that has ended the present wait, as [`mark`] has said.
+    static WOKEN_FROM: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Numbers of stacks are smaller than this many bits allow.
+const STACK_BITS: u32 = 24;
+const STACK_MASK: u32 = (1 << STACK_BITS) - 1;
 
 /// One more than the generation of the process in which a profile runs; zero: nowhere.
 static RUNS_IN: AtomicU32 = AtomicU32::new(0);
+
+/// A number for a profile, unique in the process.
+fn next_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
 
 fn profile() -> MutexGuard<'static, Option<Profile>> {
     static PROFILE: PerProcess<Mutex<Option<Profile>>> = PerProcess::new();
@@ -328,7 +469,7 @@ fn profile() -> MutexGuard<'static, Option<Profile>> {
     profile.unwrap_or_else(PoisonError::into_inner)
 }
 
-fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
+pub(super) fn with<R>(act: impl FnOnce(&mut Profile) -> R) -> Option<R> {
     profile().as_mut().map(act)
 }
 
@@ -341,6 +482,15 @@ pub fn is_on() -> bool {
 
 /// Begins a profile. Waits that last already count from now on. Returns whether it did; not if one runs already.
 pub fn start() -> bool {
+    start_keeping(None)
+}
+
+/// Begins a profile that keeps single waits, at most so many. Otherwise as [`start`].
+pub fn start_with_timeline(most: usize) -> bool {
+    start_keeping(Some(most))
+}
+
+fn start_keeping(most_waits: Option<usize>) -> bool {
     let mut profile = profile();
     if profile.is_some() {
         return false;
@@ -351,10 +501,11 @@ pub fn start() -> bool {
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
+    started.timeline = most_waits.map(|most| Timeline::new(started.since, most));
     for place in sleepers::places() {
         for wait in place.waits() {
             let since = wait.since.max(started.since);
-            started.begins(&place, wait.number, wait.resource, since, &wait.frames);
+            started.begins(&place, wait.number, wait.resource, since, wait.frames);
         }
     }
     true
@@ -371,7 +522,7 @@ pub fn stop() -> Option<Profile> {
 }
 
 /// The thread of this place has begun the wait with this number. The thread itself calls this.
-pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: &[Frame]) {
+pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: Vec<Frame>) {
     let now = Instant::now();
     with(|profile| profile.begins(place, number, resource, now, frames));
 }
@@ -387,6 +538,20 @@ pub(super) fn ends(thread: ThreadNumber, number: u64, by: Option<ThreadNumber>) 
     with(|profile| profile.ends(thread, number, by, now));
 }
 
+/// A number for these functions, in which the calling thread, which has this place, wakes another. Zero stands for none.
+pub(super) fn mark(place: &Place, frames: Vec<Frame>) -> u32 {
+    let marked = with(|profile| {
+        profile.remember(place);
+        profile.stack(frames) | profile.mark()
+    });
+    marked.unwrap_or_default()
+}
+
+/// The present wait of the calling thread was ended where [`mark`] gave this number.
+pub(super) fn woken_from(place: u32) {
+    WOKEN_FROM.set(place);
+}
+
 /// The last wait of the calling thread is over, and will not go on.
 pub(super) fn completed() {
     COMPLETED.set(true);
@@ -394,7 +559,13 @@ pub(super) fn completed() {
 
 /// This thread ends.
 pub(super) fn forget(thread: ThreadNumber) {
-    with(|profile| profile.threads.remove(&thread));
+    with(|profile| {
+        profile.threads.remove(&thread);
+        profile.pools.leaves(thread, Instant::now());
+        if let Some(timeline) = &mut profile.timeline {
+            timeline.forget(thread);
+        }
+    });
 }
 
 /// Whether threads are known to wait for the lock with this address.
@@ -403,7 +574,7 @@ pub(super) fn is_waited_for(address: usize) -> bool {
 }
 
 /// The thread of this place has freed this lock at this place.
-pub(super) fn released(place: &Place, address: usize, frames: &[Frame]) {
+pub(super) fn released(place: &Place, address: usize, frames: Vec<Frame>) {
     let now = Instant::now();
     with(|profile| {
         profile.remember(place);

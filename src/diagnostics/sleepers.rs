@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::{profile, trace, watcher};
+use super::{pools, profile, trace, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
@@ -127,7 +127,7 @@ fn begin(own: &Place, mut wait: Wait, resource: Resource) {
     let traced = trace::is_on().then(|| (wait.waiter_address(), wait.frames.clone()));
     let number = own.push(wait);
     if let Some(frames) = profiled {
-        profile::begins(own, number, resource, &frames);
+        profile::begins(own, number, resource, frames);
     }
     if let Some((waiter, frames)) = traced {
         // SAFETY: as in `length`.
@@ -178,6 +178,23 @@ impl Observer for Recorder {
         }
     }
 
+    fn place_of_waker(&self) -> u32 {
+        if profile::is_on()
+            && !watcher::is_calling()
+            && let Some(own) = own(true)
+        {
+            let mut frames = look_for(&own, DEEPEST_HOLDER);
+            frames.extend(pools::ended_call());
+            profile::mark(&own, frames)
+        } else {
+            0
+        }
+    }
+
+    fn woken_from(&self, place: u32) {
+        profile::woken_from(place);
+    }
+
     fn completed(&self, resource: Resource, timed_out: bool) {
         if profile::is_on() {
             profile::completed();
@@ -198,7 +215,7 @@ impl Observer for Recorder {
                 trace::freed(address, &frames);
             }
             if is_profiled {
-                profile::released(&own, address, &frames);
+                profile::released(&own, address, frames);
             }
         }
     }

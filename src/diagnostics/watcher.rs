@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::server::Server;
-use super::{naming, sleepers};
+use super::{naming, profile, sleepers};
 use crate::wait::deadline::Deadline;
 use crate::wait::{PerProcess, generation, threads};
 
@@ -39,6 +39,8 @@ pub struct Functions {
     pub describe: Box<Describe>,
     /// See [`Name`]. Called while a profile or a trace runs.
     pub name: Box<Name>,
+    /// Tells a profile how long the queues are. Called while a profile runs.
+    pub sample: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What the thread is told.
@@ -214,6 +216,9 @@ fn run(inbox: &Inbox, functions: &Functions) {
         next = Instant::now() + INTERVAL;
         let endless = |sleep: &sleepers::Sleep| sleep.deadline == Deadline::NEVER;
         let mut sleeps = sleepers::asleep();
+        if profile::is_on() {
+            (functions.sample)();
+        }
         if naming::is_wanted() {
             let wanted = naming::to_be_named(&sleeps);
             if !wanted.is_empty() {

@@ -166,7 +166,8 @@ impl Lock {
             if cfg!(Py_GIL_DISABLED) {
                 observe::released(address);
             }
-            waiter.unpark();
+            // `released` tells where.
+            waiter.unpark_from_known_place();
             if !cfg!(Py_GIL_DISABLED) {
                 observe::released(address);
             }

@@ -292,8 +292,10 @@ impl Wakes {
 impl Drop for Wakes {
     #[inline]
     fn drop(&mut self) {
+        // All are woken from the same place.
+        let mut place = None;
         for waiter in &self.0 {
-            waiter.unpark();
+            waiter.unpark_from(&mut place);
         }
     }
 }

@@ -147,6 +147,14 @@ pub trait Observer: Sync {
     /// deadline or a signal did.
     fn resumed(&self, resource: Resource, slept: Duration, by: Option<ThreadNumber>);
 
+    /// A number for the place where the calling thread is, which is about to wake another one. Zero: none.
+    fn place_of_waker(&self) -> u32 {
+        0
+    }
+
+    /// The thread that has woken the calling one was at the place with this number. This comes before `resumed`.
+    fn woken_from(&self, _place: u32) {}
+
     /// The wait of the calling thread, which has resumed, is over: it was completed, or it has `timed_out`. Not called
     /// if the thread is about to sleep again in the same wait, or to run signal handlers. The resource is alive.
     fn completed(&self, _resource: Resource, _timed_out: bool) {}
@@ -275,6 +283,14 @@ pub fn released(address: usize) {
     }
 }
 
+/// A number for the place where the calling thread is, which is about to wake another one.
+#[cold]
+pub(super) fn place_of_waker() -> u32 {
+    OBSERVER
+        .get()
+        .map_or(0, |observer| observer.place_of_waker())
+}
+
 /// Tells the observer, if there is one, that a wait of the calling thread which has slept is over.
 #[inline]
 pub(super) fn completed(resource: impl FnOnce() -> Resource, timed_out: bool) {
@@ -321,9 +337,12 @@ pub(super) fn begin_sleep(
 }
 
 impl Sleep {
-    /// Tells the observer that the thread goes on.
+    /// Tells the observer that the thread goes on, and where `by` was.
     #[cold]
-    pub(super) fn end(self, by: Option<ThreadNumber>) {
+    pub(super) fn end(self, by: Option<ThreadNumber>, place: u32) {
+        if by.is_some() && place != 0 {
+            self.observer.woken_from(place);
+        }
         (self.observer).resumed(self.resource, self.since.elapsed(), by);
     }
 }

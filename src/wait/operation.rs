@@ -68,7 +68,7 @@ pub fn drive<O: Operation>(
         let sleep = observe::begin_sleep(&waiter, || joined.0.resource(), deadline);
         let parked = suspend(&waiter, deadline);
         if let Some(sleep) = sleep {
-            sleep.end(waiter.take_waker());
+            sleep.end(waiter.take_waker(), waiter.waker_place());
         }
         // Leave first, whatever ended the sleep: the list is the truth about completion, and a wake that came
         // together with a time-out or a signal must not be lost.

@@ -66,6 +66,8 @@ pub struct Waiter {
     generation: AtomicU32,
     /// The number of the thread that woke it last, while there is an observer; zero: none.
     waker: sync::AtomicU32,
+    /// Where that was, as a number of the observer; zero: not known.
+    waker_place: AtomicU32,
 }
 
 impl Waiter {
@@ -84,6 +86,7 @@ impl Waiter {
             target,
             generation: AtomicU32::new(generation()),
             waker: sync::AtomicU32::new(0),
+            waker_place: AtomicU32::new(0),
         })
     }
 
@@ -122,8 +125,16 @@ impl Waiter {
     /// Does nothing for a thread of the parent of a fork. Its parker may have been in use at the fork, and a
     /// mutex that was locked then is never unlocked here.
     pub fn unpark(&self) {
+        self.unpark_from(&mut None);
+    }
+
+    /// As [`Waiter::unpark`]. The place of the waker is the number in `place`; if that is `None`, the observer is asked
+    /// for it, if there is one, and it is stored there.
+    pub(super) fn unpark_from(&self, place: &mut Option<u32>) {
         if self.is_of_this_process() {
             let begun = observe::is_on().then(|| {
+                let place = *place.get_or_insert_with(observe::place_of_waker);
+                self.waker_place.store(place, Ordering::Relaxed);
                 self.waker
                     .store(ThreadNumber::current_or_zero(), Ordering::Relaxed);
                 Instant::now()
@@ -142,6 +153,16 @@ impl Waiter {
     /// The thread that has woken it since the last call, if an observer was there at the time.
     pub(super) fn take_waker(&self) -> Option<ThreadNumber> {
         ThreadNumber::from_number(self.waker.swap(0, Ordering::Relaxed))
+    }
+
+    /// As [`Waiter::unpark`], for a wake whose place the observer learns in another way.
+    pub fn unpark_from_known_place(&self) {
+        self.unpark_from(&mut Some(0));
+    }
+
+    /// Where the thread that [`Waiter::take_waker`] returned was when it woke this, as a number of the observer.
+    pub(super) fn waker_place(&self) -> u32 {
+        self.waker_place.load(Ordering::Relaxed)
     }
 
     /// Whether a thread has woken it since [`Waiter::take_waker`] was called last, if an observer was there at the

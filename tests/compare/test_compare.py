@@ -330,6 +330,56 @@ def test_megabytes_of_binary_output_can_be_compared(script: Write) -> None:
     assert max(map(len, result.stdout.splitlines())) < 200
 
 
+# --- Waits -------------------------------------------------------------------------------------------
+
+WAITS = """\
+import threading, time
+lock, waits = threading.Lock(), threading.Event()
+
+def take():
+    waits.set()
+    with lock:
+        pass
+
+with lock:
+    thread = threading.Thread(target=take)
+    thread.start()
+    waits.wait()
+    thread.join(0.2)
+thread.join()
+print("done")
+"""
+
+
+def test_a_profile_says_where_threads_wait(script: Write) -> None:
+    table, _, waits = compare("--runs", "1", "--profile", script(WAITS), exit_code=0).stdout.partition(
+        "\n\nWhere threads waited for others in one run on oxthreads: "
+    )
+    assert row(table, "exit code") == ["0", "0", "same"]
+    lines = waits.splitlines()
+    assert 3 < len(lines) <= 10
+    assert any("Lock lock" in line for line in lines)
+    assert any("script.py:6 in take" in line and "script.py:9 in <module>" in line for line in lines)
+
+
+def test_the_json_document_has_the_profile(script: Write) -> None:
+    path = script(WAITS)
+    document = compare_json(path, "--runs", "1", "--profile")
+    # The run with the profile is not compared with the others.
+    assert len(document["runs"]) == 2
+    assert document["profile"]["version"] == 1
+    assert "Lock lock" in [each["object"] for each in document["profile"]["objects"]]
+    assert "profile" not in compare_json(path, "--runs", "1")
+
+
+def test_a_script_without_waits_and_one_without_a_profile(script: Write) -> None:
+    ended = compare("--runs", "1", "--profile", script("import os; os._exit(0)"), exit_code=0)
+    assert "The run with a profile has written none" in ended.stdout
+    assert compare_json(script("import os; os._exit(0)"), "--runs", "1", "--profile")["profile"] is None
+    ended = compare("--runs", "1", "--profile", script("pass"), exit_code=0)
+    assert "in one run on oxthreads: " in ended.stdout
+
+
 # --- Ends --------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
+import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,7 +21,7 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _profile_text
+from oxthreads.diagnose import _objects, _profile_places, _profile_text
 from oxthreads.diagnose._profile import Profile
 from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
 
@@ -121,7 +125,7 @@ def test_a_lock_is_charged_to_the_line_of_its_holder(lock: Any) -> None:
     assert held["place"]["line"] == line_of("keeps")
     assert held["place"]["file"] == __file__
     assert results[0] <= held["seconds"] <= place["seconds"]
-    assert place["ended_by"] == [{"thread": "holder", "waits": 1}]
+    assert place["ended_by"] == [{"place": None, "thread": "holder", "waits": 1}]
 
 
 def test_each_of_several_waiters_counts() -> None:
@@ -155,6 +159,12 @@ def test_workers_without_work_are_apart() -> None:
     assert data["idle"]["seconds"] >= 2 * LONG
     assert "call to run" not in found.collapsed()
     assert "waits for work:" in found.text()
+
+
+def test_a_pool_without_a_name_is_no_queue() -> None:
+    assert _objects.unnamed("call for a worker", 0) == "a call to run in a pool"
+    assert _objects.unnamed("room in a pool", 0) == "room in a pool"
+    assert _objects.unnamed("room in a queue", 0) == "room in a queue"
 
 
 def test_waits_that_have_not_ended_count_up_to_the_end() -> None:
@@ -237,6 +247,21 @@ def test_nothing_is_recorded_when_no_profile_runs() -> None:
     assert found.collapsed() == ""
 
 
+def test_the_processor_time_is_that_of_the_profile() -> None:
+    before = time.process_time()
+    while time.process_time() - before < 0.02:
+        pass
+    begun = time.process_time()
+    with diagnose.profile() as found:
+        inside = time.process_time()
+        while time.process_time() - inside < 0.02:
+            pass
+    whole = time.process_time() - begun
+    assert rows(found) == []
+    assert 0.02 <= found.data()["processor_seconds"] <= whole
+    assert " of processor time, 0 threads; " in found.text()
+
+
 def test_an_exception_ends_the_profile() -> None:
     found = diagnose.profile()
     with pytest.raises(ZeroDivisionError), found:
@@ -297,6 +322,61 @@ def test_what_is_dropped_is_said() -> None:
     assert "of 3 waits of 500 ms at others, only the sums are known" in text
     assert "at more places than 10000" in text
     assert "[at more places than are kept] 500000" in _profile_text.collapsed(data)
+
+
+def test_a_place_in_a_library_says_which_line_of_the_program_has_called_it() -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    logger = logging.Logger("of the test")
+    logger.addHandler(handler)
+    handler.lock = threading.RLock()  # logging was imported before a patch
+
+    def log() -> None:
+        logger.warning("waits")  # logs
+
+    with diagnose.profile() as found:
+        keep(handler.lock, lambda: [started(log, "logger")])
+    (line,) = [line for line in found.text().splitlines() if "from" in line and "in log" in line]
+    file = Path(__file__).relative_to(Path.cwd()) if Path.cwd() in Path(__file__).parents else __file__
+    assert re.search(r"  logging/__init__\.py:\d+ in \w+, from ", line)
+    assert f", from {file}:{line_of('logs')} in log" in line
+
+
+def frames(*functions: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"file": file, "line": line, "function": f"f{line}"} for file, line in functions]
+
+
+def test_places_that_look_the_same_are_told_apart() -> None:
+    own = "/program/file.py"
+    library = logging.__file__
+    names = _profile_places.in_words(
+        [
+            frames((own, 1), (own, 2)),
+            frames((own, 1), (own, 3)),
+            frames((own, 4), (own, 3)),
+            frames((library, 5), (library, 6), (own, 7), (own, 8)),
+            frames((library, 5), (library, 6), (own, 7), (own, 9)),
+            frames((library, 10), (library, 11)),
+            [],
+            frames((own, 12)),
+            frames((own, 12), (own, 13)),
+        ]
+    )
+    assert names == [
+        f"{own}:1 in f1, from {own}:2 in f2",
+        f"{own}:1 in f1, from {own}:3 in f3",
+        f"{own}:4 in f4",
+        f"logging/__init__.py:5 in f5, from {own}:8 in f8",
+        f"logging/__init__.py:5 in f5, from {own}:9 in f9",
+        "logging/__init__.py:10 in f10",
+        "outside the program's code",
+        f"{own}:12 in f12",
+        f"{own}:12 in f12, from {own}:13 in f13",
+    ]
+    assert (
+        _profile_places.without_directories(f"Event made at {library}:3")
+        == "Event made at logging/__init__.py:3"
+    )
+    assert _profile_places.in_words([]) == []
 
 
 def test_more_places_than_are_kept() -> None:
@@ -400,7 +480,7 @@ def test_the_other_forms(run: Any, tmp_path: Path) -> None:
         ([], "usage: oxthreads profile"),
         (["-o"], "-o needs the name of a file"),
         (["-o", "found.json"], "usage: oxthreads profile"),
-        (["-o", "found.pdf", "x.py"], "must end with .json, .txt or .collapsed, not 'found.pdf'"),
+        (["-o", "found.pdf", "x.py"], "must end with .html, .json, .txt or .collapsed, not 'found.pdf'"),
         (["-o", "absent/found.json", "x.py"], "there is no directory 'absent'"),
         (["absent.py"], "can't open file"),
         (["--output", "x.json", "x.py"], "Unknown option"),
@@ -468,6 +548,133 @@ def test_a_forked_child_does_not_write(run: Any, tmp_path: Path) -> None:
     ended = run(*COMMAND, "-o", "found.json", "-c", program)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Lock lock" in (tmp_path / "found.json").read_text()
+
+
+FORKING = PROGRAM + textwrap.dedent("""
+    import multiprocessing, signal, warnings
+    warnings.simplefilter("ignore")
+
+    def work():
+        with lock:
+            waits.clear()
+            thread = threading.Thread(target=take, name="taker in the child")
+            thread.start()
+            waits.wait()
+            thread.join(0.2)
+        thread.join()
+        {ending}
+
+    if {of_multiprocessing}:
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+        pid, status = child.pid, child.exitcode
+    else:
+        pid = os.fork()
+        if pid == 0:
+            work()
+            sys.exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    print(pid, status)
+    """)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("pass", 0),
+        ("sys.exit(3)", 3),
+        ("os._exit(4)", 4),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -15),
+        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); signal.raise_signal(signal.SIGTERM)", 5),
+        ("multiprocessing", 0),
+    ],
+)
+def test_a_forked_child_has_a_profile_of_its_own_if_the_name_tells_them_apart(
+    run: Any, tmp_path: Path, ending: str, status: int
+) -> None:
+    program = FORKING.replace("{of_multiprocessing}", str(ending == "multiprocessing"))
+    program = program.replace("{ending}", "pass" if ending == "multiprocessing" else ending)
+    ended = run(*COMMAND, "-o", "found-{pid}.json", "-c", program)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    child, its_status = map(int, ended.stdout.splitlines()[-1].split())
+    assert its_status == status
+    assert len([*tmp_path.glob("found-*.json")]) == 2
+    data = json.loads((tmp_path / f"found-{child}.json").read_text())
+    validate(data)
+    check_sums(data)
+    assert data["process"] == child
+    row = only([row for row in data["objects"] if row["object"] == "Lock lock"])
+    assert row["waits"] == 1
+    assert row["places"][0]["held"][0]["place"]["function"] == "work"
+    (own,) = [file for file in tmp_path.glob("found-*.json") if str(child) not in file.name]
+    row = only([row for row in json.loads(own.read_text())["objects"] if row["object"] == "Lock lock"])
+    assert row["places"][0]["held"][0]["place"]["function"] == "<module>"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_of_a_child_has_a_profile_too(run: Any, tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import os, sys, warnings
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            child = os.fork()
+            if child:
+                sys.exit(os.waitpid(child, 0)[1])
+        """)
+    ended = run(*COMMAND, "-o", "found-{pid}.txt", "-c", program)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len([*tmp_path.glob("found-*.txt")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("os._exit(3)", 3),
+        ("threading.Thread(target=os._exit, args=(3,)).start(); threading.Event().wait()", 3),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -15),
+        (
+            "waits.clear(); threading.Timer(0.1, os.kill, (os.getpid(), 15)).start(); waits.wait()",
+            -15,
+        ),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN); os.kill(os.getpid(), signal.SIGTERM)", 0),
+    ],
+)
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there are no such signals")
+def test_other_ends_of_a_program_lose_nothing(run: Any, tmp_path: Path, ending: str, status: int) -> None:
+    ended = run(*COMMAND, "-o", "found.json", "-c", f"import signal\n{PROGRAM}\n{ending}")
+    assert (ended.returncode, ended.stderr) == (status, "")
+    data = json.loads((tmp_path / "found.json").read_text())
+    validate(data)
+    assert [row["waits"] for row in data["objects"] if row["object"] == "Lock lock"] == [1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there are no such signals")
+def test_a_termination_while_the_profile_is_written_waits_for_that(run: Any, tmp_path: Path) -> None:
+    program = (
+        "import atexit, os, pathlib, signal\n"
+        + PROGRAM
+        + textwrap.dedent("""
+        write = pathlib.Path.write_text
+
+        def terminated(*arguments, **options):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return write(*arguments, **options)
+
+        pathlib.Path.write_text = terminated
+        """)
+    )
+    ended = run(*COMMAND, "-o", "found.json", "-c", program)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGTERM, "")
+    validate(json.loads((tmp_path / "found.json").read_text()))
+
+
+def test_a_wrong_status_for_an_exit_is_an_error(run: Any, tmp_path: Path) -> None:
+    program = "import os\ntry:\n    os._exit('1')\nexcept TypeError:\n    print('refused')\n"
+    ended = run(*COMMAND, "-o", "found.json", "-c", program)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "refused\n", "")
+    assert json.loads((tmp_path / "found.json").read_text())["version"] == 1
 
 
 def test_a_file_that_cannot_be_written_is_told(run: Any, tmp_path: Path) -> None:

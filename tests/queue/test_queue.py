@@ -223,7 +223,7 @@ def _pairs(first: Callable[..., object], second: Callable[..., object], stop: th
             deque(zip(starmap(first, [()] * 10), starmap(second, [()] * 10), strict=True), maxlen=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "SimpleQueue"])
 def test_the_main_thread_does_not_starve_as_a_getter(kind: str) -> None:
     # It looks for signals after every sleep, which must not cost it its turn.
     items = getattr(OXTHREADS.queue, kind)()

@@ -326,6 +326,44 @@ fn a_get_that_has_lost_an_item_and_waited_is_handed_the_next() {
 }
 
 #[test]
+fn a_get_that_has_abandoned_its_chance_and_waited_is_handed_the_next_item() {
+    let queue = Queue::new(0);
+    let mut get = queue.get();
+    let outcome = drive(&mut get, Deadline::NEVER, |_, _| {
+        queue.try_put('a').unwrap();
+        assert_eq!(queue.try_get(), Ok('a'));
+        thread::sleep(HAND_OFF_AFTER);
+        Parked::Raising
+    });
+    assert!(matches!(outcome, Wait::Interrupted));
+    let outcome = block_with(&mut get, |_| {
+        queue.try_put('b').unwrap();
+        assert_eq!(queue.try_get(), Err(GetError::Empty));
+    });
+    assert_eq!(outcome, Ok('b'));
+}
+
+#[test]
+fn a_put_that_has_abandoned_its_chance_and_waited_is_handed_the_next_room() {
+    let queue = Queue::new(1);
+    queue.try_put(1).unwrap();
+    let mut put = queue.put(2);
+    let outcome = drive(&mut put, Deadline::NEVER, |_, _| {
+        assert_eq!(queue.try_get(), Ok(1));
+        queue.try_put(1).unwrap();
+        thread::sleep(HAND_OFF_AFTER);
+        Parked::Raising
+    });
+    assert!(matches!(outcome, Wait::Interrupted));
+    let outcome = block_with(&mut put, |_| {
+        assert_eq!(queue.try_get(), Ok(1));
+        assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
+    });
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(queue.try_get(), Ok(2));
+}
+
+#[test]
 fn a_put_that_has_lost_the_room_and_waited_is_handed_the_next() {
     let queue = Queue::new(1);
     queue.try_put(1).unwrap();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use _oxthreads::diagnostics::profile::{self, Profile, Site};
 use _oxthreads::diagnostics::sleepers::{Recorder, asleep};
+use _oxthreads::diagnostics::timeline::Single;
 use _oxthreads::primitives::event::Event;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::wait::deadline::{Deadline, Wait};
@@ -91,7 +92,7 @@ fn the_holder_of_a_lock_is_charged_with_the_waits() {
         .sum();
     // The thread that was woken may have gone before the charge, here where there is no interpreter.
     assert!(by_this_thread >= 2 * kept, "{by_this_thread:?} {kept:?}");
-    assert!(site.wakers.contains_key(&own));
+    assert!(site.wakers.keys().any(|(_, thread)| *thread == own));
 }
 
 #[test]
@@ -143,4 +144,54 @@ fn nothing_is_known_of_waits_without_a_profile() {
     assert!(profile::start());
     let found = profile::stop().unwrap();
     assert!(found.sites.iter().all(|site| site.histogram.count() == 0));
+}
+
+#[test]
+fn single_waits_are_kept_if_that_is_asked_for() {
+    let _alone = alone();
+    let (event, lock) = (Event::new(), Lock::new());
+    assert!(profile::start_with_timeline(100));
+    for _ in 0..3 {
+        let deadline = Deadline::after(Duration::from_millis(1));
+        block_until(event.wait(), deadline).unwrap();
+    }
+    assert!(lock.try_acquire());
+    let found = thread::scope(|scope| {
+        let taker = scope.spawn(|| {
+            block(lock.acquire()).unwrap();
+            lock.release().unwrap();
+        });
+        until_asleep_for(&lock, 1);
+        lock.release().unwrap();
+        taker.join().unwrap();
+        scope.spawn(|| block(event.wait()).unwrap().unwrap());
+        until_asleep_for(&event, 1);
+        let found = profile::stop().unwrap();
+        event.set().unwrap();
+        found
+    });
+    let timeline = found.timeline.as_ref().unwrap();
+    assert_eq!(timeline.dropped, 0);
+    let own = ThreadNumber::current().unwrap();
+    let what = |wait: &Single| found.sites[usize::from(wait.site)].key.what;
+    let (timed_out, others): (Vec<Single>, Vec<Single>) =
+        (timeline.waits().iter()).partition(|wait| wait.thread == own);
+    assert_eq!(timed_out.len(), 3);
+    for wait in &timed_out {
+        assert!(what(wait) == "Event" && wait.length >= 1_000_000);
+        assert!(wait.has_ended && wait.by.is_none());
+    }
+    let ends: Vec<u64> = timed_out
+        .iter()
+        .map(|wait| wait.begin + wait.length)
+        .collect();
+    assert!(timed_out[1].begin >= ends[0] && timed_out[2].begin >= ends[1]);
+    let of = |wanted: &str| others.iter().find(|wait| what(wait) == wanted).unwrap();
+    assert!(of("Lock").has_ended && of("Lock").by == Some(own));
+    assert!(!of("Event").has_ended && of("Event").by.is_none());
+    // Each site has as many waits as are kept.
+    for (number, site) in found.sites.iter().enumerate() {
+        let kept = (timeline.waits().iter()).filter(|wait| usize::from(wait.site) == number);
+        assert_eq!(kept.count() as u64, site.histogram.count());
+    }
 }

@@ -98,7 +98,7 @@ def report() -> str:
     return _watch.report()
 
 
-def profile() -> Profile:
+def profile(*, timeline: bool = False) -> Profile:
     """Find out where threads wait, and for how long.
 
     Use it in a ``with`` statement. While that runs, each wait of any thread of this process that sleeps is
@@ -106,15 +106,20 @@ def profile() -> Profile:
     exit. A wait that has not ended by the end of the statement counts up to then. For locks it also finds who
     held them meanwhile, and where.
 
-    Only one profile runs in a process at a time. A forked child has none. To profile a whole program, run
-    ``oxthreads profile SCRIPT``.
+    Only one profile runs in a process at a time. A forked child has none, but can begin one. To profile a
+    whole program, run ``oxthreads profile SCRIPT``; with ``-o FILE`` and "{pid}" in its name, that profiles
+    forked children, too.
 
     Thread-safe.
 
+    Args:
+        timeline (bool): also keep single waits, for the timeline of ``html()``: a million at most, which take
+            32 bytes each. If there are more, the shortest are dropped, and counted.
+
     Returns:
-        Profile: after the ``with`` statement, its ``text()`` is a table, ``json()`` and ``data()`` are
-            everything that was found, and ``collapsed()`` is for flame graphs. Times are in seconds; in
-            ``collapsed()``, in microseconds.
+        Profile: after the ``with`` statement, its ``text()`` is a table, ``html()`` is a page for a web
+            browser, ``json()`` and ``data()`` are everything that was found but for single waits, and
+            ``collapsed()`` is for flame graphs. Times are in seconds; in ``collapsed()``, in microseconds.
 
     Raises:
         RuntimeError: when the ``with`` statement is entered, if a profile runs already.
@@ -136,7 +141,7 @@ def profile() -> Profile:
     """
     from oxthreads.diagnose import _profile  # noqa: PLC0415
 
-    return _profile.Profile()
+    return _profile.Profile(timeline=timeline)
 
 
 def trace(path: str | os.PathLike[str]) -> Trace:

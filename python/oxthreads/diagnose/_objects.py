@@ -25,7 +25,7 @@ _KINDS = {
     "room in a queue": "room in",
     "end of the work of a queue": "the end of the work of",
     "one of several futures": "one of several futures",
-    "call for a worker": "a call to run",
+    "call for a worker": "a call to run in",
     "room in a pool": "room in",
     "start of workers": "the start of workers",
 }
@@ -288,7 +288,7 @@ def unnamed(what: str, address: int) -> str:
         return "the other threads to end, because the interpreter exits"
     kind = _KINDS.get(what) or what
     if kind.endswith((" of", " in")):
-        kind += " a pool" if "pool" in what else " a queue"
+        kind += " a pool" if "pool" in what or "worker" in what else " a queue"
     return " ".join(filter(None, [kind, _made(address) if address else ""]))
 
 

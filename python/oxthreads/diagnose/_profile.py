@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import operator
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import (
     _profile_data,
     _profile_names,
+    _profile_page,
     _profile_text,
     _report,
-    _until_exit,
+    _situation,
     _watch,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
-_FORMATS = (".json", ".txt", ".collapsed")
+_FORMATS = (".html", ".json", ".txt", ".collapsed", ".pb.gz")
+
+#: What stands for the number of the process in the name of a file.
+_PROCESS = "{pid}"
 
 
 class Profile:
@@ -32,31 +44,49 @@ class Profile:
     Thread-safe, but only one thread may enter and leave the ``with`` statement.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, timeline: bool = False) -> None:
         self._state = "has not begun"
         self._data: dict[str, Any] = {}
+        self._keeps_timeline = timeline
+        self._timeline: dict[str, Any] | None = None
+        self._program = ""
+        self._processor_begun = 0.0
+        #: When it began, in nanoseconds since 1970.
+        self._begun = 0
 
     def __enter__(self) -> Profile:
         if self._state != "has not begun":
             raise RuntimeError("a profile can run only once; call oxthreads.diagnose.profile() again")
         _watch._record()
-        if not _native.start_profile():
+        if not self._begin():
             raise RuntimeError("a profile runs already in this process")
-        if not _native.trace_runs():
-            _profile_names.clear()
-        self._state = "has not ended"
         _watch.start_to_name()
         return self
+
+    def _begin(self) -> bool:
+        """Begin, if no profile runs in this process. Return whether it has begun."""
+        if not _native.start_profile(self._keeps_timeline):
+            return False
+        if not _native.trace_runs():
+            _profile_names.clear()
+        self._begun = time.time_ns()
+        self._processor_begun = time.process_time()
+        self._state = "has not ended"
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         found = _native.stop_profile()
+        processor = time.process_time() - self._processor_begun
         if found is None:
             self._state = "belongs to the parent process, which has forked this one"
             return
         _watch.stop_if_unused()
-        self._data = _profile_data.described(found)
+        self._data, self._timeline = _profile_data.described(found)
+        # Not at the beginning: `oxthreads profile` begins before the program has its arguments.
+        self._program = _program()
+        self._data["processor_seconds"] = round(processor, 9)
         self._state = ""
 
     def data(self) -> dict[str, Any]:
@@ -106,23 +136,74 @@ class Profile:
         """
         return _profile_text.collapsed(self.data())
 
+    def html(self) -> str:
+        """Return a page for a web browser; docs/profile.md explains it.
+
+        It has everything that :meth:`json` has, and a timeline of single waits if the profile was begun with
+        ``timeline=True``. It loads nothing from anywhere.
+
+        Returns:
+            str: an HTML document in ASCII.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        return _profile_page.page(self.data(), self._timeline, self._program)
+
+    def pprof(self) -> bytes:
+        """Return the stacks in the format of pprof, as a block profile of Go. Waits for work are left out.
+
+        Returns:
+            bytes: the content of a file whose name ends with ``.pb.gz``. ``go tool pprof`` and speedscope
+                open it.
+
+        Raises:
+            RuntimeError: as for :meth:`data`.
+        """
+        from oxthreads.diagnose import _profile_pprof  # noqa: PLC0415 - gzip takes some milliseconds to import
+
+        return _profile_pprof.encoded(self.data(), _main_file(), self._begun)
+
+
+def _program() -> str:
+    """What this process runs, for a title: the name of the script, "" if there is none."""
+    arguments: Any = getattr(sys, "argv", None)
+    first = arguments[0] if type(arguments) is list and arguments else ""
+    if type(first) is not str or first in ("", "-", "-c", "-m"):
+        return ""
+    path = Path(first)
+    return path.parent.name if path.name == "__main__.py" else path.name
+
+
+def _main_file() -> str:
+    """The file that this process runs; that of Python, if the program has none."""
+    main: Any = sys.modules.get("__main__")
+    return getattr(main, "__file__", None) or sys.executable or "python"
+
+
+def _format_of(path: Path) -> str | None:
+    """What a file of this name has: one of `_FORMATS`, or None."""
+    return next((each for each in _FORMATS if path.name.endswith(each)), None)
+
 
 def output_error(file: str) -> str | None:
     """Why a profile cannot be written to this file; None if nothing is known against it."""
     path = Path(file)
-    if path.suffix not in _FORMATS:
+    if _format_of(path) is None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
-    return _until_exit.directory_error(file)
+    if not path.absolute().parent.is_dir():
+        return f"there is no directory {str(path.parent)!r}"
+    return None
 
 
 def start_for_process(file: str | None) -> None:
     """Profile this process from now until it exits.
 
     Args:
-        file: where to write what was found; None: the text goes to standard error. "{pid}" in it stands for
-            the number of the process.
+        file: where to write what was found; None: the text goes to standard error. "{pid}" in its name stands
+            for the number of the process. Then forked children have a profile of their own.
 
     Raises:
         ValueError: if the file cannot be one.
@@ -132,23 +213,124 @@ def start_for_process(file: str | None) -> None:
         wrong = output_error(file)
         if wrong is not None:
             raise ValueError(wrong)
-        path = _until_exit.path_of(file)
-    running = Profile().__enter__()
+        # The program may change the directory.
+        path = Path(file).absolute()
+    whole = _WholeProcess(path)
+    whole.begin()
+    atexit.register(whole.end)
+    whole.end_before_exit()
+    whole.end_before_termination()
+    if path is not None and _PROCESS in path.name and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=whole.begin_in_child)
 
-    def finish() -> None:
-        running.__exit__(None, None, None)
-        _write(running, path)
 
-    _until_exit.finish_at_exit(finish)
+class _WholeProcess:
+    """A profile of all that a process does, which is written when the process ends."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._process = 0
+        self._profile = self._new()
+        #: Has one element while the profile runs. Only one thread can take it.
+        self._running: list[bool] = []
+        self._is_writing = False
+        #: Whether SIGTERM came while the profile was written.
+        self._is_terminated = False
+
+    def _new(self) -> Profile:
+        return Profile(timeline=self._path is not None and self._path.suffix == ".html")
+
+    def begin(self) -> None:
+        self._profile.__enter__()
+        self._process = os.getpid()
+        self._running = [True]
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child. The next thread that falls asleep starts the thread of the watch."""
+        self._profile = self._new()
+        self._is_writing = self._is_terminated = False
+        if self._profile._begin():
+            self._process = os.getpid()
+            self._running = [True]
+
+    def end(self) -> None:
+        """Write what was found, unless that was done, or this process is a forked child without a profile."""
+        if os.getpid() != self._process:
+            return
+        try:
+            self._running.pop()
+        except IndexError:
+            return
+        self._is_writing = True
+        try:
+            self._profile.__exit__(None, None, None)
+            _write(self._profile, self._path)
+        finally:
+            self._is_writing = False
+            if self._is_terminated:
+                _terminate()
+
+    def end_before_exit(self) -> None:
+        """Have the profile written before `os._exit`, by which the children of `multiprocessing` end."""
+        leave = os._exit
+
+        @functools.wraps(leave)
+        def write_and_leave(status: int) -> NoReturn:
+            number = operator.index(status)
+            try:
+                self.end()
+            except Exception as error:
+                _report.write(f"oxthreads: the profile could not be written: {error!r}\n")
+            finally:
+                leave(number)
+
+        os._exit = write_and_leave
+
+    def end_before_termination(self) -> None:
+        """Have the profile written before SIGTERM ends the process, if the program does not handle that."""
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        ):
+            return
+
+        def write_and_terminate(_number: int, _frame: object) -> None:
+            if self._is_writing and os.getpid() == self._process:
+                self._is_terminated = True
+                return
+            try:
+                self.end()
+            finally:
+                _terminate()
+
+        _situation.expected_handlers.append(write_and_terminate)
+        signal.signal(signal.SIGTERM, write_and_terminate)
+
+
+def _terminate() -> None:
+    """End the process by SIGTERM, as if nobody had handled it. Another thread is about to call `os._exit`."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _write(profile: Profile, path: Path | None) -> None:
     if path is None:
         _report.write(profile.text())
         return
-    formats = {".json": profile.json, ".txt": profile.text, ".collapsed": profile.collapsed}
+    formats: dict[str | None, Callable[[], str | bytes]] = {
+        ".html": profile.html,
+        ".json": profile.json,
+        ".txt": profile.text,
+        ".collapsed": profile.collapsed,
+        ".pb.gz": profile.pprof,
+    }
+    path = path.with_name(path.name.replace(_PROCESS, str(os.getpid())))
+    content = formats[_format_of(path)]()
     try:
-        path.write_text(formats[path.suffix](), encoding="utf-8", errors="backslashreplace")
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        )
     except OSError as error:
         _report.write(f"oxthreads: the profile could not be written to {str(path)!r}: {error.strerror}\n")
 

@@ -6,7 +6,14 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.diagnose import _profile_names, _situation
+from oxthreads.diagnose import (
+    _profile_names,
+    _profile_pools,
+    _profile_queues,
+    _profile_timeline,
+    _situation,
+)
+from oxthreads.diagnose._profile_lengths import percentile
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -34,7 +41,8 @@ class _Waits:
         self.seconds = self.longest = self.interpreter = 0.0
         #: By the place and the thread that freed a lock there: the seconds that others waited for that.
         self.holders: Counter[tuple[_Function | None, str]] = Counter()
-        self.wakers: Counter[str] = Counter()
+        #: By the place and the thread that ended them: how many.
+        self.wakers: Counter[tuple[_Function | None, str]] = Counter()
 
     def add(self, other: _Waits) -> None:
         self.lengths.update(other.lengths)
@@ -48,21 +56,11 @@ class _Waits:
         return {
             "waits": self.lengths.total(),
             "seconds": round(self.seconds, 9),
-            "p50": self._percentile(0.5),
-            "p99": self._percentile(0.99),
+            "p50": percentile(self.lengths, self.longest, 0.5),
+            "p99": percentile(self.lengths, self.longest, 0.99),
             "max": round(self.longest, 9),
             "interpreter_seconds": round(self.interpreter, 9),
         }
-
-    def _percentile(self, share: float) -> float:
-        """The length that this share of the waits did not exceed, to about three percent."""
-        wanted = share * self.lengths.total()
-        seen = 0
-        for length in sorted(self.lengths):
-            seen += self.lengths[length]
-            if seen >= wanted:
-                return round(min(length, self.longest), 9)
-        return 0.0
 
 
 class _Object:
@@ -74,17 +72,27 @@ class _Object:
         self.places: dict[tuple[_Function, ...], _Waits] = {}
 
 
-def described(found: Any) -> dict[str, Any]:
-    """Put what `stop_profile` has returned into the form of docs/profile.schema.json."""
-    seconds, sites, stacks, names, without_holder = found
+def described(found: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Put what `stop_profile` has returned into the form of docs/profile.schema.json.
+
+    Returns:
+        That, and the single waits as `_profile_timeline.described` returns them, if they were kept.
+    """
+    seconds, sites, stacks, names, without_holder, pools, calls, queues, queues_dropped, waits_of_threads = (
+        found
+    )
     threads = {number: name or f"thread {number}" for number, name in names}
     places = [_of_program(stack) for stack in stacks]
-    frames = _profile_names.frames_at_end({frame[0] for place in places for frame in place})
-    sites.sort(key=lambda site: -site[5])
+    files = {frame[0] for place in places for frame in place}
+    files.update(call[1][0] for call in calls if call[1])
+    frames = _profile_names.frames_at_end(files)
+    numbered = sorted(enumerate(sites), key=lambda each: -each[1][5])
+    #: By the number of a site: where it is shown.
+    shown_at: dict[int, _profile_timeline.ShownAt] = {}
     objects: dict[tuple[str, bool], _Object] = {}
     dropped = {False: _Waits(), True: _Waits()}
     texts: dict[_profile_names.Key, str] = {}
-    for site in sites:
+    for number, site in numbered:
         what, address, generation, stack, is_idle, *_, is_there = site
         waits = _waits(site, places, threads)
         if not what:
@@ -96,9 +104,10 @@ def described(found: Any) -> dict[str, Any]:
         shown = objects.setdefault((texts[key], is_idle), _Object(what, is_idle=is_idle))
         shown.keys.add(key)
         shown.places.setdefault(tuple(places[stack]), _Waits()).add(waits)
+        shown_at[number] = (texts[key], is_idle, tuple(places[stack]))
     rows = [_row(text, each) for (text, _), each in objects.items()]
     rows.sort(key=lambda row: (row["idle"], -row["seconds"]))
-    return {
+    data = {
         "version": VERSION,
         "process": os.getpid(),
         "seconds": round(seconds, 9),
@@ -121,7 +130,23 @@ def described(found: Any) -> dict[str, Any]:
             "without_holder_seconds": round(without_holder, 9),
         },
         "objects": rows,
+        "pools": _of_pools(pools, calls, frames),
+        "queues": _of_queues(queues, sites, frames),
+        "queues_dropped": queues_dropped,
     }
+    if waits_of_threads is None:
+        return data, None
+    return data, _profile_timeline.described(waits_of_threads, shown_at, len(sites), threads, data)
+
+
+def _of_pools(pools: list[Any], calls: list[Any], frames: list[FrameType]) -> list[dict[str, Any]]:
+    with _situation.without_finalizers():
+        return _profile_pools.described(pools, calls, frames)
+
+
+def _of_queues(queues: list[Any], sites: list[Any], frames: list[FrameType]) -> list[dict[str, Any]]:
+    with _situation.without_finalizers():
+        return _profile_queues.described(queues, sites, frames)
 
 
 def _text(key: _profile_names.Key, frames: list[FrameType], *, is_there: bool) -> str:
@@ -142,8 +167,9 @@ def _waits(site: Any, places: list[list[_Function]], threads: dict[int, str]) ->
     for stack, thread, lost in holders:
         place = places[stack][0] if places[stack] else None
         waits.holders[place, threads.get(thread, f"thread {thread}")] += lost
-    for thread, count in wakers:
-        waits.wakers[threads.get(thread, f"thread {thread}")] += count
+    for stack, thread, count in wakers:
+        place = places[stack][0] if places[stack] else None
+        waits.wakers[place, threads.get(thread, f"thread {thread}")] += count
     return waits
 
 
@@ -159,7 +185,10 @@ def _row(text: str, shown: _Object) -> dict[str, Any]:
                 {"place": place and _function(place), "thread": thread, "seconds": round(lost, 9)}
                 for (place, thread), lost in waits.holders.most_common()
             ],
-            "ended_by": [{"thread": thread, "waits": count} for thread, count in waits.wakers.most_common()],
+            "ended_by": [
+                {"place": place and _function(place), "thread": thread, "waits": count}
+                for (place, thread), count in waits.wakers.most_common()
+            ],
         }
         for stack, waits in shown.places.items()
     ]

@@ -18,7 +18,7 @@ from oxthreads.diagnose import _objects, _situation
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["clear", "find_names", "frames_at_end", "name_of"]
+__all__ = ["clear", "find_names", "frames_at_end", "name_of", "name_of_pool", "name_of_queue"]
 
 #: What is waited for, its address, and the generation of that.
 Key = tuple[str, int, int]
@@ -55,6 +55,20 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
     if name is None and is_there and address and what != "join":
         name = _objects.name_at(what, address, frames)
     return name or _objects.unnamed(what, address)
+
+
+def name_of_pool(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:
+    """What a pool is called. The arguments are those of `name_of`, and the two parts of a key."""
+    name = name_of(("call for a worker", address, generation), frames, is_there=is_there)
+    return name.replace("a call to run", "ThreadPoolExecutor", 1)
+
+
+def name_of_queue(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:
+    """What a queue is called. The arguments are those of `name_of`, and the two parts of a key."""
+    whats = ("item of a queue", "room in a queue")
+    known = [what for what in whats if (what, address, generation) in _found]
+    name = name_of(((*known, *whats)[0], address, generation), frames, is_there=is_there)
+    return name.removeprefix("an item of ").removeprefix("room in ")
 
 
 def frames_at_end(files: set[str]) -> list[FrameType]:

@@ -24,7 +24,7 @@ _BEFORE = {
     "item of a queue": "an item of ",
     "room in a queue": "room in ",
     "end of the work of a queue": "the end of the work of ",
-    "call for a worker": "a call to run",
+    "call for a worker": "a call to run in ",
     "room in a pool": "room in ",
 }
 
@@ -81,11 +81,7 @@ def _names(recording: Recording, files: set[str]) -> tuple[list[str], list[str]]
 
 
 def _own_name(what: str, text: str) -> str:
-    before = _BEFORE.get(what, "")
-    name = text.removeprefix(before).strip() or "an object"
-    if what == "call for a worker" and (not text.removeprefix(before) or name.startswith("made at ")):
-        return f"a pool {name}".removesuffix(" an object")
-    return name
+    return text.removeprefix(_BEFORE.get(what, "")) or "an object"
 
 
 def _threads(recording: Recording) -> dict[int, str]:

@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
@@ -25,6 +25,7 @@ use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use profile::{generation_of, profile_runs, start_profile, stop_profile};
+pub(crate) use scene::code_place;
 pub(crate) use trace::{Recording, start_trace, stop_trace, trace_runs};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
@@ -396,6 +397,12 @@ pub(crate) fn start_watcher(
             let _ = call_in_watcher::<Option<f64>>(&name, |py| {
                 PyTuple::new(py, [PyList::new(py, numbers)?])
             });
+        }),
+        sample: Box::new(|| {
+            // Not at all if no queue is known: it takes the interpreter from a thread that may be using it.
+            if queue::knows_any() {
+                let _ = Python::try_attach(queue::look_at_all);
+            }
         }),
     };
     py.detach(|| watcher::start(functions));

@@ -14,7 +14,7 @@ use pyo3::types::{PyList, PyType};
 
 use crate::bindings::diagnose::address_of;
 use crate::bindings::executor::ThreadPoolExecutor;
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::origins;
@@ -116,6 +116,7 @@ unsafe extern "C" fn make(
     let made = unsafe { Bound::from_borrowed_ptr(py, object) };
     if let Some(address) = address_of(&made) {
         origins::note(address);
+        queue::note_made(&made);
     }
     foreign::release(made);
     object

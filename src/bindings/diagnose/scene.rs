@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::bindings::fallback;
+use crate::bindings::runtime::collector;
 use crate::bindings::threading::caller;
 use crate::diagnostics::sleepers::{Frame, Scene};
 use crate::wait::PerProcess;
@@ -44,7 +45,8 @@ pub(super) fn look(deepest: usize, asks_name: bool) -> Scene {
     // This only counts that.
     let scene = if is_attached {
         Python::try_attach(|py| Scene {
-            frames: frames(py, deepest),
+            // It makes frame objects. No code of the program may run here.
+            frames: collector::paused(py, || frames(py, deepest)),
             name: asks_name.then(|| name(py)).flatten(),
         })
     } else {
@@ -85,6 +87,13 @@ fn frames(py: Python<'_>, deepest: usize) -> Vec<Frame> {
         next = unsafe { Bound::from_owned_ptr_or_opt(py, back.cast()) };
     }
     frames
+}
+
+/// The file and the first line of the code object. `None`: it is no code object.
+pub(crate) fn code_place(code: &Bound<'_, PyAny>) -> Option<(Arc<str>, u32)> {
+    let (file, _) = names(code)?;
+    let line = code.getattr("co_firstlineno").ok()?.extract().ok()?;
+    Some((file, line))
 }
 
 /// The names of the code object. `None` if they are no text.

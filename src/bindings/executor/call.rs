@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::bindings::executor::profiled;
 use crate::bindings::future::{Call, Future};
 use crate::bindings::runtime::asynchronous::{self, ThisThread};
 use crate::bindings::runtime::errors;
@@ -44,7 +45,10 @@ pub(super) fn run(
     thread: ThisThread<'_>,
 ) -> (Option<PyErr>, PyResult<()>) {
     let py = future.py();
+    let profiled = profiled::begin(py, &call);
     let outcome = invoke(&call, thread);
+    // First: whoever sees the future done finds the call in the profile.
+    let _ended = profiled.map(|profiled| profiled.end(outcome.is_err()));
     let (raised, ended) = match outcome {
         Ok(value) => (None, Future::finish(future, Outcome::Value(value.unbind()))),
         Err(error) => {

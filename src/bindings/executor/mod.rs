@@ -3,18 +3,21 @@
 //! * `call`: how a submitted call is run.
 //! * `worker`: the loop in which a worker takes calls and runs them.
 //! * `place`: what the thread of a worker runs; it replaces a worker that was killed.
+//! * `profiled`: what a profile of waiting is told.
 //! * `work_queue`: the object that a program finds under `_work_queue`.
 //! * `traced`: what a trace is told of calls.
 //! * `version`: whether a class has changed.
 
 mod call;
 mod place;
+mod profiled;
 mod traced;
 mod version;
 mod work_queue;
 mod worker;
 
 pub(crate) use place::{Place, register};
+pub(crate) use profiled::{prepare, tell_workers};
 pub(crate) use version::versions;
 pub(crate) use work_queue::WorkQueue;
 pub(crate) use worker::Worker;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
+use crate::bindings::executor::profiled;
 use crate::bindings::executor::worker::Worker;
 use crate::bindings::executor::{ThreadPoolExecutor, close_executors, standard_module};
 use crate::bindings::fallback;
@@ -145,11 +146,13 @@ impl Place {
         slf.get().has_begun.store(true, Ordering::Relaxed);
         let mut arrived = pool.arrive();
         while let Some(record) = arrived {
+            profiled::arrives(pool);
             let worker = Worker::new(pool, Arc::clone(&record), *idle_timeout);
             let worked = Bound::new(slf.py(), worker)
                 .and_then(|worker| foreign::call_method(slf, hooks::WORK, (worker,), None))
                 .and_then(|stays| foreign::truth(&stays));
             pool.leave(&record);
+            profiled::leaves();
             arrived = match worked {
                 Ok(false) => None,
                 Ok(true) => pool.stay(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
+use crate::bindings::executor::profiled;
 use crate::bindings::executor::{ThreadPoolExecutor, close_executors, standard_module};
 use crate::bindings::future::{Call, Future};
 use crate::bindings::runtime::argument::Argument;
@@ -89,6 +90,7 @@ impl WorkQueue {
             self.pool.forget_stale();
             return Ok(None);
         };
+        profiled::cancelled(future.py(), &call);
         // Nobody can know who will run this call, or whether anyone will. So a worker that waits for it must not
         // rely on the pool's workers.
         self.pool.set_helping(false);

@@ -9,6 +9,7 @@ use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 
 use crate::bindings::executor::call::{self, report, report_end};
+use crate::bindings::executor::profiled;
 use crate::bindings::executor::traced;
 use crate::bindings::future::{Call, CurrentGuard, Future, PoolMember, Started};
 use crate::bindings::runtime::asynchronous::ThisThread;
@@ -83,7 +84,8 @@ fn help(worker: &PoolMember, future: &Bound<'_, Future>) -> PyResult<()> {
             )
             .map(drop)
         }
-        Ok(Started::Cancelled) => {
+        Ok(Started::Cancelled(call)) => {
+            profiled::cancelled(future.py(), &call);
             worker.pool.count_stale();
             Ok(())
         }
@@ -210,7 +212,7 @@ impl Worker {
                     now = Some(run(pool, record, thread, &future, call, begin)?);
                 }
                 Ok(Started::Elsewhere) => self.member.pool.forget_stale(),
-                Ok(Started::Cancelled) => {}
+                Ok(Started::Cancelled(call)) => profiled::cancelled(py, &call),
                 Err(error) => report(py, error)?,
             }
             drop(published);

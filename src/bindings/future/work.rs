@@ -117,8 +117,8 @@ pub(crate) enum Started {
     Call(Call),
     /// Another thread runs it, or has run it.
     Elsewhere,
-    /// It was cancelled.
-    Cancelled,
+    /// It was cancelled. The call will not run.
+    Cancelled(Call),
 }
 
 /// What a future means to workers of a pool that wait for it.
@@ -190,12 +190,12 @@ impl Future {
         match slf.get().inner.start() {
             Start::Begun(call) => Ok(Started::Call(call)),
             Start::TakenBefore => Ok(Started::Elsewhere),
-            Start::Cancelled(_) => Ok(Started::Cancelled),
+            Start::Cancelled(call) => Ok(Started::Cancelled(call)),
             Start::Refused(refused, call) => {
                 if Self::begin_refused(slf, refused)? {
                     Ok(Started::Call(call))
                 } else {
-                    Ok(Started::Cancelled)
+                    Ok(Started::Cancelled(call))
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! * `batches`: `get_many`, `put_many` and `iterate`.
 //! * `item`: the items, and how they are compared.
 //! * `overrides`: which methods a queue's class overrides, and the order of its items.
+//! * `profiled`: what a profile of waiting is told.
 //! * `simple`: `SimpleQueue`.
 
 use std::collections::VecDeque;
@@ -33,10 +34,12 @@ mod batches;
 mod fast_path;
 mod item;
 mod overrides;
+mod profiled;
 mod simple;
 mod waits;
 
 pub(crate) use batches::QueueIterator;
+pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made};
 pub(crate) use simple::SimpleQueue;
 
 use batches::{PutMany, Refused};

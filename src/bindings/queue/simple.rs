@@ -12,6 +12,7 @@ use crate::bindings::queue::basic_size;
 use crate::bindings::queue::batches::{self, PutMany, QueueIterator, Refused};
 use crate::bindings::queue::fast_path::FastQueue;
 use crate::bindings::queue::item::{self, Item};
+use crate::bindings::queue::profiled;
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::lazy_imports;
@@ -63,8 +64,11 @@ impl SimpleQueue {
     }
 
     #[cold]
-    fn get_waiting<'py>(&self, py: Python<'py>, deadline: Deadline) -> PyResult<Bound<'py, PyAny>> {
-        match block::wait(py, &mut self.inner.get(), deadline)? {
+    fn get_waiting<'py>(slf: &Bound<'py, Self>, deadline: Deadline) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        profiled::note_waited_for(slf.as_any(), queue);
+        match block::wait(py, &mut queue.get(), deadline)? {
             Some(Ok(item)) => Ok(item.into_bound(py)),
             None => Err(errors::empty_of_c(py)),
             Some(Err(error)) => Err(get_refused(py, error)),
@@ -173,15 +177,15 @@ impl SimpleQueue {
     #[pyo3(signature = (block=Argument::Absent, timeout=None),
            text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         block: Argument<'py>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
         let deadline = timeout::of_simple_queue(&block, timeout)?;
-        match (self.inner.try_get(), deadline) {
+        match (slf.get().inner.try_get(), deadline) {
             (Ok(item), _) => Ok(item.into_bound(py)),
-            (Err(GetError::Empty), Some(deadline)) => self.get_waiting(py, deadline),
+            (Err(GetError::Empty), Some(deadline)) => Self::get_waiting(slf, deadline),
             (Err(error), _) => Err(get_refused(py, error)),
         }
     }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::bindings::fallback;
 use crate::bindings::queue::Queue;
 use crate::bindings::queue::item::Item;
+use crate::bindings::queue::profiled;
 use crate::bindings::runtime::{block, errors, timeout};
 use crate::primitives::queue::{self, GetError, PutError};
 use crate::wait::deadline::Deadline;
@@ -52,6 +53,7 @@ impl Queue {
         let Some(deadline) = deadline_of(timeout)? else {
             return Err(errors::full(py));
         };
+        profiled::note_waited_for(slf.as_any(), queue);
         match block::wait(py, &mut queue.put(refused), deadline)? {
             Some(Ok(())) => Ok(()),
             None => Err(errors::full(py)),
@@ -99,6 +101,7 @@ impl Queue {
         let Some(deadline) = deadline_of(timeout)? else {
             return Err(errors::empty(py));
         };
+        profiled::note_waited_for(slf.as_any(), queue);
         match block::wait(py, &mut queue.get(), deadline)? {
             Some(Ok(item)) => Ok(item.into_bound(py)),
             None => Err(errors::empty(py)),

@@ -4,7 +4,7 @@
 //! * [`order`]: the items: first in first out, last in first out, or the smallest first.
 //! * `state`: what the leaf lock guards, and how it changes.
 //! * [`operations`]: the three waits: for an item, for room, for the last task.
-//! * `takers`: who took the items that are not done, for reports of hangs.
+//! * `takers`: who took the items that are not done, and how many were taken, for reports of hangs and profiles.
 //! * `unsettled`: heaps that are changed by their own comparisons.
 //! * `batches`: many items in one leaf section.
 //!
@@ -33,9 +33,11 @@ mod unsettled;
 
 pub use operations::{Get, Join, Put};
 pub use order::{Item, Order};
+pub use takers::Left;
 
 use order::{Answers, Settled};
 use state::{GetRefusal, Grant, PutRefusal, State};
+use takers::Takers;
 
 /// A queue of `T`.
 pub struct Queue<T> {
@@ -51,6 +53,17 @@ impl<T: Item + Send + 'static> Owned for Queue<T> {
     fn length(&self) -> Option<usize> {
         Some(self.len())
     }
+}
+
+/// How many items a queue has, and how many it had; see [`Queue::flow`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// The number of items.
+    pub length: usize,
+    /// The greatest number of items that it may have; zero: no limit.
+    pub capacity: usize,
+    /// How many have left it.
+    pub left: Left,
 }
 
 /// Why an item was not put. The item comes back in the error.
@@ -431,6 +444,34 @@ impl<T: Item> Queue<T> {
         (state.takers.as_ref()).map_or_else(Vec::new, |takers| takers.known())
     }
 
+    /// How many items it has and may have, and how many have left it while waits were observed.
+    pub fn flow(&self) -> Flow {
+        let state = self.state();
+        Flow {
+            length: state.items.len(),
+            capacity: usize::try_from(state.capacity).unwrap_or_default(),
+            left: (state.takers.as_ref()).map_or_else(Left::default, |takers| takers.flow),
+        }
+    }
+
+    /// As [`Queue::flow`], after it has begun to look for the greatest length anew. When the queue is dropped, `tell` is
+    /// called with `number`, and with how many items have left it; those that it has then are not among them.
+    pub fn follow(&self, number: usize, tell: fn(usize, Left)) -> Flow {
+        // Made and dropped without the leaf lock.
+        let mut spare = Some(Box::<Takers>::default());
+        let mut state = self.state();
+        if state.takers.is_none() {
+            state.takers = spare.take();
+        }
+        if let Some(takers) = &mut state.takers {
+            takers.at_end = Some((number, tell));
+            takers.flow.greatest = 0;
+        }
+        drop(state);
+        drop(spare);
+        self.flow()
+    }
+
     /// The number of items, without those that are handed to getters.
     #[inline]
     pub fn len(&self) -> usize {
@@ -487,7 +528,7 @@ impl<T: Item> Queue<T> {
         self.change(|state, wakes| {
             state.check()?;
             state.unfinished = unfinished;
-            state.takers = None;
+            state.forget_takers();
             state.complete_joins(wakes);
             Ok(())
         })
@@ -526,7 +567,7 @@ impl<T: Item> Queue<T> {
             let mut dropped = VecDeque::new();
             state.shut_down = true;
             if immediate {
-                dropped = state.items.take();
+                dropped = state.remove_all();
                 let done = i64::try_from(dropped.len()).unwrap_or(i64::MAX);
                 state.unfinished = state.unfinished.saturating_sub(done).max(0);
                 state.complete_joins(wakes);
@@ -547,12 +588,12 @@ impl<T: Item> Queue<T> {
             if state.fallen_back {
                 return Err(super::FellBack);
             }
-            let items = state.items.take();
+            let items = state.remove_all();
             state.getters.void_hand_offs();
             state.putters.void_hand_offs();
             state.capacity = capacity;
             state.unfinished = 0;
-            state.takers = None;
+            state.forget_takers();
             state.shut_down = false;
             state.complete_joins(wakes);
             state.wake_putters(wakes);
@@ -573,7 +614,7 @@ impl<T: Item> Queue<T> {
             state.getters.waiters.wake_in_place(wakes);
             state.putters.waiters.wake_in_place(wakes);
             state.joiners.wake_in_place(wakes);
-            Some(state.items.take())
+            Some(state.remove_all())
         })
     }
 
@@ -593,7 +634,7 @@ impl<T: Item> Queue<T> {
 
     /// Takes all items out and wakes no waiter: for the garbage collector.
     pub fn take_items(&self) -> VecDeque<T> {
-        self.state().items.take()
+        self.state().remove_all()
     }
 
     /// Calls `visit` with each item until it fails. The items of waiting putters are not included. `visit`

@@ -200,7 +200,26 @@ impl<T: Item> State<T> {
     #[cold]
     #[inline(never)]
     fn note_taken_observed(&mut self, count: usize) {
-        self.takers.get_or_insert_default().take(count);
+        let length = self.items.len();
+        self.takers.get_or_insert_default().take(count, length);
+    }
+
+    /// Takes all items out, and wakes no waiter.
+    pub(super) fn remove_all(&mut self) -> VecDeque<T> {
+        let items = self.items.take();
+        if let Some(takers) = &mut self.takers {
+            let flow = &mut takers.flow;
+            flow.removed += items.len() as u64;
+            flow.greatest = flow.greatest.max(items.len());
+        }
+        items
+    }
+
+    /// Forgets who took the items that are not done.
+    pub(super) fn forget_takers(&mut self) {
+        if let Some(takers) = &mut self.takers {
+            takers.begin_anew();
+        }
     }
 
     /// Notes, if waits are observed, that a task of the calling thread is done.

@@ -1,0 +1,139 @@
+//! What a profile of waiting is told of the calls of pools. Nothing of this runs unless there is one.
+
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyFunction, PyString};
+
+use crate::bindings::diagnose;
+use crate::bindings::executor::pools;
+use crate::bindings::future::{Call, Future};
+use crate::bindings::runtime::foreign;
+use crate::diagnostics::pools::{self as profiled, CallInProgress, Function};
+use crate::diagnostics::profile;
+use crate::primitives::pool::Pool;
+use crate::wait::observe::ThreadNumber;
+
+/// How many functions that call another one (`functools.partial`) may be around the one that is shown.
+const MOST_AROUND: usize = 8;
+
+/// The calling thread begins the call. `None`: no profile runs.
+#[inline(always)]
+pub(super) fn begin(py: Python<'_>, call: &Call) -> Option<CallInProgress> {
+    if profile::is_on() {
+        begin_profiled(py, call)
+    } else {
+        None
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_profiled(py: Python<'_>, call: &Call) -> Option<CallInProgress> {
+    let function = function_of(call.function.object().bind(py));
+    profiled::begin(call.pool, function, call.submitted)
+}
+
+/// The call will not begin in this pool.
+pub(crate) fn cancelled(py: Python<'_>, call: &Call) {
+    if profile::is_on() {
+        profiled::cancelled(call.pool, function_of(call.function.object().bind(py)));
+    }
+}
+
+/// The calling thread becomes a worker of the pool.
+pub(super) fn arrives(pool: &Pool<Py<Future>>) {
+    if profile::is_on()
+        && let Some(thread) = ThreadNumber::current()
+    {
+        profiled::locate(pool.number(), std::ptr::from_ref(pool).addr());
+        profiled::arrives(pool.number(), thread);
+    }
+}
+
+/// The calling thread is a worker no longer.
+pub(super) fn leaves() {
+    if profile::is_on() {
+        profiled::leaves();
+    }
+}
+
+/// The classes of objects that call another function, and the attributes in which they have it. None of them has code of
+/// the program; classes that are derived from them may.
+static WRAPPERS: OnceLock<[(Py<PyAny>, &str); 2]> = OnceLock::new();
+
+/// Prepares the first profile.
+///
+/// # Errors
+/// What the imports raised.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    let method = py.import("types")?.getattr("MethodType")?.unbind();
+    let partial = py.import("functools")?.getattr("partial")?.unbind();
+    let _ = WRAPPERS.set([(method, "__func__"), (partial, "func")]);
+    Ok(())
+}
+
+/// Tells a profile that has begun which workers there are.
+pub(crate) fn tell_workers() {
+    for pool in pools() {
+        for (thread, ..) in pool.workers() {
+            if let Some(thread) = ThreadNumber::from_number(thread) {
+                profiled::locate(pool.number(), std::ptr::from_ref(&*pool).addr());
+                profiled::is_there(pool.number(), thread);
+            }
+        }
+    }
+}
+
+/// What was submitted: what is inside bound methods and `functools.partial`. It runs no code of the program: it asks
+/// only types of the interpreter.
+fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
+    let mut function = submitted.clone();
+    for _ in 0..MOST_AROUND {
+        let Some(inside) = inside(&function) else {
+            break;
+        };
+        foreign::release(std::mem::replace(&mut function, inside));
+    }
+    let described = described(&function);
+    foreign::release(function);
+    described
+}
+
+/// What a bound method or a `functools.partial` calls.
+fn inside<'py>(function: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let class = function.get_type();
+    let mut wrappers = WRAPPERS.get()?.iter();
+    let (_, attribute) = wrappers.find(|(wrapper, _)| wrapper.is(&class))?;
+    function.getattr(*attribute).ok()
+}
+
+fn described(function: &Bound<'_, PyAny>) -> Function {
+    let text = |name: &str| {
+        let text = function.getattr(name).ok()?;
+        let text = text.cast_into_exact::<PyString>().ok()?;
+        text.to_str().map(Arc::<str>::from).ok()
+    };
+    if function.is_exact_instance_of::<PyFunction>()
+        && let Ok(code) = function.getattr("__code__")
+        && let Some((file, line)) = diagnose::code_place(&code)
+        && let Some(name) = text("__qualname__")
+    {
+        return Function { file, line, name };
+    }
+    let name = if function.is_exact_instance_of::<PyCFunction>() {
+        text("__qualname__")
+    } else {
+        None
+    };
+    let class_name = || {
+        let name = function.get_type().name();
+        name.map_or_else(|_| String::new(), |name| name.to_string())
+            .into()
+    };
+    Function {
+        file: Arc::from(""),
+        line: 0,
+        name: name.unwrap_or_else(class_name),
+    }
+}

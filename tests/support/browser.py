@@ -1,0 +1,61 @@
+"""Chromium without a window, for tests of pages."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.waiting import TIMEOUT_SECONDS
+
+#: What keeps the browser from asking anybody for anything.
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+def browser(folder: Path) -> Iterator[Any]:
+    """A driver of a browser that has just been started. The test is skipped where there is none.
+
+    Args:
+        folder: where the browser keeps its profile.
+    """
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `browser` is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("Chromium and ChromeDriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*_FLAGS, f"--user-data-dir={folder}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # Without the path of the driver, selenium would look for one to download.
+    found = webdriver.Chrome(service=webdriver.ChromeService(executable_path=driver), options=options)
+    found.set_page_load_timeout(TIMEOUT_SECONDS * 2)
+    found.set_script_timeout(TIMEOUT_SECONDS * 2)
+    try:
+        yield found
+    finally:
+        found.quit()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition holds, and return what it returned."""
+    end = time.monotonic() + TIMEOUT_SECONDS * 2
+    while not (result := condition()):
+        assert time.monotonic() < end, "the page does not come to that"
+        time.sleep(0.02)
+    return result
