@@ -480,7 +480,10 @@ def test_the_other_forms(run: Any, tmp_path: Path) -> None:
         ([], "usage: oxthreads profile"),
         (["-o"], "-o needs the name of a file"),
         (["-o", "found.json"], "usage: oxthreads profile"),
-        (["-o", "found.pdf", "x.py"], "must end with .html, .json, .txt or .collapsed, not 'found.pdf'"),
+        (
+            ["-o", "found.pdf", "x.py"],
+            "must end with .html, .json, .txt, .collapsed or .pb.gz, not 'found.pdf'",
+        ),
         (["-o", "absent/found.json", "x.py"], "there is no directory 'absent'"),
         (["absent.py"], "can't open file"),
         (["--output", "x.json", "x.py"], "Unknown option"),
@@ -656,13 +659,13 @@ def test_a_termination_while_the_profile_is_written_waits_for_that(run: Any, tmp
         "import atexit, os, pathlib, signal\n"
         + PROGRAM
         + textwrap.dedent("""
-        write = pathlib.Path.write_text
+        write = pathlib.Path.write_bytes
 
         def terminated(*arguments, **options):
             os.kill(os.getpid(), signal.SIGTERM)
             return write(*arguments, **options)
 
-        pathlib.Path.write_text = terminated
+        pathlib.Path.write_bytes = terminated
         """)
     )
     ended = run(*COMMAND, "-o", "found.json", "-c", program)

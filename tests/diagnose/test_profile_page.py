@@ -219,9 +219,11 @@ def test_waits_that_have_not_ended_are_in_the_timeline() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
-def test_a_wait_in_a_signal_handler_is_a_wait_of_its_own() -> None:
+@pytest.mark.parametrize("joins", [False, True])
+def test_a_wait_in_a_signal_handler_is_a_wait_of_its_own(joins: bool) -> None:
     handled: list[int] = []
     inner, outer = threading.Event(), threading.Event()
+    ender = threading.Thread(target=outer.wait, args=(TIMEOUT_SECONDS,), name="ender")
 
     def handle(number: int, _: object) -> None:
         inner.wait(0.01)
@@ -230,20 +232,27 @@ def test_a_wait_in_a_signal_handler_is_a_wait_of_its_own() -> None:
 
     before = signal.signal(signal.SIGALRM, handle)
     try:
+        ender.start()
         with diagnose.profile(timeline=True) as found:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
-            assert outer.wait(TIMEOUT_SECONDS)
+            if joins:
+                ender.join(TIMEOUT_SECONDS)
+            else:
+                assert outer.wait(TIMEOUT_SECONDS)
     finally:
         signal.signal(signal.SIGALRM, before)
+    ender.join(TIMEOUT_SECONDS)
     assert handled == [signal.SIGALRM]
     timeline: Any = found._timeline
-    (thread,) = timeline["threads"]
+    (thread,) = [each for each in timeline["threads"] if each["name"] == "MainThread"]
     waits = waits_of(thread)
-    # The wait for `outer` may have slept before the handler, and has ended in it.
+    # Before it falls asleep the main thread may have run the handler already.
     assert sum(wait.length >= 0.01e9 for wait in waits) >= 1
     for one, other in itertools.pairwise(waits):
         ends = one.begin + one.length
         assert other.begin >= ends or other.begin + other.length <= ends
+    counted = sum(row["waits"] for row in found.data()["objects"])
+    assert counted == sum(each["waits"] for each in timeline["threads"])
 
 
 def test_one_long_wait_of_the_main_thread_is_one_bar() -> None:

@@ -25,7 +25,6 @@ use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use profile::{generation_of, profile_runs, start_profile, stop_profile};
-pub(crate) use scene::code_place;
 pub(crate) use trace::{Recording, start_trace, stop_trace, trace_runs};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.

@@ -1,32 +1,15 @@
 //! Where a thread is when it falls asleep: copied, so that it can be shown without the interpreter.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::bindings::fallback;
-use crate::bindings::runtime::collector;
+use crate::bindings::runtime::{code, collector};
 use crate::bindings::threading::caller;
 use crate::diagnostics::sleepers::{Frame, Scene};
-use crate::wait::PerProcess;
-
-/// The most code objects whose names are remembered.
-const MOST_CODES: usize = 10_000;
-
-/// The names of a code object: its file, and its function.
-type Names = (Arc<str>, Arc<str>);
-
-/// The names of code objects, by their addresses. The objects are kept, so that no other gets such an address.
-type Codes = HashMap<usize, (Py<PyAny>, Names)>;
-
-fn codes() -> MutexGuard<'static, Codes> {
-    static CODES: PerProcess<Mutex<Codes>> = PerProcess::new();
-    let codes = CODES.get(Mutex::default).lock();
-    codes.unwrap_or_else(PoisonError::into_inner)
-}
 
 /// `threading._active`: the threads, by their identifiers.
 static THREADS: OnceLock<Py<PyDict>> = OnceLock::new();
@@ -69,48 +52,20 @@ fn frames(py: Python<'_>, deepest: usize) -> Vec<Frame> {
     {
         let pointer = frame.as_ptr().cast();
         // SAFETY: attached, and it is a frame.
-        let line = unsafe { ffi::PyFrame_GetLineNumber(pointer) };
+        let offset = unsafe { ffi::PyFrame_GetLasti(pointer) };
+        // SAFETY: attached, and it is a frame.
+        let line = || unsafe { ffi::PyFrame_GetLineNumber(pointer) };
         // SAFETY: attached, and it is a frame.
         let code = unsafe { ffi::PyFrame_GetCode(pointer) };
         // SAFETY: attached; it is a new reference, and never null.
         let code = unsafe { Bound::from_owned_ptr(py, code.cast()) };
-        if let Some((file, function)) = names(&code) {
-            frames.push(Frame {
-                file,
-                function,
-                line: u32::try_from(line).unwrap_or(0),
-            });
-        }
+        frames.extend(code::frame(&code, offset, line));
         // SAFETY: attached, and it is a frame.
         let back = unsafe { ffi::PyFrame_GetBack(pointer) };
         // SAFETY: attached; it is a new reference, or null.
         next = unsafe { Bound::from_owned_ptr_or_opt(py, back.cast()) };
     }
     frames
-}
-
-/// The file and the first line of the code object. `None`: it is no code object.
-pub(crate) fn code_place(code: &Bound<'_, PyAny>) -> Option<(Arc<str>, u32)> {
-    let (file, _) = names(code)?;
-    let line = code.getattr("co_firstlineno").ok()?.extract().ok()?;
-    Some((file, line))
-}
-
-/// The names of the code object. `None` if they are no text.
-fn names(code: &Bound<'_, PyAny>) -> Option<Names> {
-    let address = code.as_ptr().addr();
-    if let Some((_, names)) = codes().get(&address) {
-        return Some(names.clone());
-    }
-    let text = |name: &str| code.getattr(name).ok()?.extract::<String>().ok();
-    let names: Names = (text("co_filename")?.into(), text("co_name")?.into());
-    let kept = code.clone().unbind();
-    let mut codes = codes();
-    if codes.len() < MOST_CODES {
-        // A code object that is there already is the same, so nothing of Python is dropped under the lock.
-        codes.entry(address).or_insert((kept, names.clone()));
-    }
-    Some(names)
 }
 
 /// The name of the calling thread, if `threading` knows the thread. No code of the program runs: the thread is in the

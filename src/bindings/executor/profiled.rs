@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString};
 
-use crate::bindings::diagnose;
 use crate::bindings::executor::pools;
 use crate::bindings::future::{Call, Future};
-use crate::bindings::runtime::foreign;
+use crate::bindings::runtime::{code, foreign};
 use crate::diagnostics::pools::{self as profiled, CallInProgress, Function};
 use crate::diagnostics::profile;
 use crate::primitives::pool::Pool;
@@ -116,7 +115,7 @@ fn described(function: &Bound<'_, PyAny>) -> Function {
     };
     if function.is_exact_instance_of::<PyFunction>()
         && let Ok(code) = function.getattr("__code__")
-        && let Some((file, line)) = diagnose::code_place(&code)
+        && let Some((file, line)) = code::place(&code)
         && let Some(name) = text("__qualname__")
     {
         return Function { file, line, name };

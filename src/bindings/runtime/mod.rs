@@ -11,11 +11,13 @@
 //! * [`argument`], [`timeout`]: arguments, accepted and rejected as in the standard library.
 //! * [`errors`]: the standard exceptions with the standard messages.
 //! * [`standard_frames`]: the frames of the standard library in tracebacks.
+//! * [`code`]: the names in code objects.
 //! * [`collector`], [`stack`], [`interpreter`]: garbage collection, stack depth, and the current interpreter.
 
 pub(crate) mod argument;
 pub(crate) mod asynchronous;
 pub(crate) mod block;
+pub(crate) mod code;
 pub(crate) mod collector;
 pub(crate) mod errors;
 pub(crate) mod fast_path;

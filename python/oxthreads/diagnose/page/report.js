@@ -136,6 +136,21 @@
       show();
     });
     system.addEventListener("change", show);
+    // Paper is white, and the pictures have to know that.
+    let chosen = "";
+    addEventListener("beforeprint", () => {
+      chosen = root.dataset.theme || "";
+      root.dataset.theme = "light";
+      show();
+    });
+    addEventListener("afterprint", () => {
+      if (chosen) {
+        root.dataset.theme = chosen;
+      } else {
+        delete root.dataset.theme;
+      }
+      show();
+    });
     show();
   }
 
@@ -730,7 +745,6 @@
       new ResizeObserver(() => this.resized()).observe(this.box);
       this.box.addEventListener("scroll", () => this.want());
       whenColoursChange.push(() => this.coloursChanged());
-      addEventListener("beforeprint", () => this.resized());
       this.coloursChanged();
       this.resized();
       this.section.dataset.ready = "true";
@@ -1100,7 +1114,8 @@
 
     coloursChanged() {
       this.colours = colours();
-      this.want();
+      // At once, because what is printed is not drawn later.
+      this.draw();
     }
 
     resized() {
