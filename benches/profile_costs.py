@@ -1,6 +1,6 @@
-"""What a profile of waiting costs: a free lock, a hand-over between threads, and a contended release.
+"""What a profile or a trace costs: a free lock, a hand-over between threads, and a contended release.
 
-Run ``python benches/profile_costs.py nothing``, ``... metrics``, ``... watch`` or ``... profile``. It prints
+Run ``python benches/profile_costs.py nothing``, or with ``metrics``, ``watch``, ``profile`` or ``trace``. It prints
 nanoseconds for a ``with`` statement on a free lock, microseconds for a hand-over between two threads through
 two queues, and microseconds for a release that wakes a thread. This is the processor time of all threads
 together, the best of nine rounds each.
@@ -9,6 +9,7 @@ together, the best of nine rounds each.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -76,12 +77,13 @@ def contended_release(count: int = 5_000) -> float:
 
 
 def main(mode: str) -> None:
-    """Measure with nothing, metrics for Prometheus, a watch or a profile."""
+    """Measure with nothing, metrics for Prometheus, a watch, a profile or a trace."""
     modes: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
         "nothing": contextlib.nullcontext,
         "metrics": metrics.PrometheusCollector,
         "watch": diagnose.watch,
         "profile": diagnose.profile,
+        "trace": lambda: diagnose.trace(os.devnull),
     }
     with modes[mode]():
         for measured in (free_lock, hand_over, contended_release):

@@ -28,6 +28,7 @@ __all__ = [
     "Queue",
     "QueueIterator",
     "RLock",
+    "Recording",
     "Semaphore",
     "SimpleQueue",
     "ThreadOrder",
@@ -45,6 +46,7 @@ __all__ = [
     "follow_lock",
     "follow_thread",
     "forget_label",
+    "generation_of",
     "hold_watcher",
     "install_in",
     "is_of_parent",
@@ -58,7 +60,6 @@ __all__ = [
     "owner_of",
     "pools",
     "preload",
-    "profile_generation",
     "profile_runs",
     "put_standard_frames",
     "record_waits",
@@ -70,15 +71,18 @@ __all__ = [
     "start_lock_order",
     "start_metrics",
     "start_profile",
+    "start_trace",
     "start_watcher",
     "stop_lock_order",
     "stop_metrics",
     "stop_profile",
+    "stop_trace",
     "stop_watcher",
     "take_verdict",
     "takers_of",
     "thread_number",
     "threads_alive",
+    "trace_runs",
     "versions",
     "wait_counts",
     "waits_going_on",
@@ -430,6 +434,29 @@ class ThreadOrder: ...
 def before_start() -> ThreadOrder: ...
 def end_of_thread() -> ThreadOrder: ...
 def follow_thread(other: ThreadOrder) -> None: ...
+def start_trace(most_bytes: int | None = None) -> bool: ...
+def trace_runs() -> bool: ...
+def stop_trace() -> Recording | None: ...
+
+@final
+class Recording:
+    @property
+    def kept(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    def objects(self) -> list[tuple[str, int, int, bool]]: ...
+    def files(self) -> list[str]: ...
+    def unnamed_threads(self) -> list[int]: ...
+    def write(
+        self,
+        path: str,
+        process: str,
+        waits: Sequence[str],
+        objects: Sequence[str],
+        threads: dict[int, str],
+        files: dict[str, str],
+    ) -> None: ...
+
 def start_profile(timeline: bool = False) -> bool: ...
 def profile_runs() -> bool: ...
 
@@ -486,7 +513,7 @@ def stop_profile() -> (
     ]
     | None
 ): ...
-def profile_generation(address: int) -> int: ...
+def generation_of(address: int) -> int: ...
 def own_threads() -> int: ...
 
 @final

@@ -15,10 +15,12 @@ import os
 __all__ = [
     "MARKER",
     "PROFILE_VARIABLE",
+    "TRACE_VARIABLE",
     "VARIABLE",
     "WATCH_VARIABLE",
     "main",
     "profile_if_asked",
+    "trace_if_asked",
     "watch_if_asked",
 ]
 
@@ -32,6 +34,9 @@ WATCH_VARIABLE = "OXTHREADS_WATCH"
 #: The environment variable that asks for a profile of waiting: the file for it; "1" is standard error, "" and
 #: "0" are off.
 PROFILE_VARIABLE = "OXTHREADS_PROFILE"
+
+#: The environment variable that asks for a trace of waits: the file for it; "" and "0" are off.
+TRACE_VARIABLE = "OXTHREADS_TRACE"
 
 #: The file in site-packages that ``oxthreads enable`` writes. It lies beside the start-up file
 #: and not in the package: the package of an editable install is shared by several environments,
@@ -56,6 +61,7 @@ def main(site_packages: str) -> None:
         patch.install(quiet=choice != "1" or patch.is_supported())
         watch_if_asked()
         profile_if_asked()
+        trace_if_asked()
     except Exception:
         pass
 
@@ -84,11 +90,28 @@ def watch_if_asked() -> None:
 
 def profile_if_asked() -> None:
     """Start a profile of waiting, if the environment variable asks for one."""
-    choice = os.environ.get(PROFILE_VARIABLE, "")
-    if choice not in ("", "0"):
+    choice = _file_asked_for(PROFILE_VARIABLE)
+    if choice:
         from oxthreads.diagnose import _profile  # noqa: PLC0415 - as above
 
-        if "{pid}" not in choice:
-            # Child processes would write to the same place.
-            del os.environ[PROFILE_VARIABLE]
         _profile.start_as_asked(choice)
+
+
+def trace_if_asked() -> None:
+    """Start a trace of waits, if the environment variable asks for one."""
+    choice = _file_asked_for(TRACE_VARIABLE)
+    if choice:
+        from oxthreads.diagnose import _trace  # noqa: PLC0415 - as above
+
+        _trace.start_as_asked(choice)
+
+
+def _file_asked_for(variable: str) -> str:
+    """The file that the environment variable names; "" for none."""
+    choice = os.environ.get(variable, "")
+    if choice in ("", "0"):
+        return ""
+    if "{pid}" not in choice:
+        # Child processes would write to the same place.
+        del os.environ[variable]
+    return choice

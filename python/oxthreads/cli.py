@@ -33,10 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         runner.main(arguments[1:])
         return 0
-    if arguments[:1] == ["profile"]:
+    if arguments[:1] in (["profile"], ["trace"]):
         from oxthreads import runner  # noqa: PLC0415 - as above
 
-        runner.profile(arguments[1:])
+        (runner.profile if arguments[0] == "profile" else runner.trace)(arguments[1:])
         return 0
     try:
         return _carry_out(arguments)
@@ -111,6 +111,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         add_bench_arguments(bench)
     add("run", "run a program on oxthreads, as `python -m oxthreads` does")
     add("profile", "run a program, and say where its threads wait")
+    add("trace", "run a program, and write a timeline of its threads for Perfetto")
     inspect = add("inspect", "say what the threads of a running process wait for")
     inspect.add_argument("process", metavar="PID", help="the number of the process")
     inspect.add_argument("--json", action="store_true", help="print it as JSON")

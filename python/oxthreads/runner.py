@@ -19,14 +19,21 @@ import runpy
 import sys
 
 from oxthreads import __version__, patch
-from oxthreads._startup import VARIABLE, WATCH_VARIABLE, profile_if_asked, split_watch, watch_if_asked
+from oxthreads._startup import (
+    VARIABLE,
+    WATCH_VARIABLE,
+    profile_if_asked,
+    split_watch,
+    trace_if_asked,
+    watch_if_asked,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType, TracebackType
     from typing import Any, NoReturn
 
-__all__ = ["PROFILE_USAGE", "USAGE", "main", "profile"]
+__all__ = ["PROFILE_USAGE", "TRACE_USAGE", "USAGE", "main", "profile", "trace"]
 
 USAGE = """\
 usage: python -m oxthreads [--watch[=MODE]] SCRIPT [ARGS...]
@@ -69,6 +76,22 @@ for how long. The result is written when the program exits.
   -h, --help     show this text
 """
 
+TRACE_USAGE = """\
+usage: oxthreads trace -o FILE SCRIPT [ARGS...]
+       oxthreads trace -o FILE -m MODULE [ARGS...]
+       oxthreads trace -o FILE -c CODE [ARGS...]
+       oxthreads trace -o FILE - [ARGS...]
+
+Run a program as `oxthreads run` does, and record a timeline of its threads: what
+each waits for, who wakes it, and which calls of pools it runs. The file is
+written when the program exits. Open it in https://ui.perfetto.dev or in
+chrome://tracing.
+
+  -o FILE        where to write it. "{pid}" in it stands for the number of the
+                 process.
+  -h, --help     show this text
+"""
+
 
 def profile(arguments: list[str]) -> None:
     """Run a program in this process, profile its waits, and return when it ends.
@@ -80,35 +103,67 @@ def profile(arguments: list[str]) -> None:
         SystemExit: with status 2 on wrong usage, and as :func:`main`.
         BaseException: what the program raises, SystemExit included.
     """
-    file = None
+    arguments, file = _output_option("profile", PROFILE_USAGE, arguments)
+    main(arguments, "profile", file)
+
+
+def trace(arguments: list[str]) -> None:
+    """Run a program in this process, trace its waits, and return when it ends.
+
+    Args:
+        arguments: the command line after ``oxthreads trace``.
+
+    Raises:
+        SystemExit: with status 2 on wrong usage, and as :func:`main`.
+        BaseException: what the program raises, SystemExit included.
+    """
+    arguments, file = _output_option("trace", TRACE_USAGE, arguments)
+    if not file:
+        _fail(f"oxthreads trace: it needs -o FILE\n{TRACE_USAGE}", 2)
+    main(arguments, "trace", file)
+
+
+def _output_option(command: str, usage: str, arguments: list[str]) -> tuple[list[str], str]:
+    """Split off the option -o of a command, and check it. Return the other arguments, and the file or ""."""
+    file = ""
     if arguments and arguments[0] in ("-h", "--help"):
-        print(PROFILE_USAGE, end="")
+        print(usage, end="")
         raise SystemExit(0)
     if arguments and arguments[0].startswith("-o"):
         file = arguments[0][2:]
         arguments = arguments[1:]
         if not file:
-            if not arguments:
-                _fail(f"oxthreads profile: -o needs the name of a file\n{PROFILE_USAGE}", 2)
+            if not arguments or not arguments[0]:
+                _fail(f"oxthreads {command}: -o needs the name of a file\n{usage}", 2)
             file, arguments = arguments[0], arguments[1:]
-        from oxthreads.diagnose import _profile  # noqa: PLC0415 - the program does not wait for it without -o
-
-        wrong = _profile.output_error(file)
+        wrong = _recorder(command).output_error(file)
         if wrong is not None:
-            _fail(f"oxthreads profile: {wrong}\n", 2)
+            _fail(f"oxthreads {command}: {wrong}\n", 2)
     if not arguments:
-        _fail(PROFILE_USAGE, 2)
-    main(arguments, profile_as=file or "")
+        _fail(usage, 2)
+    return arguments, file
 
 
-def main(arguments: list[str], profile_as: str | None = None) -> None:
+def _recorder(command: str) -> Any:
+    """The module that records what the command wants. Only those who ask for it pay for it."""
+    if command == "profile":
+        from oxthreads.diagnose import _profile  # noqa: PLC0415
+
+        return _profile
+    from oxthreads.diagnose import _trace  # noqa: PLC0415
+
+    return _trace
+
+
+def main(arguments: list[str], command: str = "", file: str = "") -> None:
     """Run a program in this process, and return when it ends.
 
     Its tracebacks are those that the program alone would have, without the frames of the runner.
 
     Args:
         arguments: the command line after ``python -m oxthreads``: what to run, and its arguments.
-        profile_as: the file for a profile of its waits; "" is standard error, and None is no profile.
+        command: "profile" or "trace" if its waits are to be recorded in this way.
+        file: where to write that; "" is standard error.
 
     Raises:
         SystemExit: with status 2 on wrong usage and for a script that cannot be opened, as ``python``
@@ -126,15 +181,7 @@ def main(arguments: list[str], profile_as: str | None = None) -> None:
         if mode:
             os.environ[WATCH_VARIABLE] = mode
         watch_if_asked()
-        if profile_as is None:
-            profile_if_asked()
-        else:
-            from oxthreads.diagnose import _profile  # noqa: PLC0415 - only those who ask for it pay for it
-
-            try:
-                _profile.start_for_process(profile_as or None)
-            except RuntimeError as error:  # OXTHREADS_PROFILE has asked for one, too
-                _fail(f"oxthreads profile: {error}\n", 2)
+        _start_recording(command, file)
         if kind == "-m":
             _run_module(target, rest)
         elif kind == "-c":
@@ -148,6 +195,21 @@ def main(arguments: list[str], profile_as: str | None = None) -> None:
     except BaseException as error:
         _hide_our_frames(error)
         raise
+
+
+def _start_recording(command: str, file: str) -> None:
+    """Start what the command and the environment variables ask for."""
+    if command != "profile":
+        profile_if_asked()
+    if command != "trace":
+        trace_if_asked()
+    if command:
+        try:
+            _recorder(command).start_for_process(file or None)
+        except RuntimeError as error:  # one runs already
+            _fail(f"oxthreads {command}: {error}\n", 2)
+        except OSError as error:
+            _fail(f"oxthreads {command}: {error.filename!r}: {error.strerror}\n", 2)
 
 
 def _watch_mode(arguments: list[str]) -> tuple[str, list[str]]:

@@ -44,6 +44,16 @@ pub struct Wait {
     verdict: Option<String>,
 }
 
+/// A wait that lasts when a profile or a trace begins.
+pub(super) struct Lasting {
+    pub(super) number: u64,
+    pub(super) resource: Resource,
+    pub(super) since: Instant,
+    pub(super) frames: Vec<Frame>,
+    /// See [`Wait::waiter_address`].
+    pub(super) waiter: usize,
+}
+
 /// The innermost wait of a thread, as a reader sees it.
 #[derive(Clone, Debug)]
 pub struct Sleep {
@@ -131,6 +141,12 @@ impl Wait {
             ..self
         }
     }
+
+    /// The address of what wakes the thread; zero if that is not known.
+    pub(super) fn waiter_address(&self) -> usize {
+        let waiter = self.waiter.as_ref();
+        waiter.map_or(0, |waiter| std::ptr::from_ref::<Waiter>(waiter).addr())
+    }
 }
 
 impl Place {
@@ -193,11 +209,17 @@ impl Place {
     }
 
     /// The waits that the thread is in, the outermost first, as a profile is told of them.
-    pub(super) fn waits(&self) -> Vec<(u64, Resource, Instant, Vec<Frame>)> {
+    pub(super) fn waits(&self) -> Vec<Lasting> {
         let state = self.state();
         let waits = state.waits.iter();
         waits
-            .map(|wait| (wait.number, wait.resource, wait.since, wait.frames.clone()))
+            .map(|wait| Lasting {
+                number: wait.number,
+                resource: wait.resource,
+                since: wait.since,
+                frames: wait.frames.clone(),
+                waiter: wait.waiter_address(),
+            })
             .collect()
     }
 

@@ -21,8 +21,8 @@ use super::histogram::Histogram;
 use super::place::{Frame, Place};
 use super::pools::Pools;
 use super::queues::Queues;
-use super::sleepers::{self, Sleep};
 use super::timeline::{self, Timeline};
+use super::{naming, origins, sleepers};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -38,9 +38,6 @@ const MOST_OF_ONE_SITE: usize = 64;
 /// The most threads of which a name is remembered, and the most addresses of which it is known that another object is
 /// there now.
 const MOST_REMEMBERED: usize = 100_000;
-
-/// How often a name is looked for, for each object.
-const MOST_TRIES: u8 = 3;
 
 /// The number of the stack that stands for none.
 pub const NO_STACK: u32 = 0;
@@ -199,8 +196,6 @@ pub struct Profile {
     by_stack: HashMap<Stack, u32>,
     threads: HashMap<ThreadNumber, Thread>,
     locks: HashMap<usize, Contended>,
-    generations: HashMap<usize, u32>,
-    tries: HashMap<(&'static str, usize, u32), u8>,
 }
 
 impl Profile {
@@ -228,8 +223,6 @@ impl Profile {
             by_stack: HashMap::new(),
             threads: HashMap::new(),
             locks: HashMap::new(),
-            generations: HashMap::new(),
-            tries: HashMap::new(),
         }
     }
 
@@ -249,7 +242,7 @@ impl Profile {
 
     /// How many objects had this address before the present one, as far as is known.
     pub fn generation(&self, address: usize) -> u32 {
-        self.generations.get(&address).copied().unwrap_or_default()
+        origins::generation(address)
     }
 
     fn site(&mut self, resource: Resource, frames: Vec<Frame>) -> usize {
@@ -502,14 +495,17 @@ fn start_keeping(most_waits: Option<usize>) -> bool {
     if profile.is_some() {
         return false;
     }
+    if !naming::is_wanted() {
+        naming::begin();
+    }
     // From here on, every thread that begins or ends a wait waits for the guard above.
     RUNS_IN.store(generation().wrapping_add(1), Ordering::SeqCst);
     let started = profile.insert(Profile::new());
     started.timeline = most_waits.map(|most| Timeline::new(started.since, most));
     for place in sleepers::places() {
-        for (number, resource, since, frames) in place.waits() {
-            let since = since.max(started.since);
-            started.begins(&place, number, resource, since, frames);
+        for wait in place.waits() {
+            let since = wait.since.max(started.since);
+            started.begins(&place, wait.number, wait.resource, since, wait.frames);
         }
     }
     true
@@ -584,40 +580,4 @@ pub(super) fn released(place: &Place, address: usize, frames: Vec<Frame>) {
         profile.remember(place);
         profile.released(place.thread(), address, frames, now);
     });
-}
-
-/// A new object is at this address.
-pub(super) fn made(address: usize) {
-    if is_on() {
-        with(|profile| {
-            let generations = &mut profile.generations;
-            if generations.len() < MOST_REMEMBERED || generations.contains_key(&address) {
-                *generations.entry(address).or_default() += 1;
-            }
-        });
-    }
-}
-
-/// How many objects had this address before the present one, as far as the profile knows.
-pub fn generation_at(address: usize) -> u32 {
-    with(|profile| profile.generation(address)).unwrap_or_default()
-}
-
-/// The numbers of those of the sleeps whose objects should be given a name. Each object is among them a few times.
-pub(super) fn to_be_named(sleeps: &[Sleep]) -> Vec<u64> {
-    let named = with(|profile| {
-        let wanted = |sleep: &&Sleep| {
-            let address = sleep.resource.address;
-            let key = (sleep.resource.what, address, profile.generation(address));
-            if profile.tries.len() >= MOST_SITES && !profile.tries.contains_key(&key) {
-                return false;
-            }
-            let tries = profile.tries.entry(key).or_default();
-            *tries += u8::from(*tries < u8::MAX);
-            *tries <= MOST_TRIES
-        };
-        let wanted: Vec<&Sleep> = sleeps.iter().filter(wanted).collect();
-        wanted.iter().map(|sleep| sleep.number).collect()
-    });
-    named.unwrap_or_default()
 }

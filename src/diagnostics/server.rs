@@ -159,7 +159,7 @@ fn frame_as_json(frame: &Frame) -> String {
 }
 
 /// A string of JSON.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use super::place::{Description, Frame, Pin, Sleep};
 use super::place::{Place, Wait};
-use super::{metrics, order, pools, profile, watcher};
+use super::{metrics, order, pools, profile, trace, watcher};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Acquisition, Observer, Resource, ThreadNumber};
 use crate::wait::{PerProcess, Waiter, sync};
@@ -112,14 +112,34 @@ fn look_for(own: &Place, deepest: usize) -> Vec<Frame> {
     scene.frames
 }
 
+/// The name of the calling thread.
+pub(super) fn name_here() -> Option<Arc<str>> {
+    LOOK.get()?(0, true).name
+}
+
+/// How many items are in the queue that the calling thread waits for, if a trace wants to know.
+fn length(resource: Resource) -> Option<usize> {
+    if !trace::is_on() {
+        return None;
+    }
+    // SAFETY: the operation of the wait keeps the object alive, and the thread is attached: the driver calls this.
+    unsafe { resource.owner?.length() }
+}
+
 /// Begins a wait of the calling thread, which has this place.
 fn begin(own: &Place, mut wait: Wait, resource: Resource) {
     wait.frames = look_for(own, DEEPEST);
-    // It is in the place first: a profile that begins now finds it there.
-    let frames = profile::is_on().then(|| wait.frames.clone());
+    // It is in the place first: a profile or a trace that begins now finds it there.
+    let profiled = profile::is_on().then(|| wait.frames.clone());
+    let traced = trace::is_on().then(|| (wait.waiter_address(), wait.frames.clone()));
     let number = own.push(wait);
-    if let Some(frames) = frames {
+    if let Some(frames) = profiled {
         profile::begins(own, number, resource, frames);
+    }
+    if let Some((waiter, frames)) = traced {
+        // SAFETY: as in `length`.
+        let owner = (resource.owner).and_then(|owner| unsafe { owner.thread() });
+        trace::begins(own, waiter, resource, &frames, owner, length(resource));
     }
 }
 
@@ -165,12 +185,15 @@ impl Observer for Recorder {
         }
     }
 
-    fn resumed(&self, _: Resource, slept: Duration, by: Option<ThreadNumber>) {
+    fn resumed(&self, resource: Resource, slept: Duration, by: Option<ThreadNumber>) {
         if metrics::is_on() {
             metrics::resumes(slept);
         }
         if let Some(own) = own(false) {
             end(&own, by, by.is_some());
+            if trace::is_on() {
+                trace::goes_on(resource, by, length(resource));
+            }
         }
     }
 
@@ -191,22 +214,37 @@ impl Observer for Recorder {
         profile::woken_from(place);
     }
 
-    fn completed(&self) {
+    fn completed(&self, resource: Resource, timed_out: bool) {
         if metrics::is_on() {
             metrics::completes();
         }
         if profile::is_on() {
             profile::completed();
         }
+        if trace::is_on() {
+            trace::is_over(resource, timed_out, length(resource));
+        }
     }
 
     fn released(&self, address: usize) {
-        if profile::is_on()
-            && profile::is_waited_for(address)
+        let is_profiled = profile::is_on() && profile::is_waited_for(address);
+        let is_traced = trace::is_on();
+        if (is_profiled || is_traced)
             && let Some(own) = own(true)
         {
-            let scene = look_for(&own, DEEPEST_HOLDER);
-            profile::released(&own, address, scene);
+            let frames = look_for(&own, DEEPEST_HOLDER);
+            if is_traced {
+                trace::freed(address, &frames);
+            }
+            if is_profiled {
+                profile::released(&own, address, frames);
+            }
+        }
+    }
+
+    fn woke(&self, waiter: usize, at: Instant) {
+        if trace::is_on() {
+            trace::woke(waiter, at);
         }
     }
 
@@ -221,6 +259,9 @@ impl Observer for Recorder {
             own.wake_up();
             if profile::is_on() {
                 profile::wakes();
+            }
+            if trace::is_on() {
+                trace::wakes_up();
             }
         }
     }
@@ -302,7 +343,7 @@ pub fn take_verdict() -> Option<String> {
 ///
 /// It lasts until [`OutsideWait::end`]. The caller must not hold the interpreter then, because a reader may have
 /// pinned the wait.
-pub struct OutsideWait(Arc<Place>);
+pub struct OutsideWait(Arc<Place>, Resource);
 
 impl OutsideWait {
     /// Begins a wait. `can_end`: the thread will ask for a verdict ([`take_verdict`]) now and then. `None`: the thread
@@ -314,7 +355,7 @@ impl OutsideWait {
         if deadline == Deadline::NEVER {
             watcher::ensure();
         }
-        Some(Self(own))
+        Some(Self(own, resource))
     }
 
     /// Ends it.
@@ -324,6 +365,10 @@ impl OutsideWait {
             end(&self.0, None, true);
             if profile::is_on() {
                 profile::completed();
+            }
+            if trace::is_on() {
+                trace::goes_on(self.1, None, None);
+                trace::is_over(self.1, false, None);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::server::Server;
-use super::{profile, sleepers};
+use super::{naming, profile, sleepers};
 use crate::wait::deadline::Deadline;
 use crate::wait::{PerProcess, generation, threads};
 
@@ -37,7 +37,7 @@ pub struct Functions {
     pub judge: Box<Judge>,
     /// See [`Describe`].
     pub describe: Box<Describe>,
-    /// See [`Name`]. Called while a profile runs.
+    /// See [`Name`]. Called while a profile or a trace runs.
     pub name: Box<Name>,
     /// Tells a profile how long the queues are. Called while a profile runs.
     pub sample: Box<dyn Fn() + Send + Sync>,
@@ -236,7 +236,9 @@ fn run(inbox: &Inbox, functions: &Functions) {
         let mut sleeps = sleepers::asleep();
         if profile::is_on() {
             (functions.sample)();
-            let wanted = profile::to_be_named(&sleeps);
+        }
+        if naming::is_wanted() {
+            let wanted = naming::to_be_named(&sleeps);
             if !wanted.is_empty() {
                 (functions.name)(&wanted);
             }

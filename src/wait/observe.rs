@@ -23,7 +23,7 @@ pub struct Resource {
     pub what: &'static str,
     /// The address of the object, to tell waits for the same object from others. The object may be gone.
     pub address: usize,
-    /// Where to ask for the thread that has it.
+    /// Where to ask for the thread that has it, or how many items it has.
     pub owner: Option<Owner>,
 }
 
@@ -46,13 +46,18 @@ impl Resource {
     }
 }
 
-/// An object that one thread has at a time: a lock, or a future that a worker runs.
+/// An object that can be asked for more: one that a thread has, such as a lock or a future that a worker runs; or a queue.
 pub trait Owned: Sync + 'static {
     /// The thread that has it now, if there is one and it is known. The caller is attached to the interpreter.
     fn owner(&self) -> Option<ThreadNumber>;
 
     /// If it is a future whose work has not begun: that work. The caller is attached to the interpreter.
     fn pending(&self) -> Option<PendingWork> {
+        None
+    }
+
+    /// If it is a queue: how many items it has. The caller is attached to the interpreter, and holds no leaf lock.
+    fn length(&self) -> Option<usize> {
         None
     }
 }
@@ -101,6 +106,15 @@ impl Owner {
     pub unsafe fn pending(&self) -> Option<PendingWork> {
         // SAFETY: the caller guarantees that the object is alive.
         unsafe { &*self.0 }.pending()
+    }
+
+    /// How many items the queue has, if it is one. The caller holds no leaf lock.
+    ///
+    /// # Safety
+    /// As for [`Owner::thread`].
+    pub unsafe fn length(&self) -> Option<usize> {
+        // SAFETY: the caller guarantees that the object is alive.
+        unsafe { &*self.0 }.length()
     }
 }
 
@@ -155,9 +169,12 @@ pub trait Observer: Sync {
     /// The thread that has woken the calling one was at the place with this number. This comes before `resumed`.
     fn woken_from(&self, _place: u32) {}
 
-    /// The wait of the calling thread, which has resumed, is over: it was completed, or its deadline has passed. Not
-    /// called if the thread is about to sleep again in the same wait, or to run signal handlers.
-    fn completed(&self) {}
+    /// The wait of the calling thread, which has resumed, is over: it was completed, or it has `timed_out`. Not called
+    /// if the thread is about to sleep again in the same wait, or to run signal handlers. The resource is alive.
+    fn completed(&self, _resource: Resource, _timed_out: bool) {}
+
+    /// The calling thread has woken what waits by the waiter with this address. It began to do so at that time.
+    fn woke(&self, _waiter: usize, _at: Instant) {}
 
     /// The calling thread has freed the lock with this address, and threads waited for it.
     fn released(&self, _address: usize) {}
@@ -354,11 +371,19 @@ pub(super) fn place_of_waker() -> u32 {
 
 /// Tells the observer, if there is one, that a wait of the calling thread which has slept is over.
 #[inline]
-pub fn completed() {
+pub fn completed(resource: impl FnOnce() -> Resource, timed_out: bool) {
     if is_on()
         && let Some(observer) = OBSERVER.get()
     {
-        observer.completed();
+        observer.completed(resource(), timed_out);
+    }
+}
+
+/// Tells the observer, if there is one, that the calling thread has woken what waits by this waiter.
+#[cold]
+pub(super) fn woke(waiter: &Waiter, at: Instant) {
+    if let Some(observer) = OBSERVER.get() {
+        observer.woke(std::ptr::from_ref(waiter).addr(), at);
     }
 }
 

@@ -59,7 +59,7 @@ pub fn drive<O: Operation>(
     loop {
         if let Some(output) = operation.attempt(&waiter) {
             if has_slept {
-                observe::completed();
+                observe::completed(|| operation.resource(), false);
             }
             return Wait::Ready(output);
         }
@@ -78,13 +78,13 @@ pub fn drive<O: Operation>(
         };
         std::mem::forget(joined);
         if let Some(output) = left {
-            observe::completed();
+            observe::completed(|| operation.resource(), false);
             return Wait::Ready(output);
         }
         match parked {
             Parked::Unparked => {}
             Parked::TimedOut => {
-                observe::completed();
+                observe::completed(|| operation.resource(), true);
                 return Wait::TimedOut;
             }
             Parked::Interrupted | Parked::Raising => return Wait::Interrupted,

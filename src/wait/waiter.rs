@@ -1,6 +1,7 @@
 //! One wait, as a waker sees it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::deadline::Deadline;
 use super::fork::generation;
@@ -131,15 +132,20 @@ impl Waiter {
     /// for it, if there is one, and it is stored there.
     pub(super) fn unpark_from(&self, place: &mut Option<u32>) {
         if self.is_of_this_process() {
-            if observe::is_on() {
+            let begun = observe::is_on().then(|| {
                 let place = *place.get_or_insert_with(observe::place_of_waker);
                 self.waker_place.store(place, Ordering::Relaxed);
                 self.waker
                     .store(ThreadNumber::current_or_zero(), Ordering::Relaxed);
-            }
+                Instant::now()
+            });
             match &self.target {
                 Target::Thread(parker) => parker.unpark(),
                 Target::Other(wake) => wake.wake(),
+            }
+            // Afterwards, so that the wake is not late.
+            if let Some(begun) = begun {
+                observe::woke(self, begun);
             }
         }
     }

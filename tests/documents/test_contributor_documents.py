@@ -18,7 +18,7 @@ LINKED = [
     *DOCUMENTS,
     *("README.md", "SECURITY.md", "benches/README.md", "docs/additions.md", "docs/compatibility.md"),
     *("docs/differences.md", "docs/fallback.md", "docs/guarantees.md", "docs/hangs.md", "docs/patch.md"),
-    *("docs/metrics.md", "docs/profile.md", "docs/profile_examples.md", "docs/profilers.md"),
+    *("docs/metrics.md", "docs/profile.md", "docs/profile_examples.md", "docs/profilers.md", "docs/trace.md"),
 ]
 FOLDERS = ("src/", "python/", "tests/", "docs/", "benches/", "notes/", ".ci/")
 #: Names of the interpreter, the operating system and the standard library, and commands.

@@ -3,7 +3,7 @@ wait in a program that is slow.
 
 Start a program with ``python -m oxthreads --watch SCRIPT``, or call :func:`watch` in it. Then a deadlock is
 reported on standard error within a second. Ctrl-\\ (SIGQUIT) and :func:`report` show all threads and what
-they wait for. :func:`profile` measures all waits.
+they wait for. :func:`profile` measures all waits, and :func:`trace` records when they were.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import os
+
     from oxthreads.diagnose._profile import Profile
+    from oxthreads.diagnose._trace import Trace
     from oxthreads.diagnose._watch import Watch
 
-__all__ = ["DeadlockError", "profile", "report", "set_name", "watch"]
+__all__ = ["DeadlockError", "profile", "report", "set_name", "trace", "watch"]
 
 
 class DeadlockError(RuntimeError):
@@ -141,6 +144,46 @@ def profile(*, timeline: bool = False) -> Profile:
     from oxthreads.diagnose import _profile  # noqa: PLC0415
 
     return _profile.Profile(timeline=timeline)
+
+
+def trace(path: str | os.PathLike[str]) -> Trace:
+    """Record a timeline of all waits, for Perfetto and ``chrome://tracing``.
+
+    Use it in a ``with`` statement. While that runs, each thread of this process records its waits that sleep,
+    which thread ended them, and the calls of pools that it submits and runs. The file is written at the end
+    of the statement, also after an error. docs/trace.md says what it shows.
+
+    Only one trace runs in a process at a time, but a profile may run beside it. A forked child has none. To
+    trace a whole program, run ``oxthreads trace -o FILE SCRIPT``.
+
+    Thread-safe.
+
+    Args:
+        path (str or os.PathLike): the file, which is overwritten.
+
+    Returns:
+        Trace: after the ``with`` statement, ``events`` is how many events were recorded, and ``dropped`` how
+            many found no room in the 64 MiB that a trace has for them.
+
+    Raises:
+        RuntimeError: when the ``with`` statement is entered, if a trace runs already.
+        OSError: when the ``with`` statement is entered or left, if the file cannot be written.
+
+    Example:
+        >>> import json, os, tempfile
+        >>> from oxthreads import diagnose, threading
+        >>> path = os.path.join(tempfile.mkdtemp(), "trace.json")
+        >>> with diagnose.trace(path):
+        ...     threading.Event().wait(0.01)
+        False
+        >>> with open(path) as file:
+        ...     events = json.load(file)["traceEvents"]
+        >>> [event["args"]["ended"] for event in events if event.get("cat") == "wait"]
+        ['timed out']
+    """
+    from oxthreads.diagnose import _trace  # noqa: PLC0415
+
+    return _trace.Trace(path)
 
 
 def set_name(object: Any, name: str) -> None:

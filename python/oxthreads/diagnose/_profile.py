@@ -60,14 +60,15 @@ class Profile:
         _watch._record()
         if not self._begin():
             raise RuntimeError("a profile runs already in this process")
-        _watch.start_for_profile()
+        _watch.start_to_name()
         return self
 
     def _begin(self) -> bool:
         """Begin, if no profile runs in this process. Return whether it has begun."""
         if not _native.start_profile(self._keeps_timeline):
             return False
-        _profile_names.clear()
+        if not _native.trace_runs():
+            _profile_names.clear()
         self._begun = time.time_ns()
         self._processor_begun = time.process_time()
         self._state = "has not ended"
@@ -81,7 +82,7 @@ class Profile:
         if found is None:
             self._state = "belongs to the parent process, which has forked this one"
             return
-        _watch.stop_for_profile()
+        _watch.stop_if_unused()
         self._data, self._timeline = _profile_data.described(found)
         # Not at the beginning: `oxthreads profile` begins before the program has its arguments.
         self._program = _program()

@@ -1,4 +1,4 @@
-"""What a profile calls the objects that threads wait for: found while they wait, and at the end.
+"""What a profile or a trace calls the objects that threads wait for: found while they wait, and at the end.
 
 While a thread waits, its variables are there, so most names are found then. The thread of the watch looks,
 ten times a second, as long as there are waits for objects without a name. So an object for which threads wait
@@ -28,7 +28,7 @@ _found: dict[Key, str] = {}
 
 
 def clear() -> None:
-    """Forget the names of an earlier profile."""
+    """Forget the names of an earlier profile or trace."""
     _found.clear()
 
 
@@ -38,7 +38,7 @@ def find_names(numbers: list[int]) -> None:
         situation = _situation.Situation(pin)
         for waiting in map(_situation.Waiting._make, pin.sleeps()):
             if waiting.thread in situation.waits and _objects.has_name(situation, waiting):
-                generation = _native.profile_generation(waiting.address)
+                generation = _native.generation_of(waiting.address)
                 _found[waiting.what, waiting.address, generation] = _objects.thing(situation, waiting)
 
 
@@ -78,6 +78,9 @@ def frames_at_end(files: set[str]) -> list[FrameType]:
     for module in [*sys.modules.values()]:
         namespace = vars(module) if isinstance(module, ModuleType) else {}
         file = namespace.get("__file__")
+        if file is None and namespace.get("__name__") == "__main__":
+            # The program came from the command line or from standard input.
+            file = next((each for each in ("<string>", "<stdin>") if each in files), None)
         if type(file) is str and file in files:
             code = SimpleNamespace(co_filename=file, co_flags=0)
             frame: Any = SimpleNamespace(f_code=code, f_locals=namespace, f_globals=namespace)

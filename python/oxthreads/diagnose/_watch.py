@@ -31,8 +31,8 @@ __all__ = [
     "listeners",
     "report",
     "start",
-    "start_for_profile",
-    "stop_for_profile",
+    "start_to_name",
+    "stop_if_unused",
 ]
 
 MODES = ("report", "raise", "exit", "order")
@@ -81,8 +81,7 @@ class Watch:
         global _mode  # noqa: PLW0603 - there is one watch in a process
         _mode = None
         _order.stop()
-        if not _native.profile_runs():
-            _native.stop_watcher()
+        stop_if_unused()
 
     def __enter__(self) -> Watch:
         return self
@@ -110,15 +109,15 @@ def start(mode: str) -> Watch:
     return Watch()
 
 
-def start_for_profile() -> None:
-    """Start the thread of the watch for a profile, which needs it to find names. It judges nothing."""
+def start_to_name() -> None:
+    """Start the thread of the watch, by which a profile or a trace finds names. It judges nothing."""
     _prepare_thread()
     _start_thread()
 
 
-def stop_for_profile() -> None:
-    """End the thread, if there is no watch."""
-    if _mode is None:
+def stop_if_unused() -> None:
+    """End the thread, if neither a watch nor a profile nor a trace needs it."""
+    if _mode is None and not _native.profile_runs() and not _native.trace_runs():
         _native.stop_watcher()
 
 
@@ -421,7 +420,7 @@ def _prepare() -> None:
 
 @functools.cache
 def _prepare_thread() -> None:
-    """What is done once, at the first watch or profile."""
+    """What is done once, at the first watch, profile or trace."""
     _record()
     # The other exit handlers run before this one. So a deadlock there is reported, too.
     atexit.register(_native.stop_watcher)

@@ -5,6 +5,7 @@ mod order;
 mod origin;
 mod profile;
 mod scene;
+mod trace;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub(crate) use order::{
     ThreadOrder, before_start, end_of_thread, follow_lock, follow_thread, lock_order_counts,
     start_lock_order, stop_lock_order,
 };
-pub(crate) use profile::{profile_generation, profile_runs, start_profile, stop_profile};
+pub(crate) use profile::{generation_of, profile_runs, start_profile, stop_profile};
+pub(crate) use trace::{Recording, start_trace, stop_trace, trace_runs};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
 ///

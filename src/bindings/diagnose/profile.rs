@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use pyo3::prelude::*;
 
 use crate::bindings::{executor, queue};
+use crate::diagnostics::origins;
 use crate::diagnostics::pools::{Calls, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
 use crate::diagnostics::queues::Queue;
@@ -315,6 +316,6 @@ pub(crate) fn stop_profile(py: Python<'_>) -> Option<Described> {
 
 /// Return how many objects are known to have had this address before the present one (int).
 #[pyfunction]
-pub(crate) fn profile_generation(address: usize) -> u32 {
-    profile::generation_at(address)
+pub(crate) fn generation_of(address: usize) -> u32 {
+    origins::generation(address)
 }

@@ -21,12 +21,20 @@ pub(super) fn read_names_from(threads: Py<PyDict>) {
 
 /// What the calling thread is doing: a [`Look`](crate::diagnostics::sleepers::Look).
 pub(super) fn look(deepest: usize, asks_name: bool) -> Scene {
-    // The caller is attached: it is about to sleep. This only counts that.
-    let scene = Python::try_attach(|py| Scene {
-        // It makes frame objects. No code of the program may run here.
-        frames: collector::paused(py, || frames(py, deepest)),
-        name: asks_name.then(|| name(py)).flatten(),
-    });
+    // The caller is attached: it is about to sleep, or wakes another thread. If it were not, it could not wait for the
+    // interpreter here.
+    // SAFETY: it has no precondition.
+    let is_attached = unsafe { ffi::PyGILState_Check() } != 0;
+    // This only counts that.
+    let scene = if is_attached {
+        Python::try_attach(|py| Scene {
+            // It makes frame objects. No code of the program may run here.
+            frames: collector::paused(py, || frames(py, deepest)),
+            name: asks_name.then(|| name(py)).flatten(),
+        })
+    } else {
+        None
+    };
     scene.unwrap_or_else(|| Scene {
         frames: Vec::new(),
         name: None,

@@ -5,11 +5,13 @@
 //! * `place`: what the thread of a worker runs; it replaces a worker that was killed.
 //! * `profiled`: what a profile of waiting is told.
 //! * `work_queue`: the object that a program finds under `_work_queue`.
+//! * `traced`: what a trace is told of calls.
 //! * `version`: whether a class has changed.
 
 mod call;
 mod place;
 mod profiled;
+mod traced;
 mod version;
 mod work_queue;
 mod worker;
@@ -40,7 +42,7 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
-use crate::diagnostics::labels;
+use crate::diagnostics::{labels, trace};
 use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
 use crate::wait::deadline::Deadline;
 use crate::wait::sync::Mutex;
@@ -194,14 +196,22 @@ impl ThreadPoolExecutor {
         let future = Future::make(py)?;
         progress::follow(&future, &submission.function)?;
         let native = future.cast::<Future>()?;
-        native.get().carry(Call::new(
+        let call = Call::new(
             submission.function,
             submission.arguments,
             submission.keywords,
             context,
             pool.number(),
-        ));
+        );
+        let is_traced = trace::is_on();
+        if is_traced {
+            traced::submits(pool, &call, native);
+        }
+        native.get().carry(call);
         let submitted = pool.submit(native.clone().unbind(), priority);
+        if is_traced {
+            traced::has_pending(pool);
+        }
         match submitted {
             Ok(Scaling::Enough) => Ok(future),
             Ok(Scaling::Start) => Self::start_worker(slf).and(Ok(future)),
@@ -318,7 +328,14 @@ impl ThreadPoolExecutor {
         };
         let record = pool::Worker::default();
         let begun = record.begin(call.submitted, Instant::now());
+        let is_traced = trace::is_on();
+        if is_traced {
+            traced::begins(&self.pool, &call, future, false);
+        }
         let (raised, ended) = call::run(call, future, ThisThread::new(future.py()), &record);
+        if is_traced {
+            traced::ends();
+        }
         record.end(begun, Instant::now());
         self.pool.add_work(&record);
         match raised {

@@ -10,9 +10,11 @@ use pyo3::prelude::*;
 
 use crate::bindings::executor::call::{self, report, report_end};
 use crate::bindings::executor::profiled;
+use crate::bindings::executor::traced;
 use crate::bindings::future::{Call, CurrentGuard, Future, PoolMember, Started};
 use crate::bindings::runtime::asynchronous::ThisThread;
 use crate::bindings::runtime::{block, foreign};
+use crate::diagnostics::trace;
 use crate::primitives::pool::{self, Next, Pool};
 use crate::wait::deadline::Deadline;
 
@@ -73,6 +75,7 @@ fn help(worker: &PoolMember, future: &Bound<'_, Future>) -> PyResult<()> {
             worker.pool.count_stale();
             call.context.get_or_insert(context);
             run(
+                &worker.pool,
                 &worker.record,
                 ThisThread::new(future.py()),
                 future,
@@ -97,6 +100,7 @@ fn help(worker: &PoolMember, future: &Bound<'_, Future>) -> PyResult<()> {
 /// Runs the call, which begins now. Returns when it ended.
 #[inline(always)]
 fn run(
+    pool: &Pool<Py<Future>>,
     record: &pool::Worker,
     thread: ThisThread<'_>,
     future: &Bound<'_, Future>,
@@ -104,7 +108,14 @@ fn run(
     now: Instant,
 ) -> PyResult<Instant> {
     let begun = record.begin(call.submitted, now);
+    let is_traced = trace::is_on();
+    if is_traced {
+        traced::begins(pool, &call, future, true);
+    }
     let (_, ended) = call::run(call, future, thread, record);
+    if is_traced {
+        traced::ends();
+    }
     let now = Instant::now();
     record.end(begun, now);
     if let Err(error) = ended {
@@ -197,7 +208,8 @@ impl Worker {
             match Future::start(&future) {
                 Ok(Started::Call(call)) => {
                     let begin = now.take().unwrap_or_else(Instant::now);
-                    now = Some(run(&self.member.record, thread, &future, call, begin)?);
+                    let (pool, record) = (&self.member.pool, &self.member.record);
+                    now = Some(run(pool, record, thread, &future, call, begin)?);
                 }
                 Ok(Started::Elsewhere) => self.member.pool.forget_stale(),
                 Ok(Started::Cancelled(call)) => profiled::cancelled(py, &call),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple};
+use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::{self, Owned};
@@ -57,6 +57,9 @@ fn name_of(function: &Bound<'_, PyAny>) -> String {
     {
         return name_of(&within);
     }
+    if let Ok(class) = function.cast_exact::<PyType>() {
+        return (class.qualname()).map_or(class_name, |name| name.to_string());
+    }
     let is_plain = function.is_exact_instance_of::<PyFunction>()
         || function.is_exact_instance_of::<PyCFunction>();
     let name = if is_plain {
@@ -87,6 +90,11 @@ impl Call {
             submitted: Instant::now(),
             pool,
         }
+    }
+
+    /// What a report calls the function.
+    pub(crate) fn function_name(&self, py: Python<'_>) -> String {
+        name_of(self.function.object().bind(py))
     }
 
     /// Whether the call was submitted to the pool with this number.

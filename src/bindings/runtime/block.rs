@@ -231,12 +231,12 @@ fn wait_after<O: Operation>(
             }
         });
         if let Some(error) = raised {
-            observe::completed();
+            observe::completed(|| operation.resource(), false);
             return Err(error);
         }
         // `drive` does not tell so if it has not slept again since.
         if was_left && !matches!(outcome, Wait::Interrupted) {
-            observe::completed();
+            observe::completed(|| operation.resource(), matches!(outcome, Wait::TimedOut));
         }
         match (outcome, finalizing) {
             (Wait::Ready(output), _) => return Ok(Some(output)),
@@ -246,7 +246,7 @@ fn wait_after<O: Operation>(
                 observe::while_handling_signals(|| {
                     asynchronous::check(py).inspect_err(|error| interruption::show(py, error))
                 })
-                .inspect_err(|_| observe::completed())?;
+                .inspect_err(|_| observe::completed(|| operation.resource(), false))?;
                 was_left = true;
             }
         }
@@ -341,7 +341,7 @@ pub(crate) fn wait_while_queued<O: Operation>(
         }
     });
     if raised.is_some() && matches!(outcome, Wait::Interrupted) {
-        observe::completed();
+        observe::completed(|| operation.resource(), false);
     }
     let outcome = match outcome {
         Wait::Ready(output) => Some(output),

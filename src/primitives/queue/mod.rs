@@ -21,6 +21,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
+use crate::wait::observe::{Owned, ThreadNumber};
 use crate::wait::{Entered, Monitor, Unchecked, Wakes};
 
 mod batches;
@@ -41,6 +42,17 @@ use takers::Takers;
 /// A queue of `T`.
 pub struct Queue<T> {
     state: Monitor<State<T>>,
+}
+
+/// No thread has a queue; but it can be asked for its length.
+impl<T: Item + Send + 'static> Owned for Queue<T> {
+    fn owner(&self) -> Option<ThreadNumber> {
+        None
+    }
+
+    fn length(&self) -> Option<usize> {
+        Some(self.len())
+    }
 }
 
 /// How many items a queue has, and how many it had; see [`Queue::flow`].

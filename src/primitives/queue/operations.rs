@@ -39,7 +39,7 @@ impl<Q> Get<Q> {
     }
 }
 
-impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
+impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
     /// The error is never `Empty`.
     type Output = Result<T, GetError<T::Error>>;
 
@@ -47,7 +47,7 @@ impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
     const KEEPS: bool = false;
 
     fn resource(&self) -> Resource {
-        Resource::new("item of a queue", &*self.queue)
+        Resource::owned("item of a queue", &*self.queue)
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
@@ -123,7 +123,7 @@ impl<Q, T> Put<Q, T> {
     }
 }
 
-impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Put<Q, T> {
+impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q, T> {
     /// The error is never `Full`.
     type Output = Result<(), PutError<T, T::Error>>;
 
@@ -131,7 +131,7 @@ impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Put<Q, T> {
     const KEEPS: bool = false;
 
     fn resource(&self) -> Resource {
-        Resource::new("room in a queue", &*self.queue)
+        Resource::owned("room in a queue", &*self.queue)
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
@@ -201,11 +201,11 @@ impl<Q> Join<Q> {
     }
 }
 
-impl<T: Item, Q: Deref<Target = Queue<T>>> Operation for Join<Q> {
+impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Join<Q> {
     type Output = Result<(), FellBack>;
 
     fn resource(&self) -> Resource {
-        Resource::new("end of the work of a queue", &*self.queue)
+        Resource::owned("end of the work of a queue", &*self.queue)
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
