@@ -1,6 +1,6 @@
 """What a profile or a trace costs: a free lock, a hand-over between threads, and a contended release.
 
-Run ``python benches/profile_costs.py nothing``, or ``metrics``, ``watch``, ``profile`` or ``trace``. It prints
+Run ``python benches/profile_costs.py nothing``, ``metrics``, ``watch``, ``profile`` or ``trace``. It prints
 nanoseconds for a ``with`` statement on a free lock, microseconds for a hand-over between two threads through
 two queues, and microseconds for a release that wakes a thread. This is the processor time of all threads
 together, the best of nine rounds each.

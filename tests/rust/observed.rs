@@ -89,7 +89,7 @@ fn an_observer_is_told_who_waits_for_what_and_who_ended_it() {
     // A thread that is woken by another.
     let queue = Queue::new(0);
     let parked = std::sync::atomic::AtomicUsize::new(0);
-    let resource = Resource::new("item of a queue", &queue);
+    let resource = Resource::owned("item of a queue", &queue);
     let told = thread::scope(|scope| {
         let getter = scope.spawn(|| {
             assert_eq!(block_counting(queue.get(), &parked), Ok(1));

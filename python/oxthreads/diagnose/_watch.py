@@ -95,7 +95,7 @@ class Watch:
 def start(mode: str) -> Watch:
     """Start the watch; see :func:`oxthreads.diagnose.watch`."""
     global _mode
-    choice = _startup.split_watch(mode)
+    choice = _startup.split_watch(mode) if isinstance(mode, str) else None
     if choice is None:
         wanted = "'report', 'raise', 'exit', 'order' or 'order,' and one of the others"
         raise ValueError(f"mode must be {wanted}, not {mode!r}")
