@@ -27,7 +27,7 @@ from tests.support.back_ends import OXTHREADS, STANDARD, BackEnd
 from tests.support.interpreters import python
 from tests.support.pools import AFTER_SHUTDOWN, Pools
 from tests.support.refusals import refusal
-from tests.support.threads import Result
+from tests.support.threads import Result, functions_here
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 #: From Python 3.14 on, an item of the work queue has a task, and it is run in a context.
@@ -949,15 +949,8 @@ def test_the_target_of_a_worker_is_the_standard_worker(
 
 
 def test_the_frames_below_a_call_are_those_of_the_standard_worker(library: BackEnd) -> None:
-    def frames() -> list[str]:
-        names, frame = [], sys._getframe(1)
-        while frame is not None:
-            names.append(frame.f_code.co_name)
-            frame = frame.f_back  # type: ignore[assignment]
-        return names
-
     with library.futures.ThreadPoolExecutor(1) as executor:
-        names = executor.submit(frames).result(TIMEOUT_SECONDS)
+        names = executor.submit(functions_here).result(TIMEOUT_SECONDS)
     assert names[-4:] == ["_worker", "run", "_bootstrap_inner", "_bootstrap"]
 
 

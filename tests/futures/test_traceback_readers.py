@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.back_ends import OXTHREADS, STANDARD, BackEnd
 from tests.support.interpreters import python
+from tests.support.threads import functions_here
 from tests.support.tracebacks import Told, caught, done, fail, failed, frames
 from tests.support.waiting import spin_until
 
@@ -103,7 +104,7 @@ def test_changes_to_the_frames_do_not_reach_the_next_error() -> None:
 
 def test_the_stack_of_a_worker_has_a_frame_of_ours(library: BackEnd) -> None:
     def stack() -> list[str]:
-        return [frame.function for frame in inspect.stack()]
+        return functions_here()
 
     worker = ["work"] if library is OXTHREADS else ["run"] * (1 + (sys.version_info >= (3, 14)))
     assert done(library, stack).result() == [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import TIMEOUT_SECONDS
@@ -14,6 +16,19 @@ def start(target: Callable[..., object], *args: object, daemon: bool = True) -> 
     thread = threading.Thread(target=target, args=args, daemon=daemon)
     thread.start()
     return thread
+
+
+def functions_here() -> list[str]:
+    """The functions that the caller is in, the innermost first.
+
+    Without those of `oxthreads.diagnose`: after the first watch or profile of a process, which may have been
+    that of an earlier test, each thread runs in one.
+    """
+    names, frame = [], inspect.currentframe()
+    while frame is not None and (frame := frame.f_back) is not None:
+        if "diagnose" not in Path(frame.f_code.co_filename).parts:
+            names.append(frame.f_code.co_name)
+    return names
 
 
 class Result:
