@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -579,6 +581,28 @@ def test_a_program_is_traced_until_its_exit(tmp_path: Path, path: Path, ending: 
     assert names == ["program.py", "locks"]
     # The exit's wait for other threads.
     assert shown.slices[-1].begin >= 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("os._exit(3)", 3),
+        ("threading.Thread(target=os._exit, args=(3,)).start(); threading.Event().wait()", 3),
+        ("os.kill(os.getpid(), signal.SIGTERM); threading.Event().wait()", -signal.SIGTERM),
+    ],
+)
+@pytest.mark.parametrize("is_profiled", [False, True])
+def test_a_trace_is_written_however_the_process_ends(
+    tmp_path: Path, path: Path, ending: str, status: int, is_profiled: bool
+) -> None:
+    variables = {"OXTHREADS_PROFILE": "profile.json"} if is_profiled else {}
+    program = f"{PROGRAM}import signal\n{ending}"
+    ran = run(*COMMAND, "-o", "trace.json", "-c", program, folder=tmp_path, variables=variables)
+    assert (ran.returncode, ran.stderr) == (status, "")
+    assert shows_the_program(path)
+    assert (tmp_path / "profile.json").exists() == is_profiled
+    if is_profiled:
+        assert json.loads((tmp_path / "profile.json").read_text())["version"] == 1
 
 
 def test_the_other_kinds_of_programs(tmp_path: Path) -> None:

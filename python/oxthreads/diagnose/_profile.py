@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
-import operator
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import (
@@ -21,7 +16,7 @@ from oxthreads.diagnose import (
     _profile_page,
     _profile_text,
     _report,
-    _situation,
+    _until_exit,
     _watch,
 )
 
@@ -33,9 +28,6 @@ __all__ = ["Profile", "output_error", "start_for_process"]
 
 #: What a file has, by the end of its name.
 _FORMATS = (".html", ".json", ".txt", ".collapsed", ".pb.gz")
-
-#: What stands for the number of the process in the name of a file.
-_PROCESS = "{pid}"
 
 
 class Profile:
@@ -193,9 +185,7 @@ def output_error(file: str) -> str | None:
         return (
             f"the name of the file must end with {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, not {file!r}"
         )
-    if not path.absolute().parent.is_dir():
-        return f"there is no directory {str(path.parent)!r}"
-    return None
+    return _until_exit.directory_error(file)
 
 
 def start_for_process(file: str | None) -> None:
@@ -215,103 +205,35 @@ def start_for_process(file: str | None) -> None:
             raise ValueError(wrong)
         # The program may change the directory.
         path = Path(file).absolute()
-    whole = _WholeProcess(path)
-    whole.begin()
-    atexit.register(whole.end)
-    whole.end_before_exit()
-    whole.end_before_termination()
-    if path is not None and _PROCESS in path.name and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=whole.begin_in_child)
+    _WholeProcess(path).start()
 
 
-class _WholeProcess:
-    """A profile of all that a process does, which is written when the process ends."""
+class _WholeProcess(_until_exit.UntilExit):
+    """A profile of all that a process does. Forked children have their own if the file tells them apart."""
 
     def __init__(self, path: Path | None) -> None:
+        super().__init__("profile")
         self._path = path
-        self._process = 0
         self._profile = self._new()
-        #: Has one element while the profile runs. Only one thread can take it.
-        self._running: list[bool] = []
-        self._is_writing = False
-        #: Whether SIGTERM came while the profile was written.
-        self._is_terminated = False
 
     def _new(self) -> Profile:
         return Profile(timeline=self._path is not None and self._path.suffix == ".html")
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         self._profile.__enter__()
-        self._process = os.getpid()
-        self._running = [True]
+        tells_apart = self._path is not None and _until_exit.PROCESS in self._path.name
+        if tells_apart and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_in_child)
 
-    def begin_in_child(self) -> None:
+    def _begin_in_child(self) -> None:
         """Begin anew in a forked child. The next thread that falls asleep starts the thread of the watch."""
         self._profile = self._new()
-        self._is_writing = self._is_terminated = False
         if self._profile._begin():
-            self._process = os.getpid()
-            self._running = [True]
+            self._note_beginning()
 
-    def end(self) -> None:
-        """Write what was found, unless that was done, or this process is a forked child without a profile."""
-        if os.getpid() != self._process:
-            return
-        try:
-            self._running.pop()
-        except IndexError:
-            return
-        self._is_writing = True
-        try:
-            self._profile.__exit__(None, None, None)
-            _write(self._profile, self._path)
-        finally:
-            self._is_writing = False
-            if self._is_terminated:
-                _terminate()
-
-    def end_before_exit(self) -> None:
-        """Have the profile written before `os._exit`, by which the children of `multiprocessing` end."""
-        leave = os._exit
-
-        @functools.wraps(leave)
-        def write_and_leave(status: int) -> NoReturn:
-            number = operator.index(status)
-            try:
-                self.end()
-            except Exception as error:
-                _report.write(f"oxthreads: the profile could not be written: {error!r}\n")
-            finally:
-                leave(number)
-
-        os._exit = write_and_leave
-
-    def end_before_termination(self) -> None:
-        """Have the profile written before SIGTERM ends the process, if the program does not handle that."""
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-        ):
-            return
-
-        def write_and_terminate(_number: int, _frame: object) -> None:
-            if self._is_writing and os.getpid() == self._process:
-                self._is_terminated = True
-                return
-            try:
-                self.end()
-            finally:
-                _terminate()
-
-        _situation.expected_handlers.append(write_and_terminate)
-        signal.signal(signal.SIGTERM, write_and_terminate)
-
-
-def _terminate() -> None:
-    """End the process by SIGTERM, as if nobody had handled it. Another thread is about to call `os._exit`."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+    def _write(self) -> None:
+        self._profile.__exit__(None, None, None)
+        _write(self._profile, self._path)
 
 
 def _write(profile: Profile, path: Path | None) -> None:
@@ -325,7 +247,7 @@ def _write(profile: Profile, path: Path | None) -> None:
         ".collapsed": profile.collapsed,
         ".pb.gz": profile.pprof,
     }
-    path = path.with_name(path.name.replace(_PROCESS, str(os.getpid())))
+    path = _until_exit.of_this_process(path)
     content = formats[_format_of(path)]()
     try:
         path.write_bytes(

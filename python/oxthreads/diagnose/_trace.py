@@ -81,21 +81,34 @@ def start_for_process(file: str) -> None:
     wrong = output_error(file)
     if wrong is not None:
         raise ValueError(wrong)
-    path = _until_exit.path_of(file)
-    running = Trace(path).__enter__()
+    # The program may change the directory.
+    _WholeProcess(_until_exit.of_this_process(Path(file).absolute())).start()
 
-    def finish() -> None:
+
+class _WholeProcess(_until_exit.UntilExit):
+    """A trace of all that a process does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("trace")
+        self._path = path
+        self._trace = Trace(path)
+
+    def _begin(self) -> None:
+        self._trace.__enter__()
+
+    def _write(self) -> None:
+        trace = self._trace
         try:
-            running.__exit__(None, None, None)
+            trace.__exit__(None, None, None)
         except OSError as error:
-            _report.write(f"oxthreads: the trace could not be written to {str(path)!r}: {error.strerror}\n")
-        if running.dropped:
             _report.write(
-                f"oxthreads: {running.dropped} events of the trace found no room after {running.events}: "
+                f"oxthreads: the trace could not be written to {str(self._path)!r}: {error.strerror}\n"
+            )
+        if trace.dropped:
+            _report.write(
+                f"oxthreads: {trace.dropped} events of the trace found no room after {trace.events}: "
                 "of the threads concerned, it shows only the beginning\n"
             )
-
-    _until_exit.finish_at_exit(finish)
 
 
 def start_as_asked(file: str) -> None:
