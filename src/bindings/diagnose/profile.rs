@@ -262,8 +262,7 @@ fn described(profile: &Profile) -> Described {
 ///     timeline (bool): whether single waits are kept.
 #[pyfunction]
 #[pyo3(signature = (timeline=false))]
-pub(crate) fn start_profile(py: Python<'_>, timeline: bool) -> PyResult<bool> {
-    executor::prepare(py)?;
+pub(crate) fn start_profile(py: Python<'_>, timeline: bool) -> bool {
     let has_begun = if timeline {
         profile::start_with_timeline(timeline::MOST_WAITS)
     } else {
@@ -273,7 +272,7 @@ pub(crate) fn start_profile(py: Python<'_>, timeline: bool) -> PyResult<bool> {
         executor::tell_workers();
         queue::begin_to_follow(py);
     }
-    Ok(has_begun)
+    has_begun
 }
 
 /// Whether a profile runs in this process (bool).

@@ -17,7 +17,7 @@ mod work_queue;
 mod worker;
 
 pub(crate) use place::{Place, register};
-pub(crate) use profiled::{prepare, tell_workers};
+pub(crate) use profiled::tell_workers;
 pub(crate) use version::versions;
 pub(crate) use work_queue::WorkQueue;
 pub(crate) use worker::Worker;
@@ -145,7 +145,7 @@ pub(crate) struct ThreadPoolExecutor {
 lazy_imports! {
     // Not `errors::FULL`: importing `queue` takes long, and only an executor that accepts calls can be full. None does
     // while the interpreter is ending.
-    for ThreadPoolExecutor, with function::IMPORTS, standard_frames::IMPORTS, errors::LOGGER;
+    for ThreadPoolExecutor, with function::IMPORTS, standard_frames::IMPORTS, errors::LOGGER, profiled::WRAPPERS;
     STANDARD_MODULE: PyAny = "oxthreads.concurrent.futures", "_thread";
 }
 

@@ -1,12 +1,13 @@
 //! What a profile of waiting is told of the calls of pools. Nothing of this runs unless there is one.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString};
 
 use crate::bindings::executor::pools;
 use crate::bindings::future::{Call, Future};
+use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{code, foreign};
 use crate::diagnostics::pools::{self as profiled, CallInProgress, Function};
 use crate::diagnostics::profile;
@@ -57,19 +58,12 @@ pub(super) fn leaves() {
     }
 }
 
-/// The classes of objects that call another function, and the attributes in which they have it. None of them has code of
-/// the program; classes that are derived from them may.
-static WRAPPERS: OnceLock<[(Py<PyAny>, &str); 2]> = OnceLock::new();
-
-/// Prepares the first profile.
-///
-/// # Errors
-/// What the imports raised.
-pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
-    let method = py.import("types")?.getattr("MethodType")?.unbind();
-    let partial = py.import("functools")?.getattr("partial")?.unbind();
-    let _ = WRAPPERS.set([(method, "__func__"), (partial, "func")]);
-    Ok(())
+lazy_imports! {
+    /// The classes of objects that call another function. None of them has code of the program; classes that are
+    /// derived from them may.
+    pub(super) WRAPPERS;
+    METHOD: PyAny = "types", "MethodType";
+    PARTIAL: PyAny = "functools", "partial";
 }
 
 /// Tells a profile that has begun which workers there are.
@@ -101,10 +95,16 @@ fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
 
 /// What a bound method or a `functools.partial` calls.
 fn inside<'py>(function: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = function.py();
     let class = function.get_type();
-    let mut wrappers = WRAPPERS.get()?.iter();
-    let (_, attribute) = wrappers.find(|(wrapper, _)| wrapper.is(&class))?;
-    function.getattr(*attribute).ok()
+    let attribute = if METHOD.get(py).is_ok_and(|method| method.is(&class)) {
+        "__func__"
+    } else if PARTIAL.get(py).is_ok_and(|partial| partial.is(&class)) {
+        "func"
+    } else {
+        return None;
+    };
+    function.getattr(attribute).ok()
 }
 
 fn described(function: &Bound<'_, PyAny>) -> Function {
