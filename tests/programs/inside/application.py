@@ -33,5 +33,5 @@ def index() -> dict[str, object]:
 
 @app.get("/lock")
 def kind() -> str:
-    """The representation of the lock, which shows the library that it comes from."""
-    return repr(lock)
+    """The base classes of the queue's class, which show the library that it comes from."""
+    return repr(type(recent).__mro__)
