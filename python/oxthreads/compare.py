@@ -299,8 +299,8 @@ def profile(options: Options, signals: StopSignals) -> dict[str, Any] | None:
         signals: lets a signal end the run.
 
     Returns:
-        What docs/profile.schema.json describes. None if the script has not written it: it was killed, by the
-        timeout for example, or has ended by ``os._exit``.
+        What docs/profile.schema.json describes. None if the script has not written it, because it was
+        killed, by the timeout for example.
 
     Raises:
         RunError: if the run cannot be made.

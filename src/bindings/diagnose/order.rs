@@ -1,7 +1,9 @@
 //! Lock order, as Python sees it.
 
-use std::sync::OnceLock;
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
@@ -33,7 +35,11 @@ struct Callbacks {
 
 static CALLBACKS: OnceLock<Callbacks> = OnceLock::new();
 
+/// How long a thread waits until the watcher begins. It may be busy, and no signal ends this wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Has the watcher call the function while the calling thread, if it is attached, stands still without the interpreter.
+/// `None` also if the watcher does not come to it in time; then it does not call the function later.
 fn in_watcher<T: Send + 'static>(call: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     if watcher::is_calling() {
         return None;
@@ -41,11 +47,22 @@ fn in_watcher<T: Send + 'static>(call: impl FnOnce() -> Option<T> + Send + 'stat
     Python::try_attach(|py| {
         py.detach(|| {
             let (sender, receiver) = channel();
+            // Set by whichever is first: the watcher that begins, or this thread that goes on without it.
+            let decided = Arc::new(AtomicBool::new(false));
+            let begins = Arc::clone(&decided);
             watcher::call_there(Box::new(move || {
-                let _ = sender.send(call());
+                if !begins.swap(true, Ordering::AcqRel) {
+                    let _ = sender.send(call());
+                }
             }));
-            // An error: there is no watcher, or it has ended.
-            receiver.recv().ok().flatten()
+            // Otherwise an error: there is no watcher, or it has ended.
+            match receiver.recv_timeout(LONGEST_WAIT) {
+                Err(RecvTimeoutError::Timeout) if decided.swap(true, Ordering::AcqRel) => {
+                    // It reads the frames of this thread, which must stand still until that is over.
+                    receiver.recv().ok().flatten()
+                }
+                received => received.ok().flatten(),
+            }
         })
     })
     .flatten()
