@@ -2,7 +2,7 @@
 
 In a usual build for Linux with glibc, the functions of libgcc_s.so.1 unwind the stack, for Rust and for
 `pthread_exit`. zig links those of LLVM into the extension instead. They cannot read what the others hand to
-a Rust frame: before Python 3.14 (3.13.8), daemon threads that are ended with the interpreter crash the process.
+a Rust frame: before Python 3.14 (3.13.8), a daemon thread that is ended with the interpreter crashes it.
 
 So the extension is linked against this file, which has the names, and no code. At run time the system's own
 libgcc_s.so.1 is loaded. Every system with glibc has it, since `pthread_exit` needs it, too.
