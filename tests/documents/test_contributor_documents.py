@@ -15,7 +15,7 @@ BINDINGS = ROOT / "src/bindings"
 DOCUMENTS = ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"]
 #: Documents whose links are checked.
 LINKED = [
-    *("README.md", "CONTRIBUTING.md", "SECURITY.md", "benches/README.md"),
+    *("README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "benches/README.md"),
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
 FOLDERS = ("src/", "python/", "tests/", "docs/", "benches/", "notes/", ".ci/")
