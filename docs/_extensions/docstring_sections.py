@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -12,10 +13,20 @@ DIFFERENCES = re.compile(r"^Differences from (?P<name>[\w.]+):(?P<rest>.*)$")
 OPTIONS = re.compile(r"^(?P<sentence>.*keyword-only):$")
 
 
-def put_headings(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Change the lines of a docstring, before its sections are read."""
+#: "see docs/fallback.md" is the path of a page for those who read the source.
+PAGE = re.compile(r"docs/(\w+)\.md(?:#[\w-]+)?")
+
+
+def linked(lines: Iterable[str]) -> list[str]:
+    """Make references of the pages that lines name."""
+    return [PAGE.sub(r":doc:`/\1`", line) for line in lines]
+
+
+def put_headings(*arguments: Any) -> None:
+    """Change the lines of a docstring, before its sections are read. They are the last argument."""
+    lines: list[str] = arguments[-1]
     changed: list[str] = []
-    for line in lines:
+    for line in linked(lines):
         if found := DIFFERENCES.match(line):
             changed += [f".. rubric:: Differences from {found['name']}", ""]
             if found["rest"].strip():

@@ -1,11 +1,12 @@
 """Makes pages of files that are elsewhere in the repository, and sends links to where things are on the site.
 
-A page that begins with ``<!-- page: ../CONTRIBUTING.md -->`` is that file. What follows, up to ``<!-- end -->``, is for
-those who read the page in the repository. ``<!-- section: ../notes/README.md # Thread pooling -->`` stands for that section, with
-the heading of the section as the title. Nothing is copied, and what the repository shows stays readable there.
+A page that begins with ``<!-- page: ../CONTRIBUTING.md -->`` is that file. What follows, up to
+``<!-- end -->``, is for those who read the page in the repository. A line
+``<!-- section: ../notes/README.md # Thread pooling -->`` stands for that section, with its heading as the
+title. Nothing is copied, and what the repository shows stays readable there.
 
-A link to a file that is no page, such as a file of the source, becomes plain text: the repository has no public
-address to link to.
+A link to a file that is no page, such as a file of the source, becomes plain text: the repository has no
+public address to link to.
 """
 
 from __future__ import annotations

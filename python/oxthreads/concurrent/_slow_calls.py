@@ -37,8 +37,8 @@ else:
     Attributes:
         thread (str): the name of the worker's thread.
         seconds (float): how long the call has run, at least.
-        stack (traceback.StackSummary): where it is now, the outermost function first, without those of the pool.
-            Empty without a GIL, where the stack of another thread cannot be read safely.
+        stack (traceback.StackSummary): where it is now, the outermost function first, without those of the
+            pool. Empty without a GIL, where the stack of another thread cannot be read safely.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
