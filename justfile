@@ -116,3 +116,13 @@ bench-rust *arguments:
 # `just stress --quick` takes minutes; so does the same in pytest (tests/stress/test_stress.py).
 stress *arguments:
     python -m tests.stress {{arguments}}
+
+# The site, from docs/, notes/ and the docstrings, into target/site. Any warning is an error. `pip install '.[docs]'`
+# installs what it takes, and the package itself, whose docstrings it shows.
+docs:
+    rm -rf target/site
+    python -m sphinx --fresh-env --quiet --fail-on-warning --keep-going --builder html docs target/site
+
+# The site in a browser: the last line says where. Ctrl-C ends it.
+docs-serve: docs
+    python -m http.server --bind 127.0.0.1 --directory target/site 8000
