@@ -117,6 +117,10 @@ bench-rust *arguments:
 stress *arguments:
     python -m tests.stress {{arguments}}
 
+# The plots of docs/performance.md, from its tables.
+plots:
+    python benches/plots.py
+
 # The site, from docs/, notes/ and the docstrings, into target/site. Any warning is an error. `pip install '.[docs]'`
 # installs what it takes, and the package itself, whose docstrings it shows.
 docs:
