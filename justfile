@@ -79,6 +79,20 @@ lint-workflows:
     check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+# Wheels and the source distribution, into dist/: for all platforms whose Rust standard library is installed, or for
+# those that are named. `pip install -r .ci/wheel-tools.txt` installs what it takes.
+wheels *arguments:
+    python .ci/wheels {{arguments}}
+
+# What is wrong with what is in dist/.
+check-wheels:
+    python .ci/check-wheels
+
+# The tests on an installed wheel, without Rust: on a wheel, or on an interpreter for which there is one in dist/.
+[positional-arguments]
+test-wheel *arguments:
+    bash .ci/test-wheel "$@"
+
 # Format, lints and types of both languages. Nothing is changed.
 lint: lint-workflows
     cargo fmt --check
