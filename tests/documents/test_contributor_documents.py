@@ -15,10 +15,8 @@ BINDINGS = ROOT / "src/bindings"
 DOCUMENTS = ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"]
 #: Documents whose links are checked.
 LINKED = [
-    *DOCUMENTS,
-    *("README.md", "SECURITY.md", "benches/README.md", "docs/additions.md", "docs/compatibility.md"),
-    *("docs/differences.md", "docs/fallback.md", "docs/guarantees.md", "docs/hangs.md", "docs/patch.md"),
-    *("docs/metrics.md", "docs/profile.md", "docs/profile_examples.md", "docs/profilers.md", "docs/trace.md"),
+    *("CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md", "benches/README.md", "notes/README.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
 FOLDERS = ("src/", "python/", "tests/", "docs/", "benches/", "notes/", ".ci/")
 #: Names of the interpreter, the operating system and the standard library, and commands.
