@@ -68,6 +68,11 @@ lint:
     ruff format --check
     mypy
 
+# The links of the README, for the page of a release on a package index, which has no other file of the repository.
+# It changes README.md: a release is built of a copy.
+readme-links address:
+    .ci/readme-links {{quote(address)}}
+
 # Formats both languages.
 format:
     cargo fmt

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md and the table of the README: what the suite measures on this machine.
+"""Writes docs/performance.md and the three numbers of the README: what the suite measures on this machine.
 
     python benches/record.py PYTHON...
 
@@ -8,7 +8,6 @@ draw the growth. It takes a minute or two for each, in which nothing else should
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 MARKS = ("<!-- benches/record.py -->\n", "<!-- end -->")
 KINDS = ["speed", "calls", "memory", "startup", "latency", "parallelism"]
+
+#: The numbers of the README: the name of a scenario, and its row in the tables.
+NUMBERS = {
+    "queue": "Queue: put + get",
+    "pool-burst": "pool: 4,000 submit, then result",
+    "memory-pending-futures": "100,000 pending futures, peak",
+}
 
 HEAD = """\
 # Performance, as measured
@@ -41,17 +47,34 @@ def versions(output: str) -> tuple[str, str]:
     return first.removeprefix("oxthreads ").partition(" on ")[2], rest.strip()
 
 
+def cells(output: str) -> dict[str, list[str]]:
+    """The cells of each row of the tables, by the first of them."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in output.splitlines()
+        if line.startswith("|")
+    ]
+    return {row[0]: row[1:] for row in rows}
+
+
 def put_into_readme(heading: str, section: str) -> None:
-    """The table of speeds, which is the first of a section."""
+    """The three numbers, each with the command that measures it."""
     readme = ROOT / "README.md"
     begin, end = MARKS
     before, _, rest = readme.read_text().partition(begin)
     _, _, after = rest.partition(end)
-    lines = section.splitlines()
-    first = next(place for place, line in enumerate(lines) if line.startswith("|"))
-    table = list(itertools.takewhile(lambda line: line.startswith("|"), lines[first:]))
-    text = "\n".join([heading + ":", "", *table, ""])
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    measured = cells(section)
+    # Without the spread, which is in parentheses.
+    rows = [
+        [row, *(cell.partition(" (")[0] for cell in measured[row][:3]), f"`oxthreads bench {name}`"]
+        for name, row in NUMBERS.items()
+    ]
+    table = [
+        f"| {heading} | standard | oxthreads | ratio | measured by |",
+        "|---|---:|---:|---:|---|",
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+    readme.write_text("\n".join([before + begin, *table, "", end + after]))
 
 
 def main(interpreters: list[str]) -> None:

@@ -106,7 +106,7 @@ class Queue(_NativeQueue[T], _QueueWithShutdown[T]):
 
     * An item that was handed to a waiting consumer is not counted by ``qsize``, but uses a place until
       the consumer runs.
-    * The queue falls back to the standard library (see "Fallback" in the README) when ``mutex``,
+    * The queue falls back to the standard library (see docs/fallback.md) when ``mutex``,
       ``not_empty``, ``not_full``, ``all_tasks_done`` or ``queue`` is used, and from the start in a
       subclass that overrides ``_init``, ``_qsize``, ``_put`` or ``_get``.
     * A timeout of NaN raises ValueError; the standard queue spins.

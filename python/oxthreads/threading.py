@@ -114,7 +114,7 @@ class Condition(_NativeCondition, _standard.Condition):
     * If a signal handler raises in ``wait``, the exception is raised only after the lock has been acquired
       again. If the lock cannot be acquired for a second, another exception ends the wait for it. If the
       wait had already been notified, the next waiter is notified instead.
-    * The condition falls back to the standard library (see "Fallback" in the README) if its lock is not
+    * The condition falls back to the standard library (see docs/fallback.md) if its lock is not
       an oxthreads lock, when ``_waiters`` is used, and in a subclass that overrides ``notify``,
       ``_is_owned``, ``_release_save`` or ``_acquire_restore``.
     * ``locked()`` also exists before Python 3.14.
@@ -162,7 +162,7 @@ class Semaphore(_NativeSemaphore, _StandardSemaphore):  # type: ignore[misc]
 
     * The order in which waiters are served, and the limit on how long others may overtake them.
     * A timeout of NaN raises ValueError; the standard semaphore spins.
-    * The semaphore falls back to the standard library (see "Fallback" in the README) when ``_cond`` is
+    * The semaphore falls back to the standard library (see docs/fallback.md) when ``_cond`` is
       used, and from the start if ``value`` is not an int of 64 bits.
     """
 
@@ -243,8 +243,8 @@ class Event(_NativeEvent, _StandardEvent):
         True
         >>> worker.join()
 
-    Differences from threading.Event: the event falls back to the standard library (see "Fallback" in the
-    README) when ``_cond`` is used.
+    Differences from threading.Event: the event falls back to the standard library (see
+    docs/fallback.md) when ``_cond`` is used.
     """
 
     _cond = StandardAttribute()
@@ -303,7 +303,7 @@ class Barrier(_NativeBarrier, _StandardBarrier):
     * A thread that calls ``wait`` again while others of the last round have not left yet is counted for
       the next round immediately. In the standard barrier it waits for them first.
     * A timeout of NaN raises ValueError; the standard barrier spins.
-    * The barrier falls back to the standard library (see "Fallback" in the README) if it has an action,
+    * The barrier falls back to the standard library (see docs/fallback.md) if it has an action,
       when an attribute that begins with an underscore is used, and in a subclass that overrides
       ``_enter``, ``_release``, ``_wait``, ``_exit`` or ``_break``.
     """

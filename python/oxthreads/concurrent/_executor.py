@@ -168,7 +168,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     * ``_work_queue`` is not a SimpleQueue. It takes and gives ``_WorkItem`` objects; those that it gives
       are created at that moment. A worker continues after an item that raises, and after a done callback
       that raises an exception that is not an ``Exception``.
-    * The pool falls back to the standard library (see "Fallback" in the README) when another queue is put
+    * The pool falls back to the standard library (see docs/fallback.md) when another queue is put
       in the place of ``_work_queue``; if its class changes ``_adjust_thread_count``,
       ``_initializer_failed``, ``prepare_context`` or one of the standard attributes, in whatever way; and
       if, when it is made, a tool has replaced or wrapped ``_WorkItem``, ``_worker``, or a method of the

@@ -75,8 +75,8 @@ class Future(_NativeFuture[T], _StandardFuture[T]):
         >>> answer.set_result(42)
         it is 42
 
-    Differences from concurrent.futures.Future: the future falls back to the standard library (see "Fallback"
-    in the README) when ``_condition``, ``_waiters`` or ``_done_callbacks`` is used, when its state is
+    Differences from concurrent.futures.Future: the future falls back to the standard library (see
+    docs/fallback.md) when ``_condition``, ``_waiters`` or ``_done_callbacks`` is used, when its state is
     written to, and from the start in a subclass that overrides ``_invoke_callbacks``.
     """
 
