@@ -8,7 +8,7 @@ import sysconfig
 
 import pytest
 
-from tests.diagnose.test_watch import start
+from tests.diagnose.running import start
 
 pytestmark = [
     pytest.mark.one_thread("starts child interpreters"),
