@@ -21,12 +21,15 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _objects, _profile_names, _profile_places, _profile_text
+from oxthreads.diagnose import _objects, _profile_places, _profile_text
 from oxthreads.diagnose._profile import Profile
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until
-from tests.support.waits import until_waits
+from tests.support.waiting import TIMEOUT_SECONDS
+from tests.support.waits import until_named, until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/profile.schema.json"
 validate = fastjsonschema.compile(json.loads(SCHEMA.read_text()))
@@ -233,8 +236,7 @@ def test_the_objects_have_the_names_of_reports() -> None:
         ):
             with lock:
                 thread = started(function, "taker")
-                # The thread of the watch looks ten times a second.
-                spin_until(lambda name=name: name in _profile_names._found.values())
+                until_named(name)
             thread.join(TIMEOUT_SECONDS)
     names = {row["object"] for row in rows(found, **{"for": "Lock"})}
     assert {"Lock Cache.lock", "Lock the ledger"} <= names

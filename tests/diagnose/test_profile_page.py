@@ -28,7 +28,10 @@ from tests.support.profiles import NO_WAITS, made_up, packed, waits_of
 from tests.support.waiting import TIMEOUT_SECONDS
 from tests.support.waits import until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 COMMAND = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "profile"]
 

@@ -20,12 +20,15 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _profile_names, _trace
+from oxthreads.diagnose import _trace
 from tests.support.chrome_traces import Slice, Timeline, check_nesting
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
-from tests.support.waits import sleep_in, until_waits
+from tests.support.waits import sleep_in, until_named, until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one trace, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one trace, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 COMMAND = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "trace"]
 
@@ -50,11 +53,6 @@ def started(function: Callable[..., object], name: str, *arguments: object) -> t
     thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def names_found(name: str) -> list[tuple[str, int, int]]:
-    """The objects for which the thread of the watch has found this name."""
-    return [key for key, found in [*_profile_names._found.items()] if found == name]
 
 
 def ended(*threads: threading.Thread) -> None:
@@ -370,8 +368,7 @@ def test_objects_of_the_same_name_have_tracks_of_their_own(path: Path) -> None:
             diagnose.set_name(cache.lock, "a cache")
             with cache.lock:
                 taker = started(take, "taker", cache.lock)
-                # The thread of the watch looks ten times a second.
-                spin_until(lambda number=number: len(names_found("Lock a cache")) == number)
+                until_named("Lock a cache", number)
             ended(taker)
     shown = Timeline(path)
     assert {each.track for each in shown.of("lock")} == {"Lock a cache", "Lock a cache (2)"}
