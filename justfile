@@ -24,9 +24,21 @@ test-parallel *arguments:
 programs *arguments:
     python -m tests.programs {{arguments}}
 
+# Install the package with one of its extras into the current environment.
+install extra:
+    python -m pip install --quiet {{quote(".[" + extra + "]")}}
+
+# Install the package with what its tests need into the current environment, and run them.
+[positional-arguments]
+install-and-test *arguments: (install "test")
+    python -m pytest "$@"
+
+# The Rust tests.
+test-core:
+    cargo test --quiet --no-default-features
+
 # The Rust tests, and the interleavings of small programs.
-test-rust:
-    cargo test --no-default-features
+test-rust: test-core
     RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test models --test queue_models --test pin_models --target-dir target/loom
 
 # The same on Linux with the parker of other platforms, which is slower and deaf to signals for up to 100 ms.
@@ -60,13 +72,38 @@ check-platforms:
         RUSTFLAGS="-D warnings" cargo check --no-default-features --target-dir target/platforms --target $target || exit 1; \
     done
 
+# The workflows of .github, which run elsewhere: their form, and what makes workflows unsafe. It takes the extra
+# `workflows`.
+lint-workflows:
+    zizmor --offline --persona=auditor .github
+    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+# Wheels and the source distribution, into dist/: for all platforms whose Rust standard library is installed, or for
+# those that are named. `pip install -r .ci/wheel-tools.txt` installs what it takes.
+wheels *arguments:
+    python .ci/wheels {{arguments}}
+
+# What is wrong with what is in dist/.
+check-wheels:
+    python .ci/check-wheels
+
+# The tests on an installed wheel, without Rust: on a wheel, or on an interpreter for which there is one in dist/.
+[positional-arguments]
+test-wheel *arguments:
+    bash .ci/test-wheel "$@"
+
 # Format, lints and types of both languages. Nothing is changed.
-lint:
+lint: lint-workflows
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     ruff check
     ruff format --check
     mypy
+
+# That a tag (v1.2.3), the version and the changelog agree, before a release is built.
+check-release tag:
+    .ci/check-release {{quote(tag)}}
 
 # The links of the README, for the page of a release on a package index, which has no other file of the repository.
 # It changes README.md: a release is built of a copy.

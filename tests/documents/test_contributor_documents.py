@@ -15,7 +15,7 @@ BINDINGS = ROOT / "src/bindings"
 DOCUMENTS = ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"]
 #: Documents whose links are checked.
 LINKED = [
-    *("CONTRIBUTING.md", "README.md", "SECURITY.md", "benches/README.md", "notes/README.md"),
+    *("CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md", "benches/README.md", "notes/README.md"),
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
 FOLDERS = ("src/", "python/", "tests/", "docs/", "benches/", "notes/", ".ci/")
