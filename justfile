@@ -79,6 +79,20 @@ lint-workflows:
     check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+# Wheels and the source distribution, into dist/: for all platforms whose Rust standard library is installed, or for
+# those that are named. `pip install -r .ci/wheel-tools.txt` installs what it takes.
+wheels *arguments:
+    python .ci/wheels {{arguments}}
+
+# What is wrong with what is in dist/.
+check-wheels:
+    python .ci/check-wheels
+
+# The tests on an installed wheel, without Rust: on a wheel, or on an interpreter for which there is one in dist/.
+[positional-arguments]
+test-wheel *arguments:
+    bash .ci/test-wheel "$@"
+
 # Format, lints and types of both languages. Nothing is changed.
 lint: lint-workflows
     cargo fmt --check
@@ -116,3 +130,17 @@ bench-rust *arguments:
 # `just stress --quick` takes minutes; so does the same in pytest (tests/stress/test_stress.py).
 stress *arguments:
     python -m tests.stress {{arguments}}
+
+# The plots of docs/performance.md, from its tables.
+plots:
+    python benches/plots.py
+
+# The site, from docs/, notes/ and the docstrings, into target/site. Any warning is an error. `pip install '.[docs]'`
+# installs what it takes, and the package itself, whose docstrings it shows.
+docs:
+    rm -rf target/site
+    python -m sphinx --fresh-env --quiet --fail-on-warning --keep-going --builder html docs target/site
+
+# The site in a browser: the last line says where. Ctrl-C ends it.
+docs-serve: docs
+    python -m http.server --bind 127.0.0.1 --directory target/site 8000

@@ -2,8 +2,8 @@
 
     python benches/record.py PYTHON...
 
-Each of them must have oxthreads installed; the first, whose figures go into the README, matplotlib too, to
-draw the growth. It takes a minute or two for each, in which nothing else should run.
+Each of them must have oxthreads installed. The figures of the first go into the README. It takes a minute or
+two for each, in which nothing else should run. Then `benches/plots.py` draws what was measured.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import plots
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -31,7 +33,18 @@ HEAD = """\
 Written by `python benches/record.py PYTHON...`, which runs `oxthreads bench` and adds nothing to what that
 prints. [benches/README.md](../benches/README.md) tells what each row is, how it is measured and how to
 read it. The goals are what the project wants to reach; the last section says what stands in the way of
-those that are missed.
+those that are missed. [performance.json](performance.json) has the figures of the tables, and
+`python benches/plots.py` draws them.
+
+How many times as fast as the standard library each operation is, on each version that was measured. Right of
+1x, oxthreads takes less time:
+
+![How many times as fast as the standard library](speed.svg)
+
+The memory of an idle object, and the peak of a process, in the standard library and now, on the first of
+these versions:
+
+![Memory in both libraries](memory.svg)
 """
 
 
@@ -93,13 +106,13 @@ def main(interpreters: list[str]) -> None:
         if python == interpreters[0]:
             put_into_readme(heading, rest)
         sections.append(f"## {heading}\n\n{rest}\n")
-    plot = DOCS / "growth.svg"
-    heading, rest = versions(bench(interpreters[0], "growth", "--plot", str(plot)))
+    heading, rest = versions(bench(interpreters[0], "growth"))
     sections.append(
         f"## More threads, longer tasks: {heading}\n\n"
-        f"![Growth with threads and with task lengths]({plot.name})\n\n{rest}\n"
+        f"![Growth with threads and with task lengths](growth.svg)\n\n{rest}\n"
     )
     page.write_text("\n".join(sections) + (f"\n{marker}{bounds}" if marker else ""))
+    plots.main()
 
 
 if __name__ == "__main__":

@@ -333,7 +333,7 @@ def test_megabytes_of_binary_output_can_be_compared(script: Write) -> None:
 # --- Waits -------------------------------------------------------------------------------------------
 
 WAITS = """\
-import threading, time
+import threading, time; from oxthreads import _oxthreads
 lock, waits = threading.Lock(), threading.Event()
 
 def take():
@@ -345,7 +345,8 @@ with lock:
     thread = threading.Thread(target=take)
     thread.start()
     waits.wait()
-    thread.join(0.2)
+    while _oxthreads.profile_runs() and not any(sleep[3] == "Lock" for sleep in _oxthreads.asleep()):
+        time.sleep(0.001)
 thread.join()
 print("done")
 """

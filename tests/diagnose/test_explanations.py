@@ -326,6 +326,7 @@ asks_no_code = object.__new__(Liar)
 pool = ThreadPoolExecutor(1)
 release = threading.Event()
 pool.submit(release.wait)
+until(lambda: "for Event release" in diagnose.report())  # before that, the only worker does not wait
 print(said_of(wait_in(lambda: pool.submit({call}).result())).splitlines()[0])
 release.set()
 """
@@ -339,12 +340,15 @@ release.set()
 def test_a_call_that_runs_is_named() -> None:
     program = """
 def resize():
+    runs.set()
     release.wait()
 
-release = threading.Event()
-pool = ThreadPoolExecutor(2, thread_name_prefix="worker")
+runs, release = threading.Event(), threading.Event()
+pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
 pool.submit(int).result()  # the start of a worker is a wait, too
-print(said_of(wait_in(lambda: pool.submit(resize).result())).splitlines()[0])
+waiter = wait_in(lambda: pool.submit(resize).result())
+runs.wait()
+print(said_of(waiter).splitlines()[0])
 release.set()
 """
     assert output_of(program).strip().endswith("for Future of resize(), whose call worker_0 runs")
@@ -534,13 +538,17 @@ for function in (first, second):
 def test_a_lock_of_the_interpreter_can_be_part_of_a_likely_deadlock(lock: str, take: str) -> None:
     program = CROSSED.format(lock=lock, take=take, then="time.sleep(60)")
     with start(program, "--watch") as process:
-        assert process.wait_until(lambda: [] if "second has waited" in process.errors else ["report"]) == []
         kind = "RLock" if "RLock" in lock else "Lock"
-        assert (
-            f"likely deadlock, if the standard {kind} theirs is released by whoever took it" in process.errors
+        wanted = (
+            "second has waited",
+            f"likely deadlock, if the standard {kind} theirs is released by whoever took it",
+            f"first waits for the standard {kind} theirs\n",
+            r"which second took at <string>:\d+ in second",
         )
-        assert f"first waits for the standard {kind} theirs\n" in process.errors
-        assert re.search(r"which second took at <string>:\d+ in second", process.errors)
+        # The report is read line by line.
+        assert (
+            process.wait_until(lambda: [each for each in wanted if not re.search(each, process.errors)]) == []
+        ), str(process)
         assert process.errors.count("likely") == 1
         assert process.runs
 

@@ -122,6 +122,9 @@ def test_a_condition_with_an_exit_of_its_own() -> None:
 def test_a_signal_handler_releases_an_rlock_of_its_thread(way: str) -> None:
     # What a `with` statement has taken cannot be released in the middle: its end would fail.
     taken = "rlock" if way == "with" else "contextlib.nullcontext(rlock.acquire())"
+    # Longer than a watch needs; and from another process, because a timer here would be noticed.
+    in_time = 'subprocess.Popen(["sh", "-c", f"sleep 2; kill -USR1 {os.getpid()}"])'
+    when_reported = "_watch.listeners.append(lambda text: os.kill(os.getpid(), signal.SIGUSR1))"
     output, said = run(f"""
         import contextlib, subprocess
         rlock, lock, both = threading.RLock(), threading.Lock(), threading.Barrier(2)
@@ -135,8 +138,7 @@ def test_a_signal_handler_releases_an_rlock_of_its_thread(way: str) -> None:
         try:
             with {taken}:
                 both.wait()
-                # Longer than a watch needs; and from another process, because a timer here would be noticed.
-                subprocess.Popen(["sh", "-c", f"sleep 2; kill -USR1 {{os.getpid()}}"])
+                {when_reported if way == "with" else in_time}
                 with lock:
                     print("done")
         except RuntimeError:
@@ -394,8 +396,8 @@ def test_a_timer_ends_the_wait_of_the_main_thread(timer: str) -> None:
         is_over = False
         threading.Thread(target=calculate).start()
         lock = threading.Lock()
-        signal.setitimer(signal.ITIMER_{which}, 0.6)
         try:
+            signal.setitimer(signal.ITIMER_{which}, 0.6)
             with lock, lock:
                 pass
         except TimeoutError:
@@ -452,8 +454,11 @@ def test_a_report_runs_no_code_of_the_program() -> None:
         exec(compile(SOURCE, "loaded.py", "exec"), namespace)
         import linecache
         linecache.lazycache("loaded.py", namespace)
+        told = []
+        _watch.listeners.append(told.append)
         cross(namespace["take"], Thread)
-        time.sleep(1.5)
+        while not told:
+            time.sleep(0.01)
         assert "for Lock a" in diagnose.report()
         print(ran)
     """)
@@ -503,10 +508,15 @@ def test_a_hook_that_raises_is_told_of_in_one_line() -> None:
             if event == "sys._current_frames" and not may_look:
                 raise ZeroDivisionError
         sys.addaudithook(hook)
+        told = []
+        _watch.listeners.append(told.append)
         cross()
-        time.sleep(2.5)
+        while not _watch._failures:
+            time.sleep(0.01)
+        time.sleep(1)  # it fails again, of which nothing is said
         may_look = True
-        time.sleep(2)
+        while not told:
+            time.sleep(0.01)
         print("done")
         """)
     )

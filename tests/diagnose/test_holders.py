@@ -26,6 +26,7 @@ import pytest
 
 from oxthreads.diagnose import _holders
 from oxthreads.diagnose._holders import WithItem, held_in, open_with_statements
+from tests.support.waiting import until_asleep
 
 
 class Lock:
@@ -952,6 +953,8 @@ def test_frame_of_a_thread_that_waits():
         thread = threading.Thread(target=work)
         thread.start()
         inside.wait()
+        # The frames of a thread that runs cannot be read without a GIL.
+        until_asleep(thread)
         found: dict[str, str] = {}
         while work.__qualname__ not in found:
             frame: FrameType | None = sys._current_frames()[thread.ident]

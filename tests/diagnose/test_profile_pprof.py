@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from oxthreads import diagnose, threading
 from oxthreads.diagnose import _profile_pprof
 from oxthreads.diagnose._profile import Profile, _write
-from tests.support.waiting import until_asleep
+from tests.support.waits import until_waits
 
 pytestmark = pytest.mark.one_thread("a process has one profile")
 
@@ -141,7 +141,7 @@ def waits() -> Profile:
         with lock:
             thread = threading.Thread(target=take, daemon=True)
             thread.start()
-            until_asleep(thread)
+            until_waits("Lock", thread)
         thread.join()
         event.wait(0.001)
     return found

@@ -13,7 +13,8 @@ import pytest
 
 from oxthreads import diagnose, queue, threading
 from oxthreads.diagnose._profile import Profile
-from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS
+from tests.support.waits import until_waits
 
 pytestmark = pytest.mark.one_thread("a process has one profile")
 
@@ -76,14 +77,14 @@ def test_a_queue_that_threads_wait_for_has_a_name_and_the_waits() -> None:
             shared_queue.put(number)
         putter = threading.Thread(target=shared_queue.put, args=(3,), daemon=True)
         putter.start()
-        until_asleep(putter)
+        until_waits("room in a queue", putter)
         time.sleep(LONG)
         for _ in range(4):
             shared_queue.get()
         putter.join(TIMEOUT_SECONDS)
         getter = threading.Thread(target=shared_queue.get, daemon=True)
         getter.start()
-        until_asleep(getter)
+        until_waits("item of a queue", getter)
         time.sleep(LONG)
         shared_queue.put(4)
         getter.join(TIMEOUT_SECONDS)

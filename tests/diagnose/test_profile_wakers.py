@@ -13,7 +13,8 @@ import pytest
 from oxthreads import diagnose, queue, threading
 from oxthreads.concurrent import futures
 from oxthreads.diagnose._profile import Profile
-from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS
+from tests.support.waits import until_waits
 
 pytestmark = pytest.mark.one_thread("a process has one profile")
 
@@ -41,12 +42,12 @@ def ended_by(found: Profile, what: str) -> dict[str, Any]:
     return end
 
 
-def after_a_wait(wait: Callable[[], object], end: Callable[[], object]) -> Profile:
-    """Have a thread wait, and another one end that."""
+def after_a_wait(what: str, wait: Callable[[], object], end: Callable[[], object]) -> Profile:
+    """Have a thread wait for that, and another one end it."""
     with diagnose.profile() as found:
         waiter = threading.Thread(target=wait, daemon=True)
         waiter.start()
-        until_asleep(waiter)
+        until_waits(what, waiter)
         ender = threading.Thread(target=end, name="ender", daemon=True)
         ender.start()
         ender.join(TIMEOUT_SECONDS)
@@ -73,7 +74,7 @@ def test_an_event() -> None:
     with diagnose.profile() as found:
         waiter = threading.Thread(target=event.wait, daemon=True)
         waiter.start()
-        until_asleep(waiter)
+        until_waits("Event", waiter)
         ender = threading.Thread(target=finish, name="ender", daemon=True)
         # Not by start(), which waits for an event of its own.
         ender.run()
@@ -88,7 +89,7 @@ def test_an_item_of_a_queue() -> None:
     def finish() -> None:
         items.put(1)  # puts
 
-    found = after_a_wait(items.get, finish)
+    found = after_a_wait("item of a queue", items.get, finish)
     end = ended_by(found, "item of a queue")
     assert (end["place"]["line"], end["place"]["function"]) == (line_of("puts"), "finish")
 
@@ -100,7 +101,8 @@ def test_room_in_a_queue() -> None:
     def finish() -> None:
         items.get()  # gets
 
-    check(after_a_wait(lambda: items.put(2), finish), "room in a queue", "gets")
+    what = "room in a queue"
+    check(after_a_wait(what, lambda: items.put(2), finish), what, "gets")
 
 
 def test_a_semaphore() -> None:
@@ -109,7 +111,7 @@ def test_a_semaphore() -> None:
     def finish() -> None:
         semaphore.release()  # releases
 
-    check(after_a_wait(semaphore.acquire, finish), "Semaphore", "releases")
+    check(after_a_wait("Semaphore", semaphore.acquire, finish), "Semaphore", "releases")
 
 
 @pytest.mark.parametrize("waiters", [1, 3])
@@ -124,7 +126,7 @@ def test_a_condition(waiters: int) -> None:
         threads = [threading.Thread(target=wait, daemon=True) for _ in range(waiters)]
         for thread in threads:
             thread.start()
-        until_asleep(*threads)
+        until_waits("Condition", *threads)
         with condition:
             condition.notify_all()  # notifies
         for thread in threads:
@@ -139,7 +141,7 @@ def test_a_future() -> None:
     def finish() -> None:
         future.set_result(1)  # finishes
 
-    check(after_a_wait(future.result, finish), "Future", "finishes")
+    check(after_a_wait("Future", future.result, finish), "Future", "finishes")
 
 
 def test_the_function_of_a_pool_whose_end_ends_a_wait() -> None:
@@ -152,7 +154,7 @@ def test_the_function_of_a_pool_whose_end_ends_a_wait() -> None:
         call = pool.submit(work)
         waiter = threading.Thread(target=call.result, daemon=True)
         waiter.start()
-        until_asleep(waiter)
+        until_waits("Future", waiter)
         go.set()
         waiter.join(TIMEOUT_SECONDS)
     end = ended_by(found, "Future")
@@ -174,7 +176,7 @@ def test_a_done_callback_is_not_the_call() -> None:
         pool.submit(work).add_done_callback(tell)
         waiter = threading.Thread(target=done.wait, daemon=True)
         waiter.start()
-        until_asleep(waiter)
+        until_waits("Event", waiter)
         go.set()
         waiter.join(TIMEOUT_SECONDS)
     places = [(end["place"] or {}).get("line") for end in ends(found, "Event")]
@@ -186,7 +188,7 @@ def test_places_of_an_earlier_profile_are_not_taken_for_those_of_the_next() -> N
     waiter = threading.Thread(target=event.wait, daemon=True)
     with diagnose.profile():
         waiter.start()
-        until_asleep(waiter)
+        until_waits("Event", waiter)
     event.set()  # no profile runs
     with diagnose.profile() as found:
         waiter.join(TIMEOUT_SECONDS)

@@ -20,9 +20,10 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _trace
+from oxthreads.diagnose import _profile_names, _trace
 from tests.support.chrome_traces import Slice, Timeline, check_nesting
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+from tests.support.waits import sleep_in, until_waits
 
 pytestmark = pytest.mark.one_thread("a process has one trace, and some tests start child interpreters")
 
@@ -49,6 +50,11 @@ def started(function: Callable[..., object], name: str, *arguments: object) -> t
     thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def names_found(name: str) -> list[tuple[str, int, int]]:
+    """The objects for which the thread of the watch has found this name."""
+    return [key for key, found in [*_profile_names._found.items()] if found == name]
 
 
 def ended(*threads: threading.Thread) -> None:
@@ -78,7 +84,7 @@ def test_a_wait_for_a_lock(path: Path, lock: Any) -> None:
         nonlocal lasted
         with lock:  # keeps
             taker = started(take, "taker", lock)
-            until_asleep(taker)
+            until_waits(type(lock).__name__, taker)
             asleep = time.monotonic()
             time.sleep(LONG)
             lasted = time.monotonic() - asleep
@@ -126,7 +132,7 @@ def test_a_lock_that_is_not_freed_is_held_while_others_wait(path: Path) -> None:
 def test_an_item_that_wakes_a_getter(path: Path) -> None:
     with diagnose.trace(path):
         consumer = started(shared_queue.get, "consumer")
-        until_asleep(consumer)
+        until_waits("item of a queue", consumer)
         producer = started(shared_queue.put, "producer", 1)  # makes room
         ended(consumer, producer)
     shown = Timeline(path)
@@ -143,7 +149,7 @@ def test_room_in_a_queue(path: Path) -> None:
     shared_queue.put(1)
     with diagnose.trace(path):
         producer = started(shared_queue.put, "producer", 2)
-        until_asleep(producer)
+        until_waits("room in a queue", producer)
         shared_queue.get()
         ended(producer)
     shared_queue.get()
@@ -162,10 +168,10 @@ def test_a_condition_and_its_lock(path: Path) -> None:
 
     with diagnose.trace(path):
         waiter = started(wait, "waiter")
-        until_asleep(waiter)
+        until_waits("Condition", waiter)
         with shared_condition:
             shared_condition.notify()
-            until_asleep(waiter)
+            until_waits("RLock", waiter)
         ended(waiter)
     shown = Timeline(path)
     first, second = shown.of("wait", "waiter")
@@ -181,7 +187,7 @@ def test_an_event(path: Path) -> None:
     diagnose.set_name(event, "the start")
     with diagnose.trace(path):
         threads = [started(event.wait, f"waiter-{number}") for number in range(3)]
-        until_asleep(*threads)
+        until_waits("Event", *threads)
         event.set()
         ended(*threads)
         event.clear()
@@ -199,7 +205,8 @@ def test_a_join(path: Path) -> None:
     with diagnose.trace(path):
         sleeper = started(event.wait, "sleeper")
         joiner = started(sleeper.join, "joiner")
-        until_asleep(sleeper, joiner)
+        until_waits("Event", sleeper)
+        until_waits("join", joiner)
         event.set()
         ended(joiner)
     (wait,) = Timeline(path).of("wait", "joiner")
@@ -218,11 +225,11 @@ def test_the_calls_of_a_pool(path: Path) -> None:
         calls = [pool.submit(work, first)]
         (worker,) = pool._threads
         # From now on, the first call is not pending any more.
-        until_asleep(worker)
+        until_waits("Event", worker)
         calls += [pool.submit(work, second), pool.submit(int)]
         first.set()
         calls[0].result(TIMEOUT_SECONDS)
-        until_asleep(worker)
+        until_waits("Event", worker)
         second.set()
         for call in calls:
             call.result(TIMEOUT_SECONDS)
@@ -268,12 +275,12 @@ def test_waits_that_last_at_both_ends(path: Path) -> None:
     diagnose.report()  # from here on, waits are known
     event, after = threading.Event(), threading.Event()
     before = started(event.wait, "before")
-    until_asleep(before)
+    until_waits("Event", before)
     with diagnose.trace(path):
         event.set()
         ended(before)
         lasting = started(after.wait, "lasting")
-        until_asleep(lasting)
+        until_waits("Event", lasting)
     after.set()
     ended(lasting)
     shown = Timeline(path)
@@ -286,28 +293,44 @@ def test_waits_that_last_at_both_ends(path: Path) -> None:
 
 
 def test_one_long_wait_of_the_main_thread_is_one_slice(path: Path) -> None:
-    # The main thread wakes to look for signals, after 50 ms for the first time.
+    event = threading.Event()
+    diagnose.set_name(event, "the end")
+    main = threading.current_thread()
+
+    def end_after_two_sleeps() -> None:
+        # The main thread wakes to look for signals, after 50 ms for the first time.
+        until_waits("Event", main)
+        first = sleep_in("Event", main)
+        spin_until(lambda: sleep_in("Event", main) not in (0, first))
+        event.set()
+
     with diagnose.trace(path):
-        threading.Event().wait(0.2)
-    wait = Timeline(path).only("wait", "MainThread")
-    assert wait.end - wait.begin >= 0.2e6
+        ender = started(end_after_two_sleeps, "ender")
+        assert event.wait(TIMEOUT_SECONDS)
+        ended(ender)
+    wait = Timeline(path).only("wait", "MainThread", "Event the end")
     assert wait.arguments["sleeps"] > 1
-    assert wait.arguments["ended"] == "timed out"
+    assert wait.arguments["ended"] == "completed"
 
 
 def test_a_wait_in_a_signal_handler(path: Path) -> None:
     program = textwrap.dedent("""
-        import signal, sys, threading
-        from oxthreads import diagnose
+        import os, signal, sys, threading, time
+        from oxthreads import _oxthreads, diagnose
         inner, outer = threading.Event(), threading.Event()
 
         def handle(*_):
             inner.wait(0.01)
             outer.set()
 
+        def signal_once_asleep():
+            while not any(sleep[3] == "Event" for sleep in _oxthreads.asleep()):
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGALRM)
+
         signal.signal(signal.SIGALRM, handle)
         with diagnose.trace(sys.argv[1]):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            threading.Thread(target=signal_once_asleep).start()
             outer.wait(30)
         """)
     ran = run("-m", "oxthreads", "-c", program, str(path))
@@ -327,7 +350,7 @@ def test_names_that_are_hard_to_write(path: Path) -> None:
     diagnose.set_name(event, name)
     with diagnose.trace(path):
         thread = started(event.wait, name)
-        until_asleep(thread)
+        until_waits("Event", thread)
         event.set()
         ended(thread)
     shown = Timeline(path)
@@ -342,13 +365,13 @@ def test_objects_of_the_same_name_have_tracks_of_their_own(path: Path) -> None:
             self.lock = threading.Lock()
 
     with diagnose.trace(path):
-        for _ in range(2):
+        for number in (1, 2):
             cache = Cache()
             diagnose.set_name(cache.lock, "a cache")
             with cache.lock:
                 taker = started(take, "taker", cache.lock)
-                until_asleep(taker)
-                time.sleep(0.25)  # the thread of the watch looks ten times a second
+                # The thread of the watch looks ten times a second.
+                spin_until(lambda number=number: len(names_found("Lock a cache")) == number)
             ended(taker)
     shown = Timeline(path)
     assert {each.track for each in shown.of("lock")} == {"Lock a cache", "Lock a cache (2)"}
@@ -405,7 +428,7 @@ def test_nothing_is_recorded_when_no_trace_runs(path: Path) -> None:
         pass
     with shared_lock:
         taker = started(take, "taker", shared_lock)
-        until_asleep(taker)
+        until_waits("Lock", taker)
     ended(taker)
     assert not _oxthreads.trace_runs()
     assert _oxthreads.stop_trace() is None
@@ -521,7 +544,7 @@ def test_a_profile_runs_beside_it(path: Path) -> None:
     with diagnose.trace(path), diagnose.profile() as found:
         with shared_lock:
             taker = started(take, "taker", shared_lock)
-            until_asleep(taker)
+            until_waits("Lock", taker)
         ended(taker)
     assert "Lock shared_lock" in found.text()
     assert Timeline(path).only("wait", "taker", "Lock shared_lock")
@@ -547,7 +570,7 @@ def run(
 
 
 PROGRAM = textwrap.dedent("""
-    import os, subprocess, sys, threading
+    import os, subprocess, sys, threading, time; from oxthreads import _oxthreads
     lock, waits = threading.Lock(), threading.Event()
 
     def take():
@@ -559,7 +582,10 @@ PROGRAM = textwrap.dedent("""
         thread = threading.Thread(target=take, name="taker")
         thread.start()
         waits.wait()
-        thread.join(0.2)
+        while (_oxthreads.trace_runs() or _oxthreads.profile_runs()) and not any(
+            sleep[3] == "Lock" for sleep in _oxthreads.asleep()
+        ):
+            time.sleep(0.001)
     thread.join()
     print(os.environ.get("OXTHREADS_TRACE"), sys.argv[1:])
     """)

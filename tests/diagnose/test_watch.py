@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
@@ -26,7 +27,7 @@ HAS_STARTUP_FILE = importlib.util.find_spec("oxthreads_startup") is not None or 
 
 #: What the programs of these tests have in common.
 COMMON = '''
-import concurrent.futures, os, pathlib, signal, subprocess, sys, threading, time
+import concurrent.futures, contextlib, os, pathlib, signal, subprocess, sys, threading, time
 from oxthreads import diagnose
 
 
@@ -55,8 +56,11 @@ def cross(first, second):
 
 def watchers():
     """The number of threads that watch."""
-    tasks = pathlib.Path("/proc/self/task").glob("*/comm")
-    return sum(task.read_text().strip() == "oxthreads-watch" for task in tasks)
+    count = 0
+    for task in pathlib.Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            count += task.read_text().strip() == "oxthreads-watch"
+    return count
 
 
 def until(is_so):
@@ -447,6 +451,7 @@ def test_a_name_is_a_string_and_goes_away_with_its_object() -> None:
 
     with pytest.raises(TypeError, match="must be a string"):
         diagnose.set_name(Lock(), 1)  # type: ignore[arg-type]
+    gc.collect()  # objects of earlier tests that have names
     before = dict(_objects._given_names)
     things: list[object] = [Barrier(1), Condition(), Event(), Future(), Lock(), Queue(), RLock()]
     things += [Semaphore(), SimpleQueue()]
@@ -470,7 +475,9 @@ def test_ctrl_backslash_shows_all_threads() -> None:
         is_due = threading.Event()
         def serve(event):
             event.wait()
-        threading.Thread(target=serve, args=(is_due,), name="server", daemon=True).start()
+        server = threading.Thread(target=serve, args=(is_due,), name="server", daemon=True)
+        server.start()
+        until_asleep(server)
         print("ready", flush=True)
         threading.Event().wait()
     """

@@ -15,8 +15,8 @@ BINDINGS = ROOT / "src/bindings"
 DOCUMENTS = ["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"]
 #: Documents whose links are checked.
 LINKED = [
-    *("README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "benches/README.md"),
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    *("CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md", "benches/README.md", "notes/README.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
 FOLDERS = ("src/", "python/", "tests/", "docs/", "benches/", "notes/", ".ci/")
 #: Names of the interpreter, the operating system and the standard library, and commands.

@@ -109,8 +109,16 @@ def test_the_timeout_is_checked_before_the_finished_futures(
     assert refusal(next, iterator) == (TimeoutError, "2 (of 3) futures unfinished")
 
 
-def test_a_timeout_of_nan_never_ends(make: Callable[[], Any]) -> None:
+def test_a_timeout_of_nan_never_ends_or_is_refused_as_in_the_standard_library(
+    make: Callable[[], Any],
+) -> None:
     future = make()
+    try:
+        threading.Event().wait(float("nan"))
+    except ValueError:
+        for library in (STANDARD, OXTHREADS):
+            assert refusal(next, library.futures.as_completed([future], float("nan")))[0] is ValueError
+        return
     waiting = Result(list, OXTHREADS.futures.as_completed([future], float("nan")))
     until_asleep(waiting.thread)
     future.set_result(1)

@@ -35,22 +35,24 @@ def test_a_call_that_runs_for_long_is_reported_once_with_its_stack() -> None:
     def outer() -> None:
         inner()
 
-    with ThreadPoolExecutor(2, "tea", slow_after=0.05, on_slow=slow.put) as pool:
+    # Long enough for the call to come to its wait.
+    with ThreadPoolExecutor(2, "tea", slow_after=0.5, on_slow=slow.put) as pool:
         begun = time.monotonic()
         pool.submit(outer)
         call = slow.get(timeout=TIMEOUT_SECONDS)
         assert call.thread == "tea_0"
-        assert 0.05 <= call.seconds <= time.monotonic() - begun
+        assert 0.5 <= call.seconds <= time.monotonic() - begun
         if HAS_GIL:
             assert [entry.name for entry in call.stack][:2] == ["outer", "inner"]
             assert call.stack[1].line == "end.wait(TIMEOUT_SECONDS)  # here it is"
         else:
             assert call.stack == []
         # Others beside it are no reason to report it again.
-        for _ in range(20):
+        for _ in range(50):
             pool.submit(time.sleep, 0.01).result()
-        assert slow.empty()
         end.set()
+    # Only one of these may be slow, too, on a busy machine.
+    assert "tea_0" not in [slow.get_nowait().thread for _ in range(slow.qsize())]
 
 
 def test_each_slow_call_is_reported() -> None:

@@ -85,9 +85,7 @@ def test_other_objects_than_futures_raise_the_standard_error(fs: Any) -> None:
         assert observers(future) == 0
 
 
-@pytest.mark.parametrize(
-    "timeout", [0, 0.0, -0.0, -1, False, 5e-324, 1e-9, 0.001, float("-inf"), float("nan")]
-)
+@pytest.mark.parametrize("timeout", [0, 0.0, -0.0, -1, False, 5e-324, 1e-9, 0.001, float("-inf")])
 @pytest.mark.parametrize("return_when", WHENS)
 def test_a_wait_ends_at_the_timeout(
     library: BackEnd, make: Callable[[], Any], return_when: str, timeout: Any
@@ -112,6 +110,7 @@ def test_a_wait_ends_at_the_timeout(
         Fraction(1, 1000),
         1e300,
         float("inf"),
+        float("nan"),
         2**70,
         threading.TIMEOUT_MAX * 2,
     ],
@@ -120,7 +119,7 @@ def test_bad_timeouts_raise_the_standard_errors(timeout: Any) -> None:
     def attempt(wait: Any, future: Any) -> object:
         try:
             return len(wait([future], timeout).not_done)
-        except (TypeError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             return type(error), str(error)
 
     expected = attempt(concurrent.futures.wait, concurrent.futures.Future())

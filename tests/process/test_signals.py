@@ -198,6 +198,7 @@ def test_a_storm_of_signals_loses_no_item_and_keeps_the_order(library: BackEnd) 
     with handler(lambda: seen.append(1)):
         stormer, producer = start(storm), start(produce)
         assert [items.get(timeout=30) for _ in range(2000)] == list(range(2000))
+        spin_until(lambda: len(seen) > 10)
         # The storm goes on during a wait that nothing else ends before its timeout.
         with pytest.raises(library.queue.Empty):
             items.get(timeout=0.1)

@@ -188,6 +188,35 @@ def test_bad_timeouts_raise_the_standard_errors(timeout: Any) -> None:
     assert outcomes[1] == outcomes[0]
 
 
+class Compared:
+    """A timeout that notes how it is compared with zero."""
+
+    def __init__(self, is_above_zero: bool) -> None:
+        self.is_above_zero = is_above_zero
+        self.comparisons: list[str] = []
+
+    def __gt__(self, other: int) -> bool:
+        self.comparisons.append(f"> {other}")
+        return self.is_above_zero
+
+    def __le__(self, other: int) -> bool:
+        self.comparisons.append(f"<= {other}")
+        return not self.is_above_zero
+
+
+@pytest.mark.parametrize("is_above_zero", [False, True])
+def test_a_timeout_of_a_class_of_ones_own_is_compared_as_in_the_standard_library(is_above_zero: bool) -> None:
+    outcomes: list[Any] = []
+    for library in (STANDARD, OXTHREADS):
+        condition = library.threading.Condition()
+        timeout = Compared(is_above_zero)
+        with condition:
+            outcome: Any = refusal(condition.wait, timeout) if is_above_zero else condition.wait(timeout)
+        outcomes.append((timeout.comparisons, outcome))
+    assert outcomes[1] == outcomes[0]
+    assert len(outcomes[0][0]) == 1
+
+
 def test_bad_counts_raise_the_standard_errors() -> None:
     outcomes = []
     for library in (STANDARD, OXTHREADS):

@@ -50,15 +50,16 @@ else:
     )
     ExecutorStatistics.__doc__ = """Counts and times of a pool, which ``ThreadPoolExecutor.stats`` returns.
 
-    workers (int): the worker threads, busy or idle.
-    busy (int): the workers that run a call now.
-    queued (int): the calls that wait for a worker.
-    done (int): the calls that have ended, with a result or an exception. Cancelled calls are not counted.
-    queue_wait_total, queue_wait_max (float): seconds that calls waited for a worker: the sum and the
-        longest wait, of the calls that have begun.
-    run_time_total, run_time_max (float): seconds that calls ran, done callbacks included: the sum and the
-        longest run, of the calls that have ended. A call that a worker ran inside another one counts in
-        the time of both.
+    Attributes:
+        workers (int): the worker threads, busy or idle.
+        busy (int): the workers that run a call now.
+        queued (int): the calls that wait for a worker.
+        done (int): the calls that have ended, with a result or an exception. Cancelled calls are not counted.
+        queue_wait_total, queue_wait_max (float): seconds that calls waited for a worker: the sum and the
+            longest wait, of the calls that have begun.
+        run_time_total, run_time_max (float): seconds that calls ran, done callbacks included: the sum and the
+            longest run, of the calls that have ended. A call that a worker ran inside another one counts in
+            the time of both.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
@@ -718,7 +719,8 @@ class ExecutorView(_base.Executor):
         """Shut down the pool itself, not only the view.
 
         Args:
-            wait (bool), cancel_futures (bool): as in :meth:`ThreadPoolExecutor.shutdown`.
+            wait (bool): as in :meth:`ThreadPoolExecutor.shutdown`.
+            cancel_futures (bool): as in :meth:`ThreadPoolExecutor.shutdown`.
         """
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
 

@@ -34,10 +34,11 @@ else:
     SlowCall = collections.namedtuple("SlowCall", "thread seconds stack")
     SlowCall.__doc__ = """A call of a pool that runs for long. ``on_slow`` of the pool is called with it.
 
-    thread (str): the name of the worker's thread.
-    seconds (float): how long the call has run, at least.
-    stack (traceback.StackSummary): where it is now, the outermost function first, without those of the pool.
-        Empty without a GIL, where the stack of another thread cannot be read safely.
+    Attributes:
+        thread (str): the name of the worker's thread.
+        seconds (float): how long the call has run, at least.
+        stack (traceback.StackSummary): where it is now, the outermost function first, without those of the
+            pool. Empty without a GIL, where the stack of another thread cannot be read safely.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor

@@ -122,8 +122,8 @@ def as_completed(
         >>> lengths["tea"], lengths["water"]
         (3, 5)
 
-    Differences from concurrent.futures.as_completed: a ``timeout`` of NaN means no limit; the standard
-    function spins.
+    Differences from concurrent.futures.as_completed: a ``timeout`` of NaN means no limit where the standard
+    function spins. (In Python 3.15.2 it raises ValueError, here too.)
     """
     if timeout is not None:
         end_time = timeout + time.monotonic()
@@ -145,7 +145,10 @@ def as_completed(
                 wait_timeout = end_time - time.monotonic()
                 if wait_timeout < 0:
                     raise _base.TimeoutError(f"{missing} (of {total}) futures unfinished")
-                completions.wait(None if wait_timeout != wait_timeout else wait_timeout)  # noqa: PLR0124
+                completions.wait(wait_timeout)
+                if wait_timeout != wait_timeout:  # noqa: PLR0124
+                    # NaN, which was not refused: the standard library would spin.
+                    completions.wait(None)
             finished, foreign = completions.take()
             missing -= len(finished)
             _leave(foreign)

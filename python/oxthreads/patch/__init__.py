@@ -1,10 +1,11 @@
 """Puts the types of :mod:`oxthreads` in the place of the standard library's, name by name.
 
-:data:`REPLACED` says what is replaced where. Only names in modules change, and the bases of a few
-classes. A lock that exists stays what it is and works beside ours, but it is not an instance of what the
-names mean from then on. A module that is imported already is patched at once, any other right after its
-first import. So the patch imports nothing, and starts no thread, that the program does not ask for. A name
-whose class somebody has wrapped before is left as it is: the wrapper would have no effect on our class.
+:data:`~oxthreads.patch.table.REPLACED` says what is replaced where. Only names in modules change, and the
+bases of a few classes. A lock that exists stays what it is and works beside ours, but it is not an
+instance of what the names mean from then on. A module that is imported already is patched at once, any
+other right after its first import. So the patch imports nothing, and starts no thread, that the program
+does not ask for. A name whose class somebody has wrapped before is left as it is: the wrapper would have
+no effect on our class.
 
 The parts:
 

@@ -299,6 +299,7 @@ lazy_imports! {
     SUBTRACT: PyAny = "operator", "sub";
     GREATER: PyAny = "operator", "gt";
     LESS: PyAny = "operator", "lt";
+    LESS_OR_EQUAL: PyAny = "operator", "le";
 }
 
 /// A function of the module `operator`.
@@ -308,6 +309,7 @@ pub(crate) enum Operator {
     Subtract,
     Greater,
     Less,
+    LessOrEqual,
 }
 
 /// Calls the function of `operator` with the operands. For operands whose class a program may have written.
@@ -325,6 +327,7 @@ pub(crate) fn operate<'py>(
         Operator::Subtract => SUBTRACT.get(py)?,
         Operator::Greater => GREATER.get(py)?,
         Operator::Less => LESS.get(py)?,
+        Operator::LessOrEqual => LESS_OR_EQUAL.get(py)?,
     };
     call(function, &PyTuple::new(py, [left, right])?, None)
 }

@@ -11,7 +11,7 @@ use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple};
 
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::foreign::{self, Operator};
-use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::lazy::{Lazy, lazy_imports};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::Acquisition;
 
@@ -19,6 +19,7 @@ lazy_imports! {
     /// What the checks of a timeout look up.
     pub(crate) IMPORTS, with foreign::OPERATORS;
     ALLOCATE_LOCK: PyAny = "_thread", "allocate_lock";
+    STANDARD_CONDITION: PyAny = "oxthreads.threading", "_StandardCondition";
 }
 
 /// Whether to wait, and until when.
@@ -87,10 +88,46 @@ pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Block
     let Some(timeout) = timeout else {
         return Ok(Blocking::Until(Deadline::NEVER));
     };
-    if !compares(timeout, Operator::Greater)? {
+    if !is_above_zero(timeout)? {
         return Ok(Blocking::No);
     }
     Ok(until(seconds(timeout, f64::MIN_POSITIVE)?))
+}
+
+/// Whether `Condition.wait` would wait with this timeout. NaN counts as such where the standard library rejects it.
+fn is_above_zero(timeout: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(number) = timeout.cast_exact::<PyFloat>() {
+        let number = number.value();
+        if !number.is_nan() {
+            return Ok(number > 0.0);
+        }
+    } else if timeout.is_exact_instance_of::<PyInt>() {
+        return timeout.gt(0);
+    }
+    if rejects_nan(timeout.py())? {
+        Ok(!foreign::compare(Operator::LessOrEqual, timeout, 0)?)
+    } else {
+        foreign::compare(Operator::Greater, timeout, 0)
+    }
+}
+
+/// Whether the standard `Condition.wait` rejects NaN, and so asks whether a timeout is at most zero. Older versions
+/// ask whether it is above zero, so that NaN means not to wait. That changed in a maintenance release, so the class
+/// is asked, once.
+fn rejects_nan(py: Python<'_>) -> PyResult<bool> {
+    static REJECTS_NAN: Lazy<bool> = Lazy::new();
+    REJECTS_NAN
+        .get_or_make(|| {
+            let lock = ALLOCATE_LOCK.get(py)?.call0()?;
+            let condition = STANDARD_CONDITION.get(py)?.call1((&lock,))?;
+            foreign::call_method(&lock, "acquire", (), None)?;
+            match foreign::call_method(&condition, "wait", (f64::NAN,), None) {
+                Ok(_) => Ok(false),
+                Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(true),
+                Err(error) => Err(error),
+            }
+        })
+        .copied()
 }
 
 /// The `timeout` of `Semaphore.acquire` and `Barrier.wait`, which the standard library adds to the clock. `None`
@@ -109,7 +146,12 @@ pub(crate) fn of_clock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking>
 
 /// Checks the `timeout` of a queue's `put` or `get`, before anything is tried.
 pub(crate) fn check_of_queue(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
-    if compares(timeout, Operator::Less)? {
+    let is_negative = if is_plain(timeout) {
+        timeout.lt(0)?
+    } else {
+        foreign::compare(Operator::Less, timeout, 0)?
+    };
+    if is_negative {
         return Err(PyValueError::new_err(
             "'timeout' must be a non-negative number",
         ));
@@ -157,18 +199,6 @@ pub(crate) fn of_simple_queue(
     }
     let deadline = Duration::try_from_secs_f64(number(timeout)?);
     Ok(Some(deadline.map_or(Deadline::NEVER, Deadline::after)))
-}
-
-/// Whether the timeout is above zero (`Greater`) or below zero (`Less`).
-fn compares(timeout: &Bound<'_, PyAny>, operator: Operator) -> PyResult<bool> {
-    if is_plain(timeout) {
-        return if operator == Operator::Greater {
-            timeout.gt(0)
-        } else {
-            timeout.lt(0)
-        };
-    }
-    foreign::compare(operator, timeout, 0)
 }
 
 /// The timeout added to a float.

@@ -1,0 +1,1 @@
+"""Tests of what the wheels are checked for before they are published."""
