@@ -7,11 +7,12 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Thread
-from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, final
+from typing import Any, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "PARKER",
     "Barrier",
     "Completions",
     "Condition",
@@ -87,6 +88,8 @@ __all__ = [
     "wait_counts",
     "waits_going_on",
 ]
+
+PARKER: Final[str]
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")

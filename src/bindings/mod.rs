@@ -50,6 +50,20 @@ mod registry;
 mod runtime;
 mod threading;
 
+/// Refuses the import where the kernel lets no thread sleep.
+///
+/// # Errors
+/// ImportError.
+fn check_sleep() -> PyResult<()> {
+    crate::wait::can_sleep().map_err(|error| {
+        pyo3::exceptions::PyImportError::new_err(format!(
+            "oxthreads cannot be used here: the kernel refuses the system call {}, by which threads sleep and are \
+             woken ({error}); a sandbox may forbid it",
+            crate::wait::PARKER
+        ))
+    })
+}
+
 /// Let the leaf section with that number, counted from now on, panic in this thread; zero means none. Return how many
 /// sections were left until the panic that was requested before.
 #[cfg(feature = "inject-panic")]
@@ -97,6 +111,8 @@ mod _oxthreads {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::check_sleep()?;
+        module.add("PARKER", crate::wait::PARKER)?;
         super::runtime::interpreter::claim(module.py())?;
         super::runtime::errors::prepare(module.py())?;
         super::runtime::asynchronous::prepare(module.py())?;
