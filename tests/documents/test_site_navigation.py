@@ -24,7 +24,9 @@ ADDITIONS = ["ExecutorStatistics", "ExecutorView", "SlowCall"]
 DOCS = ROOT / "docs"
 
 TREE = re.compile(r"^```\{toctree\}\n((?::.*\n)*)\n((?:[^`\n]+\n)+)```$", re.MULTILINE)
-AUTODOC = re.compile(r"^\.\. auto(?:class|function|exception|data):: oxthreads\.([\w.]+)$", re.MULTILINE)
+AUTODOC = re.compile(
+    r"^\.\. auto(?:class|function|exception|data):: oxthreads\.([\w.]+)(?:\(\))?$", re.MULTILINE
+)
 
 pytestmark = [
     pytest.mark.one_thread("reads the documents"),
