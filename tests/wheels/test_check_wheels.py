@@ -31,7 +31,7 @@ while not (ROOT / "Cargo.toml").exists():
 
 Contents = dict[str, bytes]
 PATH_OF_A_BUILDER = (
-    b"/home/somebody/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/libc-0.2.191/src/lib.rs\0"
+    b"/home/somebody/.cargo/registry/src/index.example.org-1949cf8c6b5b557f/libc-0.2.191/src/lib.rs\0"
 )
 
 
