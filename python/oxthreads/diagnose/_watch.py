@@ -210,7 +210,7 @@ def _look(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from
             if wait is None:
                 texts += [_report.likely_deadlock(situation, group) for group in _new(situation, likely)]
             again = _sooner(again, wait)
-        if not stuck and not likely:
+        if situation.waits and not stuck and not likely:
             wait = _until_old(situation, set(situation.waits))
             if not _all_are_asleep(situation):
                 # The end of a thread that has no number, or that the system has not removed yet, changes
