@@ -7,11 +7,12 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Thread
-from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, final
+from typing import Any, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "PARKER",
     "Barrier",
     "Completions",
     "Condition",
@@ -54,6 +55,7 @@ __all__ = [
     "join_outside",
     "last_missed",
     "lock_order_counts",
+    "looking_for_signals",
     "origin_of",
     "own_threads",
     "own_wait",
@@ -86,6 +88,8 @@ __all__ = [
     "wait_counts",
     "waits_going_on",
 ]
+
+PARKER: Final[str]
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -382,6 +386,7 @@ _Sleep: TypeAlias = tuple[int, int, int, str, int, float | None, float, bool]
 
 def record_waits(threads: dict[int, Thread], error: type[BaseException]) -> None: ...
 def asleep() -> list[_Sleep]: ...
+def looking_for_signals() -> int: ...
 def own_wait() -> tuple[_Sleep, int | None] | None: ...
 def origin_of(address: int) -> list[tuple[str, int, str]]: ...
 def takers_of(queue: Queue[Any], /) -> list[tuple[int, int]]: ...

@@ -50,6 +50,20 @@ mod registry;
 mod runtime;
 mod threading;
 
+/// Refuses the import where the kernel lets no thread sleep.
+///
+/// # Errors
+/// ImportError.
+fn check_sleep() -> PyResult<()> {
+    crate::wait::can_sleep().map_err(|error| {
+        pyo3::exceptions::PyImportError::new_err(format!(
+            "oxthreads cannot be used here: the kernel refuses the system call {}, by which threads sleep and are \
+             woken ({error}); a sandbox may forbid it",
+            crate::wait::PARKER
+        ))
+    })
+}
+
 /// Let the leaf section with that number, counted from now on, panic in this thread; zero means none. Return how many
 /// sections were left until the panic that was requested before.
 #[cfg(feature = "inject-panic")]
@@ -70,11 +84,11 @@ mod _oxthreads {
         ExitWait, Pin, PoolLedger, Recording, ThreadOrder, address_of, asleep, before_start,
         call_before_interrupt, end_of_thread, follow_lock, follow_thread, forget_label,
         generation_of, hold_watcher, is_of_parent, join_handle, join_outside, last_missed,
-        lock_order_counts, origin_of, own_threads, own_wait, pools, profile_runs, record_waits,
-        release_watcher, release_watcher_in_child, set_label, start_lock_order, start_metrics,
-        start_profile, start_trace, start_watcher, stop_lock_order, stop_metrics, stop_profile,
-        stop_trace, stop_watcher, take_verdict, takers_of, thread_number, threads_alive,
-        trace_runs, wait_counts, waits_going_on,
+        lock_order_counts, looking_for_signals, origin_of, own_threads, own_wait, pools,
+        profile_runs, record_waits, release_watcher, release_watcher_in_child, set_label,
+        start_lock_order, start_metrics, start_profile, start_trace, start_watcher,
+        stop_lock_order, stop_metrics, stop_profile, stop_trace, stop_watcher, take_verdict,
+        takers_of, thread_number, threads_alive, trace_runs, wait_counts, waits_going_on,
     };
     #[pymodule_export]
     use super::executor::{
@@ -97,6 +111,8 @@ mod _oxthreads {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::check_sleep()?;
+        module.add("PARKER", crate::wait::PARKER)?;
         super::runtime::interpreter::claim(module.py())?;
         super::runtime::errors::prepare(module.py())?;
         super::runtime::asynchronous::prepare(module.py())?;

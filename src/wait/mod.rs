@@ -55,6 +55,6 @@ pub use fork::{PerProcess, follow_forks, generation, while_queued};
 pub use list::{WaiterList, Wakes};
 pub use monitor::{Entered, Monitor, State, Unchecked};
 pub use operation::{Operation, drive};
-pub use parker::REPORTS_SIGNALS;
+pub use parker::{PARKER, REPORTS_SIGNALS, can_sleep};
 pub use pending::Pending;
 pub use waiter::{Parked, Ticket, Waiter, Wake};

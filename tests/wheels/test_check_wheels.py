@@ -135,6 +135,10 @@ WRONG: dict[str, tuple[Callable[[Contents], None], str]] = {
     "the clone in a text": (append("/py.typed", f"{ROOT}/x".encode()), "path of this machine"),
     "symbols for debuggers": (replace(".so", b".comment\0", b".debug_a\0"), "not stripped: it has .debug_a"),
     "a newer C library": (replace(".so", b"GLIBC_2.17\0", b"GLIBC_2.36\0"), "auditwheel: "),
+    "an unwinder of its own": (
+        replace(".so", b"libgcc_s.so.1\0", b"libanl.so.1\0\0\0"),
+        "does not use libgcc_s.so.1",
+    ),
     "too large": (append(".so", os.urandom(2 << 20)), "KiB, and [0-9]+ are allowed"),
     "no extension": (without(".so"), r"the compiled files in it are \[\]"),
     "a text as the extension": (

@@ -12,6 +12,7 @@ pub(in crate::wait) struct Parker {
 
 impl Park for Parker {
     const REPORTS_SIGNALS: bool = false;
+    const NAME: &'static str = "loom";
 
     fn new() -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! How a thread sleeps until it is woken.
 
+use std::io;
+
 use super::Parked;
 use super::deadline::Deadline;
 
@@ -8,6 +10,14 @@ pub(super) trait Park {
     /// Whether a signal ends a sleep immediately. If not, a sleep ends now and then, so that its owner can
     /// look for signals.
     const REPORTS_SIGNALS: bool;
+
+    /// Its name, for people.
+    const NAME: &'static str;
+
+    /// Whether threads can sleep here. If not, the error of the operating system.
+    fn check() -> io::Result<()> {
+        Ok(())
+    }
 
     /// Creates a parker whose owner does not sleep, with no `unpark` pending.
     fn new() -> Self;
@@ -42,3 +52,14 @@ pub(super) use self::loom::Parker;
 /// Whether a signal ends a sleep immediately. If not, a sleep ends now and then, so that its owner can look
 /// for signals.
 pub const REPORTS_SIGNALS: bool = <Parker as Park>::REPORTS_SIGNALS;
+
+/// The name of the parker, for people.
+pub const PARKER: &str = <Parker as Park>::NAME;
+
+/// Whether threads can sleep here. A sandbox may forbid the system call for that.
+///
+/// # Errors
+/// What the operating system says if they cannot.
+pub fn can_sleep() -> io::Result<()> {
+    <Parker as Park>::check()
+}

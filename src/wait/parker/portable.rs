@@ -19,6 +19,7 @@ pub(in crate::wait) struct Parker {
 
 impl Park for Parker {
     const REPORTS_SIGNALS: bool = false;
+    const NAME: &'static str = "portable";
 
     fn new() -> Self {
         Self {
