@@ -79,8 +79,12 @@ lint-workflows:
     check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+# What the next two take, into the current environment.
+wheel-tools:
+    python -m pip install --quiet -r .ci/wheel-tools.txt
+
 # Wheels and the source distribution, into dist/: for all platforms whose Rust standard library is installed, or for
-# those that are named. `pip install -r .ci/wheel-tools.txt` installs what it takes.
+# those that are named. With `--install`, the standard libraries are installed first.
 wheels *arguments:
     python .ci/wheels {{arguments}}
 
@@ -88,7 +92,7 @@ wheels *arguments:
 check-wheels:
     python .ci/check-wheels
 
-# The tests on an installed wheel, without Rust: on a wheel, or on an interpreter for which there is one in dist/.
+# The tests on an installed wheel, without Rust: on a wheel that is named, or on that of dist/ for an interpreter.
 [positional-arguments]
 test-wheel *arguments:
     bash .ci/test-wheel "$@"

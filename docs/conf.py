@@ -46,6 +46,7 @@ napoleon_custom_sections = [("Options", "params_style")]
 html_theme = "furo"
 html_title = "oxthreads"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

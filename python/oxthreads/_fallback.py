@@ -34,6 +34,7 @@ __all__ = [
     "UnchangedIn",
     "found",
     "given",
+    "name_as_standard",
     "pickling_protocol",
     "put_back",
     "show_as_standard",
@@ -102,6 +103,18 @@ def stands_for(cls: str, module: str) -> Callable[[T], T]:
         return additions
 
     return name
+
+
+def name_as_standard(cls: type, standard: type) -> None:
+    """Let the functions of our class name the standard class and its module as their own.
+
+    Only those that the standard class, or a base of it, has too. The native methods do so by themselves.
+    """
+    for name, function in vars(cls).items():
+        model = found(standard, name)
+        if isinstance(function, type(found)) and isinstance(model, type(found)):
+            function.__qualname__ = model.__qualname__
+            function.__module__ = model.__module__
 
 
 def show_as_standard(*classes: type) -> None:

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] in (["profile"], ["trace"]):
         from oxthreads import runner  # noqa: PLC0415 - as above
 
-        (runner.profile if arguments[0] == "profile" else runner.trace)(arguments[1:])
+        runner.record(arguments[0], arguments[1:])
         return 0
     try:
         return _carry_out(arguments)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType, TracebackType
     from typing import Any, NoReturn
 
-__all__ = ["PROFILE_USAGE", "TRACE_USAGE", "USAGE", "main", "profile", "trace"]
+__all__ = ["PROFILE_USAGE", "TRACE_USAGE", "USAGE", "main", "record"]
 
 USAGE = """\
 usage: python -m oxthreads [--watch[=MODE]] SCRIPT [ARGS...]
@@ -129,35 +129,25 @@ _COMMANDS = {
     "trace": ("oxthreads trace", TRACE_USAGE),
 }
 
+#: The commands that do not write to standard error.
+_NEED_A_FILE = ("trace",)
 
-def profile(arguments: list[str]) -> None:
-    """Run a program in this process, profile its waits, and return when it ends.
+
+def record(command: str, arguments: list[str]) -> None:
+    """Run a program in this process, profile or trace its waits, and return when it ends.
 
     Args:
-        arguments: the command line after ``oxthreads profile``.
+        command: "profile" or "trace".
+        arguments: the command line after ``oxthreads profile`` or ``oxthreads trace``.
 
     Raises:
         SystemExit: with status 2 on wrong usage, and as :func:`main`.
         BaseException: what the program raises, SystemExit included.
     """
-    arguments, file = _output_option("profile", PROFILE_USAGE, arguments)
-    main(arguments, "profile", file)
-
-
-def trace(arguments: list[str]) -> None:
-    """Run a program in this process, trace its waits, and return when it ends.
-
-    Args:
-        arguments: the command line after ``oxthreads trace``.
-
-    Raises:
-        SystemExit: with status 2 on wrong usage, and as :func:`main`.
-        BaseException: what the program raises, SystemExit included.
-    """
-    arguments, file = _output_option("trace", TRACE_USAGE, arguments)
-    if arguments and not file:
-        _refuse("trace", "it needs -o FILE")
-    main(arguments, "trace", file)
+    arguments, file = _output_option(command, _COMMANDS[command][1], arguments)
+    if arguments and command in _NEED_A_FILE and not file:
+        _refuse(command, "it needs -o FILE")
+    main(arguments, command, file)
 
 
 def _output_option(command: str, usage: str, arguments: list[str]) -> tuple[list[str], str]:

@@ -12,6 +12,7 @@ from collections import deque
 
 from ._annotations import forget as _forget_annotations
 from ._fallback import StandardAttribute, UnchangedIn, given, pickling_protocol, put_back
+from ._fallback import name_as_standard as _name_as_standard
 from ._fallback import stands_for as _stands_for
 from ._mirror import share as _share_names
 from ._oxthreads import Barrier as _NativeBarrier
@@ -451,6 +452,7 @@ class _Additions:
 _install_in(Condition, _StandardCondition, _Additions)
 _install_in(Semaphore, _StandardSemaphore)
 _install_in(BoundedSemaphore, _StandardBoundedSemaphore)
+_name_as_standard(Event, _StandardEvent)
 _install_in(Event, _StandardEvent)
 _install_in(Barrier, _StandardBarrier)
 _set_questions(

@@ -101,7 +101,12 @@ TO_REPORT: dict[str, Expected] = {
         verdict="deadlock",
         threads=("to south", "to north"),
         lines=("with self.lock:",),
-        words=(r"\b2 threads wait for each other", r"RLock Node\.lock", r"in receive\b"),
+        words=(
+            r"\b2 threads wait for each other",
+            r"RLock south\.lock",
+            r"RLock north\.lock",
+            r"in receive\b",
+        ),
     ),
     "mixed_kinds": Expected(
         number=4,

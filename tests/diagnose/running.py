@@ -1,4 +1,4 @@
-"""Runs a program of the catalogue in a process of its own, and reads what it says while it runs."""
+"""Runs a program in a process of its own, and reads what it says while it runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -134,3 +135,60 @@ class Run:
 
     def __str__(self) -> str:
         return f"--- standard output\n{self.output}--- standard error\n{self.errors}---"
+
+
+#: The beginning of the programs that `start` runs.
+COMMON = '''
+import concurrent.futures, contextlib, os, pathlib, signal, subprocess, sys, threading, time
+from oxthreads import diagnose
+
+
+def cross(first, second):
+    """Let two threads take two locks in opposite order. Return the errors that end their waits."""
+    both_have_one = threading.Barrier(2)
+    errors = []
+
+    def take(one, other):
+        try:
+            with one:
+                both_have_one.wait()
+                with other:
+                    pass
+        except diagnose.DeadlockError as error:
+            errors.append(error)
+
+    pairs = [(first, second), (second, first)]
+    threads = [threading.Thread(target=take, args=pair, daemon=True) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def watchers():
+    """The number of threads that watch."""
+    count = 0
+    for task in pathlib.Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            count += task.read_text().strip() == "oxthreads-watch"
+    return count
+
+
+def until(is_so):
+    """Wait until something is so."""
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def until_asleep(thread):
+    """Wait until reports show that a thread waits."""
+    until(lambda: f"{thread.name} has waited" in diagnose.report())
+'''
+
+
+def start(program: str, *options: str) -> Run:
+    """Run a program on oxthreads, with these options of the runner."""
+    return Run("-m", "oxthreads", *options, "-c", COMMON + textwrap.dedent(program))

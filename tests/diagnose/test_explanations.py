@@ -8,7 +8,7 @@ import sysconfig
 
 import pytest
 
-from tests.diagnose.test_watch import start
+from tests.diagnose.running import start
 
 pytestmark = [
     pytest.mark.one_thread("starts child interpreters"),
@@ -80,7 +80,7 @@ for number, maker in enumerate(makers):
     lines = output_of(program).splitlines()
     line = (
         r"waiter-\d+ has waited \S+ s for (an item of )?(\w+) made at <string>:\d+ in <lambda>"
-        r"(, .*)?"
+        r"( at 0x\w+)?(, .*)?"
     )
     kinds = []
     for each in lines:
@@ -90,6 +90,110 @@ for number, maker in enumerate(makers):
     assert kinds == [
         *("Lock", "RLock", "Condition", "Semaphore", "Event", "Barrier", "Queue", "Queue", "Queue", "Event")
     ]
+
+
+# ---- Different objects with one name
+
+
+def named_in(report: str) -> list[str]:
+    """What the threads of a report wait for, in order."""
+    return re.findall(r"^crosser \d has waited \S+ s for (.*)$", report, re.MULTILINE)
+
+
+CROSSING = """
+class Account:
+    def __init__(self): self.lock = threading.Lock()
+
+both_have_one = threading.Barrier(2)
+
+def transfer(source, target):
+    with source.lock:
+        both_have_one.wait()
+        with target.lock:
+            pass
+
+def cross(one, other):
+    for number, pair in enumerate([(one, other), (other, one)]):
+        threading.Thread(target=transfer, args=pair, name=f"crosser {number}").start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        # Both threads call what they wait for `target.lock`. The module knows better.
+        ("savings, checking = Account(), Account(); cross(savings, checking)",
+         [r"Lock checking\.lock", r"Lock savings\.lock"]),
+        # Nobody has another name for them.
+        ("cross(Account(), Account())", [r"Lock target\.lock at 0x[0-9a-f]+"] * 2),
+    ],
+)  # fmt: skip
+def test_a_report_tells_apart_objects_that_have_one_name(call: str, names: list[str]) -> None:
+    with start(CROSSING + call, "--watch=exit") as process:
+        assert process.ends() == 2, str(process)
+        said = named_in(process.errors)
+        assert len(set(said)) == 2, str(process)
+        assert all(re.fullmatch(name, each) for name, each in zip(names, sorted(said), strict=True)), said
+
+
+def test_one_object_has_one_name_whoever_waits_for_it() -> None:
+    program = """
+done = threading.Event()
+waiters = [wait_in(done.wait, name=f"waiter {number}") for number in range(3)]
+for waiter in waiters:
+    print(said_of(waiter).splitlines()[0].partition(" s for ")[2])
+"""
+    assert output_of(program).splitlines() == ["Event done, which is not set"] * 3
+
+
+# ---- What keeps a report from saying that all threads sleep
+
+
+def test_the_handler_of_asyncio_for_ctrl_c_wakes_no_thread() -> None:
+    program = """
+import asyncio
+lock = threading.Lock()
+
+async def take_it_twice():
+    with lock:
+        with lock:
+            pass
+
+asyncio.run(take_it_twice())
+"""
+    with start(program, "--watch") as process:
+        expected = ["oxthreads: all threads sleep", "for Lock lock", "which it itself took"]
+        missing = process.wait_until(lambda: [each for each in expected if each not in process.errors])
+        assert missing == [], str(process)
+        assert process.runs
+        assert "deadlock" not in process.errors
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "lambda *_: done.set()",
+        "functools.partial(on_signal, 1)",
+        # It only has the name of asyncio's.
+        "functools.partial(Runner()._on_sigint, main_task=None)",
+    ],
+)
+def test_another_handler_for_ctrl_c_may_wake_a_thread(handler: str) -> None:
+    program = f"""
+import asyncio, functools
+from oxthreads.diagnose import _situation
+
+class Runner:
+    def _on_sigint(self, number, frame, main_task): done.set()
+
+def on_signal(*_): done.set()
+
+done = threading.Event()
+print(_situation.has_handlers())
+signal.signal(signal.SIGINT, {handler})
+print(_situation.has_handlers())
+"""
+    assert output_of(program) == "False\nTrue\n"
 
 
 def test_classes_make_objects_as_before() -> None:
@@ -415,7 +519,7 @@ def test_pools_that_go_on_are_none(workers: int, then: str) -> None:
 @pytest.mark.parametrize(
     ("wait", "shown"),
     [
-        ("lock.acquire()", r"Lock lock$"),
+        ("lock.acquire()", r"Lock lock, which it itself took$"),
         ("with own: own.wait()", r"Condition own$"),
         ("jobs.get()", r"an item of Queue jobs, which has 0 queued"),
         ("threading.Event().wait()", r"Event made at <string>:\d+ in <module>"),

@@ -21,12 +21,16 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _objects, _profile_names, _profile_places, _profile_text
+from oxthreads.diagnose import _objects, _profile_places, _profile_text
 from oxthreads.diagnose._profile import Profile
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until
-from tests.support.waits import until_waits
+from tests.support.program_with_a_wait import program_with_a_wait
+from tests.support.waiting import TIMEOUT_SECONDS
+from tests.support.waits import until_named, until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/profile.schema.json"
 validate = fastjsonschema.compile(json.loads(SCHEMA.read_text()))
@@ -233,8 +237,7 @@ def test_the_objects_have_the_names_of_reports() -> None:
         ):
             with lock:
                 thread = started(function, "taker")
-                # The thread of the watch looks ten times a second.
-                spin_until(lambda name=name: name in _profile_names._found.values())
+                until_named(name)
             thread.join(TIMEOUT_SECONDS)
     names = {row["object"] for row in rows(found, **{"for": "Lock"})}
     assert {"Lock Cache.lock", "Lock the ledger"} <= names
@@ -424,27 +427,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[st
     yield run_in_child
 
 
-PROGRAM = textwrap.dedent("""
-    import os, subprocess, sys, threading, time; from oxthreads import _oxthreads
-    lock, waits = threading.Lock(), threading.Event()
-
-    def take():
-        waits.set()
-        with lock:
-            pass
-
-    with lock:
-        thread = threading.Thread(target=take, name="taker")
-        thread.start()
-        waits.wait()
-        while (_oxthreads.trace_runs() or _oxthreads.profile_runs()) and not any(
-            sleep[3] == "Lock" for sleep in _oxthreads.asleep()
-        ):
-            time.sleep(0.001)
-        time.sleep(0.2)
-    thread.join()
-    print(os.environ.get("OXTHREADS_PROFILE"), sys.argv[1:])
-    """)
+PROGRAM = program_with_a_wait("OXTHREADS_PROFILE", 0.2)
 
 
 @pytest.mark.parametrize("ending", ["", "sys.exit(3)", "raise ValueError('wrong')", "os.chdir('/')"])
@@ -509,7 +492,7 @@ def test_wrong_usage_is_told(run: Any, arguments: list[str], message: str) -> No
 
 def test_two_profiles_of_a_process_are_refused(run: Any, tmp_path: Path) -> None:
     program = "import sys; from oxthreads import diagnose, runner; p = diagnose.profile(); p.__enter__();"
-    ended = run("-c", program + "runner.profile(['-c', '0'])")
+    ended = run("-c", program + "runner.record('profile', ['-c', '0'])")
     assert (ended.returncode, ended.stderr) == (
         2,
         "oxthreads profile: a profile runs already in this process\n",

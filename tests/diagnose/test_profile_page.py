@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,10 +24,14 @@ from oxthreads import diagnose, queue, threading
 from oxthreads.diagnose import _profile_page, _profile_summary, _profile_timeline
 from oxthreads.diagnose._profile import Profile
 from tests.support.profiles import NO_WAITS, made_up, packed, waits_of
+from tests.support.program_with_a_wait import program_with_a_wait
 from tests.support.waiting import TIMEOUT_SECONDS
 from tests.support.waits import until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 COMMAND = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "profile"]
 
@@ -395,23 +398,7 @@ def test_the_script_is_in_plain_characters() -> None:
 # ---- Whole programs
 
 
-PROGRAM = textwrap.dedent("""
-    import threading, time; from oxthreads import _oxthreads
-    lock, waits = threading.Lock(), threading.Event()
-
-    def take():
-        waits.set()
-        with lock:
-            pass
-
-    with lock:
-        thread = threading.Thread(target=take, name="taker")
-        thread.start()
-        waits.wait()
-        while not any(sleep[3] == "Lock" for sleep in _oxthreads.asleep()):
-            time.sleep(0.001)
-    thread.join()
-    """)
+PROGRAM = program_with_a_wait()
 
 
 class Ended(NamedTuple):

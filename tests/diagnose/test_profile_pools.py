@@ -18,7 +18,10 @@ from oxthreads.diagnose._profile import Profile
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 from tests.support.waits import until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/profile.schema.json"
 validate = fastjsonschema.compile(json.loads(SCHEMA.read_text()))
@@ -234,9 +237,12 @@ def test_more_functions_than_are_kept() -> None:
 
 def test_more_pools_than_are_kept() -> None:
     with diagnose.profile() as found:
-        for _ in range(1003):
-            with futures.ThreadPoolExecutor(1) as measured:
-                measured.submit(work)
+        made = [futures.ThreadPoolExecutor(1) for _ in range(1003)]
+        for measured in made:
+            measured.submit(work)
+            measured.shutdown(wait=False)
+        for measured in made:
+            measured.shutdown()
     rows = pools(found)
     assert sum(row["calls"] for row in rows) == 1003
     assert sum(row["workers"] for row in rows) == 1003

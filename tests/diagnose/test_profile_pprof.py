@@ -15,7 +15,10 @@ from oxthreads.diagnose import _profile_pprof
 from oxthreads.diagnose._profile import Profile, _write
 from tests.support.waits import until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 #: The messages of profile.proto: for each field its number, its type, and whether it is repeated.
 MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {

@@ -14,9 +14,12 @@ import pytest
 from oxthreads import diagnose, queue, threading
 from oxthreads.diagnose._profile import Profile
 from tests.support.waiting import TIMEOUT_SECONDS
-from tests.support.waits import until_waits
+from tests.support.waits import until_named, until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/profile.schema.json"
 validate = fastjsonschema.compile(json.loads(SCHEMA.read_text()))
@@ -102,19 +105,25 @@ def test_the_length_is_looked_at_while_nothing_is_taken() -> None:
     with diagnose.profile() as found:
         growing: queue.SimpleQueue[int] = queue.SimpleQueue()
         growing.put(1)
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < end and not _seen(growing):
-            time.sleep(0.01)
+        for number in range(2):
+            until_looked(number)
             growing.put(1)
     (row,) = queues(found)
     assert row["puts"] == row["length"] == row["greatest_length"] == growing.qsize()
     assert row["gets"] == 0
-    assert len(row["samples"]) >= 3  # when it was made, in between, and at the end
+    # When it was made, in each look, and at the end.
+    assert {length for _, length in row["samples"]} == {0, 1, 2, 3}
 
 
-def _seen(growing: queue.SimpleQueue[int]) -> bool:
-    """Whether the thread of the watch has had the time for two looks."""
-    return growing.qsize() > 50
+def until_looked(number: int) -> None:
+    """Return once the thread of the watch has looked at the queues, which it does before it finds a name."""
+    event = threading.Event()
+    diagnose.set_name(event, f"look {number}")
+    waiter = threading.Thread(target=event.wait, daemon=True)
+    waiter.start()
+    until_named(f"Event look {number}")
+    event.set()
+    waiter.join(TIMEOUT_SECONDS)
 
 
 def test_queues_that_are_gone_count() -> None:

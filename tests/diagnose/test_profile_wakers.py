@@ -16,7 +16,10 @@ from oxthreads.diagnose._profile import Profile
 from tests.support.waiting import TIMEOUT_SECONDS
 from tests.support.waits import until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one profile")
+pytestmark = [
+    pytest.mark.one_thread("a process has one profile"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/profile.schema.json"
 validate = fastjsonschema.compile(json.loads(SCHEMA.read_text()))

@@ -20,12 +20,16 @@ import pytest
 
 from oxthreads import _oxthreads, diagnose, queue, threading
 from oxthreads.concurrent import futures
-from oxthreads.diagnose import _profile_names, _trace
+from oxthreads.diagnose import _trace
 from tests.support.chrome_traces import Slice, Timeline, check_nesting
+from tests.support.program_with_a_wait import program_with_a_wait
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
-from tests.support.waits import sleep_in, until_waits
+from tests.support.waits import sleep_in, until_named, until_waits
 
-pytestmark = pytest.mark.one_thread("a process has one trace, and some tests start child interpreters")
+pytestmark = [
+    pytest.mark.one_thread("a process has one trace, and some tests start child interpreters"),
+    pytest.mark.usefixtures("nobody_else_waits"),
+]
 
 COMMAND = ["-c", "import sys; from oxthreads.cli import main; sys.exit(main())", "trace"]
 
@@ -50,11 +54,6 @@ def started(function: Callable[..., object], name: str, *arguments: object) -> t
     thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def names_found(name: str) -> list[tuple[str, int, int]]:
-    """The objects for which the thread of the watch has found this name."""
-    return [key for key, found in [*_profile_names._found.items()] if found == name]
 
 
 def ended(*threads: threading.Thread) -> None:
@@ -370,8 +369,7 @@ def test_objects_of_the_same_name_have_tracks_of_their_own(path: Path) -> None:
             diagnose.set_name(cache.lock, "a cache")
             with cache.lock:
                 taker = started(take, "taker", cache.lock)
-                # The thread of the watch looks ten times a second.
-                spin_until(lambda number=number: len(names_found("Lock a cache")) == number)
+                until_named("Lock a cache", number)
             ended(taker)
     shown = Timeline(path)
     assert {each.track for each in shown.of("lock")} == {"Lock a cache", "Lock a cache (2)"}
@@ -569,26 +567,7 @@ def run(
     )
 
 
-PROGRAM = textwrap.dedent("""
-    import os, subprocess, sys, threading, time; from oxthreads import _oxthreads
-    lock, waits = threading.Lock(), threading.Event()
-
-    def take():
-        waits.set()
-        with lock:
-            pass
-
-    with lock:
-        thread = threading.Thread(target=take, name="taker")
-        thread.start()
-        waits.wait()
-        while (_oxthreads.trace_runs() or _oxthreads.profile_runs()) and not any(
-            sleep[3] == "Lock" for sleep in _oxthreads.asleep()
-        ):
-            time.sleep(0.001)
-    thread.join()
-    print(os.environ.get("OXTHREADS_TRACE"), sys.argv[1:])
-    """)
+PROGRAM = program_with_a_wait("OXTHREADS_TRACE")
 
 
 def shows_the_program(path: Path) -> bool:
@@ -667,7 +646,7 @@ def test_wrong_usage_is_told(tmp_path: Path, arguments: list[str], message: str)
 
 def test_two_traces_of_a_process_are_refused(tmp_path: Path) -> None:
     program = "from oxthreads import diagnose, runner; t = diagnose.trace('a.json'); t.__enter__();"
-    ran = run("-c", program + "runner.trace(['-o', 'b.json', '-c', '0'])", folder=tmp_path)
+    ran = run("-c", program + "runner.record('trace', ['-o', 'b.json', '-c', '0'])", folder=tmp_path)
     assert (ran.returncode, ran.stderr) == (2, "oxthreads trace: a trace runs already in this process\n")
 
 
@@ -733,7 +712,9 @@ def test_a_file_that_cannot_be_written_at_the_end_is_told() -> None:
 def test_dropped_events_are_told_at_the_end(tmp_path: Path) -> None:
     start = "from oxthreads import runner; from oxthreads.diagnose import _trace; _trace.most_bytes = 64;"
     program = "import threading\nfor _ in range(5): threading.Event().wait(1e-6)"
-    ran = run("-c", f"{start} runner.trace(['-o', 'trace.json', '-c', {program!r}])", folder=tmp_path)
+    ran = run(
+        "-c", f"{start} runner.record('trace', ['-o', 'trace.json', '-c', {program!r}])", folder=tmp_path
+    )
     assert ran.returncode == 0
     assert re.search(r"oxthreads: \d+ events of the trace found no room after 2: ", ran.stderr)
 

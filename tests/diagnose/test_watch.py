@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.diagnose.running import Run
+from tests.diagnose.running import COMMON, Run, start
 
 pytestmark = [
     pytest.mark.one_thread("starts child interpreters"),
@@ -25,63 +25,7 @@ HAS_STARTUP_FILE = importlib.util.find_spec("oxthreads_startup") is not None or 
     (Path(folder) / "oxthreads_startup.pth").exists() for folder in sys.path
 )
 
-#: What the programs of these tests have in common.
-COMMON = '''
-import concurrent.futures, contextlib, os, pathlib, signal, subprocess, sys, threading, time
-from oxthreads import diagnose
-
-
-def cross(first, second):
-    """Let two threads take two locks in opposite order. Return the errors that end their waits."""
-    both_have_one = threading.Barrier(2)
-    errors = []
-
-    def take(one, other):
-        try:
-            with one:
-                both_have_one.wait()
-                with other:
-                    pass
-        except diagnose.DeadlockError as error:
-            errors.append(error)
-
-    pairs = [(first, second), (second, first)]
-    threads = [threading.Thread(target=take, args=pair, daemon=True) for pair in pairs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors
-
-
-def watchers():
-    """The number of threads that watch."""
-    count = 0
-    for task in pathlib.Path("/proc/self/task").glob("*/comm"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            count += task.read_text().strip() == "oxthreads-watch"
-    return count
-
-
-def until(is_so):
-    """Wait until something is so."""
-    end = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def until_asleep(thread):
-    """Wait until reports show that a thread waits."""
-    until(lambda: f"{thread.name} has waited" in diagnose.report())
-'''
-
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at the threads in /proc")
-
-
-def start(program: str, *options: str) -> Run:
-    """Run a program on oxthreads, with these options of the runner."""
-    return Run("-m", "oxthreads", *options, "-c", COMMON + textwrap.dedent(program))
 
 
 def result(program: str, *options: str) -> str:

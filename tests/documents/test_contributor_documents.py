@@ -52,8 +52,6 @@ def words() -> set[str]:
 def test_paths_exist(document: str) -> None:
     paths = [found for found in code(document) if found.startswith(FOLDERS)]
     assert paths
-    if not (ROOT / "src/wait").exists():  # the wait engine is about to move there
-        paths = [path for path in paths if not path.startswith("src/wait/")]
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
@@ -104,3 +102,15 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
     text = (ROOT / "docs/glossary.md").read_text()
     terms = re.findall(r"^\*\*([^*]+)\*\*:", text, flags=re.MULTILINE)
     assert terms == sorted(terms, key=str.lower) and len(terms) == len(set(terms))
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several of them need is in a module of its own: in `tests/support`, or beside them."""
+    pattern = re.compile(
+        r"^\s*(?:from|import) tests\.(?:\w+\.)*test_|^\s*from (?:tests[.\w]*|\.+) import test_",
+        re.MULTILINE,
+    )
+    modules = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(modules) > 100
+    found = [str(path.relative_to(ROOT)) for path in modules if pattern.search(path.read_text())]
+    assert found == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -26,13 +28,27 @@ CLIENTS = 50
 QUERIES = 4
 
 
+_numbers = itertools.count()
+
+
+def free_port() -> int:
+    """A port that is free.
+
+    It is none of those that the system gives to clients. One of these might be given to somebody before the
+    server takes it.
+    """
+    while True:
+        port = 10_000 + (16 * os.getpid() + next(_numbers)) % 20_000
+        with socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """The script in its own process. It serves on a port that was free."""
 
     def __init__(self, *runner: str) -> None:
-        with socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, *runner, "notes/slow_database.py", str(self.port)],
             cwd=ROOT,

@@ -75,7 +75,7 @@ def test_a_non_daemon_thread_is_waited_for() -> None:
         PREPARE
         + "def work():\n    event.wait(); print('worked')\n"
         + "threading.Thread(target=work).start()\n"
-        + "threading.Timer(0.05, event.set).start()\nprint('main ends')\n"
+        + "print('main ends')\nthreading.Timer(0.05, event.set).start()\n"
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "main ends\nworked\n")
 

@@ -244,12 +244,14 @@ def fork_in_a_handler(wait: Callable[[], object], act: Callable[[bool], object])
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, fork)
+    sender = start(send)
     try:
-        start(send)
         outcome = wait()
     except threading.BrokenBarrierError:
         outcome = "broken"
     finally:
+        if pids != [0]:
+            sender.join()
         signal.signal(signal.SIGUSR1, before)
     if pids != [0]:
         assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
@@ -262,7 +264,7 @@ def test_a_condition_wait_that_forked_goes_on_in_both_processes(notified: bool) 
 
     def wait() -> bool:
         with condition:
-            return bool(condition.wait(30 if notified else 0.5))
+            return bool(condition.wait(30 if notified else 3))
 
     def notify(in_child: bool) -> None:
         if notified:
@@ -283,7 +285,7 @@ def test_a_barrier_wait_that_forked_goes_on_in_both_processes(met: bool) -> None
         if met:
             barrier.wait()
 
-    in_child, outcome = fork_in_a_handler(lambda: barrier.wait(30 if met else 0.5), meet)
+    in_child, outcome = fork_in_a_handler(lambda: barrier.wait(30 if met else 3), meet)
     if in_child:
         os._exit(0 if outcome == (0 if met else "broken") else 1)
     assert outcome == (0 if met else "broken")

@@ -150,8 +150,10 @@ def test_setting_is_shutdown_ends_the_waits(library: BackEnd) -> None:
 def test_a_queue_initialized_again_accepts_no_more_than_maxsize() -> None:
     items = OXTHREADS.queue.Queue(1)
     items.put(0)
-    putters = [Result(items.put, number) for number in range(1, 5)]
-    until_asleep(*(putter.thread for putter in putters))
+    putters = []
+    for number in range(1, 5):
+        putters.append(Result(items.put, number))
+        until_asleep(putters[-1].thread)
     items.__init__(1)
     assert items.maxsize == 1
     spin_until(lambda: items.qsize() == 1)

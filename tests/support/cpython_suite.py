@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 #: Seconds for one run of a module. After that it prints where its threads are, and ends.
-LIMIT = 100
+LIMIT = 250
 
 #: How often a test may end in different ways with the two libraries, before that is a failure.
 TRIES = 3

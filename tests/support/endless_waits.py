@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 
 from tests.support.back_ends import BackEnd
 from tests.support.threads import start
+
+
+class _Join:
+    """Joins a thread that never ends, as long as this object lives.
+
+    After that it ends: later tests of the process look at all threads that wait.
+    """
+
+    def __init__(self, library: BackEnd) -> None:
+        over = library.threading.Event()
+        self._thread = library.threading.Thread(target=over.wait, daemon=True)
+        self._thread.start()
+        weakref.finalize(self, over.set).atexit = False
+
+    def __call__(self, timeout: float | None) -> None:
+        self._thread.join(timeout)
 
 
 def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
@@ -16,8 +33,6 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
     empty, full, future = library.queue.Queue(), library.queue.Queue(1), library.futures.Future()
     lock.acquire()
     full.put("first")
-    worker = threads.Thread(target=event.wait, daemon=True)
-    worker.start()
     rlock, semaphore, barrier = threads.RLock(), threads.Semaphore(0), threads.Barrier(2)
     start(rlock.acquire).join()
     with_lock, with_rlock = threads.Condition(threads.Lock()), threads.Condition()
@@ -37,7 +52,7 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
         "Queue.join": lambda timeout: full.join(),
         "Future.result": future.result,
         "Future.exception": future.exception,
-        "Thread.join": worker.join,
+        "Thread.join": _Join(library),
     }
 
 

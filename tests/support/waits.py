@@ -5,9 +5,11 @@ Waits are known from the first report, profile, trace or watch of the process on
 
 from __future__ import annotations
 
+import gc
 import threading
 
-from oxthreads import _oxthreads
+from oxthreads import _oxthreads, diagnose
+from oxthreads.diagnose import _profile_names
 from tests.support.waiting import spin_until
 
 
@@ -32,3 +34,25 @@ def until_waits(what: str, *threads: threading.Thread) -> None:
     owner does not run at the moment.
     """
     spin_until(lambda: all(sleep_in(what, thread) for thread in threads))
+
+
+def until_nobody_waits() -> None:
+    """Return once no thread of an earlier test is in a wait that a profile or a trace would show."""
+    diagnose.report()  # from here on, waits are known
+
+    def nobody_waits() -> bool:
+        if _oxthreads.asleep():
+            gc.collect()  # some threads end with an object
+        return not _oxthreads.asleep()
+
+    spin_until(nobody_waits)
+
+
+def names_found(name: str) -> list[tuple[str, int, int]]:
+    """The objects for which the thread of the watch has found this name, while a profile or a trace runs."""
+    return [key for key, found in [*_profile_names._found.items()] if found == name]
+
+
+def until_named(name: str, count: int = 1) -> None:
+    """Return once the thread of the watch, which looks ten times a second, has found so many of this name."""
+    spin_until(lambda: len(names_found(name)) >= count)

@@ -202,8 +202,7 @@ def test_its_condition_can_be_used(library: BackEnd) -> None:
         until_asleep(taker.thread)
         semaphore._value = 0
         waiters.append(taker)
-    until_asleep(taker.thread)
-    assert len(semaphore._cond._waiters) == 1
+    spin_until(lambda: len(semaphore._cond._waiters) == 1)
     semaphore.release()
     assert taker.get() is True
     assert (semaphore._value, semaphore._initial_value) == (0, 5)

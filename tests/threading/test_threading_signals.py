@@ -99,15 +99,21 @@ def test_a_second_signal_ends_the_wait_for_a_lock_that_is_not_released() -> None
     def hold() -> None:
         until_asleep(main)
         condition.acquire()
-        begin = time.monotonic()
         signal_main()
-        until_asleep(main)
+        spin_until(lambda: interrupted)
+        until_asleep(main)  # it has raised, and waits for the lock
+        begin = time.monotonic()
         spin_until(lambda: time.monotonic() - begin > 1.1)
         signal_main()
         end.wait()
         condition.release()
 
-    with handler(fail):
+    def interrupt() -> None:
+        interrupted.append(True)
+        raise Interrupt
+
+    interrupted: list[bool] = []
+    with handler(interrupt):
         holder = start(hold)
         condition.acquire()
         with pytest.raises(Interrupt) as caught:

@@ -31,7 +31,7 @@ while not (ROOT / "Cargo.toml").exists():
 
 Contents = dict[str, bytes]
 PATH_OF_A_BUILDER = (
-    b"/home/somebody/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/libc-0.2.191/src/lib.rs\0"
+    b"/home/somebody/.cargo/registry/src/index.example.org-1949cf8c6b5b557f/libc-0.2.191/src/lib.rs\0"
 )
 
 
@@ -135,6 +135,10 @@ WRONG: dict[str, tuple[Callable[[Contents], None], str]] = {
     "the clone in a text": (append("/py.typed", f"{ROOT}/x".encode()), "path of this machine"),
     "symbols for debuggers": (replace(".so", b".comment\0", b".debug_a\0"), "not stripped: it has .debug_a"),
     "a newer C library": (replace(".so", b"GLIBC_2.17\0", b"GLIBC_2.36\0"), "auditwheel: "),
+    "an unwinder of its own": (
+        replace(".so", b"libgcc_s.so.1\0", b"libanl.so.1\0\0\0"),
+        "does not use libgcc_s.so.1",
+    ),
     "too large": (append(".so", os.urandom(2 << 20)), "KiB, and [0-9]+ are allowed"),
     "no extension": (without(".so"), r"the compiled files in it are \[\]"),
     "a text as the extension": (

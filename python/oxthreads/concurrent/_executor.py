@@ -13,6 +13,7 @@ import weakref
 from concurrent.futures import _base
 from concurrent.futures import thread as _thread
 
+from .._fallback import name_as_standard as _name_as_standard
 from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import close_executors, register, versions
 from .._oxthreads import install_in as _install_in
@@ -601,6 +602,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             worker.join()
 
 
+_name_as_standard(ThreadPoolExecutor, _StandardThreadPoolExecutor)
 _install_in(ThreadPoolExecutor, _StandardThreadPoolExecutor)
 _set_questions(ThreadPoolExecutor, lambda cls: True)
 

@@ -46,6 +46,7 @@ def description() -> dict[str, Any]:
         situation = _situation.Situation(pin, with_own=True)
         # For the words only: where the owners took what others wait for.
         situation.confirm(list(situation.waits))
+        _objects.tell_apart(situation, situation.waits)
         return _described(situation)
 
 

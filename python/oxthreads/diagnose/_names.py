@@ -11,7 +11,7 @@ goes through all objects there are, and not all of them can be looked at safely.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from types import (
     BuiltinFunctionType,
@@ -55,9 +55,15 @@ def name_of(object: object, frames: Iterable[FrameType], limit: int = LIMIT) -> 
 
 
 def find(
-    is_wanted: Callable[[Any], bool], frames: Iterable[FrameType], limit: int = LIMIT
+    is_wanted: Callable[[Any], bool],
+    frames: Iterable[FrameType],
+    limit: int = LIMIT,
+    without: Container[str] = (),
 ) -> tuple[str, Any] | None:
-    """A name for the object of which `is_wanted` is true, as of :func:`name_of`; and the object."""
+    """A name for the object of which `is_wanted` is true, as of :func:`name_of`; and the object.
+
+    `without`: names that it must not have, because other objects have them.
+    """
     scopes = _scopes(frames)
     for kind in _KINDS:
         left = limit
@@ -65,8 +71,8 @@ def find(
             found = []
             for value, root, attribute, key in islice(kind(scope), left):
                 left -= 1
-                if root and is_wanted(value):
-                    found.append((_text(root, attribute, key), value))
+                if root and is_wanted(value) and (name := _text(root, attribute, key)) not in without:
+                    found.append((name, value))
             if found:
                 return min(found, key=lambda name: (len(name[0]), name[0]))
     return None

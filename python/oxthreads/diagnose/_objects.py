@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "name_at",
     "place",
     "set_name",
+    "tell_apart",
     "thing",
     "unnamed",
     "why",
@@ -47,6 +49,9 @@ _PARTS = {
     "not_full": _KINDS["room in a queue"],
     "all_tasks_done": _KINDS["end of the work of a queue"],
 }
+
+#: Waits whose words are not about an object with an address.
+_NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures")
 
 #: The names that programs have given, by the address of the object.
 _given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -248,8 +253,37 @@ def _call(situation: Situation, waiting: Waiting) -> str:
     return f"of {name.rpartition('.')[2]}()"
 
 
-def thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a case for each kind of wait
+def tell_apart(situation: Situation, numbers: Iterable[int]) -> None:
+    """See to it that `thing` says of different objects, for which these threads wait, different words.
+
+    An object gets a name that only it has. If there is none, it is shown with its address.
+    """
+    numbers = list(numbers)
+    # What cannot be told is said in place of it; see `_report`.
+    with contextlib.suppress(Exception):
+        for waits in _said_alike(situation, numbers):
+            situation.rename(waits)
+        for waits in _said_alike(situation, numbers):
+            situation.of_one_name.update(waiting.address for waiting in waits)
+
+
+def _said_alike(situation: Situation, numbers: list[int]) -> list[list[Waiting]]:
+    """The waits for different objects of which `thing` says the same: one for each object."""
+    alike: dict[str, dict[int, Waiting]] = {}
+    for number in numbers:
+        waiting = situation.waits[number]
+        if waiting.what not in _NOT_OF_OBJECTS and given_name(waiting.address) is None:
+            alike.setdefault(thing(situation, waiting), {})[waiting.address] = waiting
+    return [list(waits.values()) for waits in alike.values() if len(waits) > 1]
+
+
+def thing(situation: Situation, waiting: Waiting) -> str:
     """What a thread waits for, with its name if it has one."""
+    said = _thing(situation, waiting)
+    return f"{said} at {waiting.address:#x}" if waiting.address in situation.of_one_name else said
+
+
+def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a case for each kind of wait
     if waiting.what == "join":
         number = situation.numbers.get(waiting.address, 0)
         return f"{_situation.label(situation.threads.get(waiting.address), number)} to end"

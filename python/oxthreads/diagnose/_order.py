@@ -179,7 +179,7 @@ def _name(address: int, frames: Iterable[FrameType]) -> str | None:
 
 
 def _tell(identifier: int | None, steps: list[_Described]) -> None:
-    """Report a cycle. The thread with this identifier has closed it, and stands still."""
+    """Report a cycle. The thread with this identifier has closed it, and stands still; None: it runs."""
     try:
         with _situation.without_finalizers():
             _report_cycle(identifier, steps)
@@ -199,11 +199,13 @@ def _report_cycle(identifier: int | None, steps: list[_Described]) -> None:
     if len(_reported) >= _MOST_REPORTS:
         _more["other"] += 1
         return
-    innermost = None if identifier is None else sys._current_frames().get(identifier)
-    frames = [
-        *_situation.frames_of(innermost),
-        *_profile_names.frames_at_end({place[0] for stack in stacks for place in stack}),
-    ]
+    frames: list[FrameType] = []
+    # If it runs, the locks may be gone, and others at their addresses.
+    if identifier is not None:
+        frames = [
+            *_situation.frames_of(sys._current_frames().get(identifier)),
+            *_profile_names.frames_at_end({place[0] for stack in stacks for place in stack}),
+        ]
     cycle = [
         _Step(name or f"thread {number}", _called(lock, frames), first, stack)
         for (number, name, lock, first, _), stack in zip(steps, stacks, strict=True)

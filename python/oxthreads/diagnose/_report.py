@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from oxthreads.diagnose import _situation
-from oxthreads.diagnose._objects import listed, place, thing, why
+from oxthreads.diagnose._objects import listed, place, tell_apart, thing, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +30,13 @@ _AT_ONCE = getattr(select, "PIPE_BUF", 512)
 
 def deadlock(situation: Situation, group: Group) -> str:
     """A certain deadlock."""
+    tell_apart(situation, group.core)
     return _chain(situation, group, f"oxthreads: deadlock: {_what_is_wrong(situation, group)}")
 
 
 def likely_deadlock(situation: Situation, group: Group) -> str:
     """A deadlock, if nothing is released by another thread than the one that took it."""
+    tell_apart(situation, group.core)
     unsure = [number for number in group.core if situation.dependences[number].kind == "likely"]
     calls = [number for number in unsure if number in situation.pending]
     locks = [number for number in unsure if number not in situation.pending]
@@ -59,6 +61,7 @@ def _things(situation: Situation, numbers: list[int]) -> str:
 
 def all_asleep(situation: Situation) -> str:
     """All threads sleep."""
+    tell_apart(situation, situation.waits)
     count = len(situation.waits)
     subject = "all threads sleep" if count == 1 else f"all {count} threads sleep"
     # Programs that a shell starts in the background ignore it.

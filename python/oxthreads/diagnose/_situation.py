@@ -34,14 +34,15 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
 from oxthreads.diagnose import _holders, _names, _standard_locks
-from oxthreads.diagnose._look_ups import in_classes, is_a, mro_of
+from oxthreads.diagnose._look_ups import dict_of_class, in_classes, is_a, mro_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from types import FrameType
 
 __all__ = [
@@ -66,6 +67,10 @@ joins: dict[int, list[threading.Thread]] = {}
 
 #: How long names are searched for, in seconds of calculation. The threads stand still meanwhile.
 NAMES_SECONDS = 0.5
+
+#: How many other names are tried for objects that have the same one, and for how many objects at most.
+OTHER_NAMES = 4
+OBJECTS_OF_ONE_NAME = 20
 
 #: What stands for the object that is looked for, in look-ups by identity.
 _FOUND = object()
@@ -164,6 +169,8 @@ class Situation:
         self._left_for_names = NAMES_SECONDS
         self._found_names: dict[int, tuple[str, Any] | None] = {}
         self._names_by_all: dict[int, tuple[str, Any] | None] = {}
+        #: The addresses of objects that have the name of another object, and no other name.
+        self.of_one_name: set[int] = set()
         #: By the address of a semaphore: what is said of those that have its permits.
         self.permit_holders: dict[int, list[str]] = {}
         self._pools: dict[int, Pool] | None = None
@@ -379,7 +386,7 @@ class Situation:
                     kind = "certain"
                 elif owner == number:
                     # A Lock that is acquired twice by one thread is often a signal from another thread.
-                    self.dependences[number] = _ANYONE
+                    self.dependences[number] = Dependence(None, owner=owner)
                     continue
                 else:
                     kind = "likely"
@@ -477,17 +484,43 @@ class Situation:
         if waiting.address not in self._found_names:
             if self._left_for_names <= 0:
                 return None
-            begun = time.thread_time()
-            others = [number for number in self.waits if number != waiting.thread][:20]
-            frames = [frame for number in [waiting.thread, *others] for frame in self.frames_of(number)]
-            running = [threading.get_ident()]
-            if has_gil():
-                # These do not stand still. But a name is that of the object at the moment of the look.
-                running += [each for each in self.others() if self.numbers.get(each) not in self.waits][:20]
-            frames += [frame for each in running for frame in frames_of(self.frames.get(each))]
-            self._found_names[waiting.address] = self._named(waiting, frames)
-            self._left_for_names -= time.thread_time() - begun
+            self._found_names[waiting.address] = self._search(waiting)
         return self._found_names[waiting.address]
+
+    def rename(self, waits: list[Waiting]) -> bool:
+        """Find other names for what these threads wait for: different objects, which all have one name.
+
+        Two threads that run one function call different objects by one name, say. But who has started them
+        may call each by its own. Returns whether each has a name that the others do not have.
+        """
+        if len(waits) > OBJECTS_OF_ONE_NAME:
+            return False
+        refused: set[str] = set()
+        found = {waiting.address: self.object_of(waiting) for waiting in waits}
+        for _ in range(OTHER_NAMES):
+            names = {named[0] for named in found.values() if named is not None}
+            if len(names) == len(found):
+                self._found_names.update(found)
+                return True
+            refused |= names
+            if None in found.values() or self._left_for_names <= 0:
+                break
+            found = {waiting.address: self._search(waiting, refused) for waiting in waits}
+        return False
+
+    def _search(self, waiting: Waiting, without: Container[str] = ()) -> tuple[str, Any] | None:
+        """A name for what a thread waits for, and the object; see `object_of`."""
+        begun = time.thread_time()
+        others = [number for number in self.waits if number != waiting.thread][:20]
+        frames = [frame for number in [waiting.thread, *others] for frame in self.frames_of(number)]
+        running = [threading.get_ident()]
+        if has_gil():
+            # These do not stand still. But a name is that of the object at the moment of the look.
+            running += [each for each in self.others() if self.numbers.get(each) not in self.waits][:20]
+        frames += [frame for each in running for frame in frames_of(self.frames.get(each))]
+        found = self._named(waiting, frames, without)
+        self._left_for_names -= time.thread_time() - begun
+        return found
 
     def object_named_by_all(self, address: int) -> tuple[str, Any] | None:
         """What the waiting threads call the object with this address, and the object."""
@@ -496,11 +529,14 @@ class Situation:
             self._names_by_all[address] = object_named(address, frames)
         return self._names_by_all[address]
 
-    def _named(self, waiting: Waiting, frames: list[FrameType]) -> tuple[str, Any] | None:
+    def _named(
+        self, waiting: Waiting, frames: list[FrameType], without: Container[str]
+    ) -> tuple[str, Any] | None:
         standard = self.standard_locks.get(waiting.thread)
         if standard is not None:
-            return _names.find(lambda value: value is standard, frames)
-        return object_named(waiting.address, frames, may_be_part=waiting.what == "Condition")
+            return _names.find(lambda value: value is standard, frames, without=without)
+        may_be_part = waiting.what == "Condition"
+        return object_named(waiting.address, frames, may_be_part=may_be_part, without=without)
 
 
 def lock_address(value: object) -> int | None:
@@ -582,9 +618,23 @@ def has_handlers() -> bool:
             callable(handler)
             and not any(handler is each for each in expected_handlers)
             and not isinstance(handler, signal.Handlers)
+            and not _is_of_asyncio(handler)
         ):
             return True
     return False
+
+
+def _is_of_asyncio(handler: object) -> bool:
+    """Whether it is the handler for Ctrl-C that `asyncio.run` installs while it runs.
+
+    The first Ctrl-C cancels the main task, and the second raises KeyboardInterrupt. If the thread of the
+    event loop sleeps in a lock, only the second ends that.
+    """
+    if type(handler) is not functools.partial or type(handler.func) is not MethodType:
+        return False
+    runner = getattr(sys.modules.get("asyncio.runners"), "Runner", None)
+    # Another thread may be importing the module.
+    return type(runner) is type and handler.func.__func__ is dict_of_class(runner).get("_on_sigint")
 
 
 #: The signal handlers that wake no thread.
@@ -673,7 +723,7 @@ def part_with(value: object, address: int) -> str | None:
 
 
 def object_named(
-    address: int, frames: Iterable[FrameType], *, may_be_part: bool = False
+    address: int, frames: Iterable[FrameType], *, may_be_part: bool = False, without: Container[str] = ()
 ) -> tuple[str, Any] | None:
     """What the frames of the program call the object with this address, and the object.
 
@@ -686,4 +736,5 @@ def object_named(
             or (may_be_part and part_with(value, address) is not None)
         ),
         [frame for frame in frames if is_of_program(frame)],
+        without=without,
     )

@@ -38,9 +38,21 @@ static CALLBACKS: OnceLock<Callbacks> = OnceLock::new();
 /// How long a thread waits until the watcher begins. It may be busy, and no signal ends this wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// What happens to a call that the watcher does not come to in time, for which the calling thread has not waited any longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Late {
+    /// It is not made.
+    Dropped,
+    /// It is made later.
+    Made,
+}
+
 /// Has the watcher call the function while the calling thread, if it is attached, stands still without the interpreter.
-/// `None` also if the watcher does not come to it in time; then it does not call the function later.
-fn in_watcher<T: Send + 'static>(call: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+/// `None` also if the watcher does not come to it in time. The function gets whether the thread stands still.
+fn in_watcher<T: Send + 'static>(
+    late: Late,
+    call: impl FnOnce(bool) -> Option<T> + Send + 'static,
+) -> Option<T> {
     if watcher::is_calling() {
         return None;
     }
@@ -51,8 +63,9 @@ fn in_watcher<T: Send + 'static>(call: impl FnOnce() -> Option<T> + Send + 'stat
             let decided = Arc::new(AtomicBool::new(false));
             let begins = Arc::clone(&decided);
             watcher::call_there(Box::new(move || {
-                if !begins.swap(true, Ordering::AcqRel) {
-                    let _ = sender.send(call());
+                let stands_still = !begins.swap(true, Ordering::AcqRel);
+                if stands_still || late == Late::Made {
+                    let _ = sender.send(call(stands_still));
                 }
             }));
             // Otherwise an error: there is no watcher, or it has ended.
@@ -78,7 +91,7 @@ fn place(frame: &Frame) -> PlaceInCode {
 
 fn look(held: Vec<Known>, acquired: Known) -> Option<Sight> {
     let thread = Python::try_attach(caller)?;
-    in_watcher(move || {
+    in_watcher(Late::Dropped, move |_| {
         let callbacks = CALLBACKS.get()?;
         let described = |lock: &Known| (lock.what, lock.address);
         let held: Vec<_> = held.iter().map(described).collect();
@@ -101,8 +114,10 @@ fn look(held: Vec<Known>, acquired: Known) -> Option<Sight> {
 
 fn tell(finding: Finding) {
     let thread = Python::try_attach(caller);
-    in_watcher(move || {
+    // A finding is told of only once.
+    in_watcher(Late::Made, move |stands_still| {
         let callbacks = CALLBACKS.get()?;
+        let thread = thread.filter(|_| stands_still);
         let steps = finding.steps.iter().zip(&finding.locks);
         let steps: Vec<DescribedStep> = steps
             .map(|(step, lock)| {
@@ -128,7 +143,8 @@ fn tell(finding: Finding) {
 ///         thread (int); the locks that it holds, as tuples of what they are (str) and the address (int); and the one that
 ///         it acquires. It returns the places where the thread acquired the first ones (list of tuples of file, line and
 ///         function, or None), and the names of all (list of str or None).
-///     tell: called by the watcher with the identifier of a thread that stands still (int) and the steps of a cycle. Each is
+///     tell: called by the watcher with the identifier of a thread that stands still (int, or None if it has waited long
+///         enough for the watcher, and runs) and the steps of a cycle. Each is
 ///         a tuple: the number (int) and the name (str or None) of its thread; the lock that it held, as a tuple of what it
 ///         is (str), the address (int) and the name (str or None); where it had acquired that (tuple of file, line and
 ///         function, or None); and the functions in which it acquired the lock of the next step (list of such tuples).
