@@ -288,6 +288,18 @@ impl Place {
         }
     }
 
+    /// Whether the thread is awake in its innermost wait although nobody has woken it: it looks for signals, or runs their
+    /// handlers.
+    pub(super) fn looks_for_signals(&self) -> bool {
+        let state = self.state();
+        let wait = state.waits.last();
+        let is_in_wait = wait.is_some_and(|wait| {
+            let waiter = wait.waiter.as_ref();
+            !waiter.is_some_and(|waiter| waiter.was_woken())
+        });
+        state.sleep == 0 && is_in_wait
+    }
+
     /// How long the innermost wait has lasted, or the one that a signal has just ended.
     pub fn age(&self) -> Option<Duration> {
         let state = self.state();

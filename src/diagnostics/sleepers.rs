@@ -380,6 +380,14 @@ pub fn going_on(numbers: &[u64]) -> usize {
     all.iter().filter(|place| place.is_in(numbers)).count()
 }
 
+/// How many other threads are awake in a wait although nobody has woken them: they look for signals, mostly for a moment.
+pub fn looking_for_signals() -> usize {
+    let own = ThreadNumber::current();
+    let all = sleepers().clone();
+    let looking = |place: &&Arc<Place>| Some(place.thread()) != own && place.looks_for_signals();
+    all.iter().filter(looking).count()
+}
+
 /// The threads that are asleep now.
 pub fn asleep() -> Vec<Sleep> {
     let all = sleepers().clone();

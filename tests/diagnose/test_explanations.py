@@ -556,6 +556,28 @@ threading.Thread(target=signal_it, daemon=True).start()
         assert process.wait_until(missing) == [], str(process)
 
 
+@pytest.mark.skipif(not HAS_GIL, reason="it falls asleep again at once")
+def test_a_thread_that_looks_for_signals_in_its_wait_still_waits() -> None:
+    program = """
+from oxthreads import _oxthreads as native
+
+done = threading.Event()
+
+def look():
+    until_asleep(threading.main_thread())
+    sys.setswitchinterval(100)
+    for _ in range(4):
+        while not native.looking_for_signals():
+            pass  # the main thread wakes to look, and cannot have the interpreter
+        print("MainThread has waited" in diagnose.report())
+    done.set()
+
+threading.Thread(target=look).start()
+done.wait()
+"""
+    assert output_of(program) == "True\n" * 4
+
+
 def test_a_main_thread_that_has_waited_runs() -> None:
     program = """
 def handle(*_):

@@ -16,6 +16,8 @@ from typing import Any
 import fastjsonschema  # type: ignore[import-untyped]
 import pytest
 
+from oxthreads import _oxthreads, diagnose
+from oxthreads.diagnose import _inspection
 from tests.diagnose.catalogue import HAS_GIL
 from tests.diagnose.running import Run, path
 from tests.support.waiting import TIMEOUT_SECONDS
@@ -226,3 +228,21 @@ def test_a_process_of_another_user() -> None:
     )
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == f"oxthreads inspect: process {os.getpid()} belongs to another user\n"
+
+
+@pytest.mark.parametrize(("looks", "tries"), [(0, 1), (2, 3), (1000, 20)])
+def test_threads_that_look_for_signals_are_given_time_to_fall_asleep_again(
+    monkeypatch: pytest.MonkeyPatch, looks: int, tries: int
+) -> None:
+    diagnose.report()
+    left = [True] * looks
+    asked: list[int] = []
+
+    def looking_for_signals() -> int:
+        asked.append(len(left))
+        return bool(left) and left.pop()
+
+    monkeypatch.setattr(_oxthreads, "looking_for_signals", looking_for_signals)
+    monkeypatch.setattr(_oxthreads, "asleep", list)
+    assert "MainThread" in {thread["name"] for thread in _inspection.description()["threads"]}
+    assert len(asked) == tries

@@ -310,7 +310,7 @@ def test_it_works_in_a_done_callback(library: BackEnd, make: Callable[[], Any]) 
 def test_several_threads_each_find_every_future_once(
     library: BackEnd, make: Callable[[], Any], frantic: None
 ) -> None:
-    for _ in range(30):
+    for _ in rounds(30):
         futures = [make() for _ in range(12)]
         barrier = threading.Barrier(4)
 

@@ -32,6 +32,9 @@ __all__ = ["InspectionError", "ask", "description", "socket_directory", "text"]
 #: The version of the data.
 VERSION = 1
 
+#: How often it is tried to find all threads asleep that are in a wait.
+_TRIES = 20
+
 #: Seconds that a process without a watch has to answer.
 LONGEST_ANSWER = 10.0
 
@@ -42,12 +45,19 @@ class InspectionError(Exception):
 
 def description() -> dict[str, Any]:
     """All threads of this process, as data."""
-    with _situation.without_finalizers(), _native.Pin([sleep[1] for sleep in _native.asleep()]) as pin:
-        situation = _situation.Situation(pin, with_own=True)
-        # For the words only: where the owners took what others wait for.
-        situation.confirm(list(situation.waits))
-        _objects.tell_apart(situation, situation.waits)
-        return _described(situation)
+    for left in reversed(range(_TRIES)):
+        numbers = [sleep[1] for sleep in _native.asleep()]
+        with _situation.without_finalizers(), _native.Pin(numbers) as pin:
+            are_still = len(pin.sleeps()) == len(numbers) and not _native.looking_for_signals()
+            if are_still or not left:
+                situation = _situation.Situation(pin, with_own=True)
+                # For the words only: where the owners took what others wait for.
+                situation.confirm(list(situation.waits))
+                _objects.tell_apart(situation, situation.waits)
+                return _described(situation)
+        # A thread that looks for signals in its wait falls asleep again once it has had the interpreter.
+        time.sleep(0.001)
+    raise AssertionError
 
 
 def _described(situation: Situation) -> dict[str, Any]:

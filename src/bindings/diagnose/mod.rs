@@ -78,6 +78,12 @@ pub(crate) fn asleep() -> Vec<Described> {
     sleepers::asleep().iter().map(described).collect()
 }
 
+/// Return how many other threads are awake in a wait although nobody has woken them (int): they look for signals.
+#[pyfunction]
+pub(crate) fn looking_for_signals() -> usize {
+    sleepers::looking_for_signals()
+}
+
 /// Return the wait of the calling thread, which runs a signal handler or a destructor in it, as in `asleep`; and the
 /// number (int) of the thread that has what it waits for, or None. None if it does not wait.
 #[pyfunction]
