@@ -57,7 +57,7 @@ def check(*files: Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, ROOT / ".ci" / "check-wheels", *files],
         capture_output=True,
         text=True,
-        timeout=2 * TIMEOUT_SECONDS,
+        timeout=3 * TIMEOUT_SECONDS,
         check=False,
     )
 
