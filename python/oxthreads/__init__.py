@@ -13,11 +13,24 @@ import sys
 
 __all__ = ["__version__"]
 
-__version__ = "0.1.0"
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pytest
+
+    __version__: str
+else:
+
+    def __getattr__(name):
+        """Look up the version of the installed package when somebody asks for it: that takes milliseconds."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import metadata  # noqa: PLC0415
+
+        try:
+            return globals().setdefault(name, metadata.version(__name__))
+        except metadata.PackageNotFoundError:
+            # Its folder is on the path, and it was not installed.
+            return "unknown"
 
 
 def _check_interpreter() -> None:
