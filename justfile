@@ -97,6 +97,11 @@ check-wheels:
 test-wheel *arguments:
     bash .ci/test-wheel "$@"
 
+# The same for aarch64, in a Debian on an emulated processor. It takes root, and the wheel in dist/.
+[positional-arguments]
+test-aarch64 *arguments:
+    bash .ci/test-aarch64 "$@"
+
 # Format, lints and types of both languages. Nothing is changed.
 lint: lint-workflows
     cargo fmt --check
