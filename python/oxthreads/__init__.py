@@ -9,13 +9,51 @@ well, which has it installed: ``pytest -p oxthreads``.
 as this may be. So here is the word by which it is told to do neither: PYTEST_DONT_REWRITE.)
 """
 
-__all__ = ["__version__"]
+import sys
 
-__version__ = "0.1.0"
+__all__ = ["__version__"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pytest
+
+    __version__: str
+else:
+
+    def __getattr__(name):
+        """Look up the version of the installed package when somebody asks for it: that takes milliseconds."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import metadata  # noqa: PLC0415
+
+        try:
+            return globals().setdefault(name, metadata.version(__name__))
+        except metadata.PackageNotFoundError:
+            # Its folder is on the path, and it was not installed.
+            return "unknown"
+
+
+def _check_interpreter() -> None:
+    """Refuse an interpreter that cannot run oxthreads: by an ImportError; ``python -m oxthreads`` by a line.
+
+    pip installs it for no such interpreter, but it may be in a folder that was copied. This file, unlike the
+    others, can be read by older versions of Python.
+    """
+    names = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalPy"}
+    name = names.get(sys.implementation.name, sys.implementation.name)
+    if name == "CPython" and sys.version_info >= (3, 11):
+        return
+    version = ".".join([str(part) for part in sys.version_info[:3]])
+    message = "oxthreads needs CPython 3.11 or later, and this is " + name + " " + version
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "_run_module_as_main" and frame.f_locals.get("mod_name") == "oxthreads":
+            raise SystemExit(message)
+    raise ImportError(message)
+
+
+_check_interpreter()
 
 
 def pytest_addoption(pluginmanager: "pytest.PytestPluginManager") -> None:

@@ -18,7 +18,7 @@ import os
 import runpy
 import sys
 
-from oxthreads import __version__, patch
+from oxthreads import patch
 from oxthreads._startup import (
     VARIABLE,
     WATCH_VARIABLE,
@@ -46,6 +46,7 @@ and thread pools of the standard library replaced by those of oxthreads. SCRIPT
 may be a directory or zip file with a __main__.py; "-" reads the program from
 standard input. Python's own options go before the -m. The program's child
 processes get OXTHREADS=1 in their environment, which does the same for them.
+`oxthreads run` is the same as `python -m oxthreads`.
 
   --watch[=MODE] report deadlocks on standard error. MODE is "report" (the
                  default), "raise" (also end one of the waits with an error) or
@@ -55,7 +56,19 @@ processes get OXTHREADS=1 in their environment, which does the same for them.
                  program's child processes get OXTHREADS_WATCH=MODE in their
                  environment.
   -h, --help     show this text
-  -V, --version  show the version of oxthreads
+  -V, --version  show the version of oxthreads, and on what it runs
+
+examples:
+  python -m oxthreads script.py --verbose     --verbose is for the script
+  python -m oxthreads -m pytest tests         a module
+  python -X dev -m oxthreads script.py        with an option of python
+  python -m oxthreads --watch=exit script.py  a deadlock ends it
+
+exit codes: those of the program, and 1 if it ends by an exception, as with
+python; 2 on wrong usage, if the script cannot be opened, and for a deadlock
+under --watch=exit. Ctrl-C ends it as it ends python.
+
+Read on in docs/patch.md, docs/hangs.md and docs/lock_order.md.
 """
 
 PROFILE_USAGE = """\
@@ -74,6 +87,15 @@ for how long. The result is written when the program exits.
                  the process; forked children then have a profile of their own.
                  Without this option the table goes to standard error.
   -h, --help     show this text
+
+examples:
+  oxthreads profile script.py --verbose         --verbose is for the script
+  oxthreads profile -o found.html -m pytest     a page for a browser
+  oxthreads profile -o 'found-{pid}.json' serve.py   one file for each worker
+
+exit codes: as `oxthreads run`; 2 also if FILE cannot be written.
+
+Read on in docs/profile.md.
 """
 
 TRACE_USAGE = """\
@@ -90,11 +112,22 @@ chrome://tracing.
   -o FILE        where to write it. "{pid}" in it stands for the number of the
                  process.
   -h, --help     show this text
+
+examples:
+  oxthreads trace -o trace.json script.py --verbose   --verbose is for the script
+  oxthreads trace -o trace.json -m pytest tests       a module
+
+exit codes: as `oxthreads run`; 2 also if FILE cannot be written.
+
+Read on in docs/trace.md.
 """
 
-
-#: What each command says of itself that records what a program does.
-_USAGES = {"profile": PROFILE_USAGE, "trace": TRACE_USAGE}
+#: What each command is called on wrong usage, and its help. "" is `python -m oxthreads` and `oxthreads run`.
+_COMMANDS = {
+    "": ("oxthreads", USAGE),
+    "profile": ("oxthreads profile", PROFILE_USAGE),
+    "trace": ("oxthreads trace", TRACE_USAGE),
+}
 
 #: The commands that do not write to standard error.
 _NEED_A_FILE = ("trace",)
@@ -111,9 +144,9 @@ def record(command: str, arguments: list[str]) -> None:
         SystemExit: with status 2 on wrong usage, and as :func:`main`.
         BaseException: what the program raises, SystemExit included.
     """
-    arguments, file = _output_option(command, _USAGES[command], arguments)
-    if command in _NEED_A_FILE and not file:
-        _fail(f"oxthreads {command}: it needs -o FILE\n{_USAGES[command]}", 2)
+    arguments, file = _output_option(command, _COMMANDS[command][1], arguments)
+    if arguments and command in _NEED_A_FILE and not file:
+        _refuse(command, "it needs -o FILE")
     main(arguments, command, file)
 
 
@@ -128,13 +161,11 @@ def _output_option(command: str, usage: str, arguments: list[str]) -> tuple[list
         arguments = arguments[1:]
         if not file:
             if not arguments or not arguments[0]:
-                _fail(f"oxthreads {command}: -o needs the name of a file\n{usage}", 2)
+                _refuse(command, "-o needs the name of a file")
             file, arguments = arguments[0], arguments[1:]
         wrong = _recorder(command).output_error(file)
         if wrong is not None:
             _fail(f"oxthreads {command}: {wrong}\n", 2)
-    if not arguments:
-        _fail(usage, 2)
     return arguments, file
 
 
@@ -164,8 +195,8 @@ def main(arguments: list[str], command: str = "", file: str = "") -> None:
             does.
         BaseException: what the program raises, SystemExit included.
     """
-    mode, arguments = _watch_mode(arguments)
-    kind, target, rest = _parse(arguments)
+    mode, arguments = _watch_mode(arguments, command)
+    kind, target, rest = _parse(arguments, command)
     if not sys.flags.safe_path:
         del sys.path[0]  # the directory in which oxthreads was started; the program's own follows
     try:
@@ -206,39 +237,48 @@ def _start_recording(command: str, file: str) -> None:
             _fail(f"oxthreads {command}: {error.filename!r}: {error.strerror}\n", 2)
 
 
-def _watch_mode(arguments: list[str]) -> tuple[str, list[str]]:
+def _watch_mode(arguments: list[str], command: str) -> tuple[str, list[str]]:
     """Split off the option --watch: return its mode ("" without the option) and the other arguments."""
     option, equals, mode = arguments[0].partition("=") if arguments else ("", "", "")
     if option != "--watch":
         return "", arguments
     if equals and split_watch(mode) is None:
         wanted = "'report', 'raise', 'exit', 'order' or 'order,' and one of the others"
-        _fail(f"--watch must be {wanted}, not {mode!r}\n{USAGE}", 2)
+        _refuse(command, f"--watch must be {wanted}, not {mode!r}")
     return mode or "report", arguments[1:]
 
 
-def _parse(arguments: list[str]) -> tuple[str, str, list[str]]:
+def _parse(arguments: list[str], command: str) -> tuple[str, str, list[str]]:
     """Split the arguments into "-m", "-c" or "", what to run, and the program's own arguments."""
-    if not arguments:
-        _fail(USAGE, 2)
+    if not arguments or arguments == ["--"]:
+        _refuse(command, "what to run is missing: SCRIPT, -m MODULE, -c CODE or -")
     first, rest = arguments[0], arguments[1:]
     if first in ("-h", "--help"):
-        print(USAGE, end="")
+        print(_COMMANDS[command][1], end="")
         raise SystemExit(0)
     if first in ("-V", "--version"):
-        print(f"oxthreads {__version__}")
+        from oxthreads._version import description  # noqa: PLC0415 - only who asks pays for it
+
+        print(description(), end="")
         raise SystemExit(0)
     if first[:2] in ("-m", "-c"):
         if first[2:]:
             return first[:2], first[2:], rest
         if not rest:
-            _fail(f"Argument expected for the {first} option\n{USAGE}", 2)
+            _refuse(command, f"argument expected for the {first} option")
         return first, rest[0], rest[1:]
-    if first == "--" and rest:
+    if first == "--":
         return "", rest[0], rest[1:]
     if first.startswith("-") and first != "-":
-        _fail(f"Unknown option: {first}\n{USAGE}", 2)
+        _refuse(command, f"unknown option: {first}")
     return "", first, rest
+
+
+def _refuse(command: str, why: str) -> NoReturn:
+    """Say what is wrong with the command line, and how it should be, and exit with status 2."""
+    name, usage = _COMMANDS[command]
+    synopsis = usage.partition("\n\n")[0]
+    _fail(f"{name}: {why}\n{synopsis}\n`--help` says more.\n", 2)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -215,8 +215,10 @@ def test_an_owner_that_began_while_the_watch_looked() -> None:
         + textwrap.dedent("""
         _watch._record()
         rlock, go = threading.RLock(), threading.Event()
+        kept = threading.Event()
         def keep():
             with rlock:
+                kept.set()
                 go.wait(30)
         def wait():
             with rlock:
@@ -228,8 +230,7 @@ def test_an_owner_that_began_while_the_watch_looked() -> None:
                 is_over.wait(30)
         threads = [threading.Thread(target=each) for each in (keep, wait)]
         threads[0].start()
-        while not native.owner_of(rlock):
-            time.sleep(0.01)
+        kept.wait(30)
         threads[1].start()
         while not endless():
             time.sleep(0.01)

@@ -160,7 +160,7 @@ def test_workers_of_earlier_pools_are_known() -> None:
         (functools.partial(work), "work", True),
         (functools.partial(Server().serve), "Server.serve", True),
         (Server(), "Server", False),
-        (dict, "type", False),
+        (dict, "dict", False),
         (time.monotonic, "monotonic", False),
     ],
     ids=["method", "partial", "partial method", "object", "class", "built-in"],

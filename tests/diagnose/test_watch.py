@@ -43,6 +43,26 @@ def reports(errors: str) -> int:
 # ---- The watch
 
 
+def test_a_hang_is_reported_that_begins_with_the_end_of_a_thread_that_has_never_waited() -> None:
+    # The watch has looked at the wait, and seen another thread run, before that thread ends.
+    program = """
+        import _thread, time
+        from oxthreads.diagnose import _watch
+        looked = []
+        are_asleep = _watch._all_are_asleep
+        _watch._all_are_asleep = lambda situation: looked.append(are_asleep(situation)) or looked[-1]
+        def run():
+            while not looked:
+                time.sleep(0.01)
+        diagnose.watch()
+        _thread.start_new_thread(run, ())
+        threading.Event().wait()
+    """
+    with start(program) as process:
+        said = "oxthreads: all threads sleep"
+        assert process.wait_until(lambda: [] if said in process.errors else [said]) == [], str(process)
+
+
 def test_an_error_ends_a_deadlock_as_often_as_it_comes() -> None:
     errors = result("""
         a, b = threading.Lock(), threading.Lock()

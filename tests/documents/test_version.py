@@ -24,6 +24,11 @@ def test_the_package_has_the_version_of_the_crate() -> None:
     assert oxthreads.__version__ == version()
 
 
+def test_other_names_are_missing_as_in_any_module() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'oxthreads' has no attribute 'nothing'$"):
+        oxthreads.nothing  # noqa: B018
+
+
 def test_the_project_takes_the_version_from_the_crate() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "version" in project["dynamic"] and "version" not in project

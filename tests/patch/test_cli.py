@@ -35,7 +35,7 @@ def run(*arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
 def test_version_and_help(tmp_path: Path) -> None:
     for option in ("-V", "--version"):
         asked = run(option, where=tmp_path)
-        assert (asked.returncode, asked.stdout) == (0, f"oxthreads {oxthreads.__version__}\n")
+        assert (asked.returncode, asked.stdout.splitlines()[0]) == (0, f"oxthreads {oxthreads.__version__}")
     for arguments in (["-h"], ["enable", "--help"], ["compare", "--help"], ["bench", "-h"], ["status", "-h"]):
         asked = run(*arguments, where=tmp_path)
         assert (asked.returncode, asked.stderr) == (0, "")

@@ -434,13 +434,16 @@ def test_child_processes_inherit_the_setting(tmp_path: Path) -> None:
 def test_usage(tmp_path: Path) -> None:
     nothing = run("-m", "oxthreads", where=tmp_path)
     assert (nothing.returncode, nothing.stdout) == (2, b"")
-    assert nothing.stderr.startswith(b"usage: python -m oxthreads [--watch[=MODE]] SCRIPT")
+    usage = b"usage: python -m oxthreads [--watch[=MODE]] SCRIPT"
+    assert nothing.stderr.splitlines()[1].startswith(usage)
     for option in ("-h", "--help"):
         asked = run("-m", "oxthreads", option, where=tmp_path)
-        assert (asked.returncode, asked.stdout, asked.stderr) == (0, nothing.stderr, b"")
+        assert (asked.returncode, asked.stderr) == (0, b"")
+        assert asked.stdout.startswith(usage)
     for option in ("-V", "--version"):
         asked = run("-m", "oxthreads", option, where=tmp_path)
-        assert (asked.returncode, asked.stdout) == (0, f"oxthreads {oxthreads.__version__}\n".encode())
+        first = asked.stdout.splitlines()[0]
+        assert (asked.returncode, first) == (0, f"oxthreads {oxthreads.__version__}".encode())
     for option in ("-m", "-c", "-x", "--unknown"):
         wrong = run("-m", "oxthreads", option, where=tmp_path)
         assert (wrong.returncode, wrong.stdout) == (2, b"")

@@ -165,7 +165,8 @@ LIBRARIES: tuple[Library, ...] = (
         ),
         differences={
             "*::test_async_read_write_lock_allows_finalizer_reentry": (
-                "it traces `Condition.notify_all.__code__`, and ours, not written in Python, has none"
+                "it waits until a tracer sees `Condition.notify_all.__code__`, "
+                "and a native method runs no such code"
             )
         },
     ),

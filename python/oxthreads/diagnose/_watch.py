@@ -210,13 +210,16 @@ def _look(numbers: list[int]) -> float | None:  # noqa: PLR0912 - one look, from
             if wait is None:
                 texts += [_report.likely_deadlock(situation, group) for group in _new(situation, likely)]
             again = _sooner(again, wait)
-        if not stuck and not likely and _all_are_asleep(situation):
+        if situation.waits and not stuck and not likely:
             wait = _until_old(situation, set(situation.waits))
-            if wait is None:
-                if _is_new({waiting.wait for waiting in situation.waits.values()}):
-                    texts.append(_report.all_asleep(situation))
-            else:
+            if not _all_are_asleep(situation):
+                # The end of a thread that has no number, or that the system has not removed yet, changes
+                # nothing that the watch is woken for.
+                again = _sooner(again, wait or PATIENCE)
+            elif wait is not None:
                 again = _sooner(again, wait)
+            elif _is_new({waiting.wait for waiting in situation.waits.values()}):
+                texts.append(_report.all_asleep(situation))
     if texts:
         # At once, so that a standard error that takes nothing costs time only once.
         _report.write("".join(f"{text}\n" for text in texts))

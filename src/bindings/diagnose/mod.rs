@@ -23,7 +23,7 @@ use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semapho
 use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
 use crate::wait::deadline::Deadline;
-use crate::wait::observe::{self, Owned, Resource, ThreadNumber};
+use crate::wait::observe::{self, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use metrics::{
@@ -188,21 +188,6 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         Future,
         ThreadPoolExecutor
     )
-}
-
-/// Return the number (int) of the thread that has the lock or runs the call of the future; None if no thread does, or
-/// if that is not known.
-#[pyfunction]
-#[pyo3(signature = (object, /))]
-pub(crate) fn owner_of(object: &Bound<'_, PyAny>) -> Option<u32> {
-    let owner = if let Ok(lock) = object.cast::<Lock>() {
-        lock.get().primitive().owner()
-    } else if let Ok(lock) = object.cast::<RLock>() {
-        lock.get().primitive().owner()
-    } else {
-        None
-    };
-    owner.map(ThreadNumber::number)
 }
 
 /// Sleeps that do not end before this is released. Use it in a `with` statement.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyFunction, PyString};
+use pyo3::types::{PyCFunction, PyFunction, PyString, PyType};
 
 use crate::bindings::executor::pools;
 use crate::bindings::future::{Call, Future};
@@ -80,7 +80,7 @@ pub(crate) fn tell_workers() {
 
 /// What was submitted: what is inside bound methods and `functools.partial`. It runs no code of the program: it asks
 /// only types of the interpreter.
-fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
+pub(super) fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
     let mut function = submitted.clone();
     for _ in 0..MOST_AROUND {
         let Some(inside) = inside(&function) else {
@@ -122,6 +122,8 @@ fn described(function: &Bound<'_, PyAny>) -> Function {
     }
     let name = if function.is_exact_instance_of::<PyCFunction>() {
         text("__qualname__")
+    } else if let Ok(class) = function.cast_exact::<PyType>() {
+        class.qualname().map(|name| name.to_string().into()).ok()
     } else {
         None
     };

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::bindings::executor::profiled::function_of;
 use crate::bindings::future::{Call, Future};
 use crate::diagnostics::trace;
 use crate::primitives::pool::Pool;
@@ -26,11 +27,12 @@ pub(super) fn begins(
     future: &Bound<'_, Future>,
     works: bool,
 ) {
+    let function = function_of(call.function.object().bind(future.py()));
     trace::begins_call(&trace::Call {
         pool: address(pool),
         future: future.as_ptr().addr(),
         submitted: call.submitted,
-        function: &call.function_name(future.py()),
+        function: &function.name,
         pending: pool.pending(),
         works,
     });

@@ -92,11 +92,6 @@ impl Call {
         }
     }
 
-    /// What a report calls the function.
-    pub(crate) fn function_name(&self, py: Python<'_>) -> String {
-        name_of(self.function.object().bind(py))
-    }
-
     /// Whether the call was submitted to the pool with this number.
     pub(crate) fn is_of(&self, pool: u64) -> bool {
         self.pool == pool

@@ -1,0 +1,1 @@
+"""Tests of the `oxthreads` command as a whole: its help, its exit codes, its completion."""
