@@ -481,7 +481,7 @@ def test_the_other_forms(run: Any, tmp_path: Path) -> None:
         ),
         (["-o", "absent/found.json", "x.py"], "there is no directory 'absent'"),
         (["absent.py"], "can't open file"),
-        (["--output", "x.json", "x.py"], "Unknown option"),
+        (["--output", "x.json", "x.py"], "unknown option"),
     ],
 )
 def test_wrong_usage_is_told(run: Any, arguments: list[str], message: str) -> None:

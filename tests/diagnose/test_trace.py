@@ -634,7 +634,7 @@ def test_the_other_kinds_of_programs(tmp_path: Path) -> None:
         (["-o", "absent/trace.json", "x.py"], "there is no directory 'absent'"),
         (["-o", ".", "x.py"], "Is a directory"),
         (["-o", "trace.json", "absent.py"], "can't open file"),
-        (["-o", "trace.json", "--output", "x.py"], "Unknown option"),
+        (["-o", "trace.json", "--output", "x.py"], "unknown option"),
     ],
 )
 def test_wrong_usage_is_told(tmp_path: Path, arguments: list[str], message: str) -> None:
