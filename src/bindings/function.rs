@@ -32,6 +32,7 @@ use crate::bindings::runtime::fast_path::{Attempted, FastPath, attempt};
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::{HasImports, Lazy, lazy_imports};
 use crate::bindings::runtime::type_question::TypeQuestion;
+use crate::bindings::runtime::undeclared;
 
 /// A function that the interpreter calls by the vectorcall protocol.
 pub(crate) type Vectorcall = ffi::vectorcallfunc;
@@ -99,19 +100,13 @@ unsafe extern "C" fn bind(
     instance: *mut ffi::PyObject,
     _owner: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    unsafe extern "C" {
-        fn PyMethod_New(
-            function: *mut ffi::PyObject,
-            instance: *mut ffi::PyObject,
-        ) -> *mut ffi::PyObject;
-    }
     // SAFETY: as below.
     if instance.is_null() || unsafe { ffi::Py_IsNone(instance) } != 0 {
         // SAFETY: the interpreter calls this, attached, with live objects.
         return unsafe { ffi::Py_NewRef(function) };
     }
     // SAFETY: as above; it returns a new reference, or null with an exception set.
-    unsafe { PyMethod_New(function, instance) }
+    unsafe { undeclared::PyMethod_New(function, instance) }
 }
 
 #[pymethods]
@@ -332,15 +327,10 @@ impl Function {
         let function = function.into_object(owner.py())?;
         #[cfg(all(Py_3_14, Py_GIL_DISABLED))]
         {
-            unsafe extern "C" {
-                fn PyUnstable_Object_EnableDeferredRefcount(
-                    object: *mut ffi::PyObject,
-                ) -> std::ffi::c_int;
-            }
             // With deferred counting, threads that call the function at the same time do not contend for its
             // reference count.
             // SAFETY: attached; it is a live object, which no other thread has seen.
-            unsafe { PyUnstable_Object_EnableDeferredRefcount(function.as_ptr()) };
+            unsafe { undeclared::PyUnstable_Object_EnableDeferredRefcount(function.as_ptr()) };
         }
         Ok(function)
     }

@@ -9,6 +9,7 @@
 //! * [`interruption`]: a report before Ctrl-C ends a long wait.
 //! * [`observed`]: objects that threads wait for, as reports see them.
 //! * [`argument`], [`timeout`]: arguments, accepted and rejected as in the standard library.
+//! * [`undeclared`]: functions of the interpreter that pyo3 does not declare.
 //! * [`errors`]: the standard exceptions with the standard messages.
 //! * [`standard_frames`]: the frames of the standard library in tracebacks.
 //! * [`code`]: the names in code objects.
@@ -30,3 +31,4 @@ pub(crate) mod stack;
 pub(crate) mod standard_frames;
 pub(crate) mod timeout;
 pub(crate) mod type_question;
+pub(crate) mod undeclared;
