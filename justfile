@@ -102,6 +102,11 @@ test-wheel *arguments:
 test-aarch64 *arguments:
     bash .ci/test-aarch64 "$@"
 
+# The Rust tests as Windows programs, under Wine. It takes Debian, and root where Wine and MinGW are not installed.
+[positional-arguments]
+test-windows *arguments:
+    bash .ci/test-windows "$@"
+
 # Format, lints and types of both languages. Nothing is changed.
 lint: lint-workflows
     cargo fmt --check
