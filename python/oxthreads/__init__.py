@@ -24,12 +24,12 @@ else:
         """Look up the version of the installed package when somebody asks for it: that takes milliseconds."""
         if name != "__version__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import metadata  # noqa: PLC0415
-
         try:
+            from importlib import metadata  # noqa: PLC0415
+
             return globals().setdefault(name, metadata.version(__name__))
-        except metadata.PackageNotFoundError:
-            # Its folder is on the path, and it was not installed.
+        except ImportError:
+            # Its folder is on the path, and it was not installed; or the interpreter is ending.
             return "unknown"
 
 

@@ -137,6 +137,10 @@ for public in module.__all__:
     assert (result.stderr, result.returncode) == ("", 0)
 
 
+#: The first runs before everything else; the second has an answer for the case that nothing can be imported.
+MAY_IMPORT = {("oxthreads", "pytest_addoption"), ("oxthreads", "__getattr__")}
+
+
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_no_function_imports_a_module(name: str) -> None:
     # A function may run while the interpreter ends, when nothing can be imported any more.
@@ -147,7 +151,7 @@ def test_no_function_imports_a_module(name: str) -> None:
     functions = (
         node
         for node in ast.walk(ast.parse(Path(spec.origin).read_text()))
-        if isinstance(node, ast.FunctionDef) and node.name not in ("pytest_addoption", "__getattr__")
+        if isinstance(node, ast.FunctionDef) and (name, node.name) not in MAY_IMPORT
     )
     late = [
         ast.unparse(node)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import oxthreads
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).resolve().parent
 while not (ROOT / "Cargo.toml").exists():
@@ -22,6 +25,21 @@ def version() -> str:
 
 def test_the_package_has_the_version_of_the_crate() -> None:
     assert oxthreads.__version__ == version()
+
+
+def test_it_can_be_asked_for_while_the_interpreter_ends() -> None:
+    program = """
+import sys, oxthreads
+class Late:
+    def __del__(self, print=print):
+        sys.modules["importlib.metadata"] = None  # what cannot be imported any more
+        print(oxthreads.__version__)
+late = Late()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS
+    )
+    assert (done.stdout, done.stderr) == ("unknown\n", "")
 
 
 def test_other_names_are_missing_as_in_any_module() -> None:

@@ -37,6 +37,7 @@ use pyo3::ffi;
     all(windows, Py_3_15, Py_GIL_DISABLED),
     link(name = "python315t", kind = "raw-dylib")
 )]
+// SAFETY: the functions have these types in the headers of every version.
 unsafe extern "C" {
     /// A bound method; null with an exception set if there is no memory. The arguments must be live objects.
     pub(crate) fn PyMethod_New(
