@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oxthreads.diagnose import _profile_page, _profile_timeline
-from tests.support.browser import browser, until
+from tests.support.browser import Page, browser, until
 from tests.support.profiles import NO_WAITS, made_up, packed
 
 pytestmark = pytest.mark.one_thread("one browser is enough")
@@ -34,26 +34,17 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from browser(tmp_path_factory.mktemp("browser"))
 
 
-class Opened:
+class Opened(Page):
     """A page in the browser."""
 
     def __init__(self, driver: Any, path: Path, text: str) -> None:
+        super().__init__(driver)
         path.write_text(text, encoding="ascii")
-        self.driver = driver
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
         driver.set_window_size(1280, 1000)
         driver.get_log("browser")
         driver.get(path.as_uri())
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
         return [element.text for element in self.all(selector)]
@@ -73,21 +64,6 @@ class Opened:
         self.drawn()
         range = self.one("#range")
         return float(range.get_attribute("data-from")), float(range.get_attribute("data-to"))
-
-    def actions(self) -> Any:
-        from selenium.webdriver.common.action_chains import ActionChains  # noqa: PLC0415 - an extra
-
-        return ActionChains(self.driver)
-
-    def press(self, *keys: str) -> None:
-        actions = self.actions()
-        for key in keys:
-            actions.send_keys(key)
-        actions.perform()
-
-    def check_console(self) -> None:
-        """No error, and nothing that the policy of the page has forbidden."""
-        assert self.driver.get_log("browser") == []
 
     def is_too_wide(self) -> bool:
         return bool(self.run("return document.documentElement.scrollWidth > innerWidth"))
@@ -303,31 +279,31 @@ def test_it_can_be_used_by_keyboard_alone(page: Opened) -> None:
 
     seen: list[str] = []
     for _ in range(60):
-        page.press(Keys.TAB)
+        page.presses(Keys.TAB)
         focused = page.driver.switch_to.active_element
         name = focused.get_attribute("id") or focused.get_attribute("class") or focused.tag_name
         seen.append(name)
         if name == "rows":
-            page.press("+", "+", Keys.ARROW_RIGHT)
+            page.presses("+", "+", Keys.ARROW_RIGHT)
             begin, end = page.range()
             assert end - begin == pytest.approx(0.5e9)
             assert begin == pytest.approx(0.8e9)
-            page.press("0")
+            page.presses("0")
             assert page.range() == (0, 2e9)
-            page.press(Keys.ARROW_DOWN)
+            page.presses(Keys.ARROW_DOWN)
             assert "worker-1 waited 200 ms" in page.one("#selected").text
-            page.press(Keys.ARROW_UP)
+            page.presses(Keys.ARROW_UP)
             assert "MainThread waited 1.00 s" in page.one("#selected").text
-            page.press("n")
+            page.presses("n")
             assert "MainThread waited 500 ms" in page.one("#selected").text
             assert "It had not ended when the profile did." in page.one("#selected").text
             assert "50% of that it was awake" in page.one("#selected").text
-            page.press("p")
+            page.presses("p")
             assert "MainThread waited 1.00 s" in page.one("#selected").text
-            page.press(Keys.ESCAPE)
+            page.presses(Keys.ESCAPE)
             assert page.one("#selected").text == ""
         if name == "open" and focused.get_attribute("aria-expanded") == "false":
-            page.press(Keys.ENTER)
+            page.presses(Keys.ENTER)
             assert focused.get_attribute("aria-expanded") == "true"
             break
     expected = [
@@ -423,7 +399,7 @@ def test_hostile_names_do_no_harm(driver: Any, tmp_path: Path) -> None:
     page = Opened(driver, tmp_path / "found.html", _profile_page.page(data, timeline, "program.py"))
     page.until_ready()
     page.one("#rows").click()
-    page.press("n", "n")
+    page.presses("n", "n")
     page.one("tr.place summary").click()
     assert "</script>" in page.one("#selected").text
     assert "\\x00\\ud800\\u202e" in page.one("#selected").text
@@ -529,7 +505,7 @@ def test_sixty_four_threads_and_a_million_waits(driver: Any, tmp_path: Path) -> 
     begin, end = page.range()
     assert end - begin == pytest.approx(data["seconds"] * 1e9 / 2**12, rel=0.01)
     page.one("#rows").click()
-    page.press("n", "n", "n")
+    page.presses("n", "n", "n")
     assert "waited" in page.one("#selected").text
     page.one("#legend button").click()
     page.one("#zoom-all").click()

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
-from tests.support.browser import browser, until
+from tests.support.browser import Page, browser, until
 from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,11 +96,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from browser(tmp_path_factory.mktemp("browser"))
 
 
-class Reader:
+class Reader(Page):
     """Somebody with a browser."""
 
     def __init__(self, driver: Any, address: str) -> None:
-        self.driver = driver
+        super().__init__(driver)
         self.address = address
         self.is_on_a_phone(False)
         self.prefers("light")
@@ -118,29 +118,12 @@ class Reader:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
 
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def presses(self, *keys: str) -> None:
-        from selenium.webdriver.common.action_chains import ActionChains  # noqa: PLC0415 - an extra
-
-        actions = ActionChains(self.driver)
-        for key in keys:
-            actions.send_keys(key)
-        actions.perform()
-
 
 @pytest.fixture
 def reader(driver: Any, address: str) -> Iterator[Reader]:
     reader = Reader(driver, address)
     yield reader
-    assert driver.get_log("browser") == []
+    reader.check_console()
 
 
 class Links(HTMLParser):

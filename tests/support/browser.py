@@ -52,6 +52,42 @@ def browser(folder: Path) -> Iterator[Any]:
         found.quit()
 
 
+class Page:
+    """A page in a browser, and what a test does with it.
+
+    Args:
+        driver: what `browser` has yielded.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        found: list[Any] = self.driver.find_elements("css selector", selector)
+        return found
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def actions(self) -> Any:
+        from selenium.webdriver.common.action_chains import ActionChains  # noqa: PLC0415 - an extra
+
+        return ActionChains(self.driver)
+
+    def presses(self, *keys: str) -> None:
+        actions = self.actions()
+        for key in keys:
+            actions.send_keys(key)
+        actions.perform()
+
+    def check_console(self) -> None:
+        """No error, and nothing that the policy of the page has forbidden."""
+        assert self.driver.get_log("browser") == []
+
+
 def until(condition: Callable[[], Any]) -> Any:
     """Wait until the condition holds, and return what it returned."""
     end = time.monotonic() + TIMEOUT_SECONDS * 2
