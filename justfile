@@ -102,6 +102,11 @@ test-wheel *arguments:
 test-aarch64 *arguments:
     bash .ci/test-aarch64 "$@"
 
+# The same for musl, the C library of Alpine. It takes Debian, and the wheel for CPython 3.14 in dist/.
+[positional-arguments]
+test-musl *arguments:
+    bash .ci/test-musl "$@"
+
 # The Rust tests as Windows programs, under Wine. It takes Debian, and root where Wine and MinGW are not installed.
 [positional-arguments]
 test-windows *arguments:
