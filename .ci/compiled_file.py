@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from dataclasses import dataclass
 
+from elftools.common.exceptions import ELFError
+from elftools.construct.core import ConstructError
 from elftools.elf.elffile import ELFFile
 
 
@@ -19,20 +22,25 @@ class CompiledFile:
     machine: str
     #: Sections that a stripped file does not have.
     for_debuggers: list[str]
+    #: Whether it has a signature that is right, as macOS demands of all code on arm64.
+    signed: bool = False
 
 
 def read(content: bytes) -> CompiledFile:
     """Read the header.
 
     Raises:
-        ValueError: It is none of the three formats.
+        ValueError: It is none of the three formats, or not whole.
     """
-    if content.startswith(b"\x7fELF"):
-        return _elf(content)
-    if content.startswith(b"\xcf\xfa\xed\xfe"):
-        return _mach_o(content)
-    if content.startswith(b"MZ"):
-        return _portable_executable(content)
+    try:
+        if content.startswith(b"\x7fELF"):
+            return _elf(content)
+        if content.startswith(b"\xcf\xfa\xed\xfe"):
+            return _mach_o(content)
+        if content.startswith(b"MZ"):
+            return _portable_executable(content)
+    except (struct.error, IndexError, ELFError, ConstructError) as error:
+        raise ValueError(f"cut off, or otherwise broken: {error}") from error
     raise ValueError(f"no compiled file: it begins with {content[:4]!r}")
 
 
@@ -51,6 +59,7 @@ def _mach_o(content: bytes) -> CompiledFile:
     _, processor, _, _, commands = struct.unpack_from("<5I", content)
     machine = {0x0100000C: "arm64", 0x01000007: "x86_64"}.get(processor, hex(processor))
     found = []
+    signed = False
     offset = 32
     for _ in range(commands):
         command, size = struct.unpack_from("<2I", content, offset)
@@ -62,8 +71,29 @@ def _mach_o(content: bytes) -> CompiledFile:
             # Entries for debuggers (N_STAB); and local ones, neither undefined nor external.
             if any(kind & 0xE0 for kind in kinds) or any(kind & 0x0E and not kind & 0x01 for kind in kinds):
                 found.append("LC_SYMTAB with local symbols")
+        if command == 0x1D:  # LC_CODE_SIGNATURE
+            signed = _is_signed(content, *struct.unpack_from("<I", content, offset + 8))
         offset += size
-    return CompiledFile("macosx", machine, found)
+    return CompiledFile("macosx", machine, found, signed)
+
+
+def _is_signed(content: bytes, signature: int) -> bool:
+    """Whether each page has the hash that stands for it in the list of a Mach-O signature."""
+    magic, _, blobs = struct.unpack_from(">3I", content, signature)
+    kinds = dict(struct.unpack_from(">2I", content, signature + 12 + 8 * blob) for blob in range(blobs))
+    if magic != 0xFADE0CC0 or 0 not in kinds:
+        return False
+    directory = signature + kinds[0]
+    magic, _, _, _, hashes, _, _, pages, limit, length, kind, _, page = struct.unpack_from(
+        ">9I4B", content, directory
+    )
+    if (magic, length, kind, limit) != (0xFADE0C02, 32, 2, signature):  # SHA-256 of all that is before it
+        return False
+    return pages == -(-limit // 2**page) and all(
+        hashlib.sha256(content[number << page : min((number + 1) << page, limit)]).digest()
+        == content[directory + hashes + length * number :][:length]
+        for number in range(pages)
+    )
 
 
 def _portable_executable(content: bytes) -> CompiledFile:

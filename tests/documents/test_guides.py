@@ -1,7 +1,7 @@
 """The programs of docs/guides, with the frameworks that they are about: servers, a worker, notebooks, pytest.
 
-They take the extra `guides`, and the package as installed from a wheel. So they run only where they are asked for:
-`pytest -m guides`. Programs, commands and what these print are read from the pages.
+They take the extra `guides`, and the package as installed from a wheel. So they run only where they are asked
+for: `pytest -m guides`. Programs, commands and what these print are read from the pages.
 """
 
 from __future__ import annotations
