@@ -83,13 +83,18 @@ impl Thread {
     }
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(unix)]
 fn identifier() -> Identifier {
     // SAFETY: it has no precondition.
-    Identifier::from(unsafe { libc::pthread_self() })
+    let thread = unsafe { libc::pthread_self() };
+    // A number or a pointer, which depends on the C library.
+    #[allow(clippy::unnecessary_cast)]
+    {
+        thread as Identifier
+    }
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(not(unix))]
 fn identifier() -> Identifier {
     0
 }
