@@ -63,7 +63,7 @@ def test_a_pool_without_options_has_the_attributes_of_the_standard_pool(
     """It does not call the standard __init__."""
     seen = []
     for library in (STANDARD, OXTHREADS):
-        pool = library.ThreadPoolExecutor(workers, prefix, initializer, (3,))
+        pool = library.futures.ThreadPoolExecutor(workers, prefix, initializer, (3,))
         attributes = {name: value for name, value in vars(pool).items() if not name.startswith("_oxthreads")}
         for name in ("_work_queue", "_idle_semaphore"):
             attributes[name] = getattr(pool, name)
@@ -72,7 +72,7 @@ def test_a_pool_without_options_has_the_attributes_of_the_standard_pool(
             assert number.removeprefix("ThreadPoolExecutor-").isdecimal()
             del attributes["_thread_name_prefix"]
         plain = {name: value for name, value in attributes.items() if name in PLAIN}
-        assert type(attributes["_shutdown_lock"]) in (type(threading.Lock()), OXTHREADS.Lock)
+        assert type(attributes["_shutdown_lock"]) in (type(threading.Lock()), type(OXTHREADS.threading.Lock()))
         seen.append((sorted(attributes), plain))
         pool.shutdown()
     assert seen[0] == seen[1]

@@ -60,7 +60,7 @@ def test_a_process_keeps_no_more_than_32_chunks() -> None:
     again = [ours.allocate(None, CHUNK) for _ in range(200)]
     for chunk in again:
         ours.free(None, chunk, CHUNK)
-    # Of more than 32, the system may give the same address again: nothing can be said of them. But all differ.
+    # Whatever the system gives for those that were not kept: no two are the same.
     assert len(set(again)) == 200
 
 
