@@ -107,7 +107,11 @@ mod _oxthreads {
     #[pymodule_export]
     use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
-    use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
+    use super::threading::{
+        Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore, ThreadHandle,
+        close_kept_threads, default_stack_size, hold_kept_threads, kept_threads_now,
+        release_kept_threads, set_local_keys, start_reused,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
