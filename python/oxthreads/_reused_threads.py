@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import _thread
-import math
 import os
 import sys
 import threading as _standard
@@ -21,15 +20,11 @@ if TYPE_CHECKING:
 
 #: The attribute of a thread for its end. Before 3.13, its lock `_tstate_lock` says that.
 _HANDLE = (
-    None
-    if sys.version_info < (3, 13)
-    else "_handle"
-    if sys.version_info < (3, 14)
-    else "_os_thread_handle"
+    None if sys.version_info < (3, 13) else "_handle" if sys.version_info < (3, 14) else "_os_thread_handle"
 )
 
-#: The function that starts an operating system thread, by the name that `threading` has for it, and what it is
-#: unless a tool has replaced it.
+#: The function that starts an operating system thread, by the name that `threading` has for it, and what it
+#: is unless a tool has replaced it.
 _STARTER = "_start_new_thread" if _HANDLE is None else "_start_joinable_thread"
 _STANDARD_LOCK = _thread.allocate_lock
 _STANDARD_STARTER = getattr(_standard, _STARTER)
@@ -52,7 +47,7 @@ _is_exiting = False
 _is_prepared = False
 
 
-def seconds_of(seconds: float | None) -> float | None:
+def seconds_of(seconds: float | None, name: str = "seconds") -> float | None:
     """Return for how many seconds threads are kept; None if they are not.
 
     Raises:
@@ -63,8 +58,38 @@ def seconds_of(seconds: float | None) -> float | None:
         return None
     number = float(seconds)
     if not number >= 0:
-        raise ValueError("seconds must be a non-negative number")
+        raise ValueError(f"{name} must be a non-negative number")
     return number or None
+
+
+#: The threads that are forking and are not the main thread.
+_forking: set[int] = set()
+
+
+def _before_fork() -> None:
+    if _standard.current_thread() is not _standard.main_thread():
+        _forking.add(_thread.get_ident())
+    _native.hold_kept_threads()
+
+
+def _after_fork_in_parent() -> None:
+    _forking.discard(_thread.get_ident())
+    _native.release_kept_threads()
+
+
+def _after_fork_in_child() -> None:
+    # Such a child ends when its last thread does, in whatever way. A kept thread would keep it alive.
+    if _thread.get_ident() in _forking:
+        _native.close_kept_threads()
+
+
+def start_as_asked(reuse_threads: Callable[[float], None]) -> None:
+    """Keep threads as the environment variable asks. What is no number of seconds is reported."""
+    choice = os.environ["OXTHREADS_REUSE_THREADS"]
+    try:
+        reuse_threads(float(choice))
+    except ValueError:
+        sys.stderr.write(f"oxthreads: OXTHREADS_REUSE_THREADS is {choice!r}, and not a number of seconds\n")
 
 
 def prepare() -> bool:
@@ -81,15 +106,13 @@ def prepare() -> bool:
         _is_prepared = True
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=_native.hold_kept_threads, after_in_parent=_native.release_kept_threads
+                before=_before_fork,
+                after_in_parent=_after_fork_in_parent,
+                after_in_child=_after_fork_in_child,
             )
-        if not getattr(sys, "_is_gil_enabled", lambda: True)() or _is_free_threaded():
+        if "free-threading" in sys.version:
             _find_local_keys()
     return True
-
-
-def _is_free_threaded() -> bool:
-    return "t" in getattr(sys, "abiflags", "")
 
 
 def can_start(standard_thread: type[threading.Thread]) -> bool:
@@ -101,8 +124,14 @@ def can_start(standard_thread: type[threading.Thread]) -> bool:
     )
 
 
-def start(thread: Any, seconds: float) -> None:
-    """Do what `threading.Thread.start` does, in an operating system thread that is kept afterwards."""
+def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa: PLR0912 - so many steps
+    """Do what `threading.Thread.start` does, in an operating system thread that is kept afterwards.
+
+    Args:
+        thread (Thread): the thread.
+        seconds (float): how long the operating system thread is kept.
+        waits (bool): True: return when the thread has begun. False: it is enough that it will begin.
+    """
     for note in before_start:
         note(thread)
     # What follows is the standard method, step by step.
@@ -146,7 +175,7 @@ def start(thread: Any, seconds: float) -> None:
         with _standard._active_limbo_lock:  # type: ignore[attr-defined]
             del _standard._limbo[thread]  # type: ignore[attr-defined]
         raise
-    if identity is None:
+    if identity is None or waits:
         thread._started.wait()
     else:
         # It may not have begun, but all that a started thread shows is known: there is no need to wait.
@@ -212,9 +241,9 @@ def _wait_for_ends() -> None:
 def _find_local_keys() -> None:
     """Find out where a thread state has the two objects to which the values of ``threading.local`` belong.
 
-    A thread that is kept with its state gives them up after each task, as its end would. Their place depends on
-    the version. So this makes a value in a new thread, and looks for the objects that it belongs to: the value
-    knows them.
+    A thread that is kept with its state gives them up after each task, as its end would. Their place depends
+    on the version. So this makes a value in a new thread, and looks for the objects that it belongs to: the
+    value knows them.
     """
     import ctypes  # noqa: PLC0415 - only where it is needed
     import gc  # noqa: PLC0415

@@ -492,8 +492,10 @@ mod state {
             // SAFETY: the state is that of this thread, and not attached.
             unsafe { call_with_state(ffi::PyEval_AcquireThread, state) };
             let context = Python::attach(|py| {
+                // SAFETY: attached.
+                let context = unsafe { ffi::PyContext_New() };
                 // SAFETY: attached; it is a new reference, or null.
-                let context = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyContext_New()) }?;
+                let context = unsafe { Bound::from_owned_ptr_or_opt(py, context) }?;
                 // SAFETY: attached; it is a context.
                 let status = unsafe { ffi::PyContext_Enter(context.as_ptr()) };
                 (status == 0).then(|| context.unbind())
@@ -519,19 +521,17 @@ mod state {
                 unsafe { ffi::PyContext_Exit(context.as_ptr()) };
             }
             // An exception that another thread has set for this one, too late.
-            // SAFETY: attached.
-            unsafe {
-                ffi::PyThreadState_SetAsyncExc(
-                    ffi::PyThread_get_thread_ident().cast_signed(),
-                    ptr::null_mut(),
-                )
-            };
+            // SAFETY: it has no precondition.
+            let identifier = unsafe { ffi::PyThread_get_thread_ident() };
+            // SAFETY: attached; null removes what is there.
+            unsafe { ffi::PyThreadState_SetAsyncExc(identifier.cast_signed(), ptr::null_mut()) };
             if let Err(error) = super::reset_hooks(py) {
                 error.write_unraisable(py, None);
             }
+            // SAFETY: attached.
+            let values = unsafe { ffi::PyThreadState_GetDict() };
             // SAFETY: attached; it is a borrowed reference, or null.
-            let values =
-                unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyThreadState_GetDict()) };
+            let values = unsafe { Bound::from_borrowed_ptr_or_opt(py, values) };
             if let Some(values) = values.and_then(|values| values.cast_into::<PyDict>().ok()) {
                 values.clear();
             }
@@ -540,11 +540,10 @@ mod state {
                 if place == 0 {
                     continue;
                 }
-                // SAFETY: the state of this thread has a pointer there, which only this thread uses: `set_local_keys`
-                // was given a place at which one was found.
-                let field = unsafe {
-                    AtomicPtr::from_ptr(self.state.cast::<*mut ffi::PyObject>().add(place))
-                };
+                // SAFETY: the thread state is larger than that: a pointer was found there.
+                let field = unsafe { self.state.cast::<*mut ffi::PyObject>().add(place) };
+                // SAFETY: it is a pointer of this thread's state, which only this thread uses.
+                let field = unsafe { AtomicPtr::from_ptr(field) };
                 let object = field.swap(ptr::null_mut(), Ordering::Relaxed);
                 // SAFETY: attached; the state has owned the reference, or it is null.
                 drop(unsafe { Bound::from_owned_ptr_or_opt(py, object) });
@@ -573,10 +572,10 @@ fn reset_hooks(py: Python<'_>) -> PyResult<()> {
         sys.call_method1("set_coroutine_origin_tracking_depth", (0,))?;
     }
     let modules = sys.getattr("modules")?;
-    if let Ok(asyncio) = modules.get_item("_asyncio") {
-        if !asyncio.call_method0("_get_running_loop")?.is_none() {
-            asyncio.call_method1("_set_running_loop", (py.None(),))?;
-        }
+    if let Ok(asyncio) = modules.get_item("_asyncio")
+        && !asyncio.call_method0("_get_running_loop")?.is_none()
+    {
+        asyncio.call_method1("_set_running_loop", (py.None(),))?;
     }
     Ok(())
 }
