@@ -4,6 +4,7 @@
 //! * `helping`: how a worker of a pool waits for calls of its own pool.
 //! * `work`: the call that the future of an executor carries.
 //! * `callbacks`: done callbacks.
+//! * `event_loop`: the done callback by which asyncio awaits a future.
 //! * `completions`: waits for many futures.
 //! * `creation`: how an executor makes a future.
 //! * `internals`: the standard attributes, and the fall back to the standard library.
@@ -30,6 +31,7 @@ use waiting::{Seen, cancelled, read_outcome, timed_out};
 mod callbacks;
 mod completions;
 mod creation;
+mod event_loop;
 mod helping;
 mod internals;
 mod waiting;
