@@ -27,7 +27,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFunction, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::bindings::fallback;
 use crate::bindings::future::Future;
@@ -136,7 +136,7 @@ struct Asyncio {
     running_loop: Option<Py<PyAny>>,
     /// The names of the module `asyncio.events`, and that of the class of handles there.
     events: Py<PyDict>,
-    handle_name: &'static str,
+    handle_name: Py<PyString>,
 }
 
 struct Cells {
@@ -248,7 +248,7 @@ impl Asyncio {
             destination,
             source_loop: place("source_loop"),
         };
-        let function = variable(&closure(link)?, set_state)?;
+        let function = variable(link, set_state)?;
         let (Some(unix_events), Some(events), Some(collections)) = (
             module(py, "asyncio.unix_events")?,
             module(py, "asyncio.events")?,
@@ -287,7 +287,7 @@ impl Asyncio {
             events: (events.getattr("__dict__")?)
                 .cast_into::<PyDict>()?
                 .unbind(),
-            handle_name,
+            handle_name: PyString::intern(py, handle_name).unbind(),
         }))
     }
 
@@ -359,13 +359,12 @@ impl Asyncio {
     /// Does what the link does. `false`: it did nothing.
     fn follow(&self, future: &Bound<'_, Future>, link: &Bound<'_, PyFunction>) -> PyResult<bool> {
         let py = future.py();
-        let closure = closure(link)?;
-        let event_loop = variable(&closure, self.cells.event_loop)?;
+        let event_loop = variable(link, self.cells.event_loop)?;
         if !self.knows(&event_loop.get_type()) {
             return Ok(false);
         }
         if let Some(place) = self.cells.source_loop
-            && !variable(&closure, place)?.is_none()
+            && !variable(link, place)?.is_none()
         {
             return Ok(false);
         }
@@ -396,15 +395,15 @@ impl Asyncio {
         let Some(ready) = names.get_item(intern!(py, "_ready"))? else {
             return Ok(false);
         };
-        let set_state = variable(&closure, self.cells.set_state)?;
-        let present = self.events.bind(py).get_item(self.handle_name)?;
+        let set_state = variable(link, self.cells.set_state)?;
+        let present = self.events.bind(py).get_item(self.handle_name.bind(py))?;
         if !ready.get_type().is(&self.deque)
             || !code_is(&set_state, &self.set_state)
             || !present.is_some_and(|class| class.is(&self.handle))
         {
             return Ok(false);
         }
-        let destination = variable(&closure, self.cells.destination)?;
+        let destination = variable(link, self.cells.destination)?;
         let arguments = (set_state, (destination, future), event_loop).into_pyobject(py)?;
         let handle = foreign::call(self.handle.bind(py), &arguments, None)?;
         ready.call_method1(intern!(py, "append"), (&handle,))?;
@@ -419,16 +418,20 @@ impl Asyncio {
     }
 }
 
-/// The closure of the function.
-fn closure<'py>(function: &Bound<'py, PyFunction>) -> PyResult<Bound<'py, PyTuple>> {
-    let closure = function.getattr(intern!(function.py(), "__closure__"))?;
-    Ok(closure.cast_into()?)
-}
-
-/// The value of a variable in a closure.
-fn variable<'py>(closure: &Bound<'py, PyTuple>, place: usize) -> PyResult<Bound<'py, PyAny>> {
-    let cell = closure.get_item(place)?;
-    cell.getattr(intern!(closure.py(), "cell_contents"))
+/// The value of a variable in the closure of the function.
+fn variable<'py>(function: &Bound<'py, PyFunction>, place: usize) -> PyResult<Bound<'py, PyAny>> {
+    let py = function.py();
+    // SAFETY: attached, as the lifetime shows; it is a live function.
+    let closure = unsafe { ffi::PyFunction_GetClosure(function.as_ptr()) };
+    // SAFETY: attached; it is a tuple, or null. A function keeps the one that it was made with.
+    let closure = unsafe { Bound::from_borrowed_ptr_or_opt(py, closure) };
+    let closure = closure.ok_or_else(|| PyRuntimeError::new_err("no closure"))?;
+    let cell = closure.cast::<PyTuple>()?.get_borrowed_item(place)?;
+    // SAFETY: attached; a closure has cells only.
+    let value = unsafe { ffi::PyCell_Get(cell.as_ptr()) };
+    // SAFETY: attached; it is a new reference, or null if the variable has no value.
+    let value = unsafe { Bound::from_owned_ptr_or_opt(py, value) };
+    value.ok_or_else(|| PyRuntimeError::new_err("a variable without a value"))
 }
 
 fn at<'py>(ready: &Bound<'py, PyAny>, place: isize) -> PyResult<Bound<'py, PyAny>> {
