@@ -1,7 +1,7 @@
 """Tests of how futures that are done reach an event loop: in which order, and that no wake is lost.
 
-A future of oxthreads gives its outcome to a loop of asyncio without asyncio's own functions, and wakes the loop once for many
-futures. Everything else must be as in the standard library, so all tests but a few run on both.
+A future of oxthreads gives its outcome to a loop of asyncio without asyncio's own functions, and wakes the loop once
+for many futures. Everything else must be as in the standard library, so all tests but a few run on both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.back_ends import OXTHREADS, BackEnd
+from tests.support.back_ends import OXTHREADS, STANDARD, BackEnd
 from tests.support.threads import Result, start
 from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
 
@@ -482,8 +482,6 @@ def test_a_future_that_falls_back_is_handed_over(library: BackEnd, loop: Any, at
 
 
 def test_futures_of_both_libraries_wake_one_loop(loop: Any, frantic: None) -> None:
-    from tests.support.back_ends import STANDARD
-
     async def main() -> list[Any]:
         with OXTHREADS.futures.ThreadPoolExecutor(2) as ours, STANDARD.futures.ThreadPoolExecutor(2) as other:
             calls = [loop.run_in_executor((ours, other)[n % 2], pow, n, 2) for n in range(5 * BURST)]
