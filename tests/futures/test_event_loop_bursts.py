@@ -1,7 +1,8 @@
 """Tests of how futures that are done reach an event loop: in which order, and that no wake is lost.
 
-A future of oxthreads gives its outcome to a loop of asyncio without asyncio's own functions, and wakes the loop once
-for many futures. Everything else must be as in the standard library, so all tests but a few run on both.
+A future of oxthreads gives its outcome to a loop of asyncio without asyncio's own functions, and wakes the
+loop once for many futures. Everything else must be as in the standard library, so all tests but a few run on
+both.
 """
 
 from __future__ import annotations
