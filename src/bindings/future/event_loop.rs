@@ -307,6 +307,9 @@ impl Asyncio {
             return Ok(false);
         }
         let py = class.py();
+        // A lookup gives the class a version, if it has none.
+        class.getattr(intern!(py, "__hash__"))?;
+        let before = type_question::version_of(class);
         let mut is_own = true;
         for method in &METHODS {
             let function = class.getattr(method.name)?;
@@ -318,11 +321,9 @@ impl Asyncio {
                 }
                 && uses(&function, method.uses)?;
         }
-        // The lookups have given the class a version, if it had none.
-        let after = type_question::version_of(class);
-        if version == after || version == 0 {
+        if before == type_question::version_of(class) {
             let answer = if is_own { &self.own } else { &self.changed };
-            answer.store(after, Ordering::Relaxed);
+            answer.store(before, Ordering::Relaxed);
         }
         Ok(is_own)
     }
