@@ -83,9 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         scenarios = catalogue.select(arguments.names)
     except catalogue.UnknownNameError as error:
-        known = ", ".join(scenario.name for scenario in catalogue.SCENARIOS)
-        kinds = ", ".join(kind.name for kind in catalogue.KINDS)
-        return refuse(f"no scenario is called {str(error)!r}; there are: {known}; and the kinds {kinds}")
+        return refuse(str(error))
     if arguments.list:
         print(report.listing(scenarios if arguments.names else catalogue.SCENARIOS))
         return 0

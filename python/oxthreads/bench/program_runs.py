@@ -60,6 +60,8 @@ class ProgramScenario(Scenario):
 
     needs: tuple[str, ...] = ()
     """The packages without which it cannot run."""
+    folder: Path = FOLDER / "programs"
+    """Where the program is."""
 
     @property
     def kind(self) -> Kind:
@@ -68,7 +70,7 @@ class ProgramScenario(Scenario):
     @property
     def file(self) -> Path:
         """The program."""
-        return FOLDER / "programs" / f"{self.name.removeprefix(PREFIX).replace('-', '_')}.py"
+        return self.folder / f"{self.name.removeprefix(PREFIX).replace('-', '_')}.py"
 
     def measure(self, settings: Settings) -> Outcome:
         """Take the samples.

@@ -4,8 +4,8 @@ It is a script, which ``python`` and ``python -m oxthreads`` run: ``timed_progra
 
 The time is that of ``main`` alone. The program has been imported, and its surroundings are there. Otherwise
 the start of the interpreter, imports, and the start of other processes would be a part of every time. They
-take up to a third of a second, as long as some programs take, and the ratio would be nearer to 1 than what the
-program gains or loses. What a process costs at its start is measured by the kind ``startup``.
+take up to a third of a second, as long as some programs take, and the ratio would be nearer to 1 than what
+the program gains or loses. What a process costs at its start is measured by the kind ``startup``.
 
 The line in the file is JSON: ``library`` (what the program has run on), ``wall_seconds``, and ``cpu_seconds``
 (of all threads of this process, and of the children that have ended meanwhile).
