@@ -28,10 +28,12 @@ LINES = {
     "oxthreads compare --prof": "--profile",
     "oxthreads completion f": "fish",
     "oxthreads bench progr": "programs",
-    "oxthreads bench programs thumb": "thumbnails",
     "oxthreads run only_o": "only_one.py",
     "oxthreads trace -o only_o": "only_one.py",
 }
+
+#: In zsh the script of shtab completes the first of several names only.
+FURTHER_LINES = {"oxthreads bench programs thumb": "thumbnails"}
 
 BASH = """
 source "$1"
