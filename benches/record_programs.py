@@ -1,6 +1,7 @@
 """Writes docs/performance_programs.json and the tables of docs/performance_programs.md.
 
     python benches/record_programs.py PYTHON...   # measure: `oxthreads bench programs` of each of them
+    python benches/record_programs.py FILE.json...   # what `oxthreads bench programs --json` has printed
     python benches/record_programs.py             # write the tables again, from what was measured
 
 Each PYTHON must have oxthreads and the packages of the extra `programs`. It takes about six minutes for each,
@@ -181,7 +182,10 @@ def main(interpreters: list[str]) -> None:
         machines = []
         for python in interpreters:
             print(python, file=sys.stderr)
-            machines.append(measure(python, rounds))
+            if python.endswith(".json"):
+                machines.append(condensed(json.loads(Path(python).read_text(encoding="utf-8"))))
+            else:
+                machines.append(measure(python, rounds))
         DATA.write_text(json.dumps({"machines": machines}, indent=1) + "\n", encoding="utf-8")
     found = json.loads(DATA.read_text(encoding="utf-8"))["machines"]
     PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
