@@ -117,6 +117,7 @@ mod _oxthreads {
         super::runtime::errors::prepare(module.py())?;
         super::runtime::asynchronous::prepare(module.py())?;
         super::runtime::interpreter::attach_once(module.py());
+        super::runtime::frame_memory::keep(module.py());
         #[cfg(not(Py_3_12))]
         module.py().import("oxthreads._collector_at_exit")?;
         // Under another name than its own, `Lock`, because here that is the name of the class.

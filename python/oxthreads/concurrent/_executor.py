@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 import operator
+import os
 import sys
 import threading as _threading
 import weakref
@@ -74,6 +75,10 @@ else:
 
 
 _StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
+_STANDARD_SHUTDOWN = _StandardThreadPoolExecutor.shutdown
+
+#: The options of a pool that has none; see ThreadPoolExecutor.__init__.
+_NO_OPTIONS = ("worker", None, None, "block", "wait", None, None)
 
 # At exit the standard library joins the threads in `_threads_queues`. This function runs before that:
 # all pools refuse new calls, and workers end once they have run the pending calls.
@@ -201,6 +206,17 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         on_slow: Callable[[SlowCall], object] | None = None,
         **prepare_context: Any,
     ) -> None:
+        if (
+            type(self) is ThreadPoolExecutor
+            and (max_workers is None or (type(max_workers) is int and max_workers > 0))
+            and (initializer is None or callable(initializer))
+            and (context, idle_timeout, max_pending, on_full, nested, slow_after, on_slow) == _NO_OPTIONS
+            and not prepare_context
+            and "_threads" not in vars(self)
+            and is_known(self)
+        ):
+            self._oxthreads_begin(max_workers, thread_name_prefix, initializer, initargs)
+            return
         carries_context = context != "worker" and _check_context(context)
         helps = nested != "wait" and _check_nested(nested)
         reports = slow_after is not None or on_slow is not None
@@ -243,6 +259,39 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             self._oxthreads_configure(max_pending, when_full, carries_context, helps, prefix)
         finally:
             self._oxthreads_is_being_made = False
+
+    def _oxthreads_begin(
+        self,
+        max_workers: int | None,
+        thread_name_prefix: str,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        """Do what __init__ does for a new pool without options, whose class was checked.
+
+        Programs make a pool for each request, and the standard __init__ creates a queue and a semaphore that
+        are not needed. A test compares the attributes with those that it sets.
+        """
+        if max_workers is None:
+            processors = os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()
+            max_workers = min(32, (processors or 1) + 4)
+        attributes = vars(self)
+        attributes["_max_workers"] = max_workers
+        attributes["_threads"] = set()
+        attributes["_broken"] = attributes["_shutdown"] = False
+        attributes["_shutdown_lock"] = _threading.Lock()
+        attributes["_thread_name_prefix"] = (
+            thread_name_prefix or f"ThreadPoolExecutor-{self._counter()}"  # type: ignore[attr-defined]
+        )
+        if _HAS_CONTEXTS:
+            context, resolve = self.prepare_context(initializer, initargs)  # type: ignore[attr-defined]
+            attributes["_create_worker_context"], attributes["_resolve_work_item_task"] = context, resolve
+        else:
+            attributes["_initializer"], attributes["_initargs"] = initializer, initargs
+        attributes["_oxthreads_numbers"] = itertools.count()
+        attributes["_oxthreads_departing"] = set()
+        prefix = (isinstance(thread_name_prefix, str) and thread_name_prefix) or None
+        self._oxthreads_open(min(max_workers, sys.maxsize), prefix)
 
     #: Whether this pool has an option that the standard pool does not have; and one of these options.
     _oxthreads_has_options = False
@@ -588,6 +637,15 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         """
         if self._oxthreads_has_fallen_back:
             super().shutdown(wait, cancel_futures=cancel_futures)
+        elif (
+            not cancel_futures
+            and type(self) is ThreadPoolExecutor
+            and _StandardThreadPoolExecutor.shutdown is _STANDARD_SHUTDOWN
+        ):
+            # What the standard shutdown() does. What it puts into the queue is a mark here.
+            with self._shutdown_lock:
+                vars(self)["_shutdown"] = True
+                self._oxthreads_shut_down()
         else:
             self._shutdown = True
             super().shutdown(False, cancel_futures=cancel_futures)
