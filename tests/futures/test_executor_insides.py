@@ -72,7 +72,10 @@ def test_a_pool_without_options_has_the_attributes_of_the_standard_pool(
             assert number.removeprefix("ThreadPoolExecutor-").isdecimal()
             del attributes["_thread_name_prefix"]
         plain = {name: value for name, value in attributes.items() if name in PLAIN}
-        assert type(attributes["_shutdown_lock"]) in (type(threading.Lock()), type(OXTHREADS.threading.Lock()))
+        assert type(attributes["_shutdown_lock"]) in (
+            type(threading.Lock()),
+            type(OXTHREADS.threading.Lock()),
+        )
         seen.append((sorted(attributes), plain))
         pool.shutdown()
     assert seen[0] == seen[1]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SIZE = 3_000
+SIZE = 1_600
 THREADS = 16
 AT_ONCE = 4
 FILES = 50
