@@ -84,21 +84,34 @@ def condensed(document: dict[str, Any]) -> dict[str, Any]:
                     for name, ours in CONTENDERS.items()
                     if (samples := result["samples"][name])
                 },
+                "pairs": median_of_pairs(result["samples"], "standard", "oxthreads"),
+                "pairs_cpu": median_of_pairs(result["samples"], CPU.standard, CPU.oxthreads),
             }
             for result in document["results"]
         ],
     }
 
 
-def ratio(program: dict[str, Any], suffix: str = "", figure: str = "best") -> str:
-    """Return how many times more the standard library needs, as text.
+def median_of_pairs(samples: dict[str, list[float]], standard: str, oxthreads: str) -> float:
+    """Return the median of the ratios of two runs that were made one after the other.
+
+    Args:
+        samples: the times of each contender, in the order of the rounds.
+        standard: the name of the first contender.
+        oxthreads: that of the second.
+    """
+    ratios = [before / now for before, now in zip(samples[standard], samples[oxthreads], strict=True)]
+    return float(f"{statistics.median(ratios):.4g}")
+
+
+def ratio(program: dict[str, Any], suffix: str = "") -> str:
+    """Return how many times more the standard library needs, comparing the best runs, as text.
 
     Args:
         program: the figures of a program.
         suffix: what the names of both contenders end with.
-        figure: which figure of each is taken.
     """
-    return times(program[f"standard{suffix}"][figure] / program[f"oxthreads{suffix}"][figure])
+    return times(program[f"standard{suffix}"]["best"] / program[f"oxthreads{suffix}"]["best"])
 
 
 def short(machine: str) -> str:
@@ -107,12 +120,12 @@ def short(machine: str) -> str:
 
 
 def summary(machines: list[dict[str, Any]]) -> str:
-    """Return the table of all ratios: wall time, and in parentheses CPU time."""
+    """Return the table of all medians of pairs: wall time, and in parentheses CPU time."""
     rows: dict[str, list[str]] = {}
     for number, machine in enumerate(machines):
         for program in machine["programs"]:
             row = rows.setdefault(program["program"], [program["program"], *[""] * len(machines)])
-            row[number + 1] = f"{ratio(program)} ({ratio(program, '_cpu')})"
+            row[number + 1] = f"{times(program['pairs'])} ({times(program['pairs_cpu'])})"
     head = ["wall time (CPU time)", *(short(machine["machine"]) for machine in machines)]
     return "\n".join(aligned([head, *rows.values()]))
 

@@ -61,6 +61,7 @@ def test_a_ratio_and_a_cell_are_those_of_the_figures(record_programs: ModuleType
         "oxthreads_cpu": {"best": 0.4, "median": 0.4},
     }
     assert record_programs.ratio(program) == "3.00x"
-    assert record_programs.ratio(program, figure="median") == "2.00x"
+    samples = {"standard": [4.0, 9.0, 2.0], "oxthreads": [2.0, 3.0, 2.0]}
+    assert record_programs.median_of_pairs(samples, "standard", "oxthreads") == 2.0
     assert record_programs.ratio(program, "_cpu") == "0.50x"
     assert record_programs.cell(program["oxthreads"]) == "100 ms (+100%)"
