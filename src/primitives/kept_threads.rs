@@ -303,6 +303,13 @@ pub fn close() {
 }
 
 /// How many threads are kept now.
-pub fn idle() -> usize {
+pub fn count() -> usize {
     lock(&all().inner).idle.len()
+}
+
+/// How the threads that are kept now are called; zero: that is not known.
+pub fn natives() -> Vec<u64> {
+    let inner = lock(&all().inner);
+    let native = |kept: &Arc<Kept>| kept.identity.get().map_or(0, |identity| identity.native);
+    inner.idle.iter().map(native).collect()
 }

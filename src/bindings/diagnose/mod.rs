@@ -417,7 +417,7 @@ pub(crate) fn call_before_interrupt(show: Py<PyAny>) {
 /// Return how many threads of the process are those of the watch, or kept ones without a task (int).
 #[pyfunction]
 pub(crate) fn own_threads() -> usize {
-    watcher::own_threads() + kept_threads::idle()
+    watcher::own_threads() + kept_threads::count()
 }
 
 /// End the thread of `start_watcher`.

@@ -328,10 +328,11 @@ pub(crate) fn close_kept_threads(py: Python<'_>) {
     py.detach(kept_threads::close);
 }
 
-/// Return how many threads are kept.
+/// Return what threading.get_native_id() returns in the threads that are kept now (list of int); 0 where that is not
+/// known.
 #[pyfunction]
-pub(crate) fn kept_threads_now() -> usize {
-    kept_threads::idle()
+pub(crate) fn kept_threads_now() -> Vec<u64> {
+    kept_threads::natives()
 }
 
 /// Return the size in bytes of the stack of a thread for which nobody has set one.
