@@ -112,13 +112,16 @@ COMMANDS = {
         "docs/compare.md",
     ),
     "bench": Command(
-        "measure operations of the standard library, of oxthreads and of similar libraries",
-        "Measure single operations: time, memory, latency.",
+        "measure operations and programs: the standard library, oxthreads and similar libraries",
+        "Measure single operations: time, memory, latency. With `programs`: whole programs.",
         [
             ("oxthreads bench", "the time of each; takes minutes"),
             ("oxthreads bench 'queue-*' future", "some scenarios"),
             ("oxthreads bench memory startup", "two kinds of them"),
             ("oxthreads bench --quick --without-peers", "a quick look"),
+            ("oxthreads bench programs", "whole programs; takes six minutes"),
+            ("oxthreads bench programs crawler 'pool-*'", "some of them"),
+            ("oxthreads bench programs --list", "what they are"),
         ],
         [
             ("0", "everything was measured"),
@@ -214,11 +217,11 @@ def parser(arguments: list[str], *, complete: bool = False) -> argparse.Argument
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if complete or arguments[:1] == [name]:
-            _add_arguments(name, one)
+            _add_arguments(name, one, complete=complete)
     return whole
 
 
-def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
+def _add_arguments(name: str, one: argparse.ArgumentParser, *, complete: bool) -> None:
     if name == "compare":
         from oxthreads.compare import add_arguments  # noqa: PLC0415
 
@@ -228,6 +231,11 @@ def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
 
         epilog = one.epilog
         add_bench_arguments(one)
+        if complete:
+            from oxthreads.bench.catalogue import known_names  # noqa: PLC0415
+
+            [names] = [action for action in one._actions if action.dest == "names"]
+            names.choices = known_names()  # a shell offers them; to parse them is not asked of this parser
         one.epilog = f"{textwrap.fill((one.epilog or '').strip(), WIDTH)}\n\n{epilog}"
     elif name == "inspect":
         one.add_argument("process", metavar="PID", help="the number of the process")

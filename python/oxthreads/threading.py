@@ -6,6 +6,7 @@ threads) exists only once, in the standard module. This module reads it there an
 
 from __future__ import annotations
 
+import os as _os
 import sys
 import threading as _standard
 from collections import deque
@@ -396,6 +397,74 @@ class Thread(_StandardThread):
     __init__.__wrapped__ = _StandardThread.__init__  # type: ignore[attr-defined]
 
 
+def reuse_threads(seconds: float | None) -> None:
+    """Keep the operating system threads of threads that have ended, and use them for the next ones.
+
+    It makes ``Thread.start`` and ``join`` several times faster, and with them pools that are made for a few
+    calls. A thread object is as new as ever: its ``threading.local`` values, its contexts and its trace and
+    profile functions are its own. What the operating system and C libraries store for each thread stays.
+
+    It is off unless it is asked for, here or by the environment variable ``OXTHREADS_REUSE_THREADS``
+    (seconds). It applies to the threads that are started from now on. Thread-safe.
+
+    Args:
+        seconds (float): how long an operating system thread is kept after its last use. None or 0: threads
+            are not kept, and those that are kept now end.
+
+    Raises:
+        TypeError: if ``seconds`` is not a number.
+        ValueError: if ``seconds`` is negative or NaN.
+
+    Example:
+        >>> from oxthreads.threading import Thread, reuse_threads
+        >>> reuse_threads(10)
+        >>> idents = set()
+        >>> for _ in range(3):
+        ...     thread = Thread(target=lambda: idents.add(get_ident()))
+        ...     thread.start()
+        ...     thread.join()
+        >>> reuse_threads(None)
+
+    See docs/reused_threads.md.
+    """
+    from . import _reused_threads  # noqa: PLC0415 - only those who ask for it pay for it
+
+    global _keep_for  # noqa: PLW0603
+    chosen = _reused_threads.seconds_of(seconds)
+    if chosen is None or not _reused_threads.prepare():
+        _keep_for = None
+        if vars(Thread).get("start") is _start_reused:
+            del Thread.start
+        _reused_threads.end_kept()
+        return
+    _keep_for = chosen
+    if "start" not in vars(Thread):
+        Thread.start = _start_reused  # type: ignore[method-assign, assignment]
+
+
+#: For how many seconds operating system threads are kept; None: they are not.
+_keep_for: float | None = None
+
+
+def _start_reused(self: Thread, keep: float | None = None, *, waits: bool = False) -> None:
+    """Start the thread's activity; `Thread.start` while threads are reused.
+
+    For how long, and whether it waits until the thread has begun, are for pools.
+    """
+    from . import _reused_threads  # noqa: PLC0415 - those who have asked for it have loaded it
+
+    if keep is None:
+        keep = _keep_for
+    if not keep or not _reused_threads.can_start(_StandardThread):
+        _StandardThread.start(self)
+    else:
+        _reused_threads.start(self, keep, waits=waits)
+
+
+_start_reused.__name__ = "start"
+_start_reused.__qualname__ = "Thread.start"
+
+
 class Timer(_StandardTimer, Thread):
     """A thread that calls a function after some time, unless it is cancelled before.
 
@@ -503,3 +572,8 @@ _OWN_NAMES = globals()
 _STANDARD_MODULES = {"threading": _standard}
 
 _preload(__name__)
+
+if _os.environ.get("OXTHREADS_REUSE_THREADS", "") not in ("", "0"):
+    from ._reused_threads import start_as_asked as _start_as_asked
+
+    _start_as_asked(reuse_threads)

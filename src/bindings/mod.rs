@@ -107,7 +107,11 @@ mod _oxthreads {
     #[pymodule_export]
     use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
-    use super::threading::{Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore};
+    use super::threading::{
+        Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore, ThreadHandle,
+        close_kept_threads, default_stack_size, hold_kept_threads, kept_threads_now,
+        release_kept_threads, set_local_keys, start_reused,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -117,6 +121,7 @@ mod _oxthreads {
         super::runtime::errors::prepare(module.py())?;
         super::runtime::asynchronous::prepare(module.py())?;
         super::runtime::interpreter::attach_once(module.py());
+        super::runtime::frame_memory::keep(module.py());
         #[cfg(not(Py_3_12))]
         module.py().import("oxthreads._collector_at_exit")?;
         // Under another name than its own, `Lock`, because here that is the name of the class.

@@ -12,18 +12,21 @@
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
 //! * [`pool`]: pending jobs, and the workers that wait for them.
+//! * [`kept_threads`]: operating system threads that are used again; [`thread_state`]: what tells whether one can be.
 
 pub mod barrier;
 pub mod completion;
 pub mod condition;
 pub mod event;
 pub mod future;
+pub mod kept_threads;
 pub mod lock;
 pub mod pool;
 pub mod progress;
 pub mod queue;
 pub mod rlock;
 pub mod semaphore;
+pub mod thread_state;
 
 /// The primitive has fallen back: another implementation has taken its state over, and the caller must turn to
 /// that one. Waiters are woken to learn this, except those of an event or a condition, which stay.

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Waiter;
+
 /// The longest that a thread spins before it sleeps.
 pub const BEFORE_SLEEP: Duration = Duration::from_micros(20);
 
@@ -91,6 +93,13 @@ impl Look {
     /// Records whether the spin succeeded.
     pub fn learn(self, succeeded: bool) {
         EXPERIENCE.set(Experience::learn(succeeded, self.0));
+    }
+}
+
+/// Spins before the owner of the waiter parks, if that was of use to this thread before.
+pub fn before_park(waiter: &Waiter) {
+    if let Some(look) = look() {
+        look.learn(until(BEFORE_SLEEP, || waiter.is_notified()));
     }
 }
 

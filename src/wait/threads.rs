@@ -136,6 +136,14 @@ fn add(thread: Thread) {
     threads().push(thread);
 }
 
+/// Takes the number from the calling thread, as its end does. It gets another one when it needs one.
+pub fn end_number() {
+    let number = NUMBER.replace(0);
+    if number != 0 {
+        threads().retain(|thread| thread.number != number);
+    }
+}
+
 /// Removes its thread from the list when the thread ends.
 struct Presence;
 

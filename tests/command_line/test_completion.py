@@ -27,9 +27,13 @@ LINES = {
     "oxthreads pro": "profile",
     "oxthreads compare --prof": "--profile",
     "oxthreads completion f": "fish",
+    "oxthreads bench progr": "programs",
     "oxthreads run only_o": "only_one.py",
     "oxthreads trace -o only_o": "only_one.py",
 }
+
+#: In zsh the script of shtab completes the first of several names only.
+FURTHER_LINES = {"oxthreads bench programs thumb": "thumbnails"}
 
 BASH = """
 source "$1"
@@ -60,25 +64,25 @@ def script(shell: str, folder: Path, name: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_bash(line: str, folder: Path) -> None:
+@pytest.mark.parametrize(("line", "completed"), (LINES | FURTHER_LINES).items())
+def test_bash(line: str, completed: str, folder: Path) -> None:
     file = script("bash", folder, "oxthreads")
     command = ["bash", "--norc", "-c", BASH, "bash", str(file), line]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True
     )
-    assert (done.stdout.split(), done.stderr) == ([LINES[line]], "")
+    assert (done.stdout.split(), done.stderr) == ([completed], "")
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_fish(line: str, folder: Path) -> None:
+@pytest.mark.parametrize(("line", "completed"), (LINES | FURTHER_LINES).items())
+def test_fish(line: str, completed: str, folder: Path) -> None:
     file = script("fish", folder, "oxthreads.fish")
     command = ["fish", "--no-config", "-c", 'source $argv[1]; complete -C "$argv[2]"', str(file), line]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True
     )
     # Behind the word is what it means.
-    assert [found.split("\t")[0] for found in done.stdout.splitlines()] == [LINES[line]]
+    assert [found.split("\t")[0] for found in done.stdout.splitlines()] == [completed]
 
 
 class Terminal:

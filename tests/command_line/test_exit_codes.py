@@ -14,6 +14,7 @@ import pytest
 
 from oxthreads import cli, environment
 from oxthreads.bench import catalogue, command, libraries
+from oxthreads.bench.program_runs import ProgramScenario
 from oxthreads.diagnose import _inspection
 from tests.command_line.running import COMMAND, run
 from tests.support.waiting import TIMEOUT_SECONDS
@@ -139,6 +140,13 @@ def goal_missed(given: Provoked) -> set[int]:
     return {given.code_here("bench", "--check", "event-set-clear")}
 
 
+def differing_program(given: Provoked) -> set[int]:
+    given.script("import sys\nSIZE = 1\ndef main(size):\n    return str('oxthreads.patch' in sys.modules)\n")
+    program = ProgramScenario("program-script", "", "", operations=1, threads=1, folder=given.folder)
+    given.monkeypatch.setattr(catalogue, "SCENARIOS", (program,))
+    return {given.code_here("bench", "programs", "--rounds", "1")}
+
+
 def slow_bench(given: Provoked) -> set[int]:
     # So many rounds that they do not end in time.
     return given.codes(
@@ -237,6 +245,7 @@ CASES: dict[tuple[str, str, str], tuple[int, Callable[[Provoked], set[int]]]] = 
     ("`bench`", "0", "everything was measured"): (0, benched),
     ("`bench`", "1", "a goal is missed, with `--check`"): (1, goal_missed),
     ("`bench`", "1", "a scenario took longer than `--timeout`"): (1, slow_bench),
+    ("`bench`", "1", "a program prints something else on the other side"): (1, differing_program),
     ("`bench`", "2", "a name is unknown"): (2, lambda given: given.codes(["bench", "nonsense"])),
     ("`bench`", "2", "the patch is installed in this process"): (2, patched_bench),
     ("`enable`, `disable`", "0", "done"): (0, switched),

@@ -17,6 +17,7 @@ from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
+from oxthreads.bench.program_runs import PROGRAMS
 from oxthreads.bench.rounds import SpeedScenario, alone, interleave, prepared, together
 from oxthreads.bench.scenario import (
     OXTHREADS,
@@ -47,7 +48,11 @@ def names(scenarios: tuple[Scenario, ...]) -> list[str]:
     return [scenario.name for scenario in scenarios]
 
 
-@pytest.mark.parametrize("scenario", catalogue.SCENARIOS, ids=names(catalogue.SCENARIOS))
+#: Without whole programs, which have tests of their own (test_bench_programs.py).
+OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind != PROGRAMS)
+
+
+@pytest.mark.parametrize("scenario", OPERATIONS, ids=names(OPERATIONS))
 def test_a_scenario_runs_on_both_libraries(scenario: Scenario) -> None:
     # With a greater divisor, a memory scenario would use less than a page.
     divisor = 10 if scenario.kind.name == "memory" else 1_000

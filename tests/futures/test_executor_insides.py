@@ -54,6 +54,41 @@ def pools(library: BackEnd) -> Iterator[Pools]:
         Result(executor.shutdown).get()
 
 
+@pytest.mark.parametrize("workers", [None, 1, 40])
+@pytest.mark.parametrize("prefix", ["", "crawler", 5])
+@pytest.mark.parametrize("initializer", [None, print])
+def test_a_pool_without_options_has_the_attributes_of_the_standard_pool(
+    workers: int | None, prefix: Any, initializer: Any
+) -> None:
+    """It does not call the standard __init__."""
+    seen = []
+    for library in (STANDARD, OXTHREADS):
+        pool = library.futures.ThreadPoolExecutor(workers, prefix, initializer, (3,))
+        attributes = {name: value for name, value in vars(pool).items() if not name.startswith("_oxthreads")}
+        for name in ("_work_queue", "_idle_semaphore"):
+            attributes[name] = getattr(pool, name)
+        number = attributes["_thread_name_prefix"]
+        if not prefix:
+            assert number.removeprefix("ThreadPoolExecutor-").isdecimal()
+            del attributes["_thread_name_prefix"]
+        plain = {name: value for name, value in attributes.items() if name in PLAIN}
+        assert type(attributes["_shutdown_lock"]) in (
+            type(threading.Lock()),
+            type(OXTHREADS.threading.Lock()),
+        )
+        seen.append((sorted(attributes), plain))
+        pool.shutdown()
+    assert seen[0] == seen[1]
+    assert {"_max_workers", "_broken", "_shutdown", "_threads"} <= set(seen[0][1])
+
+
+#: The attributes of a pool that can be compared.
+PLAIN = {
+    *("_max_workers", "_threads", "_broken", "_shutdown", "_thread_name_prefix"),
+    *("_initializer", "_initargs"),
+}
+
+
 def item(future: Any, fn: Any, *args: Any, cls: Any = None, **kwargs: Any) -> Any:
     """Return a work item as the standard submit() makes it."""
     cls = cls or standard_module._WorkItem  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ than the standard one and oxthreads. The modules:
 * :mod:`.locks`, :mod:`.queues`, :mod:`.pools`: scenarios that measure the time of an operation.
   :mod:`.growth`: some of them with a growing number of threads, or with longer tasks.
 * :mod:`.calls`, :mod:`.memory`, :mod:`.startup`, :mod:`.latency`, :mod:`.parallelism`: other scenarios.
+* :mod:`.program_runs`: whole programs, which are in the folder ``programs``; :mod:`.timed_program` runs one.
 * :mod:`.catalogue`: all scenarios, and how names select some of them.
 * :mod:`.command`, :mod:`.report`, :mod:`.plot`: the command line, and its output.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from . import calls, growth, latency, locks, memory, parallelism, pools, queues, startup
+from . import calls, growth, latency, locks, memory, parallelism, pools, program_runs, queues, startup
+from .program_runs import PREFIX, PROGRAMS
 from .rounds import SPEED
 from .scenario import Kind, Scenario
 
@@ -19,13 +20,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     *latency.SCENARIOS,
     *parallelism.SCENARIOS,
     *growth.SCENARIOS,
+    *program_runs.SCENARIOS,
 )
 
 KINDS: tuple[Kind, ...] = tuple({scenario.kind.name: scenario.kind for scenario in SCENARIOS}.values())
 
 
 class UnknownNameError(ValueError):
-    """No scenario or kind has that name."""
+    """No scenario, kind or program has that name. The message says which there are."""
 
 
 def select(names: Iterable[str]) -> list[Scenario]:
@@ -33,16 +35,45 @@ def select(names: Iterable[str]) -> list[Scenario]:
 
     Args:
         names: names of scenarios, patterns for them (``queue-*``), or names of kinds. If there are none,
-            the kind ``speed`` is selected.
+            the kind ``speed`` is selected. If the first is ``programs``, the others are names of programs, or
+            patterns for them.
 
     Raises:
         UnknownNameError: if a name selects nothing.
     """
     asked = list(names) or [SPEED.name]
-    for name in asked:
-        if not any(_selects(name, scenario) for scenario in SCENARIOS):
-            raise UnknownNameError(name)
-    return [scenario for scenario in SCENARIOS if any(_selects(name, scenario) for name in asked)]
+    if asked[0] == PROGRAMS.name and len(asked) > 1:
+        programs = [scenario for scenario in SCENARIOS if scenario.kind == PROGRAMS]
+        known = f"no program is called {{!r}}; there are: {', '.join(map(short_name, programs))}"
+        return _chosen(programs, asked[1:], _is_called, known)
+    known = (
+        f"no scenario is called {{!r}}; there are: {', '.join(scenario.name for scenario in SCENARIOS)}; "
+        f"and the kinds {', '.join(kind.name for kind in KINDS)}"
+    )
+    return _chosen(SCENARIOS, asked, _selects, known)
+
+
+def _chosen(
+    scenarios: Iterable[Scenario], names: list[str], selects: Callable[[str, Scenario], bool], unknown: str
+) -> list[Scenario]:
+    for name in names:
+        if not any(selects(name, scenario) for scenario in scenarios):
+            raise UnknownNameError(unknown.format(name))
+    return [scenario for scenario in scenarios if any(selects(name, scenario) for name in names)]
+
+
+def short_name(scenario: Scenario) -> str:
+    """Return the name of a program as it is after the word ``programs``. Other scenarios have one name."""
+    return scenario.name.removeprefix(PREFIX)
+
+
+def known_names() -> list[str]:
+    """Return the names of all kinds and scenarios; those of programs as they are after ``programs``."""
+    return [*(kind.name for kind in KINDS), *map(short_name, SCENARIOS)]
+
+
+def _is_called(name: str, program: Scenario) -> bool:
+    return fnmatchcase(short_name(program), name) or fnmatchcase(program.name, name)
 
 
 def _selects(name: str, scenario: Scenario) -> bool:

@@ -19,7 +19,8 @@ from oxthreads.compare import positive_int, positive_seconds, progress_line
 
 from . import catalogue, libraries, peers, plot, report
 from .machine import OthersMeter, limited_to
-from .scenario import BenchmarkError, Result, Scenario, Settings
+from .program_runs import PROGRAMS
+from .scenario import BenchmarkError, NotInstalledError, Result, Scenario, Settings
 
 PROGRAM = "oxthreads bench"
 
@@ -30,7 +31,8 @@ ROUNDS = 15
 
 EPILOG = """
 NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
-default), calls, memory, startup, latency, parallelism, growth. '*' selects everything.
+default), calls, memory, startup, latency, parallelism, growth, programs. '*' selects everything. After
+programs, NAMES are those of whole programs: programs crawler 'pool-*'.
 """
 
 
@@ -81,9 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         scenarios = catalogue.select(arguments.names)
     except catalogue.UnknownNameError as error:
-        known = ", ".join(scenario.name for scenario in catalogue.SCENARIOS)
-        kinds = ", ".join(kind.name for kind in catalogue.KINDS)
-        return refuse(f"no scenario is called {str(error)!r}; there are: {known}; and the kinds {kinds}")
+        return refuse(str(error))
     if arguments.list:
         print(report.listing(scenarios if arguments.names else catalogue.SCENARIOS))
         return 0
@@ -121,9 +121,11 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
             plot.load()  # find out before the measurements whether it is installed
         except plot.NoMatplotlibError as error:
             return refuse(str(error))
-    found, missing = ([], {}) if arguments.without_peers else peers.find()
+    alone = arguments.without_peers or all(scenario.kind == PROGRAMS for scenario in scenarios)
+    found, missing = ([], {}) if alone else peers.find()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     results: list[Result] = []
+    skipped: dict[str, str] = {}
     failed = False
     with progress_line() as progress:
         settings = Settings(
@@ -142,6 +144,8 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
                     with watched(arguments.timeout):
                         outcome = scenario.measure(settings)
                     results.append(Result(scenario, outcome, meter.share()))
+                except NotInstalledError as error:
+                    skipped[scenario.name] = str(error)
                 except BenchmarkError as error:
                     progress("")
                     print(f"{PROGRAM}: {scenario.name}: {error}", file=sys.stderr)
@@ -151,9 +155,9 @@ def measure(arguments: argparse.Namespace, scenarios: Sequence[Scenario]) -> int
     others = whole.share()
     who = report.Peers({library.name: library.version for library in found}, missing)
     if arguments.json:
-        print(json.dumps(report.document(results, settings, who, others), indent=2))
+        print(json.dumps(report.document(results, settings, who, others, skipped), indent=2))
     else:
-        print(report.tables(results, settings, who, others))
+        print(report.tables(results, settings, who, others, skipped))
     if arguments.plot is not None:
         try:
             plot.draw(results, arguments.plot)

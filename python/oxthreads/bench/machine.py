@@ -107,6 +107,7 @@ def document() -> dict[str, Any]:
         "compiler": platform.python_compiler(),
         "free_threaded": is_free_threaded(),
         "free_threaded_build": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        "optimized_build": "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")),
         "executable": sys.executable,
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -113,6 +113,19 @@ def from_asyncio(library: Library, operations: int) -> Generator[Round]:
         yield alone(lambda: runner.run(gather()))
 
 
+@prepared
+def bursts_from_asyncio(library: Library, operations: int) -> Generator[Round]:
+    """Let asyncio run calls of an empty function in the pool, and await one after another."""
+    with library.ThreadPoolExecutor(WORKERS) as executor, asyncio.Runner() as runner:
+
+        async def await_each() -> None:
+            loop = asyncio.get_running_loop()
+            for future in [loop.run_in_executor(executor, nothing) for _ in range(operations)]:
+                await future
+
+        yield alone(lambda: runner.run(await_each()))
+
+
 SCENARIOS = (
     SpeedScenario(
         "future", "Future: make, set, read", "A future without a pool, in one thread.",
@@ -147,6 +160,12 @@ SCENARIOS = (
         "pool-asyncio", "asyncio: 10,000 run_in_executor",
         "Calls of an empty function, all submitted at once; an operation is one call.",
         operations=10_000, threads=5, goal=Goal(1.5), prepare=from_asyncio,
+        needs=("ThreadPoolExecutor", "as_completed"),
+    ),
+    SpeedScenario(
+        "pool-asyncio-burst", "asyncio: burst of 1,000 run_in_executor",
+        "As above, and awaited one after another; an operation is one call.",
+        operations=1_000, threads=5, goal=Goal(3.0), prepare=bursts_from_asyncio,
         needs=("ThreadPoolExecutor", "as_completed"),
     ),
 )  # fmt: skip

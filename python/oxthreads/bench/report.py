@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from oxthreads import __version__
@@ -13,7 +14,7 @@ from oxthreads.comparison.report import NOT_AVAILABLE, aligned, seconds_text, th
 from . import machine
 from .catalogue import KINDS
 from .machine import usable_cpus
-from .scenario import OXTHREADS, STANDARD, Kind, Result, Scenario, Settings, Unit
+from .scenario import OXTHREADS, STANDARD, Kind, Result, Scenario, Settings, Unit, times
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Peers:
     found: Mapping[str, str]
     missing: Mapping[str, str]
 
+
+#: The scenarios that were not measured because packages are not installed, and the names of these.
+Skipped = Mapping[str, str]
 
 #: The share of the CPUs from which on the use by other processes is reported.
 BUSY = 0.05
@@ -60,7 +64,13 @@ def cell(kind: Kind, samples: list[float] | None) -> str:
     return f"{text} (median {figure_text(kind, median)})"
 
 
-def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: float | None) -> str:
+def tables(
+    results: Sequence[Result],
+    settings: Settings,
+    peers: Peers,
+    others: float | None,
+    skipped: Skipped = MappingProxyType({}),
+) -> str:
     """Return all results as Markdown tables, one for each kind. They are also readable as plain text.
 
     Args:
@@ -68,6 +78,7 @@ def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: 
         settings: how they were measured.
         peers: which peers were measured.
         others: the share of the CPUs that other processes used, from 0 to 1. None: not known.
+        skipped: which scenarios were not measured, and the packages that are missing.
     """
     parts = [machine.title()]
     for kind in KINDS:
@@ -77,7 +88,7 @@ def tables(results: Sequence[Result], settings: Settings, peers: Peers, others: 
                 f"{kind.summary} {spread_legend(kind, of_kind)}",
                 "\n".join(aligned(rows(kind, of_kind))),
             ]
-    parts.append("\n".join(remarks(results, settings, peers, others)))
+    parts.append("\n".join([*remarks(results, settings, peers, others), *skipped_remarks(skipped)]))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -94,13 +105,22 @@ def spread_legend(kind: Kind, results: Sequence[Result]) -> str:
 def rows(kind: Kind, results: Sequence[Result]) -> list[list[str]]:
     """Return the cells of a table: its head, and a row for each result."""
     names = columns(results)
-    head = [kind.name, *names, kind.score_label, "goal"]
+    also = [] if kind.also is None else [kind.also.standard, kind.also.oxthreads, kind.also.label]
+    head = [kind.name, *names, kind.score_label, *also, "goal"]
     return [head, *(row(result, names) for result in results)]
 
 
 def columns(results: Sequence[Result]) -> list[str]:
-    """Return the contenders of all results: the standard library first, oxthreads last."""
-    seen = dict.fromkeys(name for result in results for name in result.outcome.samples)
+    """Return the contenders of all results: the standard library first, oxthreads last.
+
+    What a kind measures besides is not among them.
+    """
+    seen = dict.fromkeys(
+        name
+        for result in results
+        for name in result.outcome.samples
+        if (also := result.scenario.kind.also) is None or name not in (also.standard, also.oxthreads)
+    )
     return sorted(seen, key=lambda name: (name == OXTHREADS, name != STANDARD))
 
 
@@ -114,8 +134,19 @@ def row(result: Result, names: Sequence[str]) -> list[str]:
         result.scenario.title,
         *cells,
         NOT_AVAILABLE if score is None else kind.score_text(score),
+        *also_cells(result),
         f"{goal} missed" if result.met is False else goal,
     ]
+
+
+def also_cells(result: Result) -> list[str]:
+    """Return the cells of what the kind measures besides: both figures, and their ratio."""
+    kind, samples = result.scenario.kind, result.outcome.samples
+    if kind.also is None:
+        return []
+    ratio = kind.also.ratio(result.figures)
+    figures = [cell(kind, samples.get(name)) for name in (kind.also.standard, kind.also.oxthreads)]
+    return [*figures, NOT_AVAILABLE if ratio is None else times(ratio)]
 
 
 def missed(results: Sequence[Result]) -> list[str]:
@@ -150,6 +181,11 @@ def remarks(results: Sequence[Result], settings: Settings, peers: Peers, others:
     return lines
 
 
+def skipped_remarks(skipped: Skipped) -> list[str]:
+    """Return a line for each scenario that was not measured."""
+    return [f"{name} was skipped: {packages} must be installed." for name, packages in skipped.items()]
+
+
 def busiest(results: Sequence[Result]) -> str:
     """Return text that names the scenario during which other processes used the CPUs most."""
     known = [(result.others, result.scenario.name) for result in results if result.others is not None]
@@ -160,7 +196,11 @@ def busiest(results: Sequence[Result]) -> str:
 
 
 def document(
-    results: Sequence[Result], settings: Settings, peers: Peers, others: float | None
+    results: Sequence[Result],
+    settings: Settings,
+    peers: Peers,
+    others: float | None,
+    skipped: Skipped = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return all results for JSON, with the samples of every round.
 
@@ -169,6 +209,7 @@ def document(
         settings: how they were measured.
         peers: which peers were measured.
         others: the share of the CPUs that other processes used, from 0 to 1. None: not known.
+        skipped: which scenarios were not measured, and the packages that are missing.
     """
     return {
         "version": 1,
@@ -182,6 +223,7 @@ def document(
         },
         "peers": {"found": dict(peers.found), "missing": dict(peers.missing)},
         "missed": missed(results),
+        "skipped": dict(skipped),
         "results": [result_document(result, settings) for result in results],
     }
 
@@ -195,6 +237,7 @@ def result_document(result: Result, settings: Settings) -> dict[str, Any]:
         "unit": kind.unit.value,
         "score_is": kind.score_label,
         "score": result.score,
+        **({} if kind.also is None else {kind.also.label: kind.also.ratio(result.figures)}),
         "met": result.met,
         "others_cpu_share": result.others,
         "figures": result.figures,

@@ -22,6 +22,10 @@ class BenchmarkError(Exception):
     """A scenario could not be measured on the standard library or on oxthreads."""
 
 
+class NotInstalledError(Exception):
+    """A scenario needs packages that are not installed. The message is their names."""
+
+
 class Unit(Enum):
     """The unit of the samples of a kind."""
 
@@ -47,6 +51,21 @@ class Goal:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two more contenders, which are the two libraries in another respect. They have a ratio of their own."""
+
+    standard: str
+    oxthreads: str
+    label: str
+    """What their ratio is called."""
+
+    def ratio(self, figures: Mapping[str, float]) -> float | None:
+        """Return how many times more the standard library needs. None if one of them is missing."""
+        standard, ours = figures.get(self.standard), figures.get(self.oxthreads)
+        return standard / ours if standard is not None and ours else None
+
+
+@dataclass(frozen=True)
 class Kind:
     """A group of scenarios with a common table, unit and score."""
 
@@ -63,6 +82,8 @@ class Kind:
     """Whether a higher score is better. (Of the samples, a lower one is always better.)"""
     typical: bool = False
     """Whether a contender's figure is its median sample instead of its best."""
+    also: Pair | None = None
+    """What is measured besides, without a goal."""
 
     def figure(self, samples: list[float]) -> float:
         """Return the number that the table shows for a contender."""

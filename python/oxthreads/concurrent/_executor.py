@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 import operator
+import os
 import sys
 import threading as _threading
 import weakref
@@ -18,7 +19,7 @@ from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import close_executors, register, versions
 from .._oxthreads import install_in as _install_in
 from .._oxthreads import set_questions as _set_questions
-from ..threading import Semaphore, Thread, _StandardThread
+from ..threading import Semaphore, Thread, _StandardThread, _start_reused
 from ._map import map_calls
 from ._slow_calls import SlowCall, report_slow_calls
 from ._worker import Place
@@ -74,6 +75,8 @@ else:
 
 
 _StandardThreadPoolExecutor = _thread.ThreadPoolExecutor
+_NO_OPTIONS = (None,) * 5
+_STANDARD_SHUTDOWN = _StandardThreadPoolExecutor.shutdown
 
 # At exit the standard library joins the threads in `_threads_queues`. This function runs before that:
 # all pools refuse new calls, and workers end once they have run the pending calls.
@@ -116,13 +119,17 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             library: it only waits. "run": it may run that call inside its wait, as described below.
         slow_after (float): seconds after which a call that still runs is reported, once. None: never. Calls
             that ``on_full="caller_runs"`` runs in the submitting thread are not reported.
+        reuse_threads (float): seconds for which the operating system threads of workers that have ended are
+            kept, to be used again by the next threads that ask for it; see ``reuse_threads`` of
+            :mod:`oxthreads.threading`, which says so for all threads. 0: not at all. None: as that says.
         on_slow (callable): called with a :class:`SlowCall` for each such call, in a thread of its own: it
             must not take long. What it raises is logged. None: a warning with the stack of the call is
             written to the logger "oxthreads".
 
     Raises:
-        ValueError: if ``max_workers``, ``max_pending`` or ``slow_after`` is zero or less, ``idle_timeout`` is
-            negative, one of these times is NaN, or ``context``, ``on_full`` or ``nested`` is another string.
+        ValueError: if ``max_workers``, ``max_pending`` or ``slow_after`` is zero or less, ``idle_timeout`` or
+            ``reuse_threads`` is negative, one of these times is NaN, or ``context``, ``on_full`` or
+            ``nested`` is another string.
         TypeError: if ``initializer`` or ``on_slow`` cannot be called, for ``on_slow`` without ``slow_after``,
             or for an option together with an override that makes the pool fall back.
 
@@ -199,13 +206,31 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         nested: Literal["wait", "run"] = "wait",
         slow_after: float | None = None,
         on_slow: Callable[[SlowCall], object] | None = None,
+        reuse_threads: float | None = None,
         **prepare_context: Any,
     ) -> None:
+        if (
+            type(self) is ThreadPoolExecutor
+            and (max_workers is None or (type(max_workers) is int and max_workers > 0))
+            and (initializer is None or callable(initializer))
+            and (context, on_full, nested) == ("worker", "block", "wait")
+            and (idle_timeout, max_pending, slow_after, on_slow, reuse_threads) == _NO_OPTIONS
+            and not prepare_context
+            and "_threads" not in vars(self)
+            and is_known(self)
+        ):
+            self._oxthreads_begin(max_workers, thread_name_prefix, initializer, initargs)
+            return
         carries_context = context != "worker" and _check_context(context)
         helps = nested != "wait" and _check_nested(nested)
         reports = slow_after is not None or on_slow is not None
         has_options = (
-            carries_context or helps or reports or idle_timeout is not None or max_pending is not None
+            carries_context
+            or helps
+            or reports
+            or idle_timeout is not None
+            or max_pending is not None
+            or reuse_threads is not None
         )
         is_ours = is_known(self) or is_allowed(self, has_options)
         if is_ours:
@@ -213,7 +238,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         elif has_options:
             raise TypeError(
                 f"{type(self).__name__} starts workers of its own, which know nothing of "
-                "context, idle_timeout, max_pending, nested and slow_after"
+                "context, idle_timeout, max_pending, nested, slow_after and reuse_threads"
             )
         # Until __init__ is complete this is a standard pool, also if __init__ is called a second time.
         self._oxthreads_leave_submission()
@@ -234,6 +259,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
                 )
                 self._oxthreads_slow_after = _check_slow_after(slow_after, on_slow) if reports else math.inf
                 self._oxthreads_on_slow = on_slow
+                self._oxthreads_keep_for = None if reuse_threads is None else _check_keep(reuse_threads)
             self._oxthreads_numbers = itertools.count()
             self._oxthreads_departing: set[threading.Thread] = set()
             if self._oxthreads_turned:
@@ -244,9 +270,44 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         finally:
             self._oxthreads_is_being_made = False
 
+    def _oxthreads_begin(
+        self,
+        max_workers: int | None,
+        thread_name_prefix: str,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        """Do what __init__ does for a new pool without options, whose class was checked.
+
+        Programs make a pool for each request, and the standard __init__ creates a queue and a semaphore that
+        are not needed. A test compares the attributes with those that it sets.
+        """
+        if max_workers is None:
+            processors = os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()
+            max_workers = min(32, (processors or 1) + 4)
+        attributes = vars(self)
+        attributes["_max_workers"] = max_workers
+        attributes["_threads"] = set()
+        attributes["_broken"] = attributes["_shutdown"] = False
+        attributes["_shutdown_lock"] = _threading.Lock()
+        attributes["_thread_name_prefix"] = (
+            thread_name_prefix or f"ThreadPoolExecutor-{self._counter()}"  # type: ignore[attr-defined]
+        )
+        if _HAS_CONTEXTS:
+            context, resolve = self.prepare_context(initializer, initargs)  # type: ignore[attr-defined]
+            attributes["_create_worker_context"], attributes["_resolve_work_item_task"] = context, resolve
+        else:
+            attributes["_initializer"], attributes["_initargs"] = initializer, initargs
+        attributes["_oxthreads_numbers"] = itertools.count()
+        attributes["_oxthreads_departing"] = set()
+        prefix = (isinstance(thread_name_prefix, str) and thread_name_prefix) or None
+        self._oxthreads_open(min(max_workers, sys.maxsize), prefix)
+
     #: Whether this pool has an option that the standard pool does not have; and one of these options.
     _oxthreads_has_options = False
     _oxthreads_idle_timeout: float | None = None
+    #: For how many seconds the threads of workers are kept; 0: not at all; None: as other threads.
+    _oxthreads_keep_for: float | None = None
     #: Seconds after which a call is reported, and who is told; see _slow_calls.py.
     _oxthreads_slow_after = math.inf
     _oxthreads_on_slow: Callable[[SlowCall], object] | None = None
@@ -460,7 +521,13 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             args=arguments,
         )
         worker._bootstrap = functools.partial(place._bootstrap, worker)  # type: ignore[attr-defined]
-        worker.start()
+        start: Any = type(worker).start
+        keep = self._oxthreads_keep_for
+        if start is _start_reused or (keep is not None and start is _StandardThread.start):
+            # It waits: a worker that has begun may be free for the next call, so that fewer are started.
+            _start_reused(worker, keep, waits=True)  # type: ignore[arg-type]
+        else:
+            worker.start()
         register(worker, queue)
         self._threads.add(worker)  # type: ignore[attr-defined]
         # It may have departed before it was added. Check in this order: a worker is removed from the set of
@@ -588,6 +655,15 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         """
         if self._oxthreads_has_fallen_back:
             super().shutdown(wait, cancel_futures=cancel_futures)
+        elif (
+            not cancel_futures
+            and type(self) is ThreadPoolExecutor
+            and _StandardThreadPoolExecutor.shutdown is _STANDARD_SHUTDOWN
+        ):
+            # What the standard shutdown() does. What it puts into the queue is a mark here.
+            with self._shutdown_lock:
+                vars(self)["_shutdown"] = True
+                self._oxthreads_shut_down()
         else:
             self._shutdown = True
             super().shutdown(False, cancel_futures=cancel_futures)
@@ -739,6 +815,13 @@ def _check_nested(nested: str) -> bool:
     if nested not in ("wait", "run"):
         raise ValueError("nested must be 'wait' or 'run'")
     return nested == "run"
+
+
+def _check_keep(seconds: float) -> float:
+    from .. import _reused_threads  # noqa: PLC0415 - only those who ask for it pay for it
+
+    kept = _reused_threads.seconds_of(seconds, "reuse_threads") or 0.0
+    return kept if _reused_threads.prepare() else 0.0
 
 
 def _check_idle_timeout(timeout: float) -> float:

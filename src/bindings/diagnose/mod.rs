@@ -22,6 +22,7 @@ use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
+use crate::primitives::kept_threads;
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::{self, Resource, ThreadNumber};
 use crate::wait::threads;
@@ -413,10 +414,10 @@ pub(crate) fn call_before_interrupt(show: Py<PyAny>) {
     interruption::call(show);
 }
 
-/// Return how many threads of the process are those of the watch (int).
+/// Return how many threads of the process are those of the watch, or kept ones without a task (int).
 #[pyfunction]
 pub(crate) fn own_threads() -> usize {
-    watcher::own_threads()
+    watcher::own_threads() + kept_threads::count()
 }
 
 /// End the thread of `start_watcher`.

@@ -504,6 +504,20 @@ impl ThreadPoolExecutor {
         self.pool.open();
     }
 
+    /// Accept calls from now on, in a new pool without options: what _oxthreads_set_capacity() and
+    /// _oxthreads_configure() do for it.
+    fn _oxthreads_open(&self, workers: usize, prefix: Option<&Bound<'_, PyString>>) {
+        if let Some(prefix) = prefix {
+            labels::set(self.primitive_address(), &prefix.to_string_lossy());
+        }
+        self.pool.open_with(workers);
+    }
+
+    /// Accept no more calls, as _oxthreads_close(), and put a mark into the queue of pending calls.
+    fn _oxthreads_shut_down(&self) {
+        self.pool.close_with_mark();
+    }
+
     /// Return the stats: workers, busy workers, pending calls, and finished calls; then, in seconds (float), the
     /// total and the maximum of the time that calls were pending, and the total and the maximum of the time that
     /// they ran.

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::bindings::future::Future;
+use crate::bindings::future::event_loop;
 use crate::bindings::runtime::errors::{self, Handling};
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::standard_frames::{Raiser, put_before, raised_by};
@@ -49,8 +50,14 @@ impl Future {
         callback: &Owned,
     ) -> PyResult<()> {
         let py = slf.py();
+        let callback = callback.object().bind(py);
+        match event_loop::hand_over(slf, callback) {
+            Ok(false) => {}
+            Ok(true) => return Ok(()),
+            Err(error) => return Self::log_callback_error(slf, error, LATE),
+        }
         let arguments = PyTuple::new(py, [slf])?;
-        match foreign::call(callback.object().bind(py), &arguments, None) {
+        match foreign::call(callback, &arguments, None) {
             Ok(returned) => {
                 foreign::release(returned);
                 Ok(())

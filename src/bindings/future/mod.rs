@@ -4,6 +4,7 @@
 //! * `helping`: how a worker of a pool waits for calls of its own pool.
 //! * `work`: the call that the future of an executor carries.
 //! * `callbacks`: done callbacks.
+//! * `event_loop`: the done callback by which asyncio awaits a future.
 //! * `completions`: waits for many futures.
 //! * `creation`: how an executor makes a future.
 //! * `internals`: the standard attributes, and the fall back to the standard library.
@@ -30,6 +31,7 @@ use waiting::{Seen, cancelled, read_outcome, timed_out};
 mod callbacks;
 mod completions;
 mod creation;
+mod event_loop;
 mod helping;
 mod internals;
 mod waiting;
@@ -155,6 +157,9 @@ fast_methods! {
     ResultOf: Future, Future::result_fast;
     Done: Future, Future::done_fast;
     SetResult: Future, Future::set_result_fast;
+    Cancelled: Future, Future::cancelled_fast;
+    ExceptionOf: Future, Future::exception_fast;
+    AddDoneCallback: Future, Future::add_done_callback_fast;
 }
 
 impl Future {
@@ -198,6 +203,55 @@ impl Future {
         let done = future.with_native(|record| record.state.is_done()).ok()?;
         arguments.answer(done)
     }
+
+    #[inline]
+    fn cancelled_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if !arguments.are_none() {
+            return None;
+        }
+        let future = &slf.get().inner;
+        let cancelled = future.with_native(|record| record.state.is_cancelled());
+        arguments.answer(cancelled.ok()?)
+    }
+
+    /// As [`Future::result_fast`].
+    #[inline]
+    fn exception_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        if arguments.len() > 1 {
+            return None;
+        }
+        let py = slf.py();
+        let has_value = |record: &mut future::Record<Owned, Owned, Call>| {
+            record.state == State::Finished && record.error.is_none()
+        };
+        match slf.get().inner.with_native(has_value) {
+            Ok(true) => Some(Ok(py.None().into_bound(py))),
+            _ => None,
+        }
+    }
+
+    /// Only for a future that is not done: the callback need not run now.
+    #[inline]
+    fn add_done_callback_fast<'py>(
+        slf: &Bound<'py, Self>,
+        arguments: Arguments<'_, 'py>,
+    ) -> Attempt<'py> {
+        let mut callback = Some(Owned::from(arguments.only()?));
+        let future = &slf.get().inner;
+        let added = future.with_native(|record| {
+            if !record.state.is_done()
+                && let Some(callback) = callback.take()
+            {
+                record.callbacks.push(callback);
+                return true;
+            }
+            false
+        });
+        match added {
+            Ok(true) => arguments.done(),
+            _ => None,
+        }
+    }
 }
 
 impl HasFunctions for Future {
@@ -206,6 +260,9 @@ impl HasFunctions for Future {
             ("result", call::<ResultOf>),
             ("done", call::<Done>),
             ("set_result", call::<SetResult>),
+            ("cancelled", call::<Cancelled>),
+            ("exception", call::<ExceptionOf>),
+            ("add_done_callback", call::<AddDoneCallback>),
         ]
     }
 }

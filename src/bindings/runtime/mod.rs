@@ -13,6 +13,7 @@
 //! * [`errors`]: the standard exceptions with the standard messages.
 //! * [`standard_frames`]: the frames of the standard library in tracebacks.
 //! * [`code`]: the names in code objects.
+//! * [`frame_memory`]: memory for Python frames, which threads pass on.
 //! * [`collector`], [`stack`], [`interpreter`]: garbage collection, stack depth, and the current interpreter.
 
 pub(crate) mod argument;
@@ -23,6 +24,7 @@ pub(crate) mod collector;
 pub(crate) mod errors;
 pub(crate) mod fast_path;
 pub(crate) mod foreign;
+pub(crate) mod frame_memory;
 pub(crate) mod interpreter;
 pub(crate) mod interruption;
 pub(crate) mod lazy;

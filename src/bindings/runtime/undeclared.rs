@@ -45,6 +45,9 @@ unsafe extern "C" {
         instance: *mut ffi::PyObject,
     ) -> *mut ffi::PyObject;
 
+    /// Deletes the state of the calling thread, which is attached and has cleared the state; it is detached after that.
+    pub(crate) fn PyThreadState_DeleteCurrent();
+
     /// Makes the references to an object of this thread deferred ones: they are counted only when garbage is
     /// collected.
     #[cfg(all(Py_3_14, Py_GIL_DISABLED))]

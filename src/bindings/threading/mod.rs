@@ -2,6 +2,7 @@
 //!
 //! * `fast_lock`: the fast paths that all classes with `acquire` and `release` share.
 //! * `any_lock`: the lock of a condition, if it is a native one.
+//! * `reused`: threads in operating system threads that are used again.
 //! * `standard_name`: the names that locks show while they replace the standard ones.
 
 mod any_lock;
@@ -12,6 +13,7 @@ mod condition_waiter;
 mod event;
 mod fast_lock;
 mod lock;
+mod reused;
 mod rlock;
 mod semaphore;
 mod standard_name;
@@ -21,5 +23,9 @@ pub(crate) use condition::Condition;
 pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
 pub(crate) use lock::{Lock, allocate_lock};
+pub(crate) use reused::{
+    ThreadHandle, close_kept_threads, default_stack_size, hold_kept_threads, kept_threads_now,
+    release_kept_threads, set_local_keys, start_reused,
+};
 pub(crate) use rlock::{RLock, caller};
 pub(crate) use semaphore::Semaphore;

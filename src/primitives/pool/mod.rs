@@ -388,6 +388,22 @@ impl<J: Job> Pool<J> {
         state.fallen_back = false;
     }
 
+    /// Opens a new pool that may have so many workers.
+    pub fn open_with(&self, capacity: usize) {
+        let mut state = self.state();
+        state.capacity = capacity;
+        state.closed = false;
+        state.fallen_back = false;
+    }
+
+    /// Closes the pool and puts a mark into it; see [`Pool::close`] and [`Pool::mark`].
+    pub fn close_with_mark(&self) {
+        let mut entered = self.state();
+        let (state, wakes) = entered.parts();
+        state.marks += 1;
+        state.close(wakes);
+    }
+
     /// Opens the pool for jobs again after [`Pool::close`].
     pub fn reopen(&self) {
         let mut state = self.state();

@@ -1,0 +1,273 @@
+"""Threads that run in operating system threads which are used again; see ``reuse_threads`` of
+:mod:`oxthreads.threading`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading as _standard
+
+from . import _oxthreads as _native
+
+# Not imported at run time: importing typing takes longer than everything else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from typing import Any
+
+#: The attribute of a thread for its end. Before 3.13, its lock `_tstate_lock` says that.
+_HANDLE = (
+    None if sys.version_info < (3, 13) else "_handle" if sys.version_info < (3, 14) else "_os_thread_handle"
+)
+
+#: The function that starts an operating system thread, by the name that `threading` has for it, and what it
+#: is unless a tool has replaced it.
+_STARTER = "_start_new_thread" if _HANDLE is None else "_start_joinable_thread"
+_STANDARD_LOCK = _thread.allocate_lock
+_STANDARD_STARTER = getattr(_standard, _STARTER)
+_EVENT = "_thread.start_new_thread" if _HANDLE is None else "_thread.start_joinable_thread"
+
+#: The functions that `threading.Thread.start` may be: what they do is done here too.
+known_starts: list[Callable[[Any], None]] = [_standard.Thread.start]
+
+#: Bytes of the stack of a thread for which nobody has set a size.
+_DEFAULT_STACK = _native.default_stack_size()
+
+#: Called with each thread before it is started here.
+before_start: list[Callable[[threading.Thread], None]] = []
+
+#: The ends of threads that are not daemons. Those of threads that have ended are removed now and then.
+_ends: set[_native.ThreadHandle] = set()
+_ends_at_most = 64
+
+_is_exiting = False
+_is_prepared = False
+
+
+def seconds_of(seconds: float | None, name: str = "seconds") -> float | None:
+    """Return for how many seconds threads are kept; None if they are not.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is negative or NaN.
+    """
+    if seconds is None:
+        return None
+    number = float(seconds)
+    if not number >= 0:
+        raise ValueError(f"{name} must be a non-negative number")
+    return number or None
+
+
+#: The threads that are forking and are not the main thread.
+_forking: set[int] = set()
+
+
+def _before_fork() -> None:
+    if _standard.current_thread() is not _standard.main_thread():
+        _forking.add(_thread.get_ident())
+    _native.hold_kept_threads()
+
+
+def _after_fork_in_parent() -> None:
+    _forking.discard(_thread.get_ident())
+    _native.release_kept_threads()
+
+
+def _after_fork_in_child() -> None:
+    # Such a child ends when its last thread does, in whatever way. A kept thread would keep it alive.
+    if _thread.get_ident() in _forking:
+        _native.close_kept_threads()
+
+
+def start_as_asked(reuse_threads: Callable[[float], None]) -> None:
+    """Keep threads as the environment variable asks. What is no number of seconds is reported."""
+    choice = os.environ["OXTHREADS_REUSE_THREADS"]
+    try:
+        reuse_threads(float(choice))
+    except ValueError:
+        sys.stderr.write(f"oxthreads: OXTHREADS_REUSE_THREADS is {choice!r}, and not a number of seconds\n")
+
+
+def prepare() -> bool:
+    """Do once what must be done before a thread is kept. Return whether threads can be kept."""
+    global _is_prepared  # noqa: PLW0603
+    if _is_exiting:
+        return False
+    if not _is_prepared:
+        try:
+            # The last one that is registered is called first. None of them waits for another.
+            _standard._register_atexit(_exit)  # type: ignore[attr-defined]
+        except RuntimeError:
+            return False  # the interpreter is exiting
+        _is_prepared = True
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=_before_fork,
+                after_in_parent=_after_fork_in_parent,
+                after_in_child=_after_fork_in_child,
+            )
+        if "free-threading" in sys.version:
+            _find_local_keys()
+    return True
+
+
+def can_start(standard_thread: type[threading.Thread]) -> bool:
+    """Return whether a thread may be started here: not if a tool has replaced what starts threads."""
+    return (
+        not _is_exiting
+        and standard_thread.start in known_starts
+        and getattr(_standard, _STARTER) is _STANDARD_STARTER
+    )
+
+
+def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa: PLR0912 - so many steps
+    """Do what `threading.Thread.start` does, in an operating system thread that is kept afterwards.
+
+    Args:
+        thread (Thread): the thread.
+        seconds (float): how long the operating system thread is kept.
+        waits (bool): True: return when the thread has begun. False: it is enough that it will begin.
+    """
+    for note in before_start:
+        note(thread)
+    # What follows is the standard method, step by step.
+    if not thread._initialized:
+        raise RuntimeError("thread.__init__() not called")
+    if thread._started.is_set():
+        raise RuntimeError("threads can only be started once")
+    with _standard._active_limbo_lock:  # type: ignore[attr-defined]
+        _standard._limbo[thread] = thread  # type: ignore[attr-defined]
+    if sys.version_info >= (3, 14) and thread._context is None:
+        import contextvars  # noqa: PLC0415 - loaded already: `threading` imports it
+
+        inherits = sys.flags.thread_inherit_context
+        thread._context = contextvars.copy_context() if inherits else contextvars.Context()
+    handle = former = lock = None
+    if _HANDLE is None:
+        lock = _lock_until_end(thread)
+    else:
+        handle, former = _native.ThreadHandle(), getattr(thread, _HANDLE)
+        if not thread._daemonic:
+            _follow(handle)
+        setattr(thread, _HANDLE, handle)
+    try:
+        bootstrap = thread._bootstrap
+        if _HANDLE is None:
+            sys.audit(_EVENT, bootstrap, (), None)
+        else:
+            sys.audit(_EVENT, bootstrap, thread._daemonic, handle)
+        name, size = thread._name, _thread.stack_size() or _DEFAULT_STACK
+        identity = _native.start_reused(
+            bootstrap, name if type(name) is str else "", size, seconds, handle, lock
+        )
+    except Exception:
+        if lock is not None:
+            lock.release()
+            thread._tstate_lock = None
+            vars(thread).pop("_set_tstate_lock", None)
+        if handle is not None:
+            handle._set_done()
+            setattr(thread, _HANDLE, former)  # type: ignore[arg-type]
+        with _standard._active_limbo_lock:  # type: ignore[attr-defined]
+            del _standard._limbo[thread]  # type: ignore[attr-defined]
+        raise
+    if identity is None or waits:
+        thread._started.wait()
+    else:
+        # It may not have begun, but all that a started thread shows is known: there is no need to wait.
+        thread._ident, thread._native_id = identity
+        thread._started.set()
+
+
+def _lock_until_end(thread: Any) -> Any:
+    """Return the lock by which others wait for the end of the thread, before Python 3.13.
+
+    The standard thread makes it when it begins.
+    """
+
+    def is_set() -> None:
+        vars(thread).pop("_set_tstate_lock", None)
+
+    lock: Any = _STANDARD_LOCK()
+    lock.acquire()
+    thread._tstate_lock = lock
+    thread._set_tstate_lock = is_set
+    if not thread._daemonic:
+        with _standard._shutdown_locks_lock:  # type: ignore[attr-defined]
+            _standard._maintain_shutdown_locks()  # type: ignore[attr-defined]
+            _standard._shutdown_locks.add(lock)  # type: ignore[attr-defined]
+    return lock
+
+
+def end_kept() -> None:
+    """End the threads that are kept now."""
+    _native.hold_kept_threads()
+    _native.release_kept_threads()
+
+
+def _follow(handle: _native.ThreadHandle) -> None:
+    """Have the exit wait for the thread."""
+    global _ends_at_most  # noqa: PLW0603
+    _ends.add(handle)
+    if len(_ends) > _ends_at_most:
+        for other in [*_ends]:
+            if other.is_done():
+                _ends.discard(other)
+        _ends_at_most = max(64, 2 * len(_ends))
+
+
+def _exit() -> None:
+    """End the kept threads, because the interpreter is about to exit; it waits for the others as ever."""
+    global _is_exiting  # noqa: PLW0603
+    _is_exiting = True
+    _native.close_kept_threads()
+    if _HANDLE is not None and not all(handle.is_done() for handle in [*_ends]):
+        # The interpreter waits for the threads that it has started itself. One of them waits for the others:
+        # not this one, because these may wait for what is called after this function.
+        _STANDARD_STARTER(_wait_for_ends, daemon=False)
+
+
+def _wait_for_ends() -> None:
+    # A thread that is being started now adds its end before it looks whether it may start.
+    while handles := [handle for handle in [*_ends] if not handle.is_done()]:
+        for handle in handles:
+            handle.join()
+
+
+def _find_local_keys() -> None:
+    """Find out where a thread state has the two objects to which the values of ``threading.local`` belong.
+
+    A thread that is kept with its state gives them up after each task, as its end would. Their place depends
+    on the version. So this makes a value in a new thread, and looks for the objects that it belongs to: the
+    value knows them.
+    """
+    import ctypes  # noqa: PLC0415 - only where it is needed
+    import gc  # noqa: PLC0415
+
+    found: list[tuple[int, int]] = []
+
+    def look() -> None:
+        get_state = ctypes.pythonapi.PyThreadState_Get
+        get_state.restype = ctypes.c_void_p
+        local = _standard.local()
+        local.value = None
+        parts = gc.get_referents(local)
+        values = [part for part in parts if type(part) is dict]
+        sentinels = [part for part in parts if type(part) is set]
+        keys = {id(key) for part in values for key in part}
+        watched = {id(reference()) for part in sentinels for reference in part}
+        words = (ctypes.c_size_t * 128).from_address(get_state())
+        first = [place for place, word in enumerate(words) if word in keys]
+        second = [place for place, word in enumerate(words) if word in watched]
+        if len(first) == len(second) == 1:
+            found.append((first[0], second[0]))
+
+    thread = _standard.Thread(target=look)
+    _standard.Thread.start(thread)
+    thread.join()
+    if found:
+        _native.set_local_keys(*found[0])
