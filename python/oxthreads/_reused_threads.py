@@ -160,7 +160,7 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
             sys.audit(_EVENT, bootstrap, (), None)
         else:
             sys.audit(_EVENT, bootstrap, thread._daemonic, handle)
-        name, size = thread._name, _thread.stack_size() or _DEFAULT_STACK
+        name, size = thread._name, _stack_size()
         identity = _native.start_reused(
             bootstrap, name if type(name) is str else "", size, seconds, handle, lock
         )
@@ -181,6 +181,16 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
         # It may not have begun, but all that a started thread shows is known: there is no need to wait.
         thread._ident, thread._native_id = identity
         thread._started.set()
+
+
+def _stack_size() -> int:
+    """Return the size in bytes of the stack that a new thread has now."""
+    # To ask for it is to set it to zero. Under a lock, so that another start does not find the zero.
+    with _standard._active_limbo_lock:  # type: ignore[attr-defined]
+        size = _thread.stack_size()
+        if size:
+            _thread.stack_size(size)
+    return size or _DEFAULT_STACK
 
 
 def _lock_until_end(thread: Any) -> Any:

@@ -478,6 +478,14 @@ mod state {
         context: Option<Py<PyAny>>,
     }
 
+    /// Removes an exception that another thread has set for this one, too late. The thread is attached.
+    fn forget_exception() {
+        // SAFETY: it has no precondition.
+        let identifier = unsafe { ffi::PyThread_get_thread_ident() };
+        // SAFETY: attached; null removes what is there.
+        unsafe { ffi::PyThreadState_SetAsyncExc(identifier.cast_signed(), ptr::null_mut()) };
+    }
+
     impl Attached {
         /// Attaches, with a context of the task's own. `None`: there is no memory for a thread state.
         pub(super) fn new(interpreter: &Interpreter) -> Option<Self> {
@@ -492,6 +500,7 @@ mod state {
             }
             // SAFETY: the state is that of this thread, and not attached.
             unsafe { call_with_state(ffi::PyEval_AcquireThread, state) };
+            forget_exception();
             let context = Python::attach(|py| {
                 // SAFETY: attached.
                 let context = unsafe { ffi::PyContext_New() };
@@ -521,11 +530,7 @@ mod state {
                 // SAFETY: attached; this thread has entered the context.
                 unsafe { ffi::PyContext_Exit(context.as_ptr()) };
             }
-            // An exception that another thread has set for this one, too late.
-            // SAFETY: it has no precondition.
-            let identifier = unsafe { ffi::PyThread_get_thread_ident() };
-            // SAFETY: attached; null removes what is there.
-            unsafe { ffi::PyThreadState_SetAsyncExc(identifier.cast_signed(), ptr::null_mut()) };
+            forget_exception();
             if let Err(error) = super::reset_hooks(py) {
                 error.write_unraisable(py, None);
             }
