@@ -28,7 +28,6 @@ _HANDLE = (
 _STARTER = "_start_new_thread" if _HANDLE is None else "_start_joinable_thread"
 _STANDARD_LOCK = _thread.allocate_lock
 _STANDARD_STARTER = getattr(_standard, _STARTER)
-_EVENT = "_thread.start_new_thread" if _HANDLE is None else "_thread.start_joinable_thread"
 
 #: The functions that `threading.Thread.start` may be: what they do is done here too.
 known_starts: list[Callable[[Any], None]] = [_standard.Thread.start]
@@ -156,10 +155,10 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
         setattr(thread, _HANDLE, handle)
     try:
         bootstrap = thread._bootstrap
-        if _HANDLE is None:
-            sys.audit(_EVENT, bootstrap, (), None)
-        else:
-            sys.audit(_EVENT, bootstrap, thread._daemonic, handle)
+        if _HANDLE is not None:
+            sys.audit("_thread.start_joinable_thread", bootstrap, thread._daemonic, handle)
+        elif sys.version_info >= (3, 12):
+            sys.audit("_thread.start_new_thread", bootstrap, (), None)
         name, size = thread._name, _stack_size()
         identity = _native.start_reused(
             bootstrap, name if type(name) is str else "", size, seconds, handle, lock

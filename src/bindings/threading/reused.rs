@@ -289,10 +289,9 @@ fn run(
                 drop(cleared.map(foreign::release));
             }
             current.finish();
+            // It fails if a join that an exception has ended has released the lock. The interpreter ignores that, too.
             let released = foreign::call_method(lock.bind(py), "release", (), None);
-            if let Err(error) = released.map(foreign::release) {
-                error.write_unraisable(py, None);
-            }
+            drop(released.map(foreign::release));
         }
     });
     attached.end(current, end);
