@@ -288,6 +288,8 @@ def test_rust_imports_only_what_the_classes_declare() -> None:
         "runtime/errors.rs": 1,  # when the extension module is made
         "mod.rs": 1,  # as well
         "threading/standard_name.rs": 1,  # where a failure means no
+        "future/event_loop.rs": 1,  # sys, which is there as long as the interpreter
+        "threading/reused.rs": 1,  # as well
     }
     made = {file for file, text in found.items() if "LazyImport::new(" in text}
     assert made == {"runtime/lazy.rs", "runtime/errors.rs"}
