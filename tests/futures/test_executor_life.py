@@ -514,3 +514,12 @@ def test_a_pool_may_be_initialized_again(library: BackEnd) -> None:
     executor.__init__(2)
     assert executor.submit(pow, 2, 3).result(TIMEOUT_SECONDS) == 8
     executor.shutdown()
+
+
+def test_a_signal_handler_may_shut_a_pool_down_while_it_is_being_shut_down() -> None:
+    """The standard pool holds a lock meanwhile, and hangs."""
+    pool = OXTHREADS.futures.ThreadPoolExecutor(2)
+    assert pool.submit(len, "tea").result() == 3
+    with pool._shutdown_lock:  # as the interrupted call may
+        Result(pool.shutdown).get()
+    pool.shutdown()

@@ -660,10 +660,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
             and type(self) is ThreadPoolExecutor
             and _StandardThreadPoolExecutor.shutdown is _STANDARD_SHUTDOWN
         ):
-            # What the standard shutdown() does. What it puts into the queue is a mark here.
-            with self._shutdown_lock:
-                vars(self)["_shutdown"] = True
-                self._oxthreads_shut_down()
+            # What the standard shutdown() does; what it puts into the queue is a mark here. But without
+            # `_shutdown_lock`: a handler of a signal that comes meanwhile may shut the pool down too.
+            vars(self)["_shutdown"] = True
+            self._oxthreads_shut_down()
         else:
             self._shutdown = True
             super().shutdown(False, cancel_futures=cancel_futures)
