@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import _thread
+import functools
 import os
 import sys
 import threading as _standard
@@ -109,9 +110,7 @@ def prepare() -> bool:
                 after_in_parent=_after_fork_in_parent,
                 after_in_child=_after_fork_in_child,
             )
-        if "free-threading" in sys.version:
-            _find_local_keys()
-    return True
+    return "free-threading" not in sys.version or _finds_local_keys()
 
 
 def can_start(standard_thread: type[threading.Thread]) -> bool:
@@ -141,10 +140,9 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
     with _standard._active_limbo_lock:  # type: ignore[attr-defined]
         _standard._limbo[thread] = thread  # type: ignore[attr-defined]
     if sys.version_info >= (3, 14) and thread._context is None:
-        import contextvars  # noqa: PLC0415 - loaded already: `threading` imports it
-
+        contexts = _standard._contextvars  # type: ignore[attr-defined]
         inherits = sys.flags.thread_inherit_context
-        thread._context = contextvars.copy_context() if inherits else contextvars.Context()
+        thread._context = contexts.copy_context() if inherits else contexts.Context()
     handle = former = lock = None
     if _HANDLE is None:
         lock = _lock_until_end(thread)
@@ -247,15 +245,19 @@ def _wait_for_ends() -> None:
             handle.join()
 
 
-def _find_local_keys() -> None:
+@functools.cache
+def _finds_local_keys() -> bool:
     """Find out where a thread state has the two objects to which the values of ``threading.local`` belong.
 
     A thread that is kept with its state gives them up after each task, as its end would. Their place depends
     on the version. So this makes a value in a new thread, and looks for the objects that it belongs to: the
-    value knows them.
+    value knows them. Return whether they were found.
     """
-    import ctypes  # noqa: PLC0415 - only where it is needed
-    import gc  # noqa: PLC0415
+    try:
+        import ctypes  # noqa: PLC0415 - only where it is needed
+        import gc  # noqa: PLC0415
+    except ImportError:
+        return False
 
     found: list[tuple[int, int]] = []
 
@@ -280,3 +282,4 @@ def _find_local_keys() -> None:
     thread.join()
     if found:
         _native.set_local_keys(*found[0])
+    return bool(found)

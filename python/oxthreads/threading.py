@@ -427,15 +427,16 @@ def reuse_threads(seconds: float | None) -> None:
 
     See docs/reused_threads.md.
     """
-    from . import _reused_threads  # noqa: PLC0415 - only those who ask for it pay for it
-
     global _keep_for  # noqa: PLW0603
-    chosen = _reused_threads.seconds_of(seconds)
-    if chosen is None or not _reused_threads.prepare():
+    reused = _reused_threads()
+    if reused is None:
+        return
+    chosen = reused.seconds_of(seconds)
+    if chosen is None or not reused.prepare():
         _keep_for = None
         if vars(Thread).get("start") is _start_reused:
             del Thread.start
-        _reused_threads.end_kept()
+        reused.end_kept()
         return
     _keep_for = chosen
     if "start" not in vars(Thread):
@@ -446,19 +447,30 @@ def reuse_threads(seconds: float | None) -> None:
 _keep_for: float | None = None
 
 
+def _reused_threads() -> Any:
+    """Return the module of that name, which only those load who ask for it.
+
+    None: the interpreter is ending, and nothing can be imported any more.
+    """
+    try:
+        from . import _reused_threads  # noqa: PLC0415
+    except ImportError:
+        return None
+    return _reused_threads
+
+
 def _start_reused(self: Thread, keep: float | None = None, *, waits: bool = False) -> None:
     """Start the thread's activity; `Thread.start` while threads are reused.
 
     For how long, and whether it waits until the thread has begun, are for pools.
     """
-    from . import _reused_threads  # noqa: PLC0415 - those who have asked for it have loaded it
-
+    reused = _reused_threads()
     if keep is None:
         keep = _keep_for
-    if not keep or not _reused_threads.can_start(_StandardThread):
+    if not keep or reused is None or not reused.can_start(_StandardThread):
         _StandardThread.start(self)
     else:
-        _reused_threads.start(self, keep, waits=waits)
+        reused.start(self, keep, waits=waits)
 
 
 _start_reused.__name__ = "start"

@@ -24,7 +24,10 @@ MIRRORS = {
 }
 #: Names that only oxthreads has. They are in no ``__all__``: `with_options` and `stats` of an executor return
 #: them.
-ADDITIONS = {"concurrent.futures": {"ExecutorView", "ExecutorStatistics", "SlowCall"}}
+ADDITIONS = {
+    "concurrent.futures": {"ExecutorView", "ExecutorStatistics", "SlowCall"},
+    "threading": {"reuse_threads"},
+}
 #: The modules of this package that a mirror may import.
 PARTS = {
     "oxthreads",
@@ -33,6 +36,7 @@ PARTS = {
     "oxthreads._mirror",
     "oxthreads._oxthreads",
     "oxthreads._queue_shutdown",
+    "oxthreads._reused_threads",
     "oxthreads._fallback",
     "oxthreads.concurrent",
     "oxthreads.concurrent._executor",
@@ -137,8 +141,13 @@ for public in module.__all__:
     assert (result.stderr, result.returncode) == ("", 0)
 
 
-#: The first runs before everything else; the second has an answer for the case that nothing can be imported.
-MAY_IMPORT = {("oxthreads", "pytest_addoption"), ("oxthreads", "__getattr__")}
+#: The first runs before everything else; the others have an answer for the case that nothing can be imported.
+MAY_IMPORT = {
+    ("oxthreads", "pytest_addoption"),
+    ("oxthreads", "__getattr__"),
+    ("oxthreads.threading", "_reused_threads"),
+    ("oxthreads._reused_threads", "_finds_local_keys"),
+}
 
 
 @pytest.mark.parametrize("name", sorted(PARTS))

@@ -19,7 +19,7 @@ from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import close_executors, register, versions
 from .._oxthreads import install_in as _install_in
 from .._oxthreads import set_questions as _set_questions
-from ..threading import Semaphore, Thread, _StandardThread, _start_reused
+from ..threading import Semaphore, Thread, _reused_threads, _StandardThread, _start_reused
 from ._map import map_calls
 from ._slow_calls import SlowCall, report_slow_calls
 from ._worker import Place
@@ -818,10 +818,11 @@ def _check_nested(nested: str) -> bool:
 
 
 def _check_keep(seconds: float) -> float:
-    from .. import _reused_threads  # noqa: PLC0415 - only those who ask for it pay for it
-
-    kept = _reused_threads.seconds_of(seconds, "reuse_threads") or 0.0
-    return kept if _reused_threads.prepare() else 0.0
+    reused = _reused_threads()
+    if reused is None:
+        return 0.0
+    kept: float = reused.seconds_of(seconds, "reuse_threads") or 0.0
+    return kept if reused.prepare() else 0.0
 
 
 def _check_idle_timeout(timeout: float) -> float:

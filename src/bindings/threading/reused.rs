@@ -298,7 +298,7 @@ fn run(
 }
 
 /// Where the thread state of a free-threaded interpreter has the two objects to which the values of `threading.local`
-/// belong: as multiples of the size of a pointer. Zero: not known, and threads are not used again.
+/// belong: as multiples of the size of a pointer. Zero: not known; then Python code starts no thread here.
 static LOCAL_KEYS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Say where the thread state has the two objects to which the values of threading.local belong, as a multiple of the
