@@ -32,6 +32,7 @@ __all__ = [
     "Recording",
     "Semaphore",
     "SimpleQueue",
+    "ThreadHandle",
     "ThreadOrder",
     "ThreadPoolExecutor",
     "WorkQueue",
@@ -42,17 +43,20 @@ __all__ = [
     "before_start",
     "call_before_interrupt",
     "close_executors",
+    "close_kept_threads",
     "dictionary",
     "end_of_thread",
     "follow_lock",
     "follow_thread",
     "forget_label",
     "generation_of",
+    "hold_kept_threads",
     "hold_watcher",
     "install_in",
     "is_of_parent",
     "join_handle",
     "join_outside",
+    "kept_threads_now",
     "last_missed",
     "lock_order_counts",
     "looking_for_signals",
@@ -65,13 +69,17 @@ __all__ = [
     "put_standard_frames",
     "record_waits",
     "register",
+    "release_kept_threads",
     "release_watcher",
     "release_watcher_in_child",
     "set_label",
+    "set_local_keys",
     "set_questions",
+    "stack_size_now",
     "start_lock_order",
     "start_metrics",
     "start_profile",
+    "start_reused",
     "start_trace",
     "start_watcher",
     "stop_lock_order",
@@ -563,15 +571,15 @@ def start_reused(
     stack_size: int,
     keep: float,
     handle: ThreadHandle | None,
-    lock: Any,
+    handed_over: list[tuple[int, int] | bool | None],
     /,
-) -> tuple[int, int] | None: ...
+) -> None: ...
 def set_local_keys(key: int, sentinel: int) -> None: ...
 def hold_kept_threads() -> None: ...
 def release_kept_threads() -> None: ...
 def close_kept_threads() -> None: ...
 def kept_threads_now() -> list[int]: ...
-def default_stack_size() -> int: ...
+def stack_size_now() -> int: ...
 def close_executors() -> None: ...
 def versions(classes: tuple[type, ...], /) -> tuple[int, ...]: ...
 def register(worker: Thread, queue: Any, /) -> None: ...

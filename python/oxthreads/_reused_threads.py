@@ -27,14 +27,12 @@ _HANDLE = (
 #: The function that starts an operating system thread, by the name that `threading` has for it, and what it
 #: is unless a tool has replaced it.
 _STARTER = "_start_new_thread" if _HANDLE is None else "_start_joinable_thread"
-_STANDARD_LOCK = _thread.allocate_lock
 _STANDARD_STARTER = getattr(_standard, _STARTER)
 
-#: The functions that `threading.Thread.start` may be: what they do is done here too.
-known_starts: list[Callable[[Any], None]] = [_standard.Thread.start]
+_STANDARD_START = _standard.Thread.start
 
-#: Bytes of the stack of a thread for which nobody has set a size.
-_DEFAULT_STACK = _native.default_stack_size()
+#: The functions that `threading.Thread.start` may be: what they do is done here too.
+known_starts: list[Callable[[Any], None]] = [_STANDARD_START]
 
 #: Called with each thread before it is started here.
 before_start: list[Callable[[threading.Thread], None]] = []
@@ -65,9 +63,12 @@ def seconds_of(seconds: float | None, name: str = "seconds") -> float | None:
 #: The threads that are forking and are not the main thread.
 _forking: set[int] = set()
 
+#: Whether this process, or one of its parents, is the child of a fork in another thread than the main one.
+_ends_with_its_last_thread = False
+
 
 def _before_fork() -> None:
-    if _standard.current_thread() is not _standard.main_thread():
+    if _thread.get_ident() != _standard.main_thread().ident:
         _forking.add(_thread.get_ident())
     _native.hold_kept_threads()
 
@@ -78,9 +79,13 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _ends_with_its_last_thread  # noqa: PLW0603
     # Such a child ends when its last thread does, in whatever way. A kept thread would keep it alive.
     if _thread.get_ident() in _forking:
+        _ends_with_its_last_thread = True
+    if _ends_with_its_last_thread:
         _native.close_kept_threads()
+    _forking.clear()
 
 
 def start_as_asked(reuse_threads: Callable[[float], None]) -> None:
@@ -122,7 +127,7 @@ def can_start(standard_thread: type[threading.Thread]) -> bool:
     )
 
 
-def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa: PLR0912 - so many steps
+def start(thread: Any, seconds: float, *, waits: bool = False) -> None:
     """Do what `threading.Thread.start` does, in an operating system thread that is kept afterwards.
 
     Args:
@@ -137,42 +142,18 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
         raise RuntimeError("thread.__init__() not called")
     if thread._started.is_set():
         raise RuntimeError("threads can only be started once")
-    with _standard._active_limbo_lock:  # type: ignore[attr-defined]
-        _standard._limbo[thread] = thread  # type: ignore[attr-defined]
-    if sys.version_info >= (3, 14) and thread._context is None:
-        contexts = _standard._contextvars  # type: ignore[attr-defined]
-        inherits = sys.flags.thread_inherit_context
-        thread._context = contexts.copy_context() if inherits else contexts.Context()
-    handle = former = lock = None
-    if _HANDLE is None:
-        lock = _lock_until_end(thread)
-    else:
-        handle, former = _native.ThreadHandle(), getattr(thread, _HANDLE)
-        if not thread._daemonic:
-            _follow(handle)
-        setattr(thread, _HANDLE, handle)
+    handed_over: list[tuple[int, int] | bool | None] = []
     try:
-        bootstrap = thread._bootstrap
-        if _HANDLE is not None:
-            sys.audit("_thread.start_joinable_thread", bootstrap, thread._daemonic, handle)
-        elif sys.version_info >= (3, 12):
-            sys.audit("_thread.start_new_thread", bootstrap, (), None)
-        name, size = thread._name, _stack_size()
-        identity = _native.start_reused(
-            bootstrap, name if type(name) is str else "", size, seconds, handle, lock
-        )
-    except Exception:
-        if lock is not None:
-            lock.release()
-            thread._tstate_lock = None
-            vars(thread).pop("_set_tstate_lock", None)
-        if handle is not None:
-            handle._set_done()
-            setattr(thread, _HANDLE, former)  # type: ignore[arg-type]
-        with _standard._active_limbo_lock:  # type: ignore[attr-defined]
-            del _standard._limbo[thread]  # type: ignore[attr-defined]
-        raise
-    if identity is None or waits:
+        _hand_over(thread, seconds, handed_over)
+    finally:
+        # However it has ended: if the thread will not begin, nothing may wait for it.
+        if not handed_over or handed_over[0] is False:
+            _take_back(thread)
+    identity = handed_over[0]
+    if identity is False:
+        _STANDARD_START(thread)
+    elif waits or _HANDLE is None or not isinstance(identity, tuple):
+        # Before 3.13 the thread makes the lock by which it is joined when it begins.
         thread._started.wait()
     else:
         # It may not have begun, but all that a started thread shows is known: there is no need to wait.
@@ -180,34 +161,48 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:  # noqa:
         thread._started.set()
 
 
-def _stack_size() -> int:
-    """Return the size in bytes of the stack that a new thread has now."""
-    # To ask for it is to set it to zero. Under a lock, so that another start does not find the zero.
+def _hand_over(thread: Any, seconds: float, handed_over: list[tuple[int, int] | bool | None]) -> None:
+    """Have the thread begin. Then `handed_over` has an element if it will; False: no thread may begin."""
+    handle = None
+    if _HANDLE is not None:
+        handle = _native.ThreadHandle()
+        if not thread._daemonic:
+            _follow(handle)
+        setattr(thread, _HANDLE, handle)
+    # After that: an exit that has not seen the handle has set this before.
+    if _is_exiting:
+        handed_over.append(False)
+        return
     with _standard._active_limbo_lock:  # type: ignore[attr-defined]
-        size = _thread.stack_size()
-        if size:
-            _thread.stack_size(size)
-    return size or _DEFAULT_STACK
+        _standard._limbo[thread] = thread  # type: ignore[attr-defined]
+    if sys.version_info >= (3, 14) and thread._context is None:
+        contexts = _standard._contextvars  # type: ignore[attr-defined]
+        inherits = sys.flags.thread_inherit_context
+        thread._context = contexts.copy_context() if inherits else contexts.Context()
+    bootstrap, name = thread._bootstrap, thread._name
+    if _HANDLE is not None:
+        sys.audit("_thread.start_joinable_thread", bootstrap, thread._daemonic, handle)
+    elif sys.version_info >= (3, 12):
+        sys.audit("_thread.start_new_thread", bootstrap, (), None)
+    _native.start_reused(
+        bootstrap,
+        name if type(name) is str else "",
+        _native.stack_size_now(),
+        seconds,
+        handle,
+        handed_over,
+    )
 
 
-def _lock_until_end(thread: Any) -> Any:
-    """Return the lock by which others wait for the end of the thread, before Python 3.13.
-
-    The standard thread makes it when it begins.
-    """
-
-    def is_set() -> None:
-        vars(thread).pop("_set_tstate_lock", None)
-
-    lock: Any = _STANDARD_LOCK()
-    lock.acquire()
-    thread._tstate_lock = lock
-    thread._set_tstate_lock = is_set
-    if not thread._daemonic:
-        with _standard._shutdown_locks_lock:  # type: ignore[attr-defined]
-            _standard._maintain_shutdown_locks()  # type: ignore[attr-defined]
-            _standard._shutdown_locks.add(lock)  # type: ignore[attr-defined]
-    return lock
+def _take_back(thread: Any) -> None:
+    """The thread was not handed over: it is again one that was not started."""
+    if _HANDLE is not None:
+        handle = getattr(thread, _HANDLE)
+        if type(handle) is _native.ThreadHandle:
+            handle._set_done()
+            setattr(thread, _HANDLE, _thread._ThreadHandle())
+    with _standard._active_limbo_lock:  # type: ignore[attr-defined]
+        _standard._limbo.pop(thread, None)  # type: ignore[attr-defined]
 
 
 def end_kept() -> None:
@@ -239,7 +234,7 @@ def _exit() -> None:
 
 
 def _wait_for_ends() -> None:
-    # A thread that is being started now adds its end before it looks whether it may start.
+    # A thread that is being started now adds its end before it looks whether the exit has begun.
     while handles := [handle for handle in [*_ends] if not handle.is_done()]:
         for handle in handles:
             handle.join()

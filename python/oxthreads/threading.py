@@ -432,16 +432,21 @@ def reuse_threads(seconds: float | None) -> None:
     if reused is None:
         return
     chosen = reused.seconds_of(seconds)
-    if chosen is None or not reused.prepare():
+    with _choosing:
+        if chosen is not None and reused.prepare():
+            _keep_for = chosen
+            # A tool that has wrapped the method, and has taken that back, has put the standard one here.
+            if vars(Thread).get("start", _StandardThread.start) is _StandardThread.start:
+                Thread.start = _start_reused  # type: ignore[method-assign, assignment]
+            return
         _keep_for = None
         if vars(Thread).get("start") is _start_reused:
             del Thread.start
-        reused.end_kept()
-        return
-    _keep_for = chosen
-    if "start" not in vars(Thread):
-        Thread.start = _start_reused  # type: ignore[method-assign, assignment]
+    reused.end_kept()
 
+
+#: Held while the method and the next value are changed.
+_choosing = RLock()
 
 #: For how many seconds operating system threads are kept; None: they are not.
 _keep_for: float | None = None
@@ -459,10 +464,18 @@ def _reused_threads() -> Any:
     return _reused_threads
 
 
-def _start_reused(self: Thread, keep: float | None = None, *, waits: bool = False) -> None:
-    """Start the thread's activity; `Thread.start` while threads are reused.
+def _start_reused(self: Thread) -> None:
+    """Start the thread's activity; `Thread.start` while threads are reused."""
+    _start_thread(self)
 
-    For how long, and whether it waits until the thread has begun, are for pools.
+
+def _start_thread(self: Thread, keep: float | None = None, *, waits: bool = False) -> None:
+    """Start the thread, and keep its operating system thread afterwards.
+
+    Args:
+        self (Thread): the thread.
+        keep (float): for how many seconds; 0: it is not kept; None: as `reuse_threads` was told.
+        waits (bool): whether to wait until the thread has begun.
     """
     reused = _reused_threads()
     if keep is None:
@@ -475,6 +488,8 @@ def _start_reused(self: Thread, keep: float | None = None, *, waits: bool = Fals
 
 _start_reused.__name__ = "start"
 _start_reused.__qualname__ = "Thread.start"
+_start_reused.__doc__ = _StandardThread.start.__doc__
+_start_reused.__wrapped__ = _StandardThread.start  # type: ignore[attr-defined]
 
 
 class Timer(_StandardTimer, Thread):

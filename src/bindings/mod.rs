@@ -109,8 +109,8 @@ mod _oxthreads {
     #[pymodule_export]
     use super::threading::{
         Barrier, Condition, ConditionWaiter, Event, Lock, RLock, Semaphore, ThreadHandle,
-        close_kept_threads, default_stack_size, hold_kept_threads, kept_threads_now,
-        release_kept_threads, set_local_keys, start_reused,
+        close_kept_threads, hold_kept_threads, kept_threads_now, release_kept_threads,
+        set_local_keys, stack_size_now, start_reused,
     };
 
     #[pymodule_init]

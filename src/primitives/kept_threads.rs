@@ -7,6 +7,8 @@
 //! A task may change what belongs to the thread and not to the task: its signal mask or its priority, for example. A
 //! thread that has [changed](super::thread_state) is not kept.
 //!
+//! A kept thread blocks all signals: it must not take one for which another thread waits.
+//!
 //! Nothing is kept over a fork. The process that forks ends its kept threads before ([`hold`]), and the child begins
 //! with none.
 
@@ -16,7 +18,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::thread_state::{self, Name, ThreadState};
+use super::thread_state::{self, Name, SignalMask, ThreadState};
 use crate::wait::deadline::Deadline;
 use crate::wait::sync::Arc;
 use crate::wait::{Parked, PerProcess, Waiter, generation, spin, threads};
@@ -69,17 +71,44 @@ impl Kept {
 /// The thread that runs a task.
 pub struct Current {
     kept: Arc<Kept>,
+    /// The process in which the task began: see [`generation`].
+    born_in: u32,
+    has_begun: Cell<bool>,
     has_finished: Cell<bool>,
+    /// The task has left something that the next one must not find.
+    must_end: Cell<bool>,
+    /// The signal mask that it had at its end.
+    signals: Cell<Option<SignalMask>>,
     /// See [`Current::may_be_called`].
     name: RefCell<Vec<u8>>,
 }
 
 impl Current {
-    /// Says that the task is about to tell others that it has ended. From now on, [`hold`] waits for this thread.
+    /// Says that the task is under way, so that the interpreter may exit. Called once.
+    pub fn begin(&self) {
+        if !self.has_begun.replace(true) && generation() == self.born_in {
+            let all = all();
+            let mut inner = lock(&all.inner);
+            inner.handed_over -= 1;
+            if inner.handed_over == 0 {
+                all.changed.notify_all();
+            }
+        }
+    }
+
+    /// Says that the task is about to tell others that it has ended. From now on, [`hold`] waits for this thread, and
+    /// signals do not come to it.
     pub fn finish(&self) {
-        if !self.has_finished.replace(true) {
+        if !self.has_finished.replace(true) && generation() == self.born_in {
+            self.signals.set(thread_state::block_signals());
+            FINISHING.set(true);
             lock(&all().inner).finishing += 1;
         }
+    }
+
+    /// The thread must not be kept.
+    pub fn end_afterwards(&self) {
+        self.must_end.set(true);
     }
 
     /// The task may give its thread this name, or as much of it as the operating system takes.
@@ -105,8 +134,15 @@ impl Current {
     }
 }
 
+thread_local! {
+    /// Whether this thread is among those that have finished a task.
+    static FINISHING: Cell<bool> = const { Cell::new(false) };
+}
+
 #[derive(Default)]
 struct Inner {
+    /// How many tasks were given to threads that have not begun them.
+    handed_over: usize,
     /// The threads without a task; the last one was kept last.
     idle: Vec<Arc<Kept>>,
     /// How many threads have finished a task, or were told to end, and have neither been kept nor begun to end.
@@ -122,16 +158,15 @@ struct Inner {
 /// The threads of this process.
 struct All {
     inner: Mutex<Inner>,
-    /// `finishing` is zero.
-    settled: Condvar,
+    /// One of the counts has become smaller.
+    changed: Condvar,
 }
 
 impl All {
     fn settle(&self, inner: &mut Inner) {
+        FINISHING.set(false);
         inner.finishing -= 1;
-        if inner.finishing == 0 {
-            self.settled.notify_all();
-        }
+        self.changed.notify_all();
     }
 }
 
@@ -139,7 +174,7 @@ fn all() -> &'static All {
     static ALL: PerProcess<All> = PerProcess::new();
     ALL.get(|| All {
         inner: Mutex::default(),
-        settled: Condvar::new(),
+        changed: Condvar::new(),
     })
 }
 
@@ -152,16 +187,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// is kept for this time. Returns how the thread is called if it was a kept one and has said so.
 ///
 /// # Errors
-/// What the operating system says if it makes no thread. Then the task is dropped.
+/// What the operating system says if it makes no thread; [`Refused::Closed`] after [`close`]. Then the task is dropped.
 pub fn run<S: Surroundings>(
     task: Task,
     stack_size: usize,
     keep: Duration,
-) -> io::Result<Option<Identity>> {
+) -> Result<Option<Identity>, Refused> {
     let state = ThreadState::now();
     let order = Order::Run(task, keep, thread_state::name());
     let kept = {
         let mut inner = lock(&all().inner);
+        if inner.closed {
+            return Err(Refused::Closed);
+        }
+        inner.handed_over += 1;
         let found = (inner.idle.iter())
             .rposition(|kept| kept.stack_size == stack_size && kept.state == state);
         found.map(|place| inner.idle.remove(place))
@@ -183,8 +222,23 @@ pub fn run<S: Surroundings>(
     // Locked, so that a thread that ends soon finds it.
     let mut thread = lock(&kept.thread);
     let builder = thread::Builder::new().stack_size(stack_size);
-    *thread = Some(builder.spawn(move || live::<S>(&theirs))?);
+    match builder.spawn(move || live::<S>(&theirs)) {
+        Ok(made) => *thread = Some(made),
+        Err(error) => {
+            lock(&all().inner).handed_over -= 1;
+            return Err(Refused::NoThread(error));
+        }
+    }
     Ok(None)
+}
+
+/// Why a task was not accepted.
+#[derive(Debug)]
+pub enum Refused {
+    /// No thread is kept any more.
+    Closed,
+    /// The operating system makes no more threads.
+    NoThread(io::Error),
 }
 
 /// The life of a thread.
@@ -196,9 +250,16 @@ fn live<S: Surroundings>(kept: &Arc<Kept>) {
         if thread_state::name() != name {
             thread_state::set_name(&name);
         }
+        if let Some(state) = &kept.state {
+            state.set_signals();
+        }
         let current = Current {
             kept: Arc::clone(kept),
+            born_in,
+            has_begun: Cell::new(false),
             has_finished: Cell::new(false),
+            must_end: Cell::new(false),
+            signals: Cell::new(None),
             name: RefCell::default(),
         };
         task(&current);
@@ -206,12 +267,15 @@ fn live<S: Surroundings>(kept: &Arc<Kept>) {
             // The task has forked, and this is the child. Its only thread ends with the task, as any other does.
             return;
         }
+        current.begin();
         current.finish();
         // To reports the thread ends here, and another one runs the next task.
         threads::end_number();
         let now = thread_state::name();
-        let has_changed = now != name && !current.is_called_as_allowed(&now);
-        if has_changed || ThreadState::now() != kept.state || !stay(kept, keep) {
+        let is_unchanged = now == name || current.is_called_as_allowed(&now);
+        let state = (current.signals.get()).and_then(ThreadState::with_signals);
+        let may_stay = is_unchanged && state == kept.state && !current.must_end.get();
+        if !may_stay || !stay(kept, keep) {
             break;
         }
         next = sleep(kept, Deadline::after(keep));
@@ -247,6 +311,7 @@ fn sleep(kept: &Arc<Kept>, deadline: Deadline) -> Option<Order> {
             if let Some(place) = inner.idle.iter().position(|other| Arc::ptr_eq(other, kept)) {
                 inner.idle.remove(place);
                 inner.finishing += 1;
+                FINISHING.set(true);
                 return None;
             }
             // Somebody has taken it out, and is about to tell it something.
@@ -267,8 +332,12 @@ fn leave(kept: &Kept) {
     all.settle(&mut inner);
 }
 
+/// The longest that a fork waits for threads that have finished their tasks. They may run code that waits for the thread
+/// that forks: destructors of the program.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Ends all kept threads, and returns when the operating system does not have them any more. Until [`release`], none is
-/// kept. The caller must not be attached to the interpreter, and runs no task that has finished.
+/// kept. The caller must not be attached to the interpreter.
 pub fn hold() {
     let all = all();
     let mut inner = lock(&all.inner);
@@ -278,9 +347,10 @@ pub fn hold() {
     for kept in idle {
         kept.give(Order::End);
     }
-    while inner.finishing > 0 {
-        inner = (all.settled.wait(inner)).unwrap_or_else(PoisonError::into_inner);
-    }
+    let itself = usize::from(FINISHING.get());
+    let settled =
+        (all.changed).wait_timeout_while(inner, PATIENCE, |inner| inner.finishing > itself);
+    let (mut inner, _) = settled.unwrap_or_else(PoisonError::into_inner);
     let leaving = std::mem::take(&mut inner.leaving);
     drop(inner);
     for thread in leaving {
@@ -295,11 +365,16 @@ pub fn release() {
     inner.held = inner.held.saturating_sub(1);
 }
 
-/// Ends all kept threads. From now on, none is kept. The caller must not be attached to the interpreter.
+/// Ends all kept threads. From now on, none is kept, and no task is accepted. Returns when all tasks that were accepted
+/// have begun: a thread that begins needs an interpreter that is not ending. The caller must not be attached to it.
 pub fn close() {
     lock(&all().inner).closed = true;
     hold();
     release();
+    let all = all();
+    let inner = lock(&all.inner);
+    let begun = (all.changed).wait_while(inner, |inner| inner.handed_over > 0);
+    drop(begun);
 }
 
 /// How many threads are kept now.

@@ -3,16 +3,40 @@
 //! A new thread has it from the thread that makes it. So a thread is used again only if it still has what it was made
 //! with, and only for a thread that has the same.
 
-/// Signal mask, processors, priority and policy, and the namespaces.
+/// Signal mask, processors, priority and policy, rights, and the namespaces.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ThreadState(imp::State);
+pub struct ThreadState {
+    signals: SignalMask,
+    rest: imp::State,
+}
 
 impl ThreadState {
     /// That of the calling thread. `None` if the system does not say all of it.
     pub fn now() -> Option<Self> {
-        imp::now().map(Self)
+        Self::with_signals(imp::signals()?)
+    }
+
+    /// As [`ThreadState::now`], for a thread that has another signal mask only for the moment.
+    pub fn with_signals(signals: SignalMask) -> Option<Self> {
+        Some(Self {
+            signals,
+            rest: imp::now()?,
+        })
+    }
+
+    /// Gives the calling thread this signal mask.
+    pub fn set_signals(&self) {
+        imp::set_signals(&self.signals);
     }
 }
+
+/// Blocks all signals in the calling thread. Returns the mask that it had.
+pub fn block_signals() -> Option<SignalMask> {
+    imp::block_signals()
+}
+
+/// The signals that a thread blocks.
+pub use imp::SignalMask;
 
 /// The name of the calling thread, as the operating system has it.
 pub use imp::{Name, name, set_name};
@@ -21,8 +45,12 @@ pub use imp::{Name, name, set_name};
 mod imp {
     use std::ffi::CStr;
 
-    /// The sets of signals and of processors are larger, but the kernel has no more.
+    /// The set of the C library is larger, but the kernel has no more bytes.
     const SIGNALS: usize = 8;
+
+    /// The signals that a thread blocks.
+    pub type SignalMask = [u8; SIGNALS];
+
     /// Enough for 8,192 processors.
     const PROCESSORS: usize = 1024;
 
@@ -42,9 +70,9 @@ mod imp {
 
     #[derive(Clone, PartialEq, Eq)]
     pub(super) struct State {
-        signals: [u8; SIGNALS],
         processors: Vec<u8>,
         scheduling: Scheduling,
+        rights: Rights,
         /// What `/proc` says of them. Only a thread that may change them has them here: to read them takes as long as
         /// all the rest twenty times.
         namespaces: Option<Vec<u8>>,
@@ -61,27 +89,93 @@ mod imp {
     ];
 
     pub(super) fn now() -> Option<State> {
+        let rights = rights()?;
         Some(State {
-            signals: signals()?,
             processors: processors()?,
             scheduling: scheduling()?,
-            namespaces: may_change_namespaces().then(namespaces),
+            namespaces: rights.may_change_namespaces().then(namespaces),
+            rights,
         })
     }
 
-    fn signals() -> Option<[u8; SIGNALS]> {
-        let mut set = [0_u8; SIGNALS];
-        // SAFETY: with no new set, it writes as many bytes as it is told to the array, which has them.
+    /// Changes the signal mask as `how` says, if there is another set. Returns the former mask.
+    fn change_signals(how: i32, set: Option<&SignalMask>) -> Option<SignalMask> {
+        let mut former = [0_u8; SIGNALS];
+        let set = set.map_or(std::ptr::null(), |set| set.as_ptr());
+        // SAFETY: it reads as many bytes as it is told from the set, which may be null, and writes as many to the array.
         let status = unsafe {
             libc::syscall(
                 libc::SYS_rt_sigprocmask,
-                libc::SIG_BLOCK,
-                std::ptr::null::<u8>(),
-                set.as_mut_ptr(),
+                how,
+                set,
+                former.as_mut_ptr(),
                 SIGNALS,
             )
         };
-        (status == 0).then_some(set)
+        (status == 0).then_some(former)
+    }
+
+    pub(super) fn signals() -> Option<SignalMask> {
+        change_signals(libc::SIG_BLOCK, None)
+    }
+
+    pub(super) fn block_signals() -> Option<SignalMask> {
+        change_signals(libc::SIG_BLOCK, Some(&[0xFF; SIGNALS]))
+    }
+
+    pub(super) fn set_signals(signals: &SignalMask) {
+        change_signals(libc::SIG_SETMASK, Some(signals));
+    }
+
+    /// What the thread may do.
+    #[derive(Clone, PartialEq, Eq)]
+    struct Rights {
+        capabilities: [u32; 6],
+        /// Whether it can get no new rights, and what filter there is for its system calls.
+        restrictions: [i32; 2],
+        users: [libc::uid_t; 3],
+        groups: [libc::gid_t; 3],
+    }
+
+    fn rights() -> Option<Rights> {
+        const VERSION_3: u32 = 0x2008_0522;
+        let mut header = [VERSION_3, 0];
+        let mut capabilities = [0_u32; 6];
+        // SAFETY: it reads and writes the header, two numbers, and writes three sets of two numbers each.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_capget,
+                header.as_mut_ptr(),
+                capabilities.as_mut_ptr(),
+            )
+        };
+        if status != 0 {
+            return None;
+        }
+        let none: libc::c_ulong = 0;
+        // SAFETY: it only returns a number.
+        let restrictions = [libc::PR_GET_NO_NEW_PRIVS, libc::PR_GET_SECCOMP]
+            .map(|question| unsafe { libc::prctl(question, none, none, none, none) });
+        let [mut real, mut effective, mut saved] = [0; 3];
+        // SAFETY: it writes three numbers.
+        unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
+        let users = [real, effective, saved];
+        // SAFETY: it writes three numbers.
+        unsafe { libc::getresgid(&raw mut real, &raw mut effective, &raw mut saved) };
+        Some(Rights {
+            capabilities,
+            restrictions,
+            users,
+            groups: [real, effective, saved],
+        })
+    }
+
+    impl Rights {
+        /// Whether the thread has the capability that `setns` and `unshare` ask for.
+        fn may_change_namespaces(&self) -> bool {
+            const SYS_ADMIN: u32 = 21;
+            self.capabilities[0] & (1 << SYS_ADMIN) != 0
+        }
     }
 
     fn processors() -> Option<Vec<u8>> {
@@ -105,18 +199,6 @@ mod imp {
             )
         };
         (status == 0).then_some(found)
-    }
-
-    /// Whether the thread has the capability that `setns` and `unshare` ask for. If it cannot be found out, it has.
-    fn may_change_namespaces() -> bool {
-        const VERSION_3: u32 = 0x2008_0522;
-        const SYS_ADMIN: u32 = 21;
-        let mut header = [VERSION_3, 0];
-        let mut sets = [0_u32; 6];
-        // SAFETY: it reads and writes the header, two numbers, and writes three sets of two numbers each.
-        let status =
-            unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
-        status != 0 || sets[0] & (1 << SYS_ADMIN) != 0
     }
 
     fn namespaces() -> Vec<u8> {
@@ -156,9 +238,22 @@ mod imp {
     #[derive(Clone, PartialEq, Eq)]
     pub(super) struct State;
 
+    /// The signals that a thread blocks.
+    pub type SignalMask = [u8; 0];
+
     pub(super) fn now() -> Option<State> {
         Some(State)
     }
+
+    pub(super) fn signals() -> Option<SignalMask> {
+        Some([])
+    }
+
+    pub(super) fn block_signals() -> Option<SignalMask> {
+        Some([])
+    }
+
+    pub(super) fn set_signals(_signals: &SignalMask) {}
 
     /// A name of a thread.
     pub type Name = [u8; 0];

@@ -19,7 +19,14 @@ from .._oxthreads import ThreadPoolExecutor as _NativeThreadPoolExecutor
 from .._oxthreads import close_executors, register, versions
 from .._oxthreads import install_in as _install_in
 from .._oxthreads import set_questions as _set_questions
-from ..threading import Semaphore, Thread, _reused_threads, _StandardThread, _start_reused
+from ..threading import (
+    Semaphore,
+    Thread,
+    _reused_threads,
+    _StandardThread,
+    _start_reused,
+    _start_thread,
+)
 from ._map import map_calls
 from ._slow_calls import SlowCall, report_slow_calls
 from ._worker import Place
@@ -117,11 +124,11 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         nested (str): what a worker does when it waits for the future of another call of its own pool, in
             ``result``, ``exception``, ``wait``, ``as_completed`` or ``map``. "wait", as in the standard
             library: it only waits. "run": it may run that call inside its wait, as described below.
-        slow_after (float): seconds after which a call that still runs is reported, once. None: never. Calls
-            that ``on_full="caller_runs"`` runs in the submitting thread are not reported.
         reuse_threads (float): seconds for which the operating system threads of workers that have ended are
             kept, to be used again by the next threads that ask for it; see ``reuse_threads`` of
             :mod:`oxthreads.threading`, which says so for all threads. 0: not at all. None: as that says.
+        slow_after (float): seconds after which a call that still runs is reported, once. None: never. Calls
+            that ``on_full="caller_runs"`` runs in the submitting thread are not reported.
         on_slow (callable): called with a :class:`SlowCall` for each such call, in a thread of its own: it
             must not take long. What it raises is logged. None: a warning with the stack of the call is
             written to the logger "oxthreads".
@@ -525,7 +532,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         keep = self._oxthreads_keep_for
         if start is _start_reused or (keep is not None and start is _StandardThread.start):
             # It waits: a worker that has begun may be free for the next call, so that fewer are started.
-            _start_reused(worker, keep, waits=True)  # type: ignore[arg-type]
+            _start_thread(worker, keep, waits=True)  # type: ignore[arg-type]
         else:
             worker.start()
         register(worker, queue)

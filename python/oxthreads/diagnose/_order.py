@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import oxthreads.threading as _threads
 from oxthreads import _oxthreads as _native
+from oxthreads import _reused_threads
 from oxthreads.diagnose import _holders, _objects, _profile_names, _report, _situation
 
 if TYPE_CHECKING:
@@ -291,6 +292,8 @@ def _prepare() -> None:
     """What is done once: starts and joins of threads are noted from now on, and the exit ends it."""
     standard: Any = _threads._StandardThread
     standard.start = _noted_start(standard.start)
+    _reused_threads.known_starts.append(standard.start)
+    _reused_threads.before_start.append(_note_start)
     standard._bootstrap_inner = _noted_run(standard._bootstrap_inner)
     standard.join = _noted_join(standard.join, standard.is_alive)
     atexit.register(stop)
@@ -299,11 +302,15 @@ def _prepare() -> None:
 def _noted_start(start: Callable[[Any], None]) -> Callable[[Any], None]:
     @functools.wraps(start)
     def noted(self: threading.Thread) -> None:
-        if _is_on:
-            _native.dictionary(self)[_BEGIN] = _native.before_start()
+        _note_start(self)
         start(self)
 
     return noted
+
+
+def _note_start(thread: threading.Thread) -> None:
+    if _is_on:
+        _native.dictionary(thread)[_BEGIN] = _native.before_start()
 
 
 def _noted_run(bootstrap: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -48,6 +48,9 @@ unsafe extern "C" {
     /// Deletes the state of the calling thread, which is attached and has cleared the state; it is detached after that.
     pub(crate) fn PyThreadState_DeleteCurrent();
 
+    /// The size in bytes of the stacks of new threads; zero: that of the system. The caller is attached.
+    pub(crate) fn PyThread_get_stacksize() -> usize;
+
     /// Makes the references to an object of this thread deferred ones: they are counted only when garbage is
     /// collected.
     #[cfg(all(Py_3_14, Py_GIL_DISABLED))]

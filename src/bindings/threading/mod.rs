@@ -24,8 +24,8 @@ pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
 pub(crate) use lock::{Lock, allocate_lock};
 pub(crate) use reused::{
-    ThreadHandle, close_kept_threads, default_stack_size, hold_kept_threads, kept_threads_now,
-    release_kept_threads, set_local_keys, start_reused,
+    ThreadHandle, close_kept_threads, hold_kept_threads, kept_threads_now, release_kept_threads,
+    set_local_keys, stack_size_now, start_reused,
 };
 pub(crate) use rlock::{RLock, caller};
 pub(crate) use semaphore::Semaphore;

@@ -14,11 +14,11 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PySystemExit, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
 
-use crate::bindings::runtime::{asynchronous, foreign, timeout};
+use crate::bindings::runtime::{asynchronous, foreign, timeout, undeclared};
 use crate::bindings::threading::caller;
-use crate::primitives::kept_threads::{self, Current, Identity};
+use crate::primitives::kept_threads::{self, Current, Identity, Refused};
 use crate::wait::deadline::Deadline;
 use crate::wait::observe::ThreadNumber;
 use crate::wait::sync::{Arc, Mutex};
@@ -180,24 +180,22 @@ fn deadline(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
 ///     stack_size (int): bytes.
 ///     keep (float): seconds for which the operating system thread is kept afterwards.
 ///     handle (ThreadHandle or None): what learns of the thread's begin and end.
-///     lock (lock or None): a lock that is released at the thread's end.
-///
-/// Returns:
-///     What threading.get_ident() and threading.get_native_id() return there (int, int), if it is a kept thread; the new
-///     thread may not have begun then. Otherwise None.
+///     handed_over (list): what is appended once it is certain that the thread will begin: if it is a kept thread, what
+///         threading.get_ident() and threading.get_native_id() return there (int, int), and the task may not have begun;
+///         otherwise None. Or False: no thread is started here any more.
 ///
 /// Raises:
 ///     RuntimeError: the operating system makes no more threads.
 #[pyfunction]
-#[pyo3(signature = (bootstrap, name, stack_size, keep, handle, lock, /))]
+#[pyo3(signature = (bootstrap, name, stack_size, keep, handle, handed_over, /))]
 pub(crate) fn start_reused(
     bootstrap: Bound<'_, PyAny>,
     name: &Bound<'_, PyString>,
     stack_size: usize,
     keep: f64,
     handle: Option<&Bound<'_, ThreadHandle>>,
-    lock: Option<Bound<'_, PyAny>>,
-) -> PyResult<Option<(usize, u64)>> {
+    handed_over: &Bound<'_, PyList>,
+) -> PyResult<()> {
     // SAFETY: attached, as the arguments show.
     let interpreter = Interpreter(unsafe { ffi::PyInterpreterState_Get() });
     let name = name.to_string_lossy().into_owned();
@@ -205,19 +203,24 @@ pub(crate) fn start_reused(
     let end = handle.map(|handle| Arc::clone(&handle.get().end));
     let theirs = end.clone();
     let bootstrap = bootstrap.unbind();
-    let lock = lock.map(Bound::unbind);
     let task = Box::new(move |current: &Current| {
         current.may_be_called(&name);
-        run(current, &interpreter, bootstrap, theirs.as_deref(), lock);
+        run(current, &interpreter, bootstrap, theirs.as_deref());
     });
-    let identity = kept_threads::run::<state::State>(task, stack_size, keep)
-        .map_err(|_| PyRuntimeError::new_err("can't start new thread"))?;
-    Ok(identity.map(|identity| {
-        if let Some(end) = end {
-            end.identifier.store(identity.identifier, Ordering::Relaxed);
+    let identity = match kept_threads::run::<state::State>(task, stack_size, keep) {
+        Ok(identity) => identity,
+        Err(Refused::Closed) => return handed_over.append(false),
+        Err(Refused::NoThread(_)) => {
+            return Err(PyRuntimeError::new_err("can't start new thread"));
         }
-        (identity.identifier, identity.native)
-    }))
+    };
+    let Some(identity) = identity else {
+        return handed_over.append(handed_over.py().None());
+    };
+    if let Some(end) = end {
+        end.identifier.store(identity.identifier, Ordering::Relaxed);
+    }
+    handed_over.append((identity.identifier, identity.native))
 }
 
 #[cfg(target_os = "linux")]
@@ -243,22 +246,18 @@ struct Interpreter(*mut ffi::PyInterpreterState);
 unsafe impl Send for Interpreter {}
 
 /// Runs the task as a Python thread.
-fn run(
-    current: &Current,
-    interpreter: &Interpreter,
-    bootstrap: Py<PyAny>,
-    end: Option<&End>,
-    lock: Option<Py<PyAny>>,
-) {
+fn run(current: &Current, interpreter: &Interpreter, bootstrap: Py<PyAny>, end: Option<&End>) {
     let Some(attached) = state::Attached::new(interpreter) else {
         // Without memory for a thread state. The objects cannot be freed in this thread.
-        std::mem::forget((bootstrap, lock));
+        std::mem::forget(bootstrap);
+        current.begin();
         current.finish();
         if let Some(end) = end {
             end.come();
         }
         return;
     };
+    current.begin();
     Python::attach(|py| {
         let identifier = usize::try_from(caller(py)).unwrap_or(0);
         current.is_known_as(|| identity(identifier));
@@ -277,22 +276,6 @@ fn run(
             Err(error) => error.write_unraisable(py, Some(&bootstrap)),
         }
         foreign::release(bootstrap);
-        if let Some(lock) = lock {
-            // Before 3.13 a thread is joined by a lock, which is released when the values of the thread are gone. They
-            // are in this dictionary.
-            // SAFETY: attached.
-            let values = unsafe { ffi::PyThreadState_GetDict() };
-            // SAFETY: attached; it is a borrowed reference, or null.
-            let values = unsafe { Bound::from_borrowed_ptr_or_opt(py, values) };
-            if let Some(values) = values {
-                let cleared = foreign::call_method(&values, "clear", (), None);
-                drop(cleared.map(foreign::release));
-            }
-            current.finish();
-            // It fails if a join that an exception has ended has released the lock. The interpreter ignores that, too.
-            let released = foreign::call_method(lock.bind(py), "release", (), None);
-            drop(released.map(foreign::release));
-        }
     });
     attached.end(current, end);
 }
@@ -334,10 +317,15 @@ pub(crate) fn kept_threads_now() -> Vec<u64> {
     kept_threads::natives()
 }
 
-/// Return the size in bytes of the stack of a thread for which nobody has set one.
+/// Return the size in bytes of the stack of a new thread: what `threading.stack_size()` was told, or the system's.
+/// To ask that function would set the size to zero.
 #[pyfunction]
-pub(crate) fn default_stack_size() -> usize {
-    stack_size::default()
+pub(crate) fn stack_size_now(_py: Python<'_>) -> usize {
+    // SAFETY: attached, as `_py` shows.
+    match unsafe { undeclared::PyThread_get_stacksize() } {
+        0 => stack_size::default(),
+        size => size,
+    }
 }
 
 mod stack_size {
@@ -405,8 +393,8 @@ mod state {
     impl Attached {
         /// Makes a new thread state. `None`: there is no memory for one.
         pub(super) fn new(interpreter: &Interpreter) -> Option<Self> {
-            // SAFETY: the interpreter lives: it was running when the task was given to this thread, and if it is
-            // ending, it waits for the thread or ends it in the next call. This thread has no state.
+            // SAFETY: the interpreter lives: it does not end before this thread is attached (see `close`). This thread has
+            // no state.
             let state = unsafe { ffi::PyThreadState_New(interpreter.0) };
             if state.is_null() {
                 return None;
@@ -418,6 +406,10 @@ mod state {
 
         /// Clears the state, says that the thread has ended, and deletes the state.
         pub(super) fn end(self, current: &Current, end: Option<&End>) {
+            // Before 3.13 the next step tells that the thread has ended, when everything else is done.
+            if end.is_none() {
+                current.finish();
+            }
             // SAFETY: the state is that of this thread, which is attached.
             unsafe { call_with_state(ffi::PyThreadState_Clear, self.0) };
             current.finish();
@@ -443,6 +435,9 @@ mod state {
     use pyo3::ffi;
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
+
+    /// How often the values of a thread are dropped before it is given up.
+    const ROUNDS: usize = 8;
 
     thread_local! {
         /// The state of this thread; null: it has none yet.
@@ -489,8 +484,8 @@ mod state {
         /// Attaches, with a context of the task's own. `None`: there is no memory for a thread state.
         pub(super) fn new(interpreter: &Interpreter) -> Option<Self> {
             if STATE.get().is_null() {
-                // SAFETY: the interpreter lives: it was running when the task was given to this thread, and if it is
-                // ending, it waits for the thread or stops it in the next call. This thread has no state.
+                // SAFETY: the interpreter lives: it does not end before this thread is attached (see `close`). This
+                // thread has no state.
                 STATE.set(unsafe { ffi::PyThreadState_New(interpreter.0) });
             }
             let state = STATE.get();
@@ -507,14 +502,19 @@ mod state {
                 let context = unsafe { Bound::from_owned_ptr_or_opt(py, context) }?;
                 // SAFETY: attached; it is a context.
                 let status = unsafe { ffi::PyContext_Enter(context.as_ptr()) };
+                if let Err(error) = super::reset_hooks(py) {
+                    error.write_unraisable(py, None);
+                }
                 (status == 0).then(|| context.unbind())
             });
             Some(Self { state, context })
         }
 
         /// Makes the state as new, says that the thread has ended, and detaches.
-        pub(super) fn end(self, current: &Current, end: Option<&End>) {
-            Python::attach(|py| self.renew(py));
+        pub(super) fn end(mut self, current: &Current, end: Option<&End>) {
+            if !Python::attach(|py| self.renew(py)) {
+                current.end_afterwards();
+            }
             current.finish();
             // SAFETY: the state is that of this thread, which is attached.
             unsafe { ffi::PyEval_ReleaseThread(self.state) };
@@ -523,21 +523,32 @@ mod state {
             }
         }
 
-        /// What the interpreter clears when a thread ends.
-        fn renew(&self, py: Python<'_>) {
-            if let Some(context) = &self.context {
+        /// Clears what the interpreter clears when a thread ends. Returns whether nothing is left.
+        fn renew(&mut self, py: Python<'_>) -> bool {
+            if let Some(context) = self.context.take() {
                 // SAFETY: attached; this thread has entered the context.
                 unsafe { ffi::PyContext_Exit(context.as_ptr()) };
+                drop(context.into_bound(py));
             }
             forget_exception();
             if let Err(error) = super::reset_hooks(py) {
                 error.write_unraisable(py, None);
             }
+            // What is dropped may run code that makes new values.
+            (0..ROUNDS).any(|_| !self.drop_values(py))
+        }
+
+        /// Drops the values that belong to the thread. Returns whether there were any.
+        fn drop_values(&self, py: Python<'_>) -> bool {
+            let mut found = false;
             // SAFETY: attached.
             let values = unsafe { ffi::PyThreadState_GetDict() };
             // SAFETY: attached; it is a borrowed reference, or null.
             let values = unsafe { Bound::from_borrowed_ptr_or_opt(py, values) };
-            if let Some(values) = values.and_then(|values| values.cast_into::<PyDict>().ok()) {
+            if let Some(values) = values.and_then(|values| values.cast_into::<PyDict>().ok())
+                && !values.is_empty()
+            {
+                found = true;
                 values.clear();
             }
             for place in &LOCAL_KEYS {
@@ -550,9 +561,11 @@ mod state {
                 // SAFETY: it is a pointer of this thread's state, which only this thread uses.
                 let field = unsafe { AtomicPtr::from_ptr(field) };
                 let object = field.swap(ptr::null_mut(), Ordering::Relaxed);
+                found |= !object.is_null();
                 // SAFETY: attached; the state has owned the reference, or it is null.
                 drop(unsafe { Bound::from_owned_ptr_or_opt(py, object) });
             }
+            found
         }
     }
 }
