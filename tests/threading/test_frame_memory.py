@@ -15,8 +15,9 @@ pytestmark = pytest.mark.skipif(FREE_THREADED, reason="without a GIL, the alloca
 #: What the interpreter asks for when a thread calls its first Python function.
 CHUNK = 16 * 1024
 
-Allocate = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-Free = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+# The interpreter calls them while it is attached, and from 3.15 on the standard ones rely on that.
+Allocate = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+Free = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Allocator(ctypes.Structure):

@@ -835,7 +835,8 @@ def test_the_exit_waits_for_the_calls_of_pools() -> None:
     )
     for order in (code, "import concurrent.futures\n" + code):
         ran = python(order, runner=False)
-        assert (ran.stdout, ran.stderr, ran.returncode) == ("the work is done\n" * 3, "", 0)
+        # Two threads may print at the same time.
+        assert (ran.stdout.count("the work is done"), ran.stderr, ran.returncode) == (3, "", 0)
 
 
 def test_threads_that_are_started_during_the_exit() -> None:
