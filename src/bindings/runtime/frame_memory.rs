@@ -105,8 +105,11 @@ pub(crate) fn keep(_py: Python<'_>) {
         alloc: Some(allocate),
         free: Some(free),
     };
-    // SAFETY: attached, and with a GIL, so no other thread uses the allocator now. The functions may be called at any
-    // time from now on, in any thread, attached or not: they need nothing but statics. This library is never
-    // unloaded. What the former allocator has given may be freed by ours, which passes it on or keeps it.
+    // SAFETY: attached, and with a GIL, so no other thread of this interpreter uses the allocator now. (One of an
+    // interpreter with a GIL of its own may: the standard allocator ignores its context, and so does this one, so that it
+    // may read the two of different allocators.) The functions may be called at any time from now on, in any thread: they
+    // need nothing but statics, and call the former allocator in the same circumstances in which the interpreter would.
+    // This library is never unloaded. What the former allocator has given may be freed by ours, which passes it on or
+    // keeps it.
     unsafe { ffi::PyObject_SetArenaAllocator(&raw mut ours) };
 }
