@@ -571,6 +571,7 @@ def start_reused(
     stack_size: int,
     keep: float,
     handle: ThreadHandle | None,
+    waits: bool,
     handed_over: list[tuple[int, int] | bool | None],
     /,
 ) -> None: ...

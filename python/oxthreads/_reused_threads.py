@@ -144,7 +144,7 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:
         raise RuntimeError("threads can only be started once")
     handed_over: list[tuple[int, int] | bool | None] = []
     try:
-        _hand_over(thread, seconds, handed_over)
+        _hand_over(thread, seconds, handed_over, waits)
     finally:
         # However it has ended: if the thread will not begin, nothing may wait for it.
         if not handed_over or handed_over[0] is False:
@@ -161,7 +161,9 @@ def start(thread: Any, seconds: float, *, waits: bool = False) -> None:
         thread._started.set()
 
 
-def _hand_over(thread: Any, seconds: float, handed_over: list[tuple[int, int] | bool | None]) -> None:
+def _hand_over(
+    thread: Any, seconds: float, handed_over: list[tuple[int, int] | bool | None], waits: bool
+) -> None:
     """Have the thread begin. Then `handed_over` has an element if it will; False: no thread may begin."""
     handle = None
     if _HANDLE is not None:
@@ -190,6 +192,7 @@ def _hand_over(thread: Any, seconds: float, handed_over: list[tuple[int, int] | 
         _native.stack_size_now(),
         seconds,
         handle,
+        waits or handle is None,
         handed_over,
     )
 

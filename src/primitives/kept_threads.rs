@@ -300,7 +300,7 @@ fn stay(kept: &Arc<Kept>, keep: Duration) -> bool {
 fn sleep(kept: &Arc<Kept>, deadline: Deadline) -> Option<Order> {
     let mut deadline = deadline;
     // Programs that start one thread after the other have the next task soon.
-    spin::before_park(&kept.waiter);
+    spin::if_of_use(spin::FOR_TASK, || kept.waiter.is_notified());
     loop {
         let parked = kept.waiter.park(deadline);
         if let Some(order) = lock(&kept.order).take() {

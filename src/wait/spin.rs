@@ -17,6 +17,10 @@ use super::Waiter;
 /// The longest that a thread spins before it sleeps.
 pub const BEFORE_SLEEP: Duration = Duration::from_micros(20);
 
+/// The longest that a thread spins for the begin or the end of a task of another thread. Two threads that sleep and wake
+/// for that pay at least twice, and the task itself takes its time.
+pub const FOR_TASK: Duration = Duration::from_micros(60);
+
 /// Checks between two readings of the clock. A reading costs as much as a check.
 const CHECKS_PER_CLOCK_READ: u32 = 8;
 
@@ -28,7 +32,7 @@ const LONGEST_PERIOD: u32 = 32;
 static PROCESSORS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether there is a second processor. Without one, no other thread can wake this one while it spins.
-fn can_succeed() -> bool {
+pub fn can_succeed() -> bool {
     let mut processors = PROCESSORS.load(Ordering::Relaxed);
     if processors == 0 {
         processors = thread::available_parallelism().map_or(1, NonZero::get);
@@ -98,8 +102,13 @@ impl Look {
 
 /// Spins before the owner of the waiter parks, if that was of use to this thread before.
 pub fn before_park(waiter: &Waiter) {
+    if_of_use(BEFORE_SLEEP, || waiter.is_notified());
+}
+
+/// Spins until `condition` holds, for at most `limit`, if spinning was of use to this thread before.
+pub fn if_of_use(limit: Duration, condition: impl FnMut() -> bool) {
     if let Some(look) = look() {
-        look.learn(until(BEFORE_SLEEP, || waiter.is_notified()));
+        look.learn(until(limit, condition));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
@@ -114,7 +115,7 @@ impl Place {
     fn _bootstrap(slf: &Bound<'_, Self>, thread: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         // Only the start of the thread needed it.
-        let _ = fallback::dictionary(thread)?.del_item("_bootstrap");
+        fallback::forget_entry(thread, intern!(py, "_bootstrap"));
         let class = thread.get_type();
         let ended = foreign::attribute(&class, &PyString::new(py, "_bootstrap"))
             .and_then(|run| foreign::call(&run, &PyTuple::new(py, [thread])?, None))

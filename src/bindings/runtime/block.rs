@@ -117,11 +117,29 @@ enum BeforeSleep {
 const AFTER_WAKE: Duration = Duration::from_micros(5);
 
 /// Counts a release of the interpreter. Returns its number.
-fn count_release() -> u32 {
+pub(crate) fn count_release() -> u32 {
     #[cfg(not(Py_GIL_DISABLED))]
     return RELEASES.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     #[cfg(Py_GIL_DISABLED)]
     0
+}
+
+/// What [`await_release`] compares with: how often threads have released the interpreter.
+pub(crate) fn releases() -> u32 {
+    #[cfg(not(Py_GIL_DISABLED))]
+    return RELEASES.load(Ordering::Relaxed);
+    #[cfg(Py_GIL_DISABLED)]
+    0
+}
+
+/// Spins for at most `limit` until a thread has released the interpreter after [`releases`] returned `before`, if
+/// spinning was of use to this thread. For a new task, whose starter usually waits for it soon: to ask for the GIL
+/// earlier is to sleep in the kernel, and to be woken from there.
+pub(crate) fn await_release(before: u32, limit: Duration) {
+    #[cfg(not(Py_GIL_DISABLED))]
+    spin::if_of_use(limit, || RELEASES.load(Ordering::Relaxed) != before);
+    #[cfg(Py_GIL_DISABLED)]
+    let _ = (before, limit);
 }
 
 /// Spins until the waiter is unparked, at most as long as a sleep would cost.

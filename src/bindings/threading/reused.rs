@@ -16,7 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-use crate::bindings::runtime::{asynchronous, foreign, timeout, undeclared};
+use crate::bindings::runtime::{asynchronous, block, foreign, timeout, undeclared};
 use crate::bindings::threading::caller;
 use crate::primitives::kept_threads::{self, Current, Identity, Refused};
 use crate::wait::deadline::Deadline;
@@ -33,6 +33,8 @@ pub(crate) struct ThreadHandle {
 
 struct End {
     has_come: AtomicBool,
+    /// The thread is attached to the interpreter, or was.
+    has_begun: AtomicBool,
     /// Those who wait for it.
     waiters: Mutex<Vec<Arc<Waiter>>>,
     /// The thread, as `threading.get_ident()` names it there; zero: it has not begun.
@@ -46,6 +48,7 @@ impl End {
     fn new() -> Self {
         Self {
             has_come: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
             waiters: Mutex::new(Vec::new()),
             identifier: AtomicUsize::new(0),
             number: AtomicU32::new(0),
@@ -72,6 +75,23 @@ impl End {
                     .is_none_or(threads::is_of_parent))
     }
 
+    /// Lets the thread run until it sleeps for the first time or ends, but not for long. The caller has the GIL, and may
+    /// have to wait for a few steps of the thread: so it asks for the GIL only when the thread has taken these.
+    fn let_it_begin(&self, py: Python<'_>) {
+        py.detach(|| {
+            let released = block::count_release();
+            if spin::can_succeed() {
+                spin::if_of_use(spin::FOR_TASK, || {
+                    self.has_come.load(Ordering::Relaxed)
+                        || (self.has_begun.load(Ordering::Relaxed)
+                            && (cfg!(Py_GIL_DISABLED) || block::releases() != released))
+                });
+            } else {
+                std::thread::yield_now();
+            }
+        });
+    }
+
     fn leave(&self, waiter: &Arc<Waiter>) {
         let mut waiters = self.waiters.lock();
         waiters.retain(|other| !Arc::ptr_eq(other, waiter));
@@ -89,7 +109,8 @@ impl End {
                 waiters.push(Arc::clone(&waiter));
             }
             let parked = py.detach(|| {
-                spin::before_park(&waiter);
+                block::count_release();
+                spin::if_of_use(spin::FOR_TASK, || waiter.is_notified());
                 waiter.park(deadline)
             });
             self.leave(&waiter);
@@ -180,6 +201,7 @@ fn deadline(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
 ///     stack_size (int): bytes.
 ///     keep (float): seconds for which the operating system thread is kept afterwards.
 ///     handle (ThreadHandle or None): what learns of the thread's begin and end.
+///     waits (bool): whether to let the thread run for a moment if it is a kept one: the caller waits for its begin.
 ///     handed_over (list): what is appended once it is certain that the thread will begin: if it is a kept thread, what
 ///         threading.get_ident() and threading.get_native_id() return there (int, int), and the task may not have begun;
 ///         otherwise None. Or False: no thread is started here any more.
@@ -187,25 +209,39 @@ fn deadline(timeout: &Bound<'_, PyAny>) -> PyResult<Deadline> {
 /// Raises:
 ///     RuntimeError: the operating system makes no more threads.
 #[pyfunction]
-#[pyo3(signature = (bootstrap, name, stack_size, keep, handle, handed_over, /))]
+#[pyo3(signature = (bootstrap, name, stack_size, keep, handle, waits, handed_over, /))]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn start_reused(
     bootstrap: Bound<'_, PyAny>,
     name: &Bound<'_, PyString>,
     stack_size: usize,
     keep: f64,
     handle: Option<&Bound<'_, ThreadHandle>>,
+    waits: bool,
     handed_over: &Bound<'_, PyList>,
 ) -> PyResult<()> {
     // SAFETY: attached, as the arguments show.
     let interpreter = Interpreter(unsafe { ffi::PyInterpreterState_Get() });
     let name = name.to_string_lossy().into_owned();
     let keep = Duration::try_from_secs_f64(keep).unwrap_or(Duration::MAX);
-    let end = handle.map(|handle| Arc::clone(&handle.get().end));
-    let theirs = end.clone();
+    let is_awaited = handle.is_some();
+    let end = handle.map_or_else(
+        || Arc::new(End::new()),
+        |handle| Arc::clone(&handle.get().end),
+    );
+    let theirs = Arc::clone(&end);
     let bootstrap = bootstrap.unbind();
+    let started_at = block::releases();
     let task = Box::new(move |current: &Current| {
         current.may_be_called(&name);
-        run(current, &interpreter, bootstrap, theirs.as_deref());
+        run(
+            current,
+            &interpreter,
+            bootstrap,
+            &theirs,
+            is_awaited,
+            started_at,
+        );
     });
     let identity = match kept_threads::run::<state::State>(task, stack_size, keep) {
         Ok(identity) => identity,
@@ -217,10 +253,13 @@ pub(crate) fn start_reused(
     let Some(identity) = identity else {
         return handed_over.append(handed_over.py().None());
     };
-    if let Some(end) = end {
-        end.identifier.store(identity.identifier, Ordering::Relaxed);
+    end.identifier.store(identity.identifier, Ordering::Relaxed);
+    // Before anything else: a signal handler may raise an exception.
+    handed_over.append((identity.identifier, identity.native))?;
+    if waits || !spin::can_succeed() {
+        end.let_it_begin(handed_over.py());
     }
-    handed_over.append((identity.identifier, identity.native))
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]
@@ -246,26 +285,31 @@ struct Interpreter(*mut ffi::PyInterpreterState);
 unsafe impl Send for Interpreter {}
 
 /// Runs the task as a Python thread.
-fn run(current: &Current, interpreter: &Interpreter, bootstrap: Py<PyAny>, end: Option<&End>) {
+fn run(
+    current: &Current,
+    interpreter: &Interpreter,
+    bootstrap: Py<PyAny>,
+    end: &End,
+    is_awaited: bool,
+    started_at: u32,
+) {
+    block::await_release(started_at, spin::FOR_TASK);
     let Some(attached) = state::Attached::new(interpreter) else {
         // Without memory for a thread state. The objects cannot be freed in this thread.
         std::mem::forget(bootstrap);
         current.begin();
         current.finish();
-        if let Some(end) = end {
-            end.come();
-        }
+        end.come();
         return;
     };
     current.begin();
+    end.has_begun.store(true, Ordering::Relaxed);
     Python::attach(|py| {
         let identifier = usize::try_from(caller(py)).unwrap_or(0);
         current.is_known_as(|| identity(identifier));
-        if let Some(end) = end {
-            end.identifier.store(identifier, Ordering::Relaxed);
-            end.number
-                .store(ThreadNumber::current_or_zero(), Ordering::Relaxed);
-        }
+        end.identifier.store(identifier, Ordering::Relaxed);
+        end.number
+            .store(ThreadNumber::current_or_zero(), Ordering::Relaxed);
         let bootstrap = bootstrap.into_bound(py);
         match foreign::call(&bootstrap, &PyTuple::empty(py), None) {
             Ok(result) => foreign::release(result),
@@ -277,7 +321,7 @@ fn run(current: &Current, interpreter: &Interpreter, bootstrap: Py<PyAny>, end: 
         }
         foreign::release(bootstrap);
     });
-    attached.end(current, end);
+    attached.end(current, end, is_awaited);
 }
 
 /// Where the thread state of a free-threaded interpreter has the two objects to which the values of `threading.local`
@@ -372,7 +416,7 @@ unsafe fn call_with_state(function: Attach, state: *mut ffi::PyThreadState) {
 #[cfg(not(Py_GIL_DISABLED))]
 mod state {
     use super::{Current, End, Interpreter, call_with_state};
-    use crate::bindings::runtime::undeclared;
+    use crate::bindings::runtime::{block, undeclared};
     use crate::primitives::kept_threads::Surroundings;
     use pyo3::ffi;
 
@@ -405,9 +449,10 @@ mod state {
         }
 
         /// Clears the state, says that the thread has ended, and deletes the state.
-        pub(super) fn end(self, current: &Current, end: Option<&End>) {
-            // Before 3.13 the next step tells that the thread has ended, when everything else is done.
-            if end.is_none() {
+        pub(super) fn end(self, current: &Current, end: &End, is_awaited: bool) {
+            // If nobody waits for `end`, as before 3.13, the next step tells that the thread has ended, when everything
+            // else is done.
+            if !is_awaited {
                 current.finish();
             }
             // SAFETY: the state is that of this thread, which is attached.
@@ -415,10 +460,9 @@ mod state {
             current.finish();
             // SAFETY: as above; it was cleared, and this thread runs no Python code after that.
             unsafe { undeclared::PyThreadState_DeleteCurrent() };
+            block::count_release();
             // Only now, because those who wait for it need the interpreter.
-            if let Some(end) = end {
-                end.come();
-            }
+            end.come();
         }
     }
 }
@@ -511,16 +555,14 @@ mod state {
         }
 
         /// Makes the state as new, says that the thread has ended, and detaches.
-        pub(super) fn end(mut self, current: &Current, end: Option<&End>) {
+        pub(super) fn end(mut self, current: &Current, end: &End, _is_awaited: bool) {
             if !Python::attach(|py| self.renew(py)) {
                 current.end_afterwards();
             }
             current.finish();
             // SAFETY: the state is that of this thread, which is attached.
             unsafe { ffi::PyEval_ReleaseThread(self.state) };
-            if let Some(end) = end {
-                end.come();
-            }
+            end.come();
         }
 
         /// Clears what the interpreter clears when a thread ends. Returns whether nothing is left.
