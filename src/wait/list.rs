@@ -209,6 +209,13 @@ impl<P> WaiterList<P> {
         }
     }
 
+    /// Wakes the first waiter in place.
+    pub fn wake_first_in_place(&self, into: &mut Wakes) {
+        if let Some(entry) = self.of_this_process().next() {
+            into.push(Arc::clone(&entry.waiter));
+        }
+    }
+
     /// The number of waiters, without those from before a fork.
     pub fn len(&self) -> usize {
         match &self.entries {

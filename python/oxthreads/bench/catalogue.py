@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from . import calls, growth, latency, locks, memory, parallelism, pools, program_runs, queues, startup
+from . import (
+    calls,
+    growth,
+    latency,
+    locks,
+    memory,
+    parallelism,
+    pools,
+    program_runs,
+    queues,
+    reuse,
+    startup,
+)
 from .program_runs import PREFIX, PROGRAMS
 from .rounds import SPEED
 from .scenario import Kind, Scenario
@@ -14,6 +26,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *locks.SCENARIOS,
     *queues.SCENARIOS,
     *pools.SCENARIOS,
+    *reuse.SCENARIOS,
     *calls.SCENARIOS,
     *memory.SCENARIOS,
     *startup.SCENARIOS,

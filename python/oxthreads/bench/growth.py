@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .locks import contended, meet
+from .locks import contended, meet, share_event
 from .pools import WORKERS, burst
 from .queues import stream
 from .rounds import SpeedScenario
@@ -42,22 +42,45 @@ class GrowthScenario(SpeedScenario):
     """The value on the axis: threads or workers, or seconds."""
 
 
-def _lock(threads: int) -> GrowthScenario:
+def _lock(threads: int, kind: str = "Lock") -> GrowthScenario:
     return GrowthScenario(
-        f"growth-lock-{threads}", f"Lock: `with`, threads: {threads}",
+        f"growth-{kind.lower()}-{threads}", f"{kind}: `with`, threads: {threads}",
         "All threads acquire one lock again and again.",
-        operations=20_000, threads=threads, prepare=contended(threads), needs=("Lock",),
-        kind_of=GROWTH, curve="Lock: `with`", value=threads,
+        operations=20_000, threads=threads, prepare=contended(threads, kind=kind), needs=(kind,),
+        kind_of=GROWTH, curve=f"{kind}: `with`", value=threads,
     )  # fmt: skip
 
 
-def _stream(threads: int) -> GrowthScenario:
+def _rlock(threads: int) -> GrowthScenario:
+    return _lock(threads, "RLock")
+
+
+def _semaphore(threads: int) -> GrowthScenario:
+    return _lock(threads, "Semaphore")
+
+
+def _event(threads: int) -> GrowthScenario:
     return GrowthScenario(
-        f"growth-stream-{threads}", f"Queue(100): stream, producers, consumers: {threads} each",
-        "An operation is one item.",
-        operations=10_000, threads=2 * threads, prepare=stream(100, threads), needs=("Queue",),
-        kind_of=GROWTH, curve="Queue(100): stream", axis="producers, and consumers", value=threads,
+        f"growth-event-{threads}", f"Event: set + wait, threads: {threads}",
+        "All threads set one flag and wait for it, so none of them sleeps.",
+        operations=20_000, threads=threads, prepare=share_event(threads), needs=("Event",),
+        kind_of=GROWTH, curve="Event: set + wait", value=threads,
     )  # fmt: skip
+
+
+def _stream(threads: int, capacity: int | None = 100) -> GrowthScenario:
+    name, kind = ("simple-stream", "SimpleQueue") if capacity is None else ("stream", "Queue")
+    shown = kind if capacity is None else f"{kind}({capacity})"
+    return GrowthScenario(
+        f"growth-{name}-{threads}", f"{shown}: stream, producers, consumers: {threads} each",
+        "An operation is one item.",
+        operations=10_000, threads=2 * threads, prepare=stream(capacity, threads), needs=(kind,),
+        kind_of=GROWTH, curve=f"{shown}: stream", axis="producers, and consumers", value=threads,
+    )  # fmt: skip
+
+
+def _simple_stream(threads: int) -> GrowthScenario:
+    return _stream(threads, None)
 
 
 def _barrier(threads: int) -> GrowthScenario:
@@ -90,7 +113,11 @@ def _tasks(length: str, seconds: float) -> GrowthScenario:
 
 SCENARIOS: tuple[GrowthScenario, ...] = (
     *map(_lock, THREADS),
+    *map(_rlock, THREADS),
+    *map(_semaphore, THREADS),
+    *map(_event, THREADS),
     *map(_stream, THREADS),
+    *map(_simple_stream, THREADS),
     *map(_barrier, THREADS),
     *map(_pool, THREADS),
     *(_tasks(length, seconds) for length, seconds in TASK_SECONDS.items()),

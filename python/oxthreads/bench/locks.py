@@ -61,16 +61,17 @@ def acquire_and_release(library: Library, operations: int) -> Generator[Round]:
     yield alone(work)
 
 
-def contended(threads: int, seconds: float = 0) -> Prepare:
+def contended(threads: int, seconds: float = 0, kind: str = "Lock") -> Prepare:
     """Let threads compete for one lock.
 
     Args:
         threads: the number of threads.
         seconds: how long a thread holds the lock each time.
+        kind: the name of its type.
     """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
-        lock, share = library.Lock(), max(1, operations // threads)
+        lock, share = getattr(library, kind)(), max(1, operations // threads)
         work: Callable[[], None] = (
             partial(enter_work_and_leave, lock, share, loops_in(seconds))
             if seconds
@@ -120,6 +121,27 @@ def set_and_clear(library: Library, operations: int) -> Generator[Round]:
             clear()
 
     yield alone(work)
+
+
+def share_event(threads: int) -> Prepare:
+    """Let all threads set one flag and wait for it, again and again.
+
+    Args:
+        threads: the number of threads.
+    """
+
+    def prepare(library: Library, operations: int) -> Generator[Round]:
+        event, share = library.Event(), max(1, operations // threads)
+
+        def work() -> None:
+            set_, wait = event.set, event.wait
+            for _ in range(share):
+                set_()
+                wait()
+
+        yield together(*[work] * threads)
+
+    return prepared(prepare)
 
 
 def meet(threads: int) -> Prepare:

@@ -97,16 +97,17 @@ def get_all_in_batches(items: Any, count: int) -> None:
         received += len(items.get_many(min(BATCH, count - received)))
 
 
-def stream(capacity: int, pairs: int) -> Prepare:
+def stream(capacity: int | None, pairs: int) -> Prepare:
     """Let some threads put items, and as many threads get them.
 
     Args:
-        capacity: the largest number of items in the queue.
+        capacity: the largest number of items in the queue. None: it is a SimpleQueue.
         pairs: the number of threads that put, and of threads that get.
     """
 
     def prepare(library: Library, operations: int) -> Generator[Round]:
-        items, share = library.Queue(capacity), max(1, operations // pairs)
+        items = library.SimpleQueue() if capacity is None else library.Queue(capacity)
+        share = max(1, operations // pairs)
         works = [partial(put_all, items, share), partial(get_all, items, share)]
         yield together(*works * pairs)
 

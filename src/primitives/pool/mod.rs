@@ -537,9 +537,12 @@ impl<J: Job> wait::State for State<J> {
 }
 
 impl<J: Job> State<J> {
+    /// The idle workers end one after the other: each one that leaves the list of a closed pool wakes the next. If all
+    /// of them ended at the same time, each would hinder the others: with a GIL they would wait for it, and without one
+    /// for the memory that they give back.
     fn close(&mut self, wakes: &mut Wakes) {
         self.closed = true;
-        self.idle.wake_in_place(wakes);
+        self.idle.wake_first_in_place(wakes);
         self.submitters.wake_in_place(wakes);
     }
 

@@ -109,6 +109,10 @@ impl<P: Deref<Target = Pool<J>>, J: Job> Operation for Take<P, J> {
         let (state, wakes) = entered.parts();
         let was_idle = state.idle.leave(self.ticket).is_some();
         self.is_searching = !was_idle;
+        if was_idle && state.closed {
+            // See `State::close`. A thread that is not a worker may join the list again, but only after this.
+            state.idle.wake_first_in_place(wakes);
+        }
         if was_idle && state.fallen_back && !self.takes_marks {
             // Do not look for a job: other threads now count on it where they submit theirs.
             return Some(Next::FellBack);
