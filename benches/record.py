@@ -18,7 +18,7 @@ import plots
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 MARKS = ("<!-- benches/record.py -->\n", "<!-- end -->")
-KINDS = ["speed", "calls", "memory", "startup", "latency", "parallelism"]
+KINDS = ["speed", "reuse", "calls", "memory", "startup", "latency", "parallelism"]
 
 #: The numbers of the README: the name of a scenario, and its row in the tables.
 NUMBERS = {

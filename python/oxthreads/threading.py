@@ -406,10 +406,10 @@ if "free-threading" in sys.version:
     _anchors: deque[_Anchor] = deque(maxlen=64)
 
     def _set_ident(self: Thread) -> None:
-        # Without a GIL each thread has its own memory, in four heaps, which a thread gives up one after the other when
-        # it ends. Once all that is left in use has been given up, CPython 3.13 and 3.14 look at it 1,024 times for each
-        # heap that follows, which takes longer than all the rest. So there is something in the last heap, where objects
-        # of classes that Python code has made are.
+        # Without a GIL each thread has its own memory, in four heaps, which a thread gives up one after the
+        # other when it ends. Once all that is left in use has been given up, CPython 3.13 and 3.14 look at it
+        # 1,024 times for each heap that follows, which takes longer than all the rest. So there is something
+        # in the last heap, which has the objects whose classes are written in Python.
         _StandardThread._set_ident(self)  # type: ignore[attr-defined]
         _anchors.append(_Anchor())
 

@@ -8,7 +8,8 @@ than the standard one and oxthreads. The modules:
 * :mod:`.libraries` and :mod:`.peers`: the libraries on which scenarios run.
 * :mod:`.rounds`: how a round is timed, and how the rounds of several contenders alternate.
 * :mod:`.locks`, :mod:`.queues`, :mod:`.pools`: scenarios that measure the time of an operation.
-  :mod:`.growth`: some of them with a growing number of threads, or with longer tasks.
+  :mod:`.growth`: some of them with a growing number of threads, or with longer tasks. :mod:`.reuse`: with
+  threads that are used again.
 * :mod:`.calls`, :mod:`.memory`, :mod:`.startup`, :mod:`.latency`, :mod:`.parallelism`: other scenarios.
 * :mod:`.program_runs`: whole programs, which are in the folder ``programs``; :mod:`.timed_program` runs one.
 * :mod:`.catalogue`: all scenarios, and how names select some of them.

@@ -31,7 +31,7 @@ ROUNDS = 15
 
 EPILOG = """
 NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
-default), calls, memory, startup, latency, parallelism, growth, programs. '*' selects everything. After
+default), reuse, calls, memory, startup, latency, parallelism, growth, programs. '*' selects everything. After
 programs, NAMES are those of whole programs: programs crawler 'pool-*'.
 """
 

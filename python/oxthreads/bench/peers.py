@@ -111,9 +111,9 @@ def ft_utils() -> dict[str, Any]:
 
 
 def trio() -> dict[str, Any]:
-    """Return trio: its operating system threads, which are used again, so its threads cost less than other ones.
+    """Return trio: its operating system threads, which are used again, so they cost less than other ones.
 
-    They have no object to be joined by; the adaptor uses a lock for that.
+    There is no object to join such a thread by; the adaptor uses a lock for that.
     """
     start_thread: Any = importlib.import_module("trio.lowlevel").start_thread_soon
 
