@@ -73,10 +73,11 @@ pub(crate) fn dictionary<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
     Ok(dictionary.cast_into()?)
 }
 
-/// Removes an attribute of the instance, if it has it, and runs no code of its class.
+/// Removes an attribute of the instance, if it has it, as `object.__delattr__` does: the class has a say only if it has a
+/// descriptor of that name.
 ///
-/// The interpreter does not make a dictionary for that. Without a GIL that matters: memory that a thread has allocated,
-/// and that is in use when the thread ends, makes the end of every later thread slower.
+/// The interpreter does not make a dictionary for that. What a thread allocates and leaves behind makes its end slower on
+/// a free-threaded build: see `_set_ident` of `threading.py`.
 pub(crate) fn forget_entry(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) {
     // SAFETY: attached; both are live objects, and null means that the attribute is removed.
     let status =

@@ -79,13 +79,13 @@ mod imp {
     }
 
     const NAMESPACES: [&CStr; 7] = [
-        c"cgroup",
-        c"ipc",
-        c"mnt",
-        c"net",
-        c"pid_for_children",
-        c"time_for_children",
-        c"uts",
+        c"/proc/thread-self/ns/cgroup",
+        c"/proc/thread-self/ns/ipc",
+        c"/proc/thread-self/ns/mnt",
+        c"/proc/thread-self/ns/net",
+        c"/proc/thread-self/ns/pid_for_children",
+        c"/proc/thread-self/ns/time_for_children",
+        c"/proc/thread-self/ns/uts",
     ];
 
     pub(super) fn now() -> Option<State> {
@@ -203,23 +203,14 @@ mod imp {
 
     fn namespaces() -> Vec<u8> {
         let mut all = Vec::with_capacity(256);
-        // To look up the directory once is a third faster than seven whole paths.
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: the path ends with zero.
-        let directory = unsafe { libc::open(c"/proc/thread-self/ns".as_ptr(), flags) };
-        if directory < 0 {
-            return all;
-        }
-        for name in NAMESPACES {
+        for path in NAMESPACES {
             let mut target = [0_u8; 64];
-            let place = target.as_mut_ptr().cast();
-            // SAFETY: the name ends with zero, and at most as many bytes are written as the array has.
-            let length = unsafe { libc::readlinkat(directory, name.as_ptr(), place, target.len()) };
+            // SAFETY: the path ends with zero, and at most as many bytes are written as the array has.
+            let length =
+                unsafe { libc::readlink(path.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
             // An older kernel has no such namespace.
             all.extend_from_slice(&target[..usize::try_from(length).unwrap_or(0)]);
         }
-        // SAFETY: it was opened above, and nobody else has it.
-        unsafe { libc::close(directory) };
         all
     }
 

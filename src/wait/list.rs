@@ -209,9 +209,17 @@ impl<P> WaiterList<P> {
         }
     }
 
-    /// Wakes the first waiter in place.
-    pub fn wake_first_in_place(&self, into: &mut Wakes) {
-        if let Some(entry) = self.of_this_process().next() {
+    /// Wakes in place the waiters whose payload `applies`, or only the first of them.
+    pub fn wake_in_place_where(
+        &self,
+        into: &mut Wakes,
+        only_first: bool,
+        applies: impl Fn(&P) -> bool,
+    ) {
+        let chosen = self
+            .of_this_process()
+            .filter(|entry| applies(&entry.payload));
+        for entry in chosen.take(if only_first { 1 } else { usize::MAX }) {
             into.push(Arc::clone(&entry.waiter));
         }
     }

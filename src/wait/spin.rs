@@ -17,8 +17,9 @@ use super::Waiter;
 /// The longest that a thread spins before it sleeps.
 pub const BEFORE_SLEEP: Duration = Duration::from_micros(20);
 
-/// The longest that a thread spins for the begin or the end of a task of another thread. Two threads that sleep and wake
-/// for that pay at least twice, and the task itself takes its time.
+/// The longest that a thread spins for the begin or the end of a task of another thread. That is longer than
+/// [`BEFORE_SLEEP`], because the task's own steps come on top of the hand-over: about 20 us on a fast machine, and twice
+/// that on a slow one.
 pub const FOR_TASK: Duration = Duration::from_micros(60);
 
 /// Checks between two readings of the clock. A reading costs as much as a check.

@@ -13,12 +13,14 @@ import functools
 import itertools
 import logging
 import queue
+import signal
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import thread as standard_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -659,6 +661,63 @@ def test_another_thread_may_take_items_out_of_the_queue(pools: Pools) -> None:
     assert executor._work_queue.qsize() == 1
     assert executor._work_queue.get_nowait() is None
     assert refusal(executor._work_queue.get_nowait)[0] is queue.Empty
+
+
+def test_workers_end_though_other_threads_have_waited_longer_for_items() -> None:
+    # The standard workers go on to sleep: one of the other threads takes the note that is meant for them.
+    executor = OXTHREADS.futures.ThreadPoolExecutor(2)
+    go = threading.Event()
+    futures = [executor.submit(go.wait) for _ in range(2)]
+    takings = [Result(executor._work_queue.get) for _ in range(2)]
+    for taking in takings:
+        until_asleep(taking.thread)
+    go.set()
+    workers = [*executor._threads]
+    assert [future.result(TIMEOUT_SECONDS) for future in futures] == [True, True]
+    until_asleep(*workers)
+    executor.shutdown(wait=False)
+    for worker in workers:
+        worker.join(TIMEOUT_SECONDS)
+        assert not worker.is_alive()
+    executor._work_queue.put(None)
+    assert [taking.get() for taking in takings] == [None, None]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there are no such signals")
+@pytest.mark.parametrize("back_end", [STANDARD, OXTHREADS], ids=str)
+def test_a_signal_handler_shuts_down_while_its_thread_waits_for_an_item(back_end: BackEnd) -> None:
+    code = f"""
+import os, signal, sys, threading
+from {back_end.futures.__name__} import ThreadPoolExecutor
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.support.waiting import until_asleep
+
+executor = ThreadPoolExecutor(2)
+go = threading.Event()
+for _ in range(2):
+    executor.submit(go.wait)
+
+def handler(*_):
+    executor.shutdown(wait=True)
+    print("all have ended")
+
+signal.signal(signal.SIGUSR1, handler)
+
+def end():
+    until_asleep(threading.main_thread())
+    go.set()
+    until_asleep(*executor._threads)
+    sys.setswitchinterval(5)
+    executor.shutdown(wait=False)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+other = threading.Thread(target=end)
+other.start()
+executor._work_queue.get()
+other.join()
+"""
+    ran = python(code, runner=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("all have ended\n", "", 0)
 
 
 def test_a_call_is_run_if_a_thread_that_waits_for_an_item_gives_up(frantic: None) -> None:

@@ -1,8 +1,9 @@
 """Other libraries with similar classes, if they are installed.
 
 Each adaptor makes the methods of a peer available under the standard names. It adds no calls of its own to
-what a scenario measures. Peers have other purposes, and these have a cost: the primitives of aiologic and
-the queues of culsans serve asyncio tasks as well as threads. gevent's pool is for one thread only.
+what a scenario measures, except that of trio, whose threads have no methods. Peers have other purposes, and
+these have a cost: the primitives of aiologic and the queues of culsans serve asyncio tasks as well as
+threads. gevent's pool is for one thread only.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def trio() -> dict[str, Any]:
             self.has_ended.release()
 
         def join(self) -> None:
-            self.has_ended.acquire()
+            with self.has_ended:
+                pass
 
     return {"Thread": Thread}
 

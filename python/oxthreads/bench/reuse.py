@@ -1,11 +1,11 @@
 """Measures threads and short-lived pools while operating system threads are used again.
 
-The standard library has no such switch, and is measured as it is.
+The standard library has nothing like `reuse_threads`, and is measured as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from oxthreads.threading import reuse_threads
@@ -13,7 +13,7 @@ from oxthreads.threading import reuse_threads
 from .libraries import Library
 from .locks import start_and_join
 from .rounds import Prepare, Round, SpeedScenario, alone, prepared
-from .scenario import OXTHREADS, Goal, Kind, Outcome, Settings, Unit, ratio, times
+from .scenario import Goal, Kind, Outcome, Settings, Unit, ratio, times
 
 #: Seconds for which threads are kept.
 KEEP = 10.0
@@ -47,32 +47,18 @@ def pools(calls: int) -> Prepare:
     return prepared(prepare)
 
 
-def _reusing(measured: Round) -> Callable[[], int]:
-    def run() -> int:
-        reuse_threads(KEEP)
-        try:
-            return measured()
-        finally:
-            reuse_threads(None)
-
-    return run
-
-
 @dataclass(frozen=True)
 class ReuseScenario(SpeedScenario):
-    """Measures with `reuse_threads`, which is on during the rounds of oxthreads only."""
+    """Measures with `reuse_threads`, which concerns the threads of oxthreads only."""
 
     kind_of: Kind = REUSE
 
     def measure(self, settings: Settings) -> Outcome:
-        usual = self.prepare
-
-        @prepared
-        def prepare(library: Library, operations: int) -> Generator[Round]:
-            with usual(library, operations) as measured:
-                yield _reusing(measured) if library.name == OXTHREADS else measured
-
-        return SpeedScenario(**{**vars(self), "prepare": prepare}).measure(settings)
+        reuse_threads(KEEP)
+        try:
+            return super().measure(settings)
+        finally:
+            reuse_threads(None)
 
 
 SCENARIOS = (

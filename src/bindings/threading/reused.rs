@@ -110,7 +110,8 @@ impl End {
             }
             let parked = py.detach(|| {
                 block::count_release();
-                spin::if_of_use(spin::FOR_TASK, || waiter.is_notified());
+                let limit = deadline.remaining().unwrap_or(spin::FOR_TASK);
+                spin::if_of_use(limit.min(spin::FOR_TASK), || waiter.is_notified());
                 waiter.park(deadline)
             });
             self.leave(&waiter);
@@ -224,7 +225,7 @@ pub(crate) fn start_reused(
     let interpreter = Interpreter(unsafe { ffi::PyInterpreterState_Get() });
     let name = name.to_string_lossy().into_owned();
     let keep = Duration::try_from_secs_f64(keep).unwrap_or(Duration::MAX);
-    let is_awaited = handle.is_some();
+    let has_handle = handle.is_some();
     let end = handle.map_or_else(
         || Arc::new(End::new()),
         |handle| Arc::clone(&handle.get().end),
@@ -239,7 +240,7 @@ pub(crate) fn start_reused(
             &interpreter,
             bootstrap,
             &theirs,
-            is_awaited,
+            has_handle,
             started_at,
         );
     });
@@ -290,7 +291,7 @@ fn run(
     interpreter: &Interpreter,
     bootstrap: Py<PyAny>,
     end: &End,
-    is_awaited: bool,
+    has_handle: bool,
     started_at: u32,
 ) {
     block::await_release(started_at, spin::FOR_TASK);
@@ -321,7 +322,7 @@ fn run(
         }
         foreign::release(bootstrap);
     });
-    attached.end(current, end, is_awaited);
+    attached.end(current, end, has_handle);
 }
 
 /// Where the thread state of a free-threaded interpreter has the two objects to which the values of `threading.local`
@@ -449,10 +450,10 @@ mod state {
         }
 
         /// Clears the state, says that the thread has ended, and deletes the state.
-        pub(super) fn end(self, current: &Current, end: &End, is_awaited: bool) {
-            // If nobody waits for `end`, as before 3.13, the next step tells that the thread has ended, when everything
+        pub(super) fn end(self, current: &Current, end: &End, has_handle: bool) {
+            // Without a handle, as before 3.13, nobody waits for `end`: the next step tells that the thread has ended, when everything
             // else is done.
-            if !is_awaited {
+            if !has_handle {
                 current.finish();
             }
             // SAFETY: the state is that of this thread, which is attached.
@@ -555,7 +556,7 @@ mod state {
         }
 
         /// Makes the state as new, says that the thread has ended, and detaches.
-        pub(super) fn end(mut self, current: &Current, end: &End, _is_awaited: bool) {
+        pub(super) fn end(mut self, current: &Current, end: &End, _has_handle: bool) {
             if !Python::attach(|py| self.renew(py)) {
                 current.end_afterwards();
             }

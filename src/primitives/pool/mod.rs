@@ -61,14 +61,23 @@ impl<J> Deferred<J> {
     }
 }
 
+/// Who waits for a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// A worker. It ends when the pool is closed.
+    AsWorker,
+    /// Another thread. It waits for a mark, too, and goes on to wait when the pool is closed.
+    ForMark,
+}
+
 struct State<J> {
     jobs: Jobs<J>,
     /// At most this many jobs may be pending.
     backlog: usize,
     /// Submissions that wait for room, each with its job and priority.
     submitters: WaiterList<(J, i64)>,
-    /// Workers that wait for a job.
-    idle: WaiterList,
+    /// Workers that wait for a job, and other threads that do. The payload says which.
+    idle: WaiterList<Waits>,
     /// The number of workers that were taken out of `idle` and have not looked for a job since.
     searching: usize,
     /// The limit of `searching`; see [`Pool::waking_one_by_one`].
@@ -402,6 +411,7 @@ impl<J: Job> Pool<J> {
         let (state, wakes) = entered.parts();
         state.marks += 1;
         state.close(wakes);
+        (state.idle).wake_in_place_where(wakes, false, |waits| *waits == Waits::ForMark);
     }
 
     /// Opens the pool for jobs again after [`Pool::close`].
@@ -537,13 +547,18 @@ impl<J: Job> wait::State for State<J> {
 }
 
 impl<J: Job> State<J> {
-    /// The idle workers end one after the other: each one that leaves the list of a closed pool wakes the next. If all
-    /// of them ended at the same time, each would hinder the others: with a GIL they would wait for it, and without one
-    /// for the memory that they give back.
+    /// Wakes the first idle worker. Each worker that leaves the list of a closed pool wakes the next, so they end one
+    /// after the other. If all of them ended at the same time, each would hinder the others: with a GIL they would wait
+    /// for it, and without one for the memory that they give back.
     fn close(&mut self, wakes: &mut Wakes) {
         self.closed = true;
-        self.idle.wake_first_in_place(wakes);
+        self.wake_worker_to_end(wakes);
         self.submitters.wake_in_place(wakes);
+    }
+
+    /// Only workers take part: they leave the list for good. Two other threads would wake each other for ever.
+    fn wake_worker_to_end(&self, wakes: &mut Wakes) {
+        (self.idle).wake_in_place_where(wakes, true, |waits| *waits == Waits::AsWorker);
     }
 
     /// Why no job is accepted, if none is.

@@ -78,7 +78,7 @@ impl<J: Job> State<J> {
     pub(super) fn wake_worker(&mut self, wakes: &mut Wakes) -> bool {
         // Choose the worker that has been idle for the shortest time. Its caches are warm, and workers that
         // are not needed can end.
-        let Some((worker, ())) = self.idle.pop_last() else {
+        let Some((worker, _)) = self.idle.pop_last() else {
             return false;
         };
         self.searching += 1;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::thread;
 
-use super::{Deferred, Job, Pool, Scaling, SubmitError, Worker};
+use super::{Deferred, Job, Pool, Scaling, SubmitError, Waits, Worker};
 use crate::wait::observe::Resource;
 use crate::wait::sync::Arc;
 use crate::wait::{Operation, Parked, Ticket, Waiter, Wakes};
@@ -95,7 +95,12 @@ impl<P: Deref<Target = Pool<J>>, J: Job> Operation for Take<P, J> {
                 if !self.takes_marks {
                     state.marks = 0;
                 }
-                state.idle.join(self.ticket, waiter, ());
+                let waits = if self.takes_marks {
+                    Waits::ForMark
+                } else {
+                    Waits::AsWorker
+                };
+                state.idle.join(self.ticket, waiter, waits);
                 None
             }
         };
@@ -109,9 +114,8 @@ impl<P: Deref<Target = Pool<J>>, J: Job> Operation for Take<P, J> {
         let (state, wakes) = entered.parts();
         let was_idle = state.idle.leave(self.ticket).is_some();
         self.is_searching = !was_idle;
-        if was_idle && state.closed {
-            // See `State::close`. A thread that is not a worker may join the list again, but only after this.
-            state.idle.wake_first_in_place(wakes);
+        if was_idle && state.closed && !self.takes_marks {
+            state.wake_worker_to_end(wakes);
         }
         if was_idle && state.fallen_back && !self.takes_marks {
             // Do not look for a job: other threads now count on it where they submit theirs.

@@ -149,3 +149,27 @@ fn workers_that_wait_for_each_other_do_not_wait_for_ever() {
         helper.join().unwrap();
     });
 }
+
+#[test]
+fn a_pool_that_is_closed_ends_workers_that_are_idle_or_about_to_be() {
+    model(|| {
+        let pool = Arc::new(with_workers(2).0);
+        let other = spawn(&pool, |pool| block_for_ever(pool.take()));
+        let closer = spawn(&pool, |pool| pool.close());
+        assert_eq!(block_for_ever(pool.take()), Next::Closed);
+        assert_eq!(other.join().unwrap(), Next::Closed);
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_gives_up_leaves_the_end_of_the_pool_to_another() {
+    model(|| {
+        let pool = Arc::new(with_workers(2).0);
+        let impatient = spawn(&pool, |pool| give_up(pool.take()));
+        let patient = spawn(&pool, |pool| block_for_ever(pool.take()));
+        pool.close();
+        assert_eq!(patient.join().unwrap(), Next::Closed);
+        impatient.join().unwrap();
+    });
+}

@@ -9,7 +9,7 @@ use _oxthreads::primitives::pool::{AsWorker, Awaited, Next, ORDINARY, Pool, Scal
 use _oxthreads::wait::deadline::Wait;
 
 use super::with_workers;
-use crate::support::{block, block_counting, block_for_ever, soon, until_parked};
+use crate::support::{block, block_counting, block_for_ever, soon, spin_until, until_parked};
 
 /// Creates a pool whose workers help.
 fn helping(workers: usize) -> (Pool<i32>, Vec<Arc<Worker>>) {
@@ -209,4 +209,49 @@ fn a_mark_is_there_until_a_worker_has_nothing_to_do() {
     pool.mark();
     assert_eq!(block_for_ever(pool.take()), Next::Closed);
     assert_eq!(pool.len(), 1);
+}
+
+#[test]
+fn a_closed_pool_wakes_its_workers_and_not_those_who_wait_for_a_mark() {
+    for fall_back in [false, true] {
+        let (pool, workers) = with_workers(2);
+        let parked = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            // They are older than the workers in the list, so they would be woken first.
+            let others: [_; 2] = std::array::from_fn(|_| {
+                scope.spawn(|| block_counting(pool.take().or_mark(), &parked))
+            });
+            until_parked(&parked, 2);
+            let ends: Vec<_> = (workers.iter())
+                .map(|worker| {
+                    scope.spawn(|| {
+                        let next = block_for_ever(pool.take());
+                        pool.leave(worker);
+                        next
+                    })
+                })
+                .collect();
+            spin_until(|| pool.idle() == 4);
+            if fall_back {
+                pool.fall_back();
+            } else {
+                pool.close();
+            }
+            for end in ends {
+                let expected = if fall_back {
+                    Next::FellBack
+                } else {
+                    Next::Closed
+                };
+                assert_eq!(end.join().unwrap(), expected);
+            }
+            assert_eq!(pool.idle(), 2);
+            assert_eq!(parked.load(Ordering::SeqCst), 2);
+            pool.mark();
+            pool.mark();
+            for other in others {
+                assert_eq!(other.join().unwrap(), Next::Mark);
+            }
+        });
+    }
 }
