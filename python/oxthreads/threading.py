@@ -428,10 +428,10 @@ if "free-threading" in sys.version:
 def reuse_threads(seconds: float | None) -> None:
     """Keep the operating system threads of threads that have ended, and use them for the next ones.
 
-    Use it if a program makes many threads for short tasks, or pools for a few calls each. Without a GIL it
-    saves most of the time of a thread; with one, some of it. A thread object is as new as ever: its
-    ``threading.local`` values, its contexts and its trace and profile functions are its own. What the
-    operating system and C libraries store for each thread stays.
+    Use it if a program makes many threads for short tasks, or pools for a few calls each. It saves most of
+    the time of a thread. A thread object is as new as ever: its ``threading.local`` values, its contexts and
+    its trace and profile functions are its own. What the operating system and C libraries store for each
+    thread stays.
 
     It is off unless it is asked for, here or by the environment variable ``OXTHREADS_REUSE_THREADS``
     (seconds). It applies to the threads that are started from now on. Thread-safe.
