@@ -864,7 +864,7 @@ def test_threads_that_are_started_during_the_exit() -> None:
 
 @pytest.mark.parametrize("seconds", [0, 0.01, 1000])
 def test_many_threads_at_the_exit(seconds: float) -> None:
-    # Without a GIL, no daemon starts a thread here: CPython 3.13 and 3.14 may then end without waiting for
+    # Without a GIL, no daemon starts a thread here: CPython 3.14 may then end without waiting for
     # that thread ("thread not started"), or hang, because a thread that it has stopped owns one of its locks.
     code = f"""
 from oxthreads.threading import Thread, reuse_threads
