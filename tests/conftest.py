@@ -37,7 +37,7 @@ def _run_hypothesis_once(_: None) -> None:
 def _read_an_error_once() -> None:
     """Have the frames made that tracebacks show.
 
-    They are made once in a process. It was seen, once, that none were made in the test that needed them first.
+    They are made once in a process. Once, a test that came before had prevented that for the whole process.
     """
     future: Any = OXTHREADS.futures.Future()
     future.set_exception(ValueError())
