@@ -10,6 +10,7 @@
 //! * `queue/`: `Queue` and its subclasses, and `SimpleQueue`.
 //! * `future/`: `Future`, and waits for many futures.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
+//! * `waiting/`: `select`, which waits for the first of several objects.
 //! * `progress.rs`: `Executor.map(progress=...)`.
 //! * `diagnose/`: what reports of hangs ask the engine.
 //! * `fallback.rs`: how an object falls back to the standard library.
@@ -49,6 +50,7 @@ mod queue;
 mod registry;
 mod runtime;
 mod threading;
+mod waiting;
 
 /// Refuses the import where the kernel lets no thread sleep.
 ///
@@ -112,6 +114,8 @@ mod _oxthreads {
         close_kept_threads, hold_kept_threads, kept_threads_now, release_kept_threads,
         set_local_keys, stack_size_now, start_reused,
     };
+    #[pymodule_export]
+    use super::waiting::{GetMany, Put, Timer, select};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

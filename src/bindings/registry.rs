@@ -14,6 +14,7 @@ use crate::bindings::future::{Completions, Future};
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::lazy::{self, HasImports, Imports};
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::waiting;
 
 /// Puts the fast paths into the native classes that are used directly. Must be called once, when the module is made.
 pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
@@ -30,7 +31,7 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 3] = [
+const IMPORTS: [(&str, &[Imports]); 4] = [
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (
         "oxthreads.threading",
@@ -52,6 +53,7 @@ const IMPORTS: [(&str, &[Imports]); 3] = [
             WorkQueue::IMPORTS,
         ],
     ),
+    ("oxthreads.waiting", &[waiting::IMPORTS]),
 ];
 
 /// Import everything that the classes of a module of this package look up. Called when that module has been made.

@@ -20,6 +20,24 @@ impl Deadline {
         Self(Instant::now().checked_add(timeout))
     }
 
+    /// That moment.
+    pub fn at(moment: Instant) -> Self {
+        Self(Some(moment))
+    }
+
+    /// The earlier of two deadlines.
+    pub fn earlier(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(first), Some(second)) => Self(Some(first.min(second))),
+            (first, second) => Self(first.or(second)),
+        }
+    }
+
+    /// Whether the moment is over.
+    pub fn has_passed(self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
+    }
+
     /// The time left; zero once the deadline has passed, `None` without a deadline.
     pub fn remaining(self) -> Option<Duration> {
         self.0

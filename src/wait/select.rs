@@ -42,8 +42,8 @@ impl<O: Operation> AnyOperation for O {
     }
 }
 
-impl<T> Operation for Box<dyn AnyOperation<Output = T> + '_> {
-    type Output = T;
+impl<D: AnyOperation + ?Sized> Operation for Box<D> {
+    type Output = D::Output;
 
     /// Not every operation may.
     const KEEPS: bool = false;
@@ -52,15 +52,15 @@ impl<T> Operation for Box<dyn AnyOperation<Output = T> + '_> {
         (**self).resource()
     }
 
-    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<T> {
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<D::Output> {
         (**self).attempt(waiter)
     }
 
-    fn leave(&mut self, parked: Parked) -> Option<T> {
+    fn leave(&mut self, parked: Parked) -> Option<D::Output> {
         (**self).leave(parked)
     }
 
-    fn abandon(&mut self) -> Option<T> {
+    fn abandon(&mut self) -> Option<D::Output> {
         (**self).abandon()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::bindings::diagnose::call_in_watcher;
+use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::{Lock, RLock, caller};
 use crate::diagnostics::order::graph::Before;
 use crate::diagnostics::order::{self, Finding, Functions, Known, Sight};

@@ -394,8 +394,10 @@ impl ThreadPoolExecutor {
 }
 
 impl Observed for ThreadPoolExecutor {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&*self.pool).addr()
+    type Primitive = Pool<Py<Future>>;
+
+    fn primitive(&self) -> &Self::Primitive {
+        &self.pool
     }
 }
 

@@ -268,8 +268,11 @@ impl HasFunctions for Future {
 }
 
 impl Observed for Future {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = future::Future<Owned, Owned, Call>;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

@@ -19,7 +19,7 @@ use crate::wait::deadline::Deadline;
 const MAX_AHEAD: i64 = 1_024;
 
 /// Checks `max_items`; `None` means no limit.
-pub(super) fn most(max_items: Option<isize>) -> PyResult<usize> {
+pub(crate) fn most(max_items: Option<isize>) -> PyResult<usize> {
     match max_items.map(usize::try_from) {
         None => Ok(usize::MAX),
         Some(Ok(most)) => Ok(most),
@@ -55,7 +55,7 @@ pub(super) fn get_many(
 ) -> Result<(), Refused<GetError<PyErr>>> {
     match queue.try_get_many(most, taken) {
         Err(GetError::Empty) => {}
-        Err(error) if !taken.is_empty() => return stopped(py, error, taken),
+        Err(error) if !taken.is_empty() => return Ok(stopped(py, error, taken)?),
         result => return result.map_err(Refused::ByQueue),
     }
     let Some(deadline) = deadline else {
@@ -68,7 +68,7 @@ pub(super) fn get_many(
             taken.push_back(item);
             match queue.try_get_many(most - 1, taken) {
                 Ok(()) => Ok(()),
-                Err(error) => stopped(py, error, taken),
+                Err(error) => Ok(stopped(py, error, taken)?),
             }
         }
     }
@@ -77,17 +77,17 @@ pub(super) fn get_many(
 /// Ends a batch in which some items were taken before the queue refused another. An `Exception` of a comparison
 /// also just ends the batch: it will be raised again by the next get. An exception that is not an `Exception`,
 /// Ctrl-C for example, is raised, and gets the items as its attribute `taken`.
-fn stopped(
+pub(crate) fn stopped(
     py: Python<'_>,
     error: GetError<PyErr>,
     taken: &mut VecDeque<Item>,
-) -> Result<(), Refused<GetError<PyErr>>> {
+) -> PyResult<()> {
     match error {
         GetError::Comparison(error) if !error.is_instance_of::<PyException>(py) => {
             let items = list(py, std::mem::take(taken))?;
             // An exception without a dictionary cannot carry the items.
             let _ = foreign::set_attribute(error.value(py).as_any(), "taken", items.as_any());
-            Err(Refused::Raised(error))
+            Err(error)
         }
         _ => Ok(()),
     }
@@ -108,7 +108,7 @@ impl<E> From<PyErr> for Refused<E> {
 }
 
 /// The items as a list.
-pub(super) fn list(py: Python<'_>, items: VecDeque<Item>) -> PyResult<Bound<'_, PyList>> {
+pub(crate) fn list(py: Python<'_>, items: VecDeque<Item>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, items.into_iter().map(|item| item.into_bound(py)))
 }
 

@@ -15,12 +15,12 @@ pub(crate) struct Item(Owned);
 
 impl Item {
     #[inline]
-    pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
+    pub(crate) fn new(object: Bound<'_, PyAny>) -> Self {
         Self(object.into())
     }
 
     #[inline]
-    pub(super) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
+    pub(crate) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
         self.0.into_bound(py)
     }
 

@@ -38,12 +38,12 @@ mod profiled;
 mod simple;
 mod waits;
 
-pub(crate) use batches::QueueIterator;
-pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made};
+pub(crate) use batches::{QueueIterator, list, most, stopped};
+pub(crate) use item::Item;
+pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made, note_waited_for};
 pub(crate) use simple::SimpleQueue;
 
 use batches::{PutMany, Refused};
-use item::Item;
 use waits::remaining;
 
 /// The native half of oxthreads.queue.Queue.
@@ -128,8 +128,11 @@ impl Queue {
 }
 
 impl Observed for Queue {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = queue::Queue<Item>;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn note_made(object: &Bound<'_, PyAny>) {
 
 /// A thread is about to wait for this queue.
 #[inline]
-pub(super) fn note_waited_for(object: &Bound<'_, PyAny>, items: &queue::Queue<Item>) {
+pub(crate) fn note_waited_for(object: &Bound<'_, PyAny>, items: &queue::Queue<Item>) {
     if profile::is_on() {
         let address = std::ptr::from_ref(items).addr();
         if remember(object, address, false) {

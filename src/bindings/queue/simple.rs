@@ -102,8 +102,11 @@ fn get_refused(py: Python<'_>, error: GetError<PyErr>) -> PyErr {
 }
 
 impl Observed for SimpleQueue {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = queue::Queue<Item>;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

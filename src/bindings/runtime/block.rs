@@ -64,10 +64,10 @@ impl SignalPoll {
         self.next.is_some() || !wait::REPORTS_SIGNALS
     }
 
-    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
+    fn park(&mut self, place: &mut impl Sleep, waiter: &Waiter, deadline: Deadline) -> Parked {
         match self.next {
             Some(slice) if deadline.remaining().is_none_or(|left| left > slice) => {
-                let parked = waiter.park(Deadline::after(slice));
+                let parked = place.park(waiter, Deadline::after(slice));
                 self.next = Some(match parked {
                     Parked::TimedOut => (slice * 2).min(LONGEST_SLEEP),
                     _ => FIRST_POLL,
@@ -78,9 +78,19 @@ impl SignalPoll {
                     parked
                 }
             }
-            _ => waiter.park(deadline),
+            _ => place.park(waiter, deadline),
         }
     }
+}
+
+/// Where a thread sleeps.
+pub(crate) trait Sleep {
+    /// Whether to look for a wake for a short time, before the sleep.
+    fn may_spin(&self) -> bool;
+
+    /// Sleeps until the waiter, or what is woken instead of it, is unparked; or for another reason to go on. The
+    /// interpreter is released.
+    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked;
 }
 
 /// Whether this is the first thread of the process, where Python's signal handlers run.
@@ -102,13 +112,25 @@ fn is_main_thread() -> bool {
 #[cfg(not(Py_GIL_DISABLED))]
 static RELEASES: AtomicU32 = AtomicU32::new(0);
 
-/// Whether to spin before the sleep.
+/// A thread that sleeps on its waiter. Whether to spin before the sleep.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BeforeSleep {
     /// Spin for a short time, as long as that pays.
     Spin,
     /// Do not spin: the event that is waited for takes longer than a spin.
     NoSpin,
+}
+
+impl Sleep for BeforeSleep {
+    #[inline]
+    fn may_spin(&self) -> bool {
+        *self == Self::Spin
+    }
+
+    #[inline]
+    fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked {
+        waiter.park(deadline)
+    }
 }
 
 /// How long a thread that was woken while it spun waits for the waking thread to release the interpreter. The waking
@@ -177,7 +199,7 @@ fn sleep(
     waiter: &Waiter,
     deadline: Deadline,
     signal_poll: &mut SignalPoll,
-    before_sleep: BeforeSleep,
+    place: &mut (impl Sleep + Send),
 ) -> PyResult<Parked> {
     // SAFETY: attached, as `py` shows; it reads a flag of the runtime.
     #[cfg(Py_3_13)]
@@ -189,13 +211,12 @@ fn sleep(
     }
     Ok(py.detach(|| {
         observe::parked(|| {
-            match before_sleep {
-                BeforeSleep::Spin => spin_before_sleep(waiter, deadline),
-                BeforeSleep::NoSpin => {
-                    count_release();
-                }
+            if place.may_spin() {
+                spin_before_sleep(waiter, deadline);
+            } else {
+                count_release();
             }
-            signal_poll.park(waiter, deadline)
+            signal_poll.park(place, waiter, deadline)
         })
     }))
 }
@@ -213,7 +234,7 @@ pub(crate) fn wait<O: Operation>(
     operation: &mut O,
     deadline: Deadline,
 ) -> PyResult<Option<O::Output>> {
-    wait_after(py, operation, deadline, BeforeSleep::Spin)
+    wait_in(py, operation, deadline, &mut BeforeSleep::Spin)
 }
 
 /// Like [`wait()`], but without a spin. For events that take longer than a spin.
@@ -225,14 +246,18 @@ pub(crate) fn wait_asleep<O: Operation>(
     operation: &mut O,
     deadline: Deadline,
 ) -> PyResult<Option<O::Output>> {
-    wait_after(py, operation, deadline, BeforeSleep::NoSpin)
+    wait_in(py, operation, deadline, &mut BeforeSleep::NoSpin)
 }
 
-fn wait_after<O: Operation>(
+/// Like [`wait()`], but the thread sleeps in that place.
+///
+/// # Errors
+/// Those of [`wait()`].
+pub(crate) fn wait_in<O: Operation>(
     py: Python<'_>,
     operation: &mut O,
     deadline: Deadline,
-    before_sleep: BeforeSleep,
+    place: &mut (impl Sleep + Send),
 ) -> PyResult<Option<O::Output>> {
     let mut signal_poll = SignalPoll::new();
     let mut was_left = false;
@@ -240,7 +265,7 @@ fn wait_after<O: Operation>(
         let mut finalizing = None;
         let mut raised = None;
         let outcome = wait::drive(operation, deadline, |waiter, deadline| {
-            match sleep(py, waiter, deadline, &mut signal_poll, before_sleep) {
+            match sleep(py, waiter, deadline, &mut signal_poll, place) {
                 Ok(parked) => check_after_sleep::<O>(py, waiter, parked, &signal_poll, &mut raised),
                 Err(error) => {
                     finalizing = Some(error);
@@ -334,7 +359,13 @@ pub(crate) fn wait_while_queued<O: Operation>(
         let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
             let slept = step.and_then(|()| {
-                let parked = sleep(py, parking, deadline, &mut signal_poll, BeforeSleep::Spin)?;
+                let parked = sleep(
+                    py,
+                    parking,
+                    deadline,
+                    &mut signal_poll,
+                    &mut BeforeSleep::Spin,
+                )?;
                 if let Some(reason) = observe::verdict() {
                     return Err(errors::deadlock(py, reason));
                 }

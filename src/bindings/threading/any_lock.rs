@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::timeout::Blocking;
 use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::{Lock, RLock, rlock};

@@ -105,8 +105,11 @@ impl HasFunctions for Barrier {
 }
 
 impl Observed for Barrier {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = barrier::Barrier;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

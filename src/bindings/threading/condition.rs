@@ -223,8 +223,11 @@ impl Condition {
 const MIRROR: &str = "oxthreads.threading";
 
 impl Observed for Condition {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = condition::Condition;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

@@ -97,8 +97,11 @@ impl HasFunctions for Event {
 }
 
 impl Observed for Event {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = event::Event;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

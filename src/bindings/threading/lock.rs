@@ -72,11 +72,6 @@ impl Lock {
         }
     }
 
-    /// The primitive, for Rust code that holds the lock for an object.
-    pub(crate) fn primitive(&self) -> &lock::Lock {
-        &self.inner
-    }
-
     #[inline]
     pub(crate) fn acquire_with(
         &self,
@@ -137,8 +132,11 @@ impl Lock {
 }
 
 impl Observed for Lock {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = lock::Lock;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

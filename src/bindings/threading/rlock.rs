@@ -159,8 +159,11 @@ impl RLock {
 }
 
 impl Observed for RLock {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = rlock::RLock;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

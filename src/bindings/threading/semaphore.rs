@@ -172,8 +172,11 @@ impl HasFunctions for Semaphore {
 }
 
 impl Observed for Semaphore {
-    fn primitive_address(&self) -> usize {
-        std::ptr::from_ref(&self.inner).addr()
+    type Primitive = semaphore::Semaphore;
+
+    #[inline]
+    fn primitive(&self) -> &Self::Primitive {
+        &self.inner
     }
 }
 

@@ -1,0 +1,341 @@
+"""Waiting for the first of several objects: queues, events, futures, locks, threads, sockets, timers.
+
+The standard library can wait for one object at a time. A thread that must watch several polls them, or uses
+a helper thread for each. Here it calls :func:`select`.
+"""
+
+from __future__ import annotations
+
+import threading as _standard
+
+from ._annotations import forget as _forget_annotations
+from ._oxthreads import GetMany, Put, Timer
+from ._oxthreads import preload as _preload
+from .queue import ShutDown as _ShutDown
+from .threading import Event as _Event
+from .threading import Lock as _Lock
+from .threading import _StandardThread
+
+# Not imported at run time: importing typing takes longer than everything else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol, TypeAlias, TypeVar, overload
+
+    from .queue import Queue, SimpleQueue
+
+    D = TypeVar("D")
+    T = TypeVar("T")
+    T1 = TypeVar("T1")
+    T2 = TypeVar("T2")
+    T3 = TypeVar("T3")
+    T4 = TypeVar("T4")
+    T_co = TypeVar("T_co", covariant=True)
+
+    class Source(Protocol[T_co]):
+        """An object that `select` can wait for, and that gives a `T_co`."""
+
+        def _oxthreads_waited_for(self) -> T_co: ...
+
+    class HasFileno(Protocol):
+        """A socket, or another file."""
+
+        def fileno(self) -> int: ...
+
+    AnyQueue: TypeAlias = Queue[T] | SimpleQueue[T]
+    AnySource: TypeAlias = Source[Any] | _standard.Thread | HasFileno
+
+    @overload
+    def select(
+        source1: Source[T1], /, *, timeout: float | None = None, fair: bool = True
+    ) -> tuple[Source[T1], T1]: ...
+    @overload
+    def select(
+        source1: Source[T1], source2: Source[T2], /, *, timeout: float | None = None, fair: bool = True
+    ) -> tuple[Source[T1] | Source[T2], T1 | T2]: ...
+    @overload
+    def select(
+        source1: Source[T1],
+        source2: Source[T2],
+        source3: Source[T3],
+        /,
+        *,
+        timeout: float | None = None,
+        fair: bool = True,
+    ) -> tuple[Source[T1] | Source[T2] | Source[T3], T1 | T2 | T3]: ...
+    @overload
+    def select(
+        source1: Source[T1],
+        source2: Source[T2],
+        source3: Source[T3],
+        source4: Source[T4],
+        /,
+        *,
+        timeout: float | None = None,
+        fair: bool = True,
+    ) -> tuple[Source[T1] | Source[T2] | Source[T3] | Source[T4], T1 | T2 | T3 | T4]: ...
+    @overload
+    def select(
+        source1: Source[T1], /, *, timeout: float | None = None, default: D, fair: bool = True
+    ) -> tuple[Source[T1], T1] | D: ...
+    @overload
+    def select(
+        source1: Source[T1],
+        source2: Source[T2],
+        /,
+        *,
+        timeout: float | None = None,
+        default: D,
+        fair: bool = True,
+    ) -> tuple[Source[T1] | Source[T2], T1 | T2] | D: ...
+    @overload
+    def select(
+        source1: Source[T1],
+        source2: Source[T2],
+        source3: Source[T3],
+        /,
+        *,
+        timeout: float | None = None,
+        default: D,
+        fair: bool = True,
+    ) -> tuple[Source[T1] | Source[T2] | Source[T3], T1 | T2 | T3] | D: ...
+    @overload
+    def select(
+        source1: Source[T1],
+        source2: Source[T2],
+        source3: Source[T3],
+        source4: Source[T4],
+        /,
+        *,
+        timeout: float | None = None,
+        default: D,
+        fair: bool = True,
+    ) -> tuple[Source[T1] | Source[T2] | Source[T3] | Source[T4], T1 | T2 | T3 | T4] | D: ...
+    @overload
+    def select(
+        *sources: Source[T], timeout: float | None = None, fair: bool = True
+    ) -> tuple[Source[T], T]: ...
+    @overload
+    def select(*sources: AnySource, timeout: float | None = None, fair: bool = True) -> tuple[Any, Any]: ...
+    @overload
+    def select(
+        *sources: AnySource, timeout: float | None = None, default: D, fair: bool = True
+    ) -> tuple[Any, Any] | D: ...
+
+    def select(*sources: Any, timeout: float | None = None, default: Any = ..., fair: bool = True) -> Any: ...
+
+else:
+    from ._oxthreads import select
+
+
+__all__ = ["after", "every", "get", "merge", "put", "select"]
+
+
+def put(queue: AnyQueue[T], item: T) -> Put[T]:
+    """Return a source for :func:`select`: it is ready when the queue has room, and then puts the item.
+
+    Use it to send and to receive in one wait. The same source can be waited for again and again: each time
+    that it is the one that ``select`` returns, the item has been put once.
+
+    Thread-safe.
+
+    Args:
+        queue (Queue or SimpleQueue): a queue of oxthreads.
+        item: any object.
+
+    Returns:
+        Put: the source, with the attributes ``queue`` and ``item``. ``select`` returns None as its value.
+
+    Raises:
+        TypeError: if ``queue`` is not a queue of oxthreads, or uses the standard library.
+
+    Example:
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import put, select
+        >>> letters, numbers = Queue(maxsize=1), Queue()
+        >>> letter = put(letters, "a")
+        >>> select(letter, numbers) == (letter, None)
+        True
+        >>> letters.get()
+        'a'
+    """
+    return Put(queue, item)
+
+
+def get(queue: AnyQueue[T], max_items: int | None = None) -> GetMany[T]:
+    """Return a source for :func:`select`: it is ready when the queue has an item, and takes several.
+
+    The queue itself is the source that takes one item.
+
+    Thread-safe.
+
+    Args:
+        queue (Queue or SimpleQueue): a queue of oxthreads.
+        max_items (int): at most so many items. None means all that are there.
+
+    Returns:
+        GetMany: the source, with the attributes ``queue`` and ``max_items``. ``select`` returns the list of
+        items as its value.
+
+    Raises:
+        TypeError: if ``queue`` is not a queue of oxthreads, or uses the standard library.
+        ValueError: if ``max_items`` is negative.
+
+    Example:
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import get, select
+        >>> rows, stop = Queue(), Queue()
+        >>> rows.put_many([1, 2, 3])
+        >>> source, value = select(get(rows, 2), stop)
+        >>> value
+        [1, 2]
+    """
+    return GetMany(queue, max_items)
+
+
+def after(seconds: float) -> Timer[None]:
+    """Return a source for :func:`select` that is ready once, some time from now.
+
+    Use it for a limit on a loop of several calls of ``select``; for one call there is ``timeout``. No thread
+    runs for it. If several threads wait for the same one, one of them gets it.
+
+    Thread-safe.
+
+    Args:
+        seconds (float): the time from this call until it is ready.
+
+    Returns:
+        Timer: the source. ``select`` returns None as its value.
+
+    Raises:
+        TypeError: if ``seconds`` is not a number.
+        ValueError: if ``seconds`` is negative or NaN.
+
+    Example:
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import after, select
+        >>> jobs, end = Queue(), after(0.01)
+        >>> source, value = select(jobs, end)
+        >>> source is end
+        True
+
+    It is modelled on ``after`` of the Rust crate crossbeam-channel.
+    """
+    return Timer(seconds)
+
+
+def every(seconds: float) -> Timer[int]:
+    """Return a source for :func:`select` that is ready again and again, at a fixed interval.
+
+    Times that have passed while nobody waited do not queue up: the value says how many there were. The
+    interval does not grow by the time that the work takes.
+
+    Thread-safe. If several threads wait for the same one, each time goes to one of them.
+
+    Args:
+        seconds (float): the time from this call until it is ready first, and between two times.
+
+    Returns:
+        Timer: the source. ``select`` returns an int as its value: how many times have passed since it was
+        returned last.
+
+    Raises:
+        TypeError: if ``seconds`` is not a number.
+        ValueError: if ``seconds`` is zero, negative or NaN.
+
+    Example:
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import every, select
+        >>> jobs, tick = Queue(), every(0.01)
+        >>> source, times = select(jobs, tick)
+        >>> source is tick, times >= 1
+        (True, True)
+    """
+    return Timer(seconds, repeats=True)
+
+
+class merge:  # noqa: N801 - like `map` and `zip`
+    """Iterate over the items of several queues, as they come. Each is a pair: the queue, and its item.
+
+    A queue that is shut down and empty is dropped, and the iteration ends when all are. If several queues
+    have items, the choice among them is random.
+
+    Thread-safe: several threads may share one iterator, and each item goes to one of them.
+
+    Args:
+        *queues (Queue or SimpleQueue): queues of oxthreads.
+
+    Raises:
+        TypeError: from ``next``, if one of them is no such queue.
+
+    Example:
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import merge
+        >>> letters, numbers = Queue(), Queue()
+        >>> letters.put("a")
+        >>> numbers.put(1)
+        >>> letters.shutdown()
+        >>> numbers.shutdown()
+        >>> sorted(str(item) for queue, item in merge(letters, numbers))
+        ['1', 'a']
+    """
+
+    def __init__(self, *queues: AnyQueue[Any]) -> None:
+        self._queues: tuple[AnyQueue[Any], ...] = queues
+        self._changing = _Lock()
+
+    def __iter__(self) -> Iterator[tuple[AnyQueue[Any], Any]]:
+        return self
+
+    def __next__(self) -> tuple[AnyQueue[Any], Any]:
+        while queues := self._queues:
+            try:
+                return select(*queues)
+            except _ShutDown as error:
+                ended = getattr(error, "source", None)
+                if not any(queue is ended for queue in queues):
+                    raise
+            with self._changing:
+                self._queues = tuple(queue for queue in self._queues if queue is not ended)
+        raise StopIteration
+
+
+#: The attribute of a thread for the event that tells of its end.
+_END = "_oxthreads_end"
+
+
+def _end_of_thread(thread: _standard.Thread) -> _Event:
+    """Return an event that is set when the thread has ended.
+
+    The end of a thread wakes nobody but the threads that join it. So another thread joins it, the first time
+    that it is waited for while it is alive.
+    """
+    # The errors are those of join: the thread has not been started, or is the calling one.
+    _StandardThread.join(thread, timeout=0)
+    attributes = vars(thread)
+    is_alive = thread.is_alive()
+    end: _Event | None = attributes.get(_END)
+    if end is None:
+        new = _Event()
+        end = attributes.setdefault(_END, new)
+        if is_alive and end is new:
+            try:
+                _StandardThread(
+                    target=_tell_of_end, args=(thread, end), name=f"join of {thread.name}", daemon=True
+                ).start()
+            except BaseException:
+                attributes.pop(_END, None)
+                raise
+    if not is_alive:
+        # In a forked child, the thread that joins it does not exist.
+        end.set()
+    return end
+
+
+def _tell_of_end(thread: _standard.Thread, end: _Event) -> None:
+    _StandardThread.join(thread)
+    end.set()
+
+
+_forget_annotations(put, get, after, every, merge, _end_of_thread, _tell_of_end)
+_preload(__name__)

@@ -1,0 +1,412 @@
+//! What `select` can wait for: each kind of object, and its natural wait.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::os::raw::c_int;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyType};
+
+use crate::bindings::future::Future;
+use crate::bindings::queue::{Item, note_waited_for, stopped};
+use crate::bindings::runtime::lazy::lazy_imports;
+use crate::bindings::runtime::observed::{Kept, Observed};
+use crate::bindings::runtime::{errors, foreign};
+use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::waiting::arms::{GetMany, Put, QueueOf};
+use crate::bindings::waiting::files;
+use crate::bindings::waiting::timer::Timer;
+use crate::primitives::queue::{GetError, PutError};
+use crate::primitives::{FellBack, event, future, lock, queue, semaphore};
+use crate::wait::deadline::Deadline;
+use crate::wait::observe::Acquisition;
+use crate::wait::{AnyOperation, Converted};
+
+lazy_imports! {
+    /// What sources look up.
+    pub(crate) IMPORTS, with errors::SHUT_DOWN;
+    THREAD: PyType = "oxthreads.threading", "_StandardThread";
+    END_OF_THREAD: PyAny = "oxthreads.waiting", "_end_of_thread";
+}
+
+/// How an arm was completed.
+pub(crate) enum Outcome {
+    /// An item was taken.
+    Item(Item),
+    /// What was waited for has happened, or was acquired.
+    Done,
+    /// The queue was shut down.
+    ShutDown,
+    /// The object has fallen back to the standard library.
+    FellBack,
+    /// Items could not be compared.
+    Failed(PyErr),
+}
+
+impl From<Result<Item, GetError<PyErr>>> for Outcome {
+    fn from(taken: Result<Item, GetError<PyErr>>) -> Self {
+        match taken {
+            Ok(item) => Self::Item(item),
+            // The wait never ends as `Empty`.
+            Err(GetError::ShutDown | GetError::Empty) => Self::ShutDown,
+            Err(GetError::FellBack) => Self::FellBack,
+            Err(GetError::Comparison(error)) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Result<(), PutError<Item, PyErr>>> for Outcome {
+    fn from(put: Result<(), PutError<Item, PyErr>>) -> Self {
+        match put {
+            Ok(()) => Self::Done,
+            // The wait never ends as `Full`.
+            Err(PutError::ShutDown(_) | PutError::Full(_)) => Self::ShutDown,
+            Err(PutError::FellBack(_)) => Self::FellBack,
+            Err(PutError::Comparison(_, error)) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Result<(), FellBack>> for Outcome {
+    fn from(done: Result<(), FellBack>) -> Self {
+        match done {
+            Ok(()) => Self::Done,
+            Err(FellBack) => Self::FellBack,
+        }
+    }
+}
+
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+/// An arm of a wait, which keeps its object alive.
+pub(crate) type Arm = Box<dyn AnyOperation<Output = Outcome> + Send>;
+
+fn arm<O>(operation: O) -> Arm
+where
+    O: crate::wait::Operation<Output: Into<Outcome>> + Send + 'static,
+{
+    Box::new(Converted::new(operation, |output: O::Output| output.into()))
+}
+
+/// An object that `select` waits for.
+pub(crate) enum Source<'py> {
+    Queue(QueueOf<'py>),
+    Put(Bound<'py, Put>),
+    GetMany(Bound<'py, GetMany>),
+    Event(Bound<'py, Event>),
+    /// The end of a thread, which this event tells of.
+    Thread(Bound<'py, Event>),
+    Future(Bound<'py, Future>),
+    Lock(Bound<'py, Lock>),
+    Semaphore(Bound<'py, Semaphore>),
+    Timer(Bound<'py, Timer>),
+    File(c_int),
+}
+
+impl<'py> Source<'py> {
+    /// The source that this object is.
+    ///
+    /// # Errors
+    /// TypeError, if it is none; and what asking it raised.
+    pub(crate) fn of(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        // The most frequent first.
+        if let Some(queue) = QueueOf::of(object)? {
+            return Ok(Self::Queue(queue));
+        }
+        if let Ok(event) = object.cast::<Event>() {
+            return Ok(Self::Event(event.clone()));
+        }
+        if let Ok(future) = object.cast::<Future>() {
+            return Ok(Self::Future(future.clone()));
+        }
+        if let Ok(lock) = object.cast::<Lock>() {
+            return Ok(Self::Lock(lock.clone()));
+        }
+        if let Ok(semaphore) = object.cast::<Semaphore>() {
+            return Ok(Self::Semaphore(semaphore.clone()));
+        }
+        if let Ok(put) = object.cast::<Put>() {
+            return Ok(Self::Put(put.clone()));
+        }
+        if let Ok(get) = object.cast::<GetMany>() {
+            return Ok(Self::GetMany(get.clone()));
+        }
+        if let Ok(timer) = object.cast::<Timer>() {
+            return Ok(Self::Timer(timer.clone()));
+        }
+        Self::of_another(object)
+    }
+
+    #[cold]
+    fn of_another(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        if object.is_instance(THREAD.get(py)?)? {
+            let end = END_OF_THREAD.get(py)?.call1((object,))?;
+            return Ok(Self::Thread(end.cast_into()?));
+        }
+        if object.is_instance_of::<RLock>() {
+            return Err(PyTypeError::new_err(
+                "select() cannot wait for an RLock, which a thread may have already; use a Lock",
+            ));
+        }
+        if object.is_instance_of::<Condition>() || object.is_instance_of::<Barrier>() {
+            return Err(PyTypeError::new_err(format!(
+                "select() cannot wait for a {}; use an Event or a Queue",
+                object.get_type().name()?
+            )));
+        }
+        let class = object.get_type();
+        let module = class.module()?;
+        if matches!(
+            module.to_str(),
+            Ok("queue" | "threading" | "_thread" | "_queue" | "concurrent.futures._base")
+        ) {
+            return Err(PyTypeError::new_err(format!(
+                "select() cannot wait for an object of the standard library ({}.{}); use that of oxthreads, or run the \
+                 program by 'oxthreads run'",
+                module,
+                class.qualname()?
+            )));
+        }
+        if let Some(fileno) = object.getattr_opt(intern!(py, "fileno"))? {
+            let number = foreign::call(&fileno, &pyo3::types::PyTuple::empty(py), None)?;
+            let number: c_int = number.extract()?;
+            if number < 0 {
+                return Err(PyValueError::new_err(format!(
+                    "Invalid file descriptor: {number}"
+                )));
+            }
+            files::check(object)?;
+            return Ok(Self::File(number));
+        }
+        Err(PyTypeError::new_err(format!(
+            "select() cannot wait for a {} object",
+            class.qualname()?
+        )))
+    }
+
+    /// Takes what the source has, if it is ready.
+    ///
+    /// # Errors
+    /// If the source ends the wait by an error.
+    #[inline]
+    pub(crate) fn take_now(
+        &self,
+        py: Python<'py>,
+        object: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let outcome = match self {
+            Self::Queue(queue) => match queue.items().try_get() {
+                Ok(item) => return Ok(Some(item.into_bound(py))),
+                Err(GetError::Empty) => return Ok(None),
+                Err(error) => Err(error).into(),
+            },
+            Self::Event(event) | Self::Thread(event) => match event.get().primitive().state() {
+                Ok(false) => return Ok(None),
+                Ok(true) => Outcome::Done,
+                Err(FellBack) => Outcome::FellBack,
+            },
+            Self::Future(future) => {
+                let future = future.get().primitive();
+                match future.with_native(|record| record.state.is_done()) {
+                    Ok(false) => return Ok(None),
+                    Ok(true) => Outcome::Done,
+                    Err(FellBack) => Outcome::FellBack,
+                }
+            }
+            Self::Lock(lock) => {
+                if !lock.get().primitive().begin_acquire(|| Acquisition::Tried) {
+                    return Ok(None);
+                }
+                return Ok(Some(yes(py)));
+            }
+            Self::Semaphore(semaphore) => match semaphore.get().primitive().try_acquire() {
+                Ok(()) => Outcome::Done,
+                Err(semaphore::AcquireError::NoPermit) => return Ok(None),
+                Err(semaphore::AcquireError::FellBack) => Outcome::FellBack,
+            },
+            Self::Put(put) => {
+                let put = put.get();
+                let item = Item::new(put.item(py));
+                match put.queue(py).items().try_put(item) {
+                    Err(PutError::Full(_)) => return Ok(None),
+                    put => put.into(),
+                }
+            }
+            Self::GetMany(get) => {
+                let get = get.get();
+                let mut taken = VecDeque::new();
+                match get.queue(py).items().try_get_many(get.most(), &mut taken) {
+                    Err(GetError::Empty) => return Ok(None),
+                    Err(error) if taken.is_empty() => Err(error).into(),
+                    Err(error) => {
+                        stopped(py, error, &mut taken)?;
+                        return GetMany::list(py, taken).map(Some);
+                    }
+                    Ok(()) => return GetMany::list(py, taken).map(Some),
+                }
+            }
+            Self::Timer(timer) => return Ok(timer.get().take(py)),
+            Self::File(number) => {
+                return Ok(files::is_readable(*number)?.then(|| py.None().into_bound(py)));
+            }
+        };
+        self.value(py, object, outcome).map(Some)
+    }
+
+    /// The wait for the source, as an arm.
+    ///
+    /// # Errors
+    /// TypeError, if the class of a queue has methods of its own.
+    pub(crate) fn operation(&self, object: &Bound<'py, PyAny>) -> PyResult<Arm> {
+        let py = object.py();
+        Ok(match self {
+            Self::Queue(QueueOf::Queue(queue)) => {
+                note_waited_for(object, queue.get().primitive());
+                arm(queue::Get::new(Kept::new(queue)))
+            }
+            Self::Queue(QueueOf::SimpleQueue(queue)) => {
+                note_waited_for(object, queue.get().primitive());
+                arm(queue::Get::new(Kept::new(queue)))
+            }
+            Self::Event(event) | Self::Thread(event) => arm(event::WaitSet::new(Kept::new(event))),
+            Self::Future(future) => arm(future::WaitDone::new(Kept::new(future))),
+            Self::Lock(lock) => arm(lock::Acquire::new(Kept::new(lock))),
+            Self::Semaphore(semaphore) => arm(semaphore::Acquire::new(Kept::new(semaphore))),
+            Self::Put(put) => {
+                let put = put.get();
+                let item = Item::new(put.item(py));
+                match put.queue(py) {
+                    QueueOf::Queue(queue) => {
+                        note_waited_for(queue.as_any(), queue.get().primitive());
+                        arm(queue::Put::new(Kept::new(&queue), item))
+                    }
+                    QueueOf::SimpleQueue(queue) => arm(queue::Put::new(Kept::new(&queue), item)),
+                }
+            }
+            Self::GetMany(get) => {
+                return Self::Queue(get.get().queue(py)).operation(get.get().queue(py).as_any());
+            }
+            Self::Timer(_) => arm(Never),
+            Self::File(number) => Box::new(files::Readable::new(*number)),
+        })
+    }
+
+    /// What `select` returns for the source, whose arm was completed.
+    ///
+    /// # Errors
+    /// If it was completed by an error.
+    #[inline]
+    pub(crate) fn value(
+        &self,
+        py: Python<'py>,
+        object: &Bound<'py, PyAny>,
+        outcome: Outcome,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match (outcome, self) {
+            (Outcome::Item(item), Self::GetMany(get)) => {
+                let get = get.get();
+                let mut taken = VecDeque::from([item]);
+                let more = get.most().saturating_sub(1);
+                if let Err(error) = get.queue(py).items().try_get_many(more, &mut taken) {
+                    stopped(py, error, &mut taken)?;
+                }
+                GetMany::list(py, taken)
+            }
+            (Outcome::Item(item), _) => Ok(item.into_bound(py)),
+            (Outcome::Done, Self::Lock(lock)) => {
+                lock.get().primitive().acquired(|| Acquisition::Tried);
+                Ok(yes(py))
+            }
+            (Outcome::Done, Self::Event(_) | Self::Semaphore(_)) => Ok(yes(py)),
+            (Outcome::Done, _) => Ok(py.None().into_bound(py)),
+            (outcome, _) => Err(refused(py, object, outcome)),
+        }
+    }
+
+    /// When the source is ready by itself; `None` if that does not depend on time.
+    pub(crate) fn due(&self) -> Option<Deadline> {
+        match self {
+            Self::Timer(timer) => Some(timer.get().due()),
+            _ => None,
+        }
+    }
+
+    /// The number of the file, if it is one.
+    pub(crate) fn file(&self) -> Option<c_int> {
+        match self {
+            Self::File(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
+    PyBool::new(py, true).to_owned().into_any()
+}
+
+/// The error by which the object ends the wait.
+#[cold]
+fn refused(py: Python<'_>, object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
+    match outcome {
+        Outcome::ShutDown => {
+            let error = errors::shut_down(py);
+            // An exception without a dictionary cannot carry the source.
+            let _ = foreign::set_attribute(error.value(py).as_any(), "source", object);
+            error
+        }
+        Outcome::Failed(error) => error,
+        Outcome::FellBack | Outcome::Done | Outcome::Item(_) => fell_back(object),
+    }
+}
+
+/// The error for an object that uses the standard library.
+#[cold]
+pub(super) fn fell_back(object: &Bound<'_, PyAny>) -> PyErr {
+    let name = match object.get_type().qualname() {
+        Ok(name) => name.to_string(),
+        Err(error) => return error,
+    };
+    PyTypeError::new_err(format!(
+        "select() cannot wait for this {name}: it uses the standard library (see docs/fallback.md), because its class \
+         overrides methods, or because the program has used what only the standard object has"
+    ))
+}
+
+/// The wait for a timer: no other thread completes it.
+struct Never;
+
+impl crate::wait::Operation for Never {
+    type Output = Infallible;
+
+    fn resource(&self) -> crate::wait::observe::Resource {
+        crate::wait::observe::Resource::new("timer", self)
+    }
+
+    fn attempt(
+        &mut self,
+        _waiter: &crate::wait::sync::Arc<crate::wait::Waiter>,
+    ) -> Option<Infallible> {
+        None
+    }
+
+    fn leave(&mut self, _parked: crate::wait::Parked) -> Option<Infallible> {
+        None
+    }
+
+    fn abandon(&mut self) -> Option<Infallible> {
+        None
+    }
+}
+
+impl From<Infallible> for Outcome {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,0 +1,114 @@
+//! `after(seconds)` and `every(seconds)`: sources that are ready by the clock.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::bindings::runtime::timeout;
+use crate::wait::deadline::Deadline;
+use crate::wait::sync::{AtomicU64, Ordering};
+
+/// No further time.
+const NEVER: u64 = u64::MAX;
+
+/// The source that `after` and `every` make.
+///
+/// No thread runs for it. A wait for it ends when its time has come, and then takes what it has: one thread, if several
+/// wait.
+#[pyclass(frozen, name = "Timer", module = "oxthreads.waiting")]
+pub(crate) struct Timer {
+    /// When it is ready next: nanoseconds after [`begin`].
+    next: AtomicU64,
+    /// Nanoseconds between two times; zero: there is only one.
+    period: u64,
+    seconds: f64,
+}
+
+/// The moment that the nanoseconds of timers are counted from.
+fn begin() -> Instant {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    *BEGIN.get_or_init(Instant::now)
+}
+
+fn now() -> u64 {
+    nanoseconds(begin().elapsed())
+}
+
+/// Beyond 584 years it is [`NEVER`].
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}
+
+#[pymethods]
+impl Timer {
+    /// Args:
+    ///     seconds (float): the time until it is ready, and, if it repeats, between two times.
+    ///     repeats (bool): whether it is ready again and again.
+    #[new]
+    #[pyo3(signature = (seconds, repeats=false))]
+    fn new(seconds: &Bound<'_, PyAny>, repeats: bool) -> PyResult<Self> {
+        let seconds = timeout::number(seconds)?;
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(PyValueError::new_err(
+                "'seconds' must be a non-negative number",
+            ));
+        }
+        if repeats && seconds == 0.0 {
+            return Err(PyValueError::new_err("'seconds' must be a positive number"));
+        }
+        let wait = Duration::try_from_secs_f64(seconds).map_or(NEVER, nanoseconds);
+        Ok(Self {
+            next: AtomicU64::new(now().saturating_add(wait)),
+            period: if repeats { wait.max(1) } else { 0 },
+            seconds,
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        let name = if self.period == 0 { "after" } else { "every" };
+        format!("oxthreads.waiting.{name}({})", self.seconds)
+    }
+}
+
+impl Timer {
+    /// When it is ready.
+    pub(super) fn due(&self) -> Deadline {
+        match self.next.load(Ordering::Acquire) {
+            NEVER => Deadline::NEVER,
+            next => Deadline::at(begin() + Duration::from_nanos(next)),
+        }
+    }
+
+    /// Takes what it has, if its time has come: for `every`, how many times have come since the last call; for `after`,
+    /// None.
+    pub(super) fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        loop {
+            let next = self.next.load(Ordering::Acquire);
+            let now = now();
+            if next == NEVER || now < next {
+                return None;
+            }
+            let (times, later) = match self.period {
+                0 => (1, NEVER),
+                period => {
+                    let times = (now - next) / period + 1;
+                    (times, next.saturating_add(times.saturating_mul(period)))
+                }
+            };
+            // Another thread that waits for it may have been faster.
+            if self
+                .next
+                .compare_exchange(next, later, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+            {
+                continue;
+            }
+            return match self.period {
+                0 => Some(py.None().into_bound(py)),
+                _ => times.into_pyobject(py).ok().map(Bound::into_any),
+            };
+        }
+    }
+}
