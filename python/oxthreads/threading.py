@@ -588,7 +588,7 @@ _set_questions(
         *("notify", "_is_owned", "_release_save", "_acquire_restore"),
     ),
 )
-_set_questions(Event, UnchangedIn(Event, "_cond", "_flag"))
+_set_questions(Event, UnchangedIn(Event, "_cond", "_flag"), waits_itself=UnchangedIn(Event, "wait"))
 _set_questions(
     Barrier,
     UnchangedIn(
@@ -604,6 +604,8 @@ def _semaphores() -> None:
     bounded = UnchangedIn(BoundedSemaphore, "_cond", "_value", "_initial_value")
     releases = UnchangedIn(Semaphore, "release")
     releases_within_bounds = UnchangedIn(BoundedSemaphore, "release")
+    acquires = UnchangedIn(Semaphore, "acquire")
+    acquires_bounded = UnchangedIn(BoundedSemaphore, "acquire")
 
     def runs_natively(cls: type) -> bool:
         return bounded(cls) if issubclass(cls, BoundedSemaphore) else unbounded(cls)
@@ -611,7 +613,12 @@ def _semaphores() -> None:
     def releases_itself(cls: type) -> bool:
         return runs_natively(cls) and (releases(cls) or releases_within_bounds(cls))
 
-    _set_questions(Semaphore, runs_natively, releases_itself=releases_itself)
+    def acquires_itself(cls: type) -> bool:
+        return acquires(cls) or acquires_bounded(cls)
+
+    _set_questions(
+        Semaphore, runs_natively, releases_itself=releases_itself, acquires_itself=acquires_itself
+    )
 
 
 _semaphores()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading as _standard
 
+from . import _oxthreads as _native
 from ._annotations import forget as _forget_annotations
 from ._oxthreads import GetMany, Put, Timer
 from ._oxthreads import preload as _preload
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
+    from ._oxthreads import Readable
+    from .concurrent.futures import Future
     from .queue import Queue, SimpleQueue
 
     D = TypeVar("D")
@@ -128,7 +131,7 @@ else:
     from ._oxthreads import select
 
 
-__all__ = ["after", "every", "get", "merge", "put", "select"]
+__all__ = ["after", "every", "get", "merge", "put", "readable", "select"]
 
 
 def put(queue: AnyQueue[T], item: T) -> Put[T]:
@@ -300,6 +303,52 @@ class merge:  # noqa: N801 - like `map` and `zip`
         raise StopIteration
 
 
+def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) -> Readable:
+    """Return a file whose descriptor is readable as long as the source is ready.
+
+    Use it where something else waits for sockets already: ``selectors``, an event loop, a GUI. The descriptor
+    has nothing to read. When it is readable, ask the source: ``queue.get_nowait()``, ``event.is_set()``.
+
+    A queue is ready if it has an item, or is shut down. An item that a waiting thread is due to get does not
+    count. Another thread may take the item before the one that has seen the descriptor: so be ready for
+    ``queue.Empty``.
+
+    As long as the file is open, each change between ready and not ready costs a system call. Without one the
+    source costs nothing more. In a forked child, ``fileno`` returns a new descriptor.
+
+    Thread-safe.
+
+    Args:
+        source (Queue, SimpleQueue, Event, Future or Thread): the object to watch.
+
+    Returns:
+        Readable: a file with ``fileno()``, ``close()`` and ``closed``. It is also a context manager, and has
+        the attribute ``source``.
+
+    Raises:
+        TypeError: if ``source`` is something else, or uses the standard library (see docs/fallback.md).
+        OSError: if the system has no more descriptors.
+        NotImplementedError: on Windows.
+
+    Example:
+        >>> import selectors
+        >>> from oxthreads.queue import Queue
+        >>> from oxthreads.waiting import readable
+        >>> jobs = Queue()
+        >>> with readable(jobs) as file, selectors.DefaultSelector() as selector:
+        ...     key = selector.register(file, selectors.EVENT_READ, jobs)
+        ...     print(selector.select(timeout=0))
+        ...     jobs.put("tea")
+        ...     for key, events in selector.select():
+        ...         print(key.data.get_nowait())
+        []
+        tea
+    """
+    if not hasattr(_native, "Readable"):
+        raise NotImplementedError("readable() is not available on this platform")
+    return _native.Readable(source)
+
+
 #: The attribute of a thread for the event that tells of its end.
 _END = "_oxthreads_end"
 
@@ -337,5 +386,5 @@ def _tell_of_end(thread: _standard.Thread, end: _Event) -> None:
     end.set()
 
 
-_forget_annotations(put, get, after, every, merge, _end_of_thread, _tell_of_end)
+_forget_annotations(put, get, after, every, merge, readable, _end_of_thread, _tell_of_end)
 _preload(__name__)

@@ -114,6 +114,9 @@ mod _oxthreads {
         close_kept_threads, hold_kept_threads, kept_threads_now, release_kept_threads,
         set_local_keys, stack_size_now, start_reused,
     };
+    #[cfg(unix)]
+    #[pymodule_export]
+    use super::waiting::Readable;
     #[pymodule_export]
     use super::waiting::{GetMany, Put, Timer, select};
 

@@ -14,6 +14,9 @@ const FELL_BACK: u8 = 2;
 /// See [`Event::set_no_spin`].
 const NO_SPIN: u8 = 4;
 
+/// There is, or was, a watcher: see [`Event::watch`].
+const WATCHED: u8 = 8;
+
 /// A flag, clear at first.
 pub struct Event {
     waiters: Flagged<Waiters>,
@@ -81,12 +84,37 @@ impl Event {
     #[inline]
     pub fn clear(&self) -> Result<(), FellBack> {
         // Under the leaf lock, so that no `set` is half done.
-        let _waiters = self.waiters.lock();
+        let waiters = self.waiters.lock();
         if self.has_fallen_back() {
             return Err(FellBack);
         }
-        self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        let before = self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        if before & WATCHED != 0 {
+            waiters.list.tell(false);
+        }
         Ok(())
+    }
+
+    /// From now on `watcher` is told ([`Wake::tell`](crate::wait::Wake::tell)) whether the flag is set, until
+    /// [`Event::unwatch`] with the same ticket, which is one of [`Ticket::last`]. It must refuse to be claimed. In a forked
+    /// child it is forgotten.
+    ///
+    /// # Errors
+    /// [`FellBack`].
+    pub fn watch(&self, ticket: Ticket, watcher: &Arc<Waiter>) -> Result<(), FellBack> {
+        let mut waiters = self.waiters.lock();
+        if self.has_fallen_back() {
+            return Err(FellBack);
+        }
+        self.waiters.flags().fetch_or(WATCHED, Ordering::Relaxed);
+        waiters.list.join(ticket, watcher, ());
+        waiters.list.tell(self.is_set());
+        Ok(())
+    }
+
+    /// Ends what [`Event::watch`] began.
+    pub fn unwatch(&self, ticket: Ticket) {
+        self.waiters.lock().list.leave(ticket);
     }
 
     /// Completes the waits that had begun here before the event fell back: the flag of the other
@@ -109,6 +137,8 @@ impl Event {
         }
         let mut wakes = Wakes::new();
         waiters.list.drain(&mut wakes);
+        // What is left watches, or waits for several objects and has one of them.
+        waiters.list.tell(true);
         drop(waiters);
         wakes.wake();
     }

@@ -222,6 +222,14 @@ impl<P> WaiterList<P> {
         }
     }
 
+    /// Tells all waiters whether the object is ready. It matters to those that only watch it.
+    #[cold]
+    pub fn tell(&self, ready: bool) {
+        for entry in self.of_this_process() {
+            entry.waiter.tell(ready);
+        }
+    }
+
     /// The number of waiters, without those from before a fork.
     pub fn len(&self) -> usize {
         match &self.entries {

@@ -21,6 +21,12 @@ impl Ticket {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A place after all that [`Ticket::next`] gives: for a waiter that is told of changes, and takes nothing.
+    pub fn last() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(u64::MAX);
+        Self(LAST.fetch_sub(1, Ordering::Relaxed))
+    }
+
     /// The place as a number, unique in the process.
     pub fn number(self) -> u64 {
         self.0
@@ -51,6 +57,10 @@ pub trait Wake: Send + Sync {
     /// The wait was completed, or must look again. The caller holds no leaf lock, and is any thread that is
     /// attached to the interpreter.
     fn wake(&self);
+
+    /// For a waiter that is never completed, but is told whether the object is ready: see `README.md`. The caller holds
+    /// the leaf lock of the object.
+    fn tell(&self, _ready: bool) {}
 }
 
 /// Whom a wake goes to.
@@ -97,6 +107,13 @@ impl Waiter {
         match &self.target {
             Target::Thread(_) => true,
             Target::Other(wake) => wake.claim(),
+        }
+    }
+
+    /// Tells it whether the object is ready. The caller holds the leaf lock of the list that this waiter is in.
+    pub(super) fn tell(&self, ready: bool) {
+        if let Target::Other(wake) = &self.target {
+            wake.tell(ready);
         }
     }
 

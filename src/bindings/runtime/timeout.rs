@@ -202,7 +202,10 @@ pub(crate) fn of_simple_queue(
 }
 
 /// The timeout added to a float.
-fn sum<'py>(timeout: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+///
+/// # Errors
+/// What the addition raised: TypeError, if it is no number.
+pub(crate) fn sum<'py>(timeout: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let zero = PyFloat::new(timeout.py(), 0.0);
     if is_plain(timeout) {
         return zero.add(timeout);

@@ -85,7 +85,21 @@ impl Event {
     }
 }
 
+/// Whether `wait` of a type is the native one, so that other code need not call it by name.
+static WAITS_ITSELF: TypeQuestion = TypeQuestion::new();
+
+impl Event {
+    /// Whether a wait for the event may use the primitive, and need not call `wait`.
+    pub(crate) fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(!slf.get().inner.has_fallen_back() && WAITS_ITSELF.is_yes_for(slf.as_any())?)
+    }
+}
+
 impl HasFunctions for Event {
+    fn other_questions() -> Vec<(&'static str, &'static TypeQuestion)> {
+        vec![("waits_itself", &WAITS_ITSELF)]
+    }
+
     fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
         vec![
             ("is_set", call::<IsSet>),

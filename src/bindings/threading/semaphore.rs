@@ -156,6 +156,16 @@ fn exit<'py>(slf: &Bound<'py, Semaphore>, arguments: Arguments<'_, 'py>) -> Atte
 /// Whether `release` of a type is the native one, so that `__exit__` need not call it by name.
 static RELEASES_ITSELF: TypeQuestion = TypeQuestion::new();
 
+/// Whether `acquire` of a type is the native one, so that other code need not call it by name.
+static ACQUIRES_ITSELF: TypeQuestion = TypeQuestion::new();
+
+impl Semaphore {
+    /// Whether a wait for a permit may use the primitive, and need not call `acquire`.
+    pub(crate) fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(!slf.get().inner.has_fallen_back() && ACQUIRES_ITSELF.is_yes_for(slf.as_any())?)
+    }
+}
+
 impl HasFunctions for Semaphore {
     fn fast_calls() -> Vec<(&'static str, Vectorcall)> {
         vec![("acquire", call::<Acquire>), ("release", call::<Release>)]
@@ -167,7 +177,10 @@ impl HasFunctions for Semaphore {
     }
 
     fn other_questions() -> Vec<(&'static str, &'static TypeQuestion)> {
-        vec![("releases_itself", &RELEASES_ITSELF)]
+        vec![
+            ("releases_itself", &RELEASES_ITSELF),
+            ("acquires_itself", &ACQUIRES_ITSELF),
+        ]
     }
 }
 

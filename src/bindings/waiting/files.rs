@@ -14,18 +14,18 @@ pub(crate) use elsewhere::{Readable, Sleep, check, is_readable};
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
     use std::time::Duration;
 
     use pyo3::prelude::*;
 
     use super::c_int;
     use crate::bindings::runtime::block;
+    use crate::bindings::waiting::bell::{Bell, os_error};
     use crate::bindings::waiting::source::Outcome;
     use crate::wait::deadline::Deadline;
     use crate::wait::observe::Resource;
     use crate::wait::sync::Arc;
-    use crate::wait::{AnyOperation, Parked, Waiter, Wake};
+    use crate::wait::{Parked, Waiter, Wake};
 
     /// Every file can be polled here.
     pub(crate) fn check(_object: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -52,17 +52,17 @@ mod unix {
     ///
     /// # Errors
     /// OSError, if it is no open file.
-    pub(crate) fn is_readable(number: c_int) -> io::Result<bool> {
+    pub(crate) fn is_readable(number: c_int) -> PyResult<bool> {
         let mut files = [entry(number)];
         loop {
             match poll(&mut files, 0) {
                 Ok(0) => return Ok(false),
                 Ok(_) if files[0].revents & libc::POLLNVAL != 0 => {
-                    return Err(io::Error::from_raw_os_error(libc::EBADF));
+                    return Err(os_error(&io::Error::from_raw_os_error(libc::EBADF)));
                 }
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(os_error(&error)),
             }
         }
     }
@@ -87,7 +87,7 @@ mod unix {
             match is_readable(self.0) {
                 Ok(false) => None,
                 Ok(true) => Some(Outcome::Done),
-                Err(error) => Some(Outcome::Failed(error.into())),
+                Err(error) => Some(Outcome::Failed(error)),
             }
         }
 
@@ -98,51 +98,6 @@ mod unix {
 
         fn abandon(&mut self) -> Option<Outcome> {
             None
-        }
-    }
-
-    /// Both ends of what wakes a thread that polls.
-    struct Bell {
-        ends: [OwnedFd; 2],
-    }
-
-    impl Bell {
-        fn new() -> io::Result<Self> {
-            let mut ends = [0; 2];
-            // SAFETY: it is an array of two numbers, which the function sets.
-            if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // SAFETY: the call has opened both, and nobody else has them.
-            let ends = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-            for end in &ends {
-                // SAFETY: it is an open file.
-                let flags = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_GETFL) };
-                // SAFETY: as above.
-                unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) };
-                // SAFETY: as above.
-                unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
-            }
-            Ok(Self { ends })
-        }
-
-        fn ring(&self) {
-            // If the pipe is full, it has been rung already.
-            // SAFETY: it is an open file, and one byte that is alive.
-            let _ = unsafe { libc::write(self.ends[1].as_raw_fd(), [1_u8].as_ptr().cast(), 1) };
-        }
-
-        fn silence(&self) {
-            let mut bytes = [0_u8; 64];
-            // SAFETY: it is an open file, and so many bytes that nothing else uses.
-            while unsafe {
-                libc::read(
-                    self.ends[0].as_raw_fd(),
-                    bytes.as_mut_ptr().cast(),
-                    bytes.len(),
-                )
-            } > 0
-            {}
         }
     }
 
@@ -178,7 +133,7 @@ mod unix {
                 return Ok(Self { polled: None });
             }
             let bell = Arc::new(Bell::new()?);
-            files.push(entry(bell.ends[0].as_raw_fd()));
+            files.push(entry(bell.number()));
             Ok(Self {
                 polled: Some(Polled { bell, files }),
             })
@@ -220,16 +175,11 @@ mod unix {
             }
         }
     }
-
-    // `Readable` is used as an arm.
-    const _: fn(Readable) -> Box<dyn AnyOperation<Output = Outcome> + Send> =
-        |readable| Box::new(readable);
 }
 
 #[cfg(not(unix))]
 mod elsewhere {
     use std::convert::Infallible;
-    use std::io;
 
     use pyo3::exceptions::PyNotImplementedError;
     use pyo3::prelude::*;
@@ -253,7 +203,7 @@ mod elsewhere {
     }
 
     /// Never called: see [`check`].
-    pub(crate) fn is_readable(_number: c_int) -> io::Result<bool> {
+    pub(crate) fn is_readable(_number: c_int) -> PyResult<bool> {
         Ok(false)
     }
 

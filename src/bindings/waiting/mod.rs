@@ -4,6 +4,8 @@
 //! * `arms`: `put` and `get`, which describe other waits of a queue.
 //! * `timer`: `after` and `every`.
 //! * `files`: sockets and other files, by `poll`.
+//! * `bell`: a descriptor that is readable when this process says so.
+//! * `readable`: such a descriptor for a source.
 
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
@@ -16,11 +18,17 @@ use crate::wait::Select;
 use crate::wait::deadline::Deadline;
 
 mod arms;
+#[cfg(unix)]
+mod bell;
 mod files;
+#[cfg(unix)]
+mod readable;
 mod source;
 mod timer;
 
 pub(crate) use arms::{GetMany, Put};
+#[cfg(unix)]
+pub(crate) use readable::Readable;
 pub(crate) use timer::Timer;
 
 use files::Sleep;
@@ -61,7 +69,66 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Wait until the first of several sources is ready. Take what it has, and nothing of the others.
+/// Wait until the first of several sources is ready. Do what it is ready for, and nothing with the others.
+///
+/// A source is ready when a wait for it alone would end. What ``select`` does with it, and the value:
+///
+/// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``: gets an item; the item.
+/// * ``put(queue, item)``: puts the item; None. ``get(queue, max_items)``: gets several items; the list of them.
+/// * ``Event``: the flag is set; True.
+/// * ``Lock``, ``Semaphore``, ``BoundedSemaphore``: acquires it; True.
+/// * ``Future``: it is done, also if it failed or was cancelled; None. Call ``result()`` then.
+/// * ``Thread``: it has ended; None.
+/// * ``after(seconds)``: the time is over; None. ``every(seconds)``: how many times have come, an int.
+/// * a socket, a pipe, or another object with ``fileno()``: there is something to read, or its end; None. Not on Windows.
+///
+/// Exactly one source is used, ever: an item that was not returned is still in its queue, and a lock is still free. While
+/// a thread sleeps here, it has its place in the order of waiters of each source. If a signal arrives, its handlers
+/// run while the thread has left all of them; afterwards it returns to its places.
+///
+/// Args:
+///     *sources: what to wait for, at least one. The same object may be there more than once.
+///     timeout (int, float or None): the longest wait, in seconds. None means no limit; 0 looks once.
+///     default: what to return if no source was ready in time. Without it, TimeoutError is raised.
+///     fair (bool): if several sources are ready, True chooses one at random, so that none is neglected; False takes the
+///         first one, in the order of the arguments.
+///
+/// Returns:
+///     tuple: the source, as it was given, and its value.
+///
+/// Raises:
+///     TimeoutError: no source was ready in time.
+///     queue.ShutDown: a queue is shut down, and has no item to get. The attribute ``source`` says which.
+///     TypeError: an object is no source. An RLock may be the thread's already; a Condition and a Barrier have no
+///         wait of one step. An object of the standard library, or one that has fallen back to it (docs/fallback.md),
+///         cannot be waited for together with others. A class that overrides ``get``, ``put``, ``wait`` or ``acquire``
+///         neither, because they would not be called.
+///     ValueError: there is no source; or timeout is negative; or a file is closed.
+///     RuntimeError: a thread has not been started, or is the calling one.
+///     OSError: a file cannot be polled.
+///
+/// Thread-safe.
+///
+/// Example:
+///
+///     >>> from oxthreads.queue import Queue
+///     >>> from oxthreads.threading import Event, Thread
+///     >>> from oxthreads.waiting import select
+///     >>> jobs, stop = Queue(), Event()
+///     >>> def work():
+///     ...     while True:
+///     ...         source, value = select(jobs, stop, fair=False)
+///     ...         if source is stop:
+///     ...             return
+///     ...         print("does", value)
+///     >>> worker = Thread(target=work)
+///     >>> jobs.put("the dishes")
+///     >>> stop.set()
+///     >>> worker.start()
+///     >>> worker.join()
+///     does the dishes
+///
+/// The protocol is that of ``select!`` in the Rust crate crossbeam-channel.
 #[pyfunction]
 #[pyo3(signature = (*sources, timeout=None, default=Argument::Absent, fair=true),
        text_signature = "(*sources, timeout=None, default=<raise TimeoutError>, fair=True)")]

@@ -120,6 +120,9 @@ impl<'py> Source<'py> {
             return Ok(Self::Queue(queue));
         }
         if let Ok(event) = object.cast::<Event>() {
+            if !Event::is_direct(event)? {
+                return Err(fell_back(object));
+            }
             return Ok(Self::Event(event.clone()));
         }
         if let Ok(future) = object.cast::<Future>() {
@@ -129,6 +132,9 @@ impl<'py> Source<'py> {
             return Ok(Self::Lock(lock.clone()));
         }
         if let Ok(semaphore) = object.cast::<Semaphore>() {
+            if !Semaphore::is_direct(semaphore)? {
+                return Err(fell_back(object));
+            }
             return Ok(Self::Semaphore(semaphore.clone()));
         }
         if let Ok(put) = object.cast::<Put>() {

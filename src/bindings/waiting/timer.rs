@@ -49,7 +49,8 @@ impl Timer {
     #[new]
     #[pyo3(signature = (seconds, repeats=false))]
     fn new(seconds: &Bound<'_, PyAny>, repeats: bool) -> PyResult<Self> {
-        let seconds = timeout::number(seconds)?;
+        // What can be added to the clock, as the timeout of a queue.
+        let seconds = timeout::number(&timeout::sum(seconds)?)?;
         if seconds.is_nan() || seconds < 0.0 {
             return Err(PyValueError::new_err(
                 "'seconds' must be a non-negative number",

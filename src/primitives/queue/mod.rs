@@ -22,7 +22,8 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use crate::wait::observe::{Owned, ThreadNumber};
-use crate::wait::{Entered, Monitor, Unchecked, Wakes};
+use crate::wait::sync::Arc;
+use crate::wait::{Entered, Monitor, Ticket, Unchecked, Waiter, Wakes};
 
 mod batches;
 pub mod operations;
@@ -418,6 +419,27 @@ impl<T: Item> Queue<T> {
         Join::new(self)
     }
 
+    /// From now on `watcher` is told ([`Wake::tell`](crate::wait::Wake::tell)) whether a get would not wait, until
+    /// [`Queue::unwatch`] with the same ticket, which is one of [`Ticket::last`]. It takes nothing, and must refuse to be
+    /// claimed. In a forked child it is forgotten.
+    ///
+    /// While a getter that was woken has not looked yet, an item may be there that it is not told of: that one is for the
+    /// getter.
+    ///
+    /// # Errors
+    /// [`super::FellBack`].
+    pub fn watch(&self, ticket: Ticket, watcher: &Arc<Waiter>) -> Result<(), super::FellBack> {
+        let mut state = self.state();
+        state.check()?;
+        state.watch(ticket, watcher);
+        Ok(())
+    }
+
+    /// Ends what [`Queue::watch`] began.
+    pub fn unwatch(&self, ticket: Ticket) {
+        self.state().unwatch(ticket);
+    }
+
     /// Marks a task as done. The last one completes the joins.
     ///
     /// # Errors
@@ -547,6 +569,7 @@ impl<T: Item> Queue<T> {
         self.change(|state, wakes| {
             state.check()?;
             state.shut_down = shut_down;
+            state.tell_watchers();
             state.getters.waiters.wake_in_place(wakes);
             state.putters.waiters.wake_in_place(wakes);
             state.wake_putters(wakes);
@@ -572,6 +595,7 @@ impl<T: Item> Queue<T> {
                 state.unfinished = state.unfinished.saturating_sub(done).max(0);
                 state.complete_joins(wakes);
             }
+            state.tell_watchers();
             state.getters.waiters.wake_in_place(wakes);
             state.putters.waiters.wake_in_place(wakes);
             Ok(dropped)
@@ -595,6 +619,7 @@ impl<T: Item> Queue<T> {
             state.unfinished = 0;
             state.forget_takers();
             state.shut_down = false;
+            state.tell_watchers();
             state.complete_joins(wakes);
             state.wake_putters(wakes);
             Ok(items)
@@ -611,6 +636,7 @@ impl<T: Item> Queue<T> {
             }
             state.getters.void_hand_offs();
             state.putters.void_hand_offs();
+            state.tell_watchers();
             state.getters.waiters.wake_in_place(wakes);
             state.putters.waiters.wake_in_place(wakes);
             state.joiners.wake_in_place(wakes);

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::super::FellBack;
 use super::order::{Item, Items, Order, Place};
 use super::takers::Takers;
-use crate::wait::{self, WaiterList, Wakes, generation, observe};
+use crate::wait::sync::Arc;
+use crate::wait::{self, Ticket, Waiter, WaiterList, Wakes, generation, observe};
 
 /// One woken waiter is enough for this many items or places.
 ///
@@ -134,6 +135,8 @@ pub(super) struct State<T> {
     pub(super) unfinished: i64,
     pub(super) shut_down: bool,
     pub(super) fallen_back: bool,
+    /// The number of watchers: see [`super::Queue::watch`].
+    pub(super) watchers: u16,
     /// The generation of the process that this state belongs to.
     generation: u32,
     /// The waits for items.
@@ -165,6 +168,7 @@ impl<T> wait::State for State<T> {
     }
 
     fn begin_anew(&mut self) {
+        self.watchers = 0;
         // The waiters that were woken before the fork exist only in the parent.
         for side in [&mut self.getters, &mut self.putters] {
             side.trying = 0;
@@ -181,6 +185,7 @@ impl<T: Item> State<T> {
             unfinished: 0,
             shut_down: false,
             fallen_back: false,
+            watchers: 0,
             generation: generation(),
             getters: Side::new(),
             putters: Side::new(),
@@ -381,6 +386,7 @@ impl<T: Item> State<T> {
         let items = self.items.len();
         if !self.getters.needs_no_wake(items) {
             self.getters.wake(items, wakes);
+            self.tell_watchers();
         }
     }
 
@@ -390,7 +396,39 @@ impl<T: Item> State<T> {
         let places = self.places();
         if !self.putters.needs_no_wake(places) {
             self.putters.wake(places, wakes);
+            self.tell_watchers();
         }
+    }
+
+    /// Whether a get would not wait now.
+    fn is_ready(&self) -> bool {
+        self.free_items() > 0 || self.shut_down || self.fallen_back
+    }
+
+    /// Tells the watchers, if there are any, whether a get would not wait.
+    #[inline]
+    pub(super) fn tell_watchers(&self) {
+        if self.watchers > 0 {
+            self.getters.waiters.tell(self.is_ready());
+        }
+    }
+
+    /// See [`super::Queue::watch`].
+    pub(super) fn watch(&mut self, ticket: Ticket, watcher: &Arc<Waiter>) {
+        self.watchers = self.watchers.saturating_add(1);
+        // On both sides: no fast path may put or take an item without telling.
+        for side in [&mut self.getters, &mut self.putters] {
+            side.waiters.join(ticket, watcher, false);
+        }
+        self.tell_watchers();
+    }
+
+    /// Removes a watcher.
+    pub(super) fn unwatch(&mut self, ticket: Ticket) {
+        for side in [&mut self.getters, &mut self.putters] {
+            side.waiters.leave(ticket);
+        }
+        self.watchers = self.watchers.saturating_sub(1);
     }
 
     pub(super) fn complete_joins(&mut self, wakes: &mut Wakes) {

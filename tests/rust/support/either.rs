@@ -10,11 +10,14 @@ pub(crate) enum Either<A, B> {
     Second(B),
 }
 
+/// One of two operations.
+type Arm<'a, A, B> = Box<dyn AnyOperation<Output = Either<A, B>> + 'a>;
+
 /// The operation that completes one of two.
 pub(crate) fn either_of<'a, A: Operation + 'a, B: Operation + 'a>(
     first: A,
     second: B,
-) -> Select<Box<dyn AnyOperation<Output = Either<A::Output, B::Output>> + 'a>> {
+) -> Select<Arm<'a, A::Output, B::Output>> {
     Select::new(
         vec![
             Box::new(Converted::new(first, Either::First)),
