@@ -143,19 +143,15 @@ impl<A> Select<A> {
         &self.arms
     }
 
-    /// A waiter for each arm, which wakes `waiter`, or what is woken instead.
-    fn waiters(&mut self, waiter: &Arc<Waiter>) -> Vec<Arc<Waiter>> {
-        if let Some((of, waiters)) = &self.waiters
-            && Arc::ptr_eq(of, waiter)
-        {
-            return waiters.clone();
+    /// Makes a waiter for each arm, which wakes `waiter`, or what is woken instead; unless that was done before.
+    fn prepare(&mut self, waiter: &Arc<Waiter>) {
+        if !(self.waiters.as_ref()).is_some_and(|(of, _)| Arc::ptr_eq(of, waiter)) {
+            let target = self.target.as_ref().unwrap_or(waiter);
+            let waiters = (0..self.arms.len())
+                .map(|slot| Waiter::arm(Arm::new(&self.claim, Slot(slot), target)))
+                .collect();
+            self.waiters = Some((Arc::clone(waiter), waiters));
         }
-        let target = self.target.as_ref().unwrap_or(waiter);
-        let waiters: Vec<_> = (0..self.arms.len())
-            .map(|slot| Waiter::of(Arm::new(&self.claim, Slot(slot), target)))
-            .collect();
-        self.waiters = Some((Arc::clone(waiter), waiters.clone()));
-        waiters
     }
 }
 
@@ -170,7 +166,8 @@ impl<A: AnyOperation> Operation for Select<A> {
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        let waiters = self.waiters(waiter);
+        self.prepare(waiter);
+        let (_, waiters) = self.waiters.as_ref()?;
         // No arm is in a list.
         self.claim.reopen();
         let count = self.arms.len();

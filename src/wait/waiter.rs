@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::claim::Arm;
 use super::deadline::Deadline;
 use super::fork::generation;
 use super::observe::{self, ThreadNumber};
@@ -66,6 +67,7 @@ pub trait Wake: Send + Sync {
 /// Whom a wake goes to.
 enum Target {
     Thread(Parker),
+    Arm(Arm),
     Other(Box<dyn Wake>),
 }
 
@@ -91,6 +93,11 @@ impl Waiter {
         Self::with_target(Target::Other(Box::new(wake)))
     }
 
+    /// Creates a waiter for an arm of a wait for several objects.
+    pub fn arm(arm: Arm) -> Arc<Self> {
+        Self::with_target(Target::Arm(arm))
+    }
+
     fn with_target(target: Target) -> Arc<Self> {
         Arc::new(Self {
             target,
@@ -106,6 +113,7 @@ impl Waiter {
     pub(super) fn claim(&self) -> bool {
         match &self.target {
             Target::Thread(_) => true,
+            Target::Arm(arm) => arm.claim(),
             Target::Other(wake) => wake.claim(),
         }
     }
@@ -125,7 +133,7 @@ impl Waiter {
     pub fn park(&self, deadline: Deadline) -> Parked {
         match &self.target {
             Target::Thread(parker) => parker.park(deadline),
-            Target::Other(_) => unreachable!("it is not a thread that sleeps"),
+            Target::Arm(_) | Target::Other(_) => unreachable!("it is not a thread that sleeps"),
         }
     }
 
@@ -133,7 +141,7 @@ impl Waiter {
     pub fn is_notified(&self) -> bool {
         match &self.target {
             Target::Thread(parker) => parker.is_notified(),
-            Target::Other(_) => false,
+            Target::Arm(_) | Target::Other(_) => false,
         }
     }
 
@@ -158,6 +166,7 @@ impl Waiter {
             });
             match &self.target {
                 Target::Thread(parker) => parker.unpark(),
+                Target::Arm(arm) => arm.wake(),
                 Target::Other(wake) => wake.wake(),
             }
             // Afterwards, so that the wake is not late.

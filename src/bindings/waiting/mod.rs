@@ -10,6 +10,7 @@
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use smallvec::SmallVec;
 
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::lazy::lazy_imports;
@@ -148,10 +149,10 @@ pub(crate) fn select<'py>(
     }
     let first = if fair { random() % count } else { 0 };
     // Usually one of the first is ready, and the others need not be looked at. But a wrong one must be found.
-    let found: Vec<Source<'py>> = sources
-        .iter_borrowed()
-        .map(|object| Source::of(&object))
-        .collect::<PyResult<_>>()?;
+    let mut found: SmallVec<[Source<'py>; 6]> = SmallVec::with_capacity(count);
+    for object in sources.iter_borrowed() {
+        found.push(Source::of(&object)?);
+    }
     for slot in rotated(count, first) {
         if let Some(value) = found[slot].take_now(py, &*sources.get_borrowed_item(slot)?)? {
             return answer(sources, slot, value);
