@@ -388,6 +388,15 @@ impl Pin {
             .and_then(|owner| unsafe { owner.pending() })
     }
 
+    /// What this sleep is for, if it is for the first of several objects. The caller is attached to the interpreter.
+    pub fn arms(&self, number: u64) -> Vec<Resource> {
+        let Some((_, sleep)) = self.0.iter().find(|(_, sleep)| sleep.number == number) else {
+            return Vec::new();
+        };
+        // SAFETY: the pin keeps the wait from ending, and the caller is attached.
+        (sleep.resource.owner).map_or_else(Vec::new, |owner| unsafe { owner.arms() })
+    }
+
     /// Ends the wait of this sleep by an error, once the pin is dropped. Returns whether that is possible.
     pub fn end(&self, number: u64, reason: String) -> bool {
         let Some((place, _)) = self.0.iter().find(|(_, sleep)| sleep.number == number) else {

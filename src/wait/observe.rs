@@ -60,6 +60,11 @@ pub trait Owned: Sync + 'static {
     fn length(&self) -> Option<usize> {
         None
     }
+
+    /// If it is a wait for the first of several objects: what it waits for.
+    fn arms(&self) -> Vec<Resource> {
+        Vec::new()
+    }
 }
 
 /// Work that no thread has begun.
@@ -115,6 +120,15 @@ impl Owner {
     pub unsafe fn length(&self) -> Option<usize> {
         // SAFETY: the caller guarantees that the object is alive.
         unsafe { &*self.0 }.length()
+    }
+
+    /// What the wait is for, if it is for the first of several objects.
+    ///
+    /// # Safety
+    /// As for [`Owner::thread`].
+    pub unsafe fn arms(&self) -> Vec<Resource> {
+        // SAFETY: the caller guarantees that the object is alive.
+        unsafe { &*self.0 }.arms()
     }
 }
 

@@ -1,6 +1,8 @@
 //! A wait for the first of several operations.
 
-use super::observe::Resource;
+use std::sync::OnceLock;
+
+use super::observe::{Owned, Resource, ThreadNumber};
 use super::sync::Arc;
 use super::{Arm, Claim, Operation, Parked, Slot, Waiter};
 
@@ -100,6 +102,20 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
     }
 }
 
+/// What a wait is for, for an observer.
+struct Listed(Vec<Resource>);
+
+/// No thread has all of it.
+impl Owned for Listed {
+    fn owner(&self) -> Option<ThreadNumber> {
+        None
+    }
+
+    fn arms(&self) -> Vec<Resource> {
+        self.0.clone()
+    }
+}
+
 /// A wait for the first of several operations, of which exactly one is completed.
 ///
 /// It is an operation itself, so a thread can sleep in it ([`drive`](super::drive)), and so can a wait without a thread
@@ -116,6 +132,8 @@ pub struct Select<A> {
     target: Option<Arc<Waiter>>,
     /// The waiter of the last attempt, and a waiter for each arm.
     waiters: Option<(Arc<Waiter>, Vec<Arc<Waiter>>)>,
+    /// What it waits for, if an observer has asked. In a box, whose address stays.
+    listed: OnceLock<Box<Listed>>,
 }
 
 impl<A> Select<A> {
@@ -128,6 +146,7 @@ impl<A> Select<A> {
             claim: Arc::new(Claim::new()),
             target: None,
             waiters: None,
+            listed: OnceLock::new(),
         }
     }
 
@@ -162,7 +181,12 @@ impl<A: AnyOperation> Operation for Select<A> {
     const KEEPS: bool = false;
 
     fn resource(&self) -> Resource {
-        Resource::new("one of several", &*self.claim)
+        let list = || Box::new(Listed(self.arms.iter().map(A::resource).collect()));
+        Resource {
+            // There is no object of which a profile could tell this wait from others.
+            address: 0,
+            ..Resource::owned("one of several sources", &**self.listed.get_or_init(list))
+        }
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {

@@ -51,7 +51,7 @@ _PARTS = {
 }
 
 #: Waits whose words are not about an object with an address.
-_NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures")
+_NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures", "one of several sources")
 
 #: The names that programs have given, by the address of the object.
 _given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -130,7 +130,7 @@ def _state(situation: Situation, waiting: Waiting) -> str:
         before = seconds - waiting.age
         place = f"{file(filename)}:{line} in {function}"
         return f"a notification at {place}, {before:.1f} s before this wait, found nobody"
-    found = situation.object_of(waiting)
+    found = None if waiting.what in _NOT_OF_OBJECTS else situation.object_of(waiting)
     if found is None:
         return ""
     try:
@@ -291,6 +291,11 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
         return f"the import of {situation.imports[waiting.thread]}"
     if waiting.what == "exit":
         return "the other threads to end, because the interpreter exits"
+    arms = situation.arms.get(waiting.thread)
+    if arms and waiting.what == "one of several sources":
+        return "the first of: " + ", ".join(
+            _thing(situation, waiting._replace(what=what, address=address)) for what, address in arms
+        )
     found = situation.object_of(waiting)
     name = given_name(waiting.address) or (found[0] if found else _made(waiting.address))
     if waiting.thread in situation.standard_locks:
@@ -320,6 +325,8 @@ def has_name(situation: Situation, waiting: Waiting) -> bool:
     """Whether `thing` says more than where the object was made."""
     if waiting.what in ("join", "import", "exit"):
         return True
+    if waiting.what == "one of several sources":
+        return waiting.thread in situation.arms
     return given_name(waiting.address) is not None or situation.object_of(waiting) is not None
 
 

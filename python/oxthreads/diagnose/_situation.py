@@ -160,6 +160,12 @@ class Situation:
         self.taken: dict[int, _holders.WithItem] = {}
         #: By the thread that waits for a call that has not begun: the number of the pool, and the function.
         self.pending: dict[int, tuple[int, str]] = {}
+        #: By the thread that waits for the first of several objects: what each is, and its address.
+        self.arms: dict[int, list[tuple[str, int]]] = {
+            number: pin.arms(waiting.sleep)
+            for number, waiting in self.waits.items()
+            if waiting.what == "one of several sources"
+        }
         #: By the thread that waits for a lock of the interpreter itself: that lock.
         self.standard_locks: dict[int, Any] = {}
         #: Whether a thread of which the engine knows no wait has what another one waits for. It may begin to

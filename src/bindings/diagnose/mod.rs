@@ -229,6 +229,15 @@ impl Pin {
         Some((pending.pool, pending.name))
     }
 
+    /// Return what this sleep is for, if it is for the first of several objects, as tuples: what (str), and its address
+    /// (int).
+    fn arms(&self, number: u64) -> Vec<(&'static str, usize)> {
+        let arms = self.with(|pin| pin.arms(number)).unwrap_or_default();
+        (arms.into_iter())
+            .map(|arm| (arm.what, arm.address))
+            .collect()
+    }
+
     /// End the wait of this sleep with a DeadlockError when the pin is released. Return whether that is possible.
     fn end(&self, number: u64, reason: String) -> bool {
         self.with(|pin| pin.end(number, reason)) == Some(true)
