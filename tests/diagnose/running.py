@@ -189,6 +189,24 @@ def until_asleep(thread):
 '''
 
 
+#: Programs begin with this: threads that wait, and the part of a report that tells of one of them.
+WAITING = """
+import queue
+from concurrent.futures import ThreadPoolExecutor
+diagnose.report()  # waits are recorded from the first report on
+
+def wait_in(function, *arguments, name="waiter"):
+    thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
+    thread.start()
+    until_asleep(thread)
+    return thread
+
+def said_of(thread):
+    parts = diagnose.report().split("\\n\\n")
+    return next(part for part in parts if part.startswith(f"{thread.name} "))
+"""
+
+
 def start(program: str, *options: str) -> Run:
     """Run a program on oxthreads, with these options of the runner."""
     return Run("-m", "oxthreads", *options, "-c", COMMON + textwrap.dedent(program))

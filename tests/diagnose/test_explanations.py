@@ -8,7 +8,7 @@ import sysconfig
 
 import pytest
 
-from tests.diagnose.running import start
+from tests.diagnose.running import WAITING, start
 
 pytestmark = [
     pytest.mark.one_thread("starts child interpreters"),
@@ -16,23 +16,6 @@ pytestmark = [
 ]
 
 HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
-
-#: Programs begin with this: threads that wait, and the part of a report that tells of one of them.
-WAITING = """
-import queue
-from concurrent.futures import ThreadPoolExecutor
-diagnose.report()  # waits are recorded from the first report on
-
-def wait_in(function, *arguments, name="waiter"):
-    thread = threading.Thread(target=function, args=arguments, name=name, daemon=True)
-    thread.start()
-    until_asleep(thread)
-    return thread
-
-def said_of(thread):
-    parts = diagnose.report().split("\\n\\n")
-    return next(part for part in parts if part.startswith(f"{thread.name} "))
-"""
 
 
 def output_of(program: str, *options: str) -> str:

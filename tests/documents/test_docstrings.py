@@ -14,6 +14,7 @@ import oxthreads.concurrent.futures
 import oxthreads.metrics
 import oxthreads.queue
 import oxthreads.threading
+import oxthreads.waiting
 from tests.support.waiting import spin_until
 
 MODULES: list[ModuleType] = [
@@ -21,6 +22,7 @@ MODULES: list[ModuleType] = [
     oxthreads.queue,
     oxthreads.concurrent.futures,
     oxthreads.metrics,
+    oxthreads.waiting,
 ]
 
 #: Public classes that the standard modules do not have. The mirrors do not name them in `__all__`.
@@ -38,6 +40,8 @@ WITH_EXAMPLE = [
     *("concurrent.futures.ExecutorStatistics", "concurrent.futures.ExecutorView"),
     *("concurrent.futures.wait", "concurrent.futures.as_completed"),
     *("metrics.PrometheusCollector", "metrics.instrument"),
+    *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
+    "waiting.readable",
 ]
 
 pytestmark = pytest.mark.one_thread("captures what is printed")

@@ -116,18 +116,20 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///     >>> from oxthreads.threading import Event, Thread
 ///     >>> from oxthreads.waiting import select
 ///     >>> jobs, stop = Queue(), Event()
+///     >>> done = []
 ///     >>> def work():
 ///     ...     while True:
 ///     ...         source, value = select(jobs, stop, fair=False)
 ///     ...         if source is stop:
 ///     ...             return
-///     ...         print("does", value)
+///     ...         done.append(value)
 ///     >>> worker = Thread(target=work)
 ///     >>> jobs.put("the dishes")
 ///     >>> stop.set()
 ///     >>> worker.start()
 ///     >>> worker.join()
-///     does the dishes
+///     >>> done
+///     ['the dishes']
 ///
 /// The protocol is that of ``select!`` in the Rust crate crossbeam-channel.
 #[pyfunction]
