@@ -12,6 +12,8 @@ mod lock;
 mod pair;
 #[cfg(not(any(loom, feature = "python")))]
 mod queue;
+#[cfg(not(any(loom, feature = "python")))]
+mod select;
 
 #[cfg(not(any(loom, feature = "python")))]
 fn main() {
@@ -19,6 +21,7 @@ fn main() {
     lock::measure(&mut criterion);
     hand_over::measure(&mut criterion);
     queue::measure(&mut criterion);
+    select::measure(&mut criterion);
     criterion.final_summary();
 }
 

@@ -616,9 +616,7 @@ def _semaphores() -> None:
     def acquires_itself(cls: type) -> bool:
         return acquires(cls) or acquires_bounded(cls)
 
-    _set_questions(
-        Semaphore, runs_natively, releases_itself=releases_itself, acquires_itself=acquires_itself
-    )
+    _set_questions(Semaphore, runs_natively, releases_itself=releases_itself, acquires_itself=acquires_itself)
 
 
 _semaphores()

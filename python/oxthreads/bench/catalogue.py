@@ -16,6 +16,7 @@ from . import (
     program_runs,
     queues,
     reuse,
+    selecting,
     startup,
 )
 from .program_runs import PREFIX, PROGRAMS
@@ -27,6 +28,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *queues.SCENARIOS,
     *pools.SCENARIOS,
     *reuse.SCENARIOS,
+    *selecting.SCENARIOS,
     *calls.SCENARIOS,
     *memory.SCENARIOS,
     *startup.SCENARIOS,

@@ -108,7 +108,7 @@ _WORDS = {
     "one of several futures": _RESULTS,
     "one of several sources": _Words(
         "Threads waited in select() for the first of several objects.",
-        "See in the table where they waited, and which threads ended the waits. It may be that they had no work.",
+        "See in the table where they waited, and which threads ended the waits. Perhaps they had no work.",
     ),
     "join": _ENDS,
     "exit": _ENDS,
