@@ -119,6 +119,7 @@ lint: lint-workflows
     ruff check
     ruff format --check
     mypy
+    basedpyright
 
 # That a tag (v1.2.3), the version and the changelog agree, before a release is built.
 check-release tag:

@@ -257,8 +257,8 @@ def every(seconds: float) -> Timer[int]:
     return Timer(seconds, repeats=True)
 
 
-class merge:  # noqa: N801 - like `map` and `zip`
-    """Iterate over the items of several queues, as they come. Each is a pair: the queue, and its item.
+def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
+    """Return an iterator over the items of several queues, as they come: pairs of a queue and its item.
 
     A queue that is shut down and empty is dropped, and the iteration ends when all are. If several queues
     have items, the choice among them is random.
@@ -268,8 +268,9 @@ class merge:  # noqa: N801 - like `map` and `zip`
     Args:
         *queues (Queue or SimpleQueue): queues of oxthreads.
 
-    Raises:
-        TypeError: from ``next``, if one of them is no such queue.
+    Returns:
+        iterator: of tuples, each a queue and its item. ``next`` raises TypeError if an argument is no such
+        queue.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -282,12 +283,17 @@ class merge:  # noqa: N801 - like `map` and `zip`
         >>> sorted(str(item) for queue, item in merge(letters, numbers))
         ['1', 'a']
     """
+    return _Merge(queues)
 
-    def __init__(self, *queues: AnyQueue[Any]) -> None:
-        self._queues: tuple[AnyQueue[Any], ...] = queues
+
+class _Merge:
+    """The iterator that `merge` returns."""
+
+    def __init__(self, queues: tuple[AnyQueue[Any], ...]) -> None:
+        self._queues = queues
         self._changing = _Lock()
 
-    def __iter__(self) -> Iterator[tuple[AnyQueue[Any], Any]]:
+    def __iter__(self) -> _Merge:
         return self
 
     def __next__(self) -> tuple[AnyQueue[Any], Any]:
@@ -386,5 +392,5 @@ def _tell_of_end(thread: _standard.Thread, end: _Event) -> None:
     end.set()
 
 
-_forget_annotations(put, get, after, every, merge, readable, _end_of_thread, _tell_of_end)
+_forget_annotations(put, get, after, every, merge, _Merge, readable, _end_of_thread, _tell_of_end)
 _preload(__name__)
