@@ -1,8 +1,68 @@
 use _oxthreads::primitives::queue::{Order, Queue};
+use _oxthreads::wait::{Ticket, Waiter, Wake};
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
+use crate::spawn;
 use crate::support::{block_for_ever, give_up, model};
+
+/// What a watcher was told last.
+struct Level(AtomicBool);
+
+struct Watcher(Arc<Level>);
+
+impl Wake for Watcher {
+    fn claim(&self) -> bool {
+        false
+    }
+
+    fn wake(&self) {}
+
+    fn tell(&self, ready: bool) {
+        self.0.0.store(ready, Ordering::Relaxed);
+    }
+}
+
+fn watched(queue: &Queue<i32>) -> (Arc<Level>, Ticket) {
+    let level = Arc::new(Level(AtomicBool::new(false)));
+    let ticket = Ticket::last();
+    let watcher = Waiter::of(Watcher(Arc::clone(&level)));
+    queue.watch(ticket, &watcher).unwrap();
+    (level, ticket)
+}
+
+#[test]
+fn a_watcher_knows_in_the_end_whether_there_is_an_item() {
+    model(|| {
+        let queue = Arc::new(Queue::new(1));
+        let (level, ticket) = watched(&queue);
+        let putter = spawn(&queue, |queue| {
+            block_for_ever(queue.put(1)).unwrap();
+            block_for_ever(queue.put(2)).unwrap();
+        });
+        assert_eq!(block_for_ever(queue.get()), Ok(1));
+        putter.join().unwrap();
+        assert!(level.0.load(Ordering::Relaxed));
+        assert_eq!(queue.try_get(), Ok(2));
+        assert!(!level.0.load(Ordering::Relaxed));
+        queue.unwatch(ticket);
+        queue.try_put(3).unwrap();
+        assert!(!level.0.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn a_get_that_gives_up_leaves_the_item_to_those_who_watch() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let (level, _) = watched(&queue);
+        let hasty = spawn(&queue, |queue| give_up(queue.get()));
+        queue.try_put(1).unwrap();
+        let taken = hasty.join().unwrap();
+        assert_eq!(level.0.load(Ordering::Relaxed), taken.is_none());
+    });
+}
 
 #[test]
 fn a_queue_of_one_place_loses_nothing() {
