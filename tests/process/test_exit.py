@@ -57,8 +57,14 @@ def busy_semaphore():
     while True: semaphore.release(); semaphore.acquire(timeout=0.001)
 def busy_barrier():
     while True: meet(0.01)
+def busy_select():
+    while True: select(items, event, lock, every(0.0005))
+def busy_select_with_a_pipe(ends=os.pipe()):
+    end = type("End", (), {"fileno": lambda self: ends[0]})()
+    while True: select(end, queue.Queue(), timeout=0.0005, default=None)
 daemons(busy_lock, busy_event, busy_queue, busy_future, busy_fallback, busy_rlock,
-    busy_semaphore, busy_semaphore, busy_barrier, busy_barrier)
+    busy_semaphore, busy_semaphore, busy_barrier, busy_barrier,
+    busy_select, busy_select, busy_select_with_a_pipe)
 time.sleep(0.02)  # into the middle of it
 """
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
-from tests.support.back_ends import BackEnd
+from oxthreads.waiting import select
+from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.threads import start
 
 
@@ -53,7 +55,13 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
         "Future.result": future.result,
         "Future.exception": future.exception,
         "Thread.join": _Join(library),
+        # The standard library has no such wait.
+        "select": _select(empty, event, lock) if library is OXTHREADS else event.wait,
     }
+
+
+def _select(*sources: Any) -> Callable[[float | None], object]:
+    return lambda timeout: select(*sources, timeout=timeout)
 
 
 def late(library: BackEnd) -> tuple[type[BaseException], ...]:
@@ -63,7 +71,7 @@ def late(library: BackEnd) -> tuple[type[BaseException], ...]:
 
 WAITS = ["Lock.acquire", "Event.wait", "Queue.get", "Queue.put", "Queue.join"]
 WAITS += ["Future.result", "Future.exception", "Thread.join", "RLock.acquire", "Condition.wait"]
-WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
+WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait", "select"]
 DEADLINES = ["Lock.acquire", "Event.wait", "Queue.get", "Future.result", "RLock.acquire", "Condition.wait"]
 DEADLINES += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
-DEADLINES += ["Queue.put", "Future.exception", "Thread.join"]
+DEADLINES += ["Queue.put", "Future.exception", "Thread.join", "select"]

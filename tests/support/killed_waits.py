@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.back_ends import BackEnd
+from oxthreads.waiting import put, select
+from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.threads import Result
 
 
@@ -39,6 +40,34 @@ def _get(library: BackEnd, kind: str, timeout: float | None) -> Case:
 
     lost: list[object] = [] if kind == "SimpleQueue" else [1]
     return Case(lambda: queue.get(timeout=timeout), lambda: queue.put(1), items, [1], lost)
+
+
+def _select(library: BackEnd, kind: str, timeout: float | None) -> Case:
+    """A wait for two objects. In the standard library, which has none, it is for one."""
+    if library is not OXTHREADS:
+        return (_put if kind == "put" else _acquire if kind == "Lock" else _get)(
+            library, "Lock" if kind == "Lock" else "Queue", timeout
+        )
+    never = library.threading.Event()
+    if kind == "Lock":
+        lock = library.threading.Lock()
+        lock.acquire()
+
+        def is_free() -> bool:
+            return bool(lock.acquire(False)) and lock.release() is None
+
+        return Case(lambda: select(never, lock, timeout=timeout)[1], lock.release, is_free, True, True)
+    case = (_put if kind == "put" else _get)(library, "Queue", timeout)
+    queue = library.queue.Queue(1 if kind == "put" else 0)
+    if kind == "put":
+        queue.put(1)
+        case.wait = lambda: select(never, put(queue, 2), timeout=timeout)[1]
+        case.supply, case.left = queue.get, lambda: (queue.qsize(), queue.unfinished_tasks)
+    else:
+        case.wait = lambda: select(never, queue, timeout=timeout)[1]
+        case.supply = lambda: queue.put(1)
+        case.left = lambda: queue.get_many(block=False) if queue.qsize() else []
+    return case
 
 
 def _put(library: BackEnd, kind: str, timeout: float | None) -> Case:
@@ -189,6 +218,9 @@ _MAKERS: dict[str, tuple[Callable[[BackEnd, str, float | None], Case], str]] = {
     "wait FIRST_COMPLETED": (_future, "first"),
     "as_completed": (_future, "as_completed"),
     "map": (_map, ""),
+    "select: get": (_select, "get"),
+    "select: put": (_select, "put"),
+    "select: Lock": (_select, "Lock"),
 }
 
 NAMES = list(_MAKERS)
