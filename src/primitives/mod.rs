@@ -3,6 +3,7 @@
 //!
 //! * [`lock`]: a mutex that any thread may release.
 //! * [`rlock`]: a mutex that its owner may take again.
+//! * [`rwlock`]: many readers, or one writer.
 //! * [`condition`]: waiters that are notified one by one.
 //! * [`semaphore`]: permits, taken one at a time.
 //! * [`event`]: a flag that threads wait for.
@@ -25,6 +26,7 @@ pub mod pool;
 pub mod progress;
 pub mod queue;
 pub mod rlock;
+pub mod rwlock;
 pub mod semaphore;
 pub mod thread_state;
 

@@ -18,6 +18,7 @@ mod pool;
 mod progress;
 mod queue;
 mod rlock;
+mod rwlock;
 mod semaphore;
 #[path = "../support/mod.rs"]
 mod support;

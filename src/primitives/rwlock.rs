@@ -1,0 +1,332 @@
+//! A lock that many readers hold at the same time, or one writer alone.
+//!
+//! Those who wait get it in the order in which they came: whoever frees it hands it on. So a stream of readers cannot
+//! keep a writer waiting for ever, nor the reverse: a new reader waits behind a writer that waits. Only who holds the lock
+//! already never waits behind others, because these wait for it.
+//!
+//! A writer that gives up lets the readers behind it in.
+
+use std::ops::Deref;
+
+use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::sync::Arc;
+use crate::wait::{
+    self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation, threads,
+};
+
+/// Identifies who holds the lock: the number of a thread, or a greater one that is no thread's. Never zero.
+pub type Holder = u64;
+
+/// How somebody holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Together with other readers.
+    Read,
+    /// Alone.
+    Write,
+}
+
+/// Who only reads wants to write. It would wait for itself; and two of them would wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldsForReading;
+
+/// The caller does not hold the lock in that way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotHeld;
+
+/// A lock for many readers or one writer. A holder may take it again, and a writer may also read.
+pub struct RwLock {
+    state: Monitor<State>,
+}
+
+struct State {
+    /// Who writes; zero: nobody.
+    writer: Holder,
+    /// How often the writer has taken the lock.
+    writes: u64,
+    /// Who reads, and how often each has taken the lock. The writer may be among them.
+    readers: Vec<(Holder, u64)>,
+    waiters: WaiterList<Request>,
+    /// The generation of the process that this state belongs to.
+    generation: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Request {
+    access: Access,
+    holder: Holder,
+}
+
+impl RwLock {
+    /// Creates a lock that nobody holds.
+    pub fn new() -> Self {
+        Self {
+            state: Monitor::new(State {
+                writer: 0,
+                writes: 0,
+                readers: Vec::new(),
+                waiters: WaiterList::new(),
+                generation: generation(),
+            }),
+        }
+    }
+
+    /// Takes the lock if that is possible without waiting. Returns whether it did.
+    ///
+    /// # Errors
+    /// [`HoldsForReading`].
+    #[inline]
+    pub fn try_acquire(&self, access: Access, holder: Holder) -> Result<bool, HoldsForReading> {
+        let mut state = self.state.enter();
+        if state.take(Request { access, holder }) {
+            return Ok(true);
+        }
+        state.check(Request { access, holder }).map(|()| false)
+    }
+
+    /// The operation that waits for the lock. The caller must have called [`RwLock::try_acquire`] before.
+    pub fn acquire(&self, access: Access, holder: Holder) -> Acquire<&Self> {
+        Acquire::new(self, access, holder)
+    }
+
+    /// Undoes one acquisition. A writer that also reads goes on to read.
+    ///
+    /// # Errors
+    /// [`NotHeld`].
+    #[inline]
+    pub fn release(&self, access: Access, holder: Holder) -> Result<(), NotHeld> {
+        let mut entered = self.state.enter();
+        let (state, wakes) = entered.parts();
+        state.release(Request { access, holder }, wakes)
+    }
+
+    /// Makes one acquisition for writing one for reading. Nobody writes in between.
+    ///
+    /// # Errors
+    /// [`NotHeld`].
+    pub fn downgrade(&self, holder: Holder) -> Result<(), NotHeld> {
+        let mut entered = self.state.enter();
+        let (state, wakes) = entered.parts();
+        if state.writer != holder {
+            return Err(NotHeld);
+        }
+        state.add_reader(holder);
+        let access = Access::Write;
+        state.release(Request { access, holder }, wakes)
+    }
+
+    /// Who writes, if anybody does.
+    pub fn writer(&self) -> Option<Holder> {
+        Some(self.state.enter().writer).filter(|writer| *writer != 0)
+    }
+
+    /// Who reads, and how often each has taken the lock.
+    pub fn readers(&self) -> Vec<(Holder, u64)> {
+        self.state.enter().readers.clone()
+    }
+
+    /// How many wait for the lock.
+    pub fn waiting(&self) -> usize {
+        self.state.enter().waiters.len()
+    }
+}
+
+impl Default for RwLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Owned for RwLock {
+    fn owner(&self) -> Option<ThreadNumber> {
+        let state = self.state.enter();
+        let reader = state.readers.first().map_or(0, |(holder, _)| *holder);
+        let holder = if state.writer == 0 {
+            reader
+        } else {
+            state.writer
+        };
+        ThreadNumber::from_number(u32::try_from(holder).ok()?)
+    }
+}
+
+impl wait::State for State {
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+
+    fn begin_anew(&mut self) {
+        self.waiters.forget_other_processes();
+        // The parent's readers have left nothing half done. Its writer may have: then the lock stays locked, as a lock does
+        // that another thread holds during a fork.
+        self.readers.retain(|(holder, _)| {
+            let number = u32::try_from(*holder)
+                .ok()
+                .and_then(ThreadNumber::from_number);
+            !number.is_some_and(threads::is_of_parent)
+        });
+    }
+}
+
+impl State {
+    /// Whether the request may be granted, if nobody came before.
+    fn allows(&self, request: Request) -> bool {
+        let has_no_other_writer = self.writer == 0 || self.writer == request.holder;
+        match request.access {
+            Access::Read => has_no_other_writer,
+            Access::Write => {
+                self.writer == request.holder || (self.writer == 0 && self.readers.is_empty())
+            }
+        }
+    }
+
+    fn reads(&self, holder: Holder) -> bool {
+        self.readers.iter().any(|(reader, _)| *reader == holder)
+    }
+
+    fn check(&self, request: Request) -> Result<(), HoldsForReading> {
+        match request.access {
+            Access::Write if self.reads(request.holder) => Err(HoldsForReading),
+            _ => Ok(()),
+        }
+    }
+
+    /// Grants a request that need not wait.
+    #[inline]
+    fn take(&mut self, request: Request) -> bool {
+        let holds = self.writer == request.holder
+            || (request.access == Access::Read && self.reads(request.holder));
+        let may = holds || (self.allows(request) && self.waiters.len() == 0);
+        if may {
+            self.grant(request);
+        }
+        may
+    }
+
+    fn grant(&mut self, request: Request) {
+        match request.access {
+            Access::Read => self.add_reader(request.holder),
+            Access::Write => {
+                self.writer = request.holder;
+                self.writes += 1;
+            }
+        }
+    }
+
+    fn add_reader(&mut self, holder: Holder) {
+        match self
+            .readers
+            .iter_mut()
+            .find(|(reader, _)| *reader == holder)
+        {
+            Some((_, count)) => *count += 1,
+            None => self.readers.push((holder, 1)),
+        }
+    }
+
+    fn release(&mut self, request: Request, wakes: &mut Wakes) -> Result<(), NotHeld> {
+        match request.access {
+            Access::Read => {
+                let holder = request.holder;
+                let place = (self.readers.iter()).position(|(reader, _)| *reader == holder);
+                let place = place.ok_or(NotHeld)?;
+                self.readers[place].1 -= 1;
+                if self.readers[place].1 == 0 {
+                    self.readers.swap_remove(place);
+                }
+            }
+            Access::Write => {
+                if self.writer != request.holder {
+                    return Err(NotHeld);
+                }
+                self.writes -= 1;
+                if self.writes == 0 {
+                    self.writer = 0;
+                }
+            }
+        }
+        self.admit(wakes);
+        Ok(())
+    }
+
+    /// Hands the lock to those who wait, in their order, as far as that is possible now.
+    fn admit(&mut self, wakes: &mut Wakes) {
+        while !self.waiters.is_empty() {
+            let (writer, has_readers) = (self.writer, !self.readers.is_empty());
+            let admitted = self.waiters.pop_if(|request| match request.access {
+                Access::Read => writer == 0,
+                Access::Write => writer == 0 && !has_readers,
+            });
+            let Some((waiter, request)) = admitted else {
+                return;
+            };
+            self.grant(request);
+            wakes.push(waiter);
+        }
+    }
+}
+
+/// A wait for the lock.
+///
+/// `L`: a reference to the lock, or whatever else keeps it alive.
+pub struct Acquire<L> {
+    lock: L,
+    request: Request,
+    ticket: Ticket,
+}
+
+impl<L> Acquire<L> {
+    /// The wait that has not begun.
+    pub fn new(lock: L, access: Access, holder: Holder) -> Self {
+        Self {
+            lock,
+            request: Request { access, holder },
+            ticket: Ticket::next(),
+        }
+    }
+}
+
+impl<L: Deref<Target = RwLock>> Operation for Acquire<L> {
+    type Output = ();
+
+    fn resource(&self) -> Resource {
+        let what = match self.request.access {
+            Access::Read => "RWLock.read",
+            Access::Write => "RWLock.write",
+        };
+        Resource::owned(what, &*self.lock)
+    }
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
+        let mut entered = self.lock.state.enter();
+        let (state, wakes) = entered.parts();
+        if state.take(self.request) {
+            return Some(());
+        }
+        // It may have been in the list before, ahead of those who are in it now.
+        state.waiters.join(self.ticket, waiter, self.request);
+        state.admit(wakes);
+        (!state.waiters.contains(self.ticket)).then_some(())
+    }
+
+    fn leave(&mut self, parked: Parked) -> Option<()> {
+        let mut entered = self.lock.state.enter();
+        let (state, wakes) = entered.parts();
+        if state.waiters.leave(self.ticket).is_none() {
+            return Some(());
+        }
+        if parked != Parked::Unparked {
+            // Those behind it may have waited only for it.
+            state.admit(wakes);
+        }
+        None
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<()> {
+        self.leave(Parked::Raising)?;
+        // This cannot fail: the lock was handed to this wait, and its thread has not run since.
+        let _ = self.lock.release(self.request.access, self.request.holder);
+        None
+    }
+}
