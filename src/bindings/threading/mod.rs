@@ -15,6 +15,7 @@ mod fast_lock;
 mod lock;
 mod reused;
 mod rlock;
+mod rwlock;
 mod semaphore;
 mod standard_name;
 
@@ -28,4 +29,5 @@ pub(crate) use reused::{
     set_local_keys, stack_size_now, start_reused,
 };
 pub(crate) use rlock::{RLock, caller};
+pub(crate) use rwlock::{RWLock, ReadHold, WriteHold};
 pub(crate) use semaphore::Semaphore;
