@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::block;
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::timeout::{self, Blocking};
 use crate::bindings::threading::caller;
 use crate::primitives::rwlock::{self, Access, Holder, HoldsForReading};
@@ -72,6 +73,81 @@ impl RWLock {
             return Ok(());
         }
         Err(PyTimeoutError::new_err("the lock was not acquired in time"))
+    }
+}
+
+fast_built_ins! {
+    Read: RWLock, c"read", read;
+    Write: RWLock, c"write", write;
+    EnterRead: ReadHold, c"__enter__", enter_read;
+    ExitRead: ReadHold, c"__exit__", exit_read;
+    EnterWrite: WriteHold, c"__enter__", enter_write;
+    ExitWrite: WriteHold, c"__exit__", exit_write;
+}
+
+#[inline]
+fn read<'py>(slf: &Bound<'py, RWLock>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let hold = || Bound::new(slf.py(), RWLock::read(slf, None)).map(Bound::into_any);
+    arguments.are_none().then(hold)
+}
+
+#[inline]
+fn write<'py>(slf: &Bound<'py, RWLock>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let hold = || Bound::new(slf.py(), RWLock::write(slf, None)).map(Bound::into_any);
+    arguments.are_none().then(hold)
+}
+
+/// Whether the lock is free, and was acquired.
+#[inline]
+fn try_enter(py: Python<'_>, lock: &RWLock, access: Access, arguments: Arguments<'_, '_>) -> bool {
+    arguments.are_none() && lock.inner.try_acquire(access, holder(py)) == Ok(true)
+}
+
+/// Whether the lock was held in this way, and was released.
+#[inline]
+fn try_exit(py: Python<'_>, lock: &RWLock, access: Access, arguments: Arguments<'_, '_>) -> bool {
+    arguments.len() == 3 && lock.inner.release(access, holder(py)).is_ok()
+}
+
+#[inline]
+fn enter_read<'py>(slf: &Bound<'py, ReadHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let entered = try_enter(slf.py(), slf.get().lock.get(), Access::Read, arguments);
+    entered.then(|| Ok(slf.clone().into_any()))
+}
+
+#[inline]
+fn exit_read<'py>(slf: &Bound<'py, ReadHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let exited = try_exit(slf.py(), slf.get().lock.get(), Access::Read, arguments);
+    exited.then(|| arguments.done()).flatten()
+}
+
+#[inline]
+fn enter_write<'py>(slf: &Bound<'py, WriteHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let entered = try_enter(slf.py(), slf.get().lock.get(), Access::Write, arguments);
+    entered.then(|| Ok(slf.clone().into_any()))
+}
+
+#[inline]
+fn exit_write<'py>(slf: &Bound<'py, WriteHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let hold = slf.get();
+    let exited = hold.downgraded.load(Ordering::Relaxed) == 0
+        && try_exit(slf.py(), hold.lock.get(), Access::Write, arguments);
+    exited.then(|| arguments.done()).flatten()
+}
+
+impl RWLock {
+    pub(crate) fn install_fast_paths(py: Python<'_>) -> PyResult<()> {
+        let (lock, reading, writing) = (
+            py.get_type::<Self>(),
+            py.get_type::<ReadHold>(),
+            py.get_type::<WriteHold>(),
+        );
+        fast_path::install::<Read>(&lock)?;
+        fast_path::install::<Write>(&lock)?;
+        fast_path::install::<EnterRead>(&reading)?;
+        fast_path::install::<ExitRead>(&reading)?;
+        fast_path::install::<EnterWrite>(&writing)?;
+        fast_path::install::<ExitWrite>(&writing)
     }
 }
 
