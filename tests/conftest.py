@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 import sys
@@ -33,6 +34,17 @@ def _run_hypothesis_once(_: None) -> None:
     """Run hypothesis once, because its first run makes objects that it keeps, and looks for garbage."""
 
 
+def _read_an_error_once() -> None:
+    """Have the frames made that tracebacks show.
+
+    They are made once in a process. Once, a test that came before had prevented that for the whole process.
+    """
+    future: Any = OXTHREADS.futures.Future()
+    future.set_exception(ValueError())
+    with contextlib.suppress(ValueError):
+        future.result()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Prepare the tests for `--parallel-threads`, an option of a plugin that may not be installed."""
     if config.getoption("parallel_threads", 1) not in (1, "1"):
@@ -45,6 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Hide all objects that exist now from the collector, so that it is faster. Many tests run it often."""
     _run_hypothesis_once()
+    _read_an_error_once()
     gc.collect()
     gc.freeze()
 

@@ -199,7 +199,8 @@ def _hand_over(
 
 def _take_back(thread: Any) -> None:
     """The thread was not handed over: it is again one that was not started."""
-    if _HANDLE is not None:
+    if sys.version_info >= (3, 13):
+        assert _HANDLE is not None
         handle = getattr(thread, _HANDLE)
         if type(handle) is _native.ThreadHandle:
             handle._set_done()

@@ -412,11 +412,11 @@ if "free-threading" in sys.version:
         anchor: type[_Anchor] = _Anchor,
     ) -> None:
         # Without a GIL each thread allocates from four heaps of its own (of mimalloc). When it ends, it
-        # abandons its pages that are still in use, heap after heap. After each heap CPython 3.13 and 3.14
-        # look through the memory that ended threads have abandoned, and if there is any, even a single
-        # segment, they look 1,024 times: 50 to 100 us. A thread's segment counts as abandoned when the last
-        # of its pages is. The last heap has the objects whose classes are written in Python. With one of
-        # these, that is not before the last search.
+        # abandons its pages that are still in use, heap after heap. After each heap CPython 3.14 looks
+        # through the memory that ended threads have abandoned, and if there is any, even a single segment,
+        # it looks 1,024 times. A thread's segment counts as abandoned when the last of its pages is. The
+        # last heap has the objects whose classes are written in Python. With one of these, that is not
+        # before the last search.
         standard(self)
         anchors.append(anchor())
 

@@ -204,9 +204,7 @@ impl<P> WaiterList<P> {
 
     /// Wakes all waiters in place: they stay in the list, and look again.
     pub fn wake_in_place(&self, into: &mut Wakes) {
-        for entry in self.entries.iter().flat_map(|entries| entries.queue.iter()) {
-            into.push(Arc::clone(&entry.waiter));
-        }
+        self.wake_in_place_where(into, false, |_| true);
     }
 
     /// Wakes in place the waiters whose payload `applies`, or only the first of them.

@@ -290,7 +290,10 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
         are not needed. A test compares the attributes with those that it sets.
         """
         if max_workers is None:
-            processors = os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()
+            if sys.version_info >= (3, 13):
+                processors = os.process_cpu_count()
+            else:
+                processors = os.cpu_count()
             max_workers = min(32, (processors or 1) + 4)
         attributes = vars(self)
         attributes["_max_workers"] = max_workers

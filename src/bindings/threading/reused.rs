@@ -451,8 +451,8 @@ mod state {
 
         /// Clears the state, says that the thread has ended, and deletes the state.
         pub(super) fn end(self, current: &Current, end: &End, has_handle: bool) {
-            // Without a handle, as before 3.13, nobody waits for `end`: the next step tells that the thread has ended, when everything
-            // else is done.
+            // Without a handle, as before 3.13, nobody waits for `end`: the next step tells that the thread has ended, when
+            // everything else is done.
             if !has_handle {
                 current.finish();
             }
