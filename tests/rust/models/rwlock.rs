@@ -1,4 +1,4 @@
-use _oxthreads::primitives::rwlock::{Access, Holder, RwLock};
+use _oxthreads::primitives::rwlock::{Access, Holder, HoldsForReading, RwLock};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
@@ -13,8 +13,13 @@ type Shared = (RwLock, UnsafeCell<usize>);
 
 fn acquire(lock: &RwLock, access: Access, holder: Holder) {
     if !lock.try_acquire(access, holder).unwrap() {
-        block_for_ever(lock.acquire(access, holder));
+        block_for_ever(lock.acquire(access, holder)).unwrap();
     }
+}
+
+/// Acquires the lock if that needs no sleep. Returns whether it did.
+fn try_for_a_moment(lock: &RwLock, access: Access, holder: Holder) -> bool {
+    lock.try_acquire(access, holder).unwrap() || give_up(lock.acquire(access, holder)).is_some()
 }
 
 fn write(shared: &Shared, holder: Holder) {
@@ -60,8 +65,9 @@ fn readers_behind_a_writer_that_gives_up_get_in() {
         let shared = shared();
         acquire(&shared.0, READ, 1);
         let writer = spawn(&shared, |shared| {
-            if !shared.0.try_acquire(WRITE, 2).unwrap() {
-                give_up(shared.0.acquire(WRITE, 2));
+            if try_for_a_moment(&shared.0, WRITE, 2) {
+                increment(&shared.1);
+                shared.0.release(WRITE, 2).unwrap();
             }
         });
         let reader = spawn(&shared, |shared| read(shared, 3));
@@ -69,6 +75,55 @@ fn readers_behind_a_writer_that_gives_up_get_in() {
         reader.join().unwrap();
         writer.join().unwrap();
         shared.0.release(READ, 1).unwrap();
+        assert_free(&shared.0);
+    });
+}
+
+#[test]
+fn a_writer_that_gives_up_while_it_is_given_the_lock_loses_nothing() {
+    model(|| {
+        let shared = shared();
+        acquire(&shared.0, READ, 1);
+        let writer = spawn(&shared, |shared| {
+            if try_for_a_moment(&shared.0, WRITE, 2) {
+                increment(&shared.1);
+                shared.0.release(WRITE, 2).unwrap();
+            }
+        });
+        let reader = spawn(&shared, |shared| read(shared, 3));
+        shared.0.release(READ, 1).unwrap();
+        reader.join().unwrap();
+        writer.join().unwrap();
+        assert_free(&shared.0);
+    });
+}
+
+#[test]
+fn who_reads_may_read_again_while_a_writer_waits() {
+    model(|| {
+        let shared = shared();
+        let writer = spawn(&shared, |shared| write(shared, 1));
+        acquire(&shared.0, READ, 2);
+        read(&shared, 2);
+        shared.0.release(READ, 2).unwrap();
+        writer.join().unwrap();
+        assert_free(&shared.0);
+    });
+}
+
+#[test]
+fn a_writer_may_write_and_read_again() {
+    model(|| {
+        let shared = shared();
+        let reader = spawn(&shared, |shared| read(shared, 1));
+        acquire(&shared.0, WRITE, 2);
+        acquire(&shared.0, READ, 2);
+        write(&shared, 2);
+        shared.0.release(WRITE, 2).unwrap();
+        // It goes on to read.
+        assert_eq!(shared.0.try_acquire(WRITE, 2), Err(HoldsForReading));
+        shared.0.release(READ, 2).unwrap();
+        reader.join().unwrap();
         assert_free(&shared.0);
     });
 }

@@ -5,9 +5,14 @@
 //! already never waits behind others, because these wait for it.
 //!
 //! A writer that gives up lets the readers behind it in.
+//!
+//! `sole.rs` has the state as long as one thread uses the lock at a time.
+
+mod sole;
 
 use std::ops::Deref;
 
+use self::sole::{Hold, Sole};
 use crate::wait::observe::{Owned, Resource, ThreadNumber};
 use crate::wait::sync::Arc;
 use crate::wait::{
@@ -36,6 +41,7 @@ pub struct NotHeld;
 
 /// A lock for many readers or one writer. A holder may take it again, and a writer may also read.
 pub struct RwLock {
+    sole: Sole,
     state: Monitor<State>,
 }
 
@@ -61,6 +67,7 @@ impl RwLock {
     /// Creates a lock that nobody holds.
     pub fn new() -> Self {
         Self {
+            sole: Sole::new(),
             state: Monitor::new(State {
                 writer: 0,
                 writes: 0,
@@ -71,17 +78,40 @@ impl RwLock {
         }
     }
 
+    /// Does something with the whole state, under the leaf lock.
+    fn with_state<R>(&self, work: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
+        let mut entered = self.state.enter();
+        let (state, wakes) = entered.parts();
+        if let Some(hold) = self.sole.share() {
+            state.adopt(&hold);
+        }
+        let result = work(state, wakes);
+        if state.is_free() {
+            self.sole.unshare();
+        }
+        result
+    }
+
     /// Takes the lock if that is possible without waiting. Returns whether it did.
     ///
     /// # Errors
     /// [`HoldsForReading`].
     #[inline]
     pub fn try_acquire(&self, access: Access, holder: Holder) -> Result<bool, HoldsForReading> {
-        let mut state = self.state.enter();
-        if state.take(Request { access, holder }) {
-            return Ok(true);
+        match self.sole.acquire(access, holder) {
+            Some(acquired) => acquired.map(|()| true),
+            None => self.try_acquire_shared(Request { access, holder }),
         }
-        state.check(Request { access, holder }).map(|()| false)
+    }
+
+    #[inline(never)]
+    fn try_acquire_shared(&self, request: Request) -> Result<bool, HoldsForReading> {
+        self.with_state(|state, _| {
+            if state.take(request) {
+                return Ok(true);
+            }
+            state.check(request).map(|()| false)
+        })
     }
 
     /// The operation that waits for the lock. The caller must have called [`RwLock::try_acquire`] before.
@@ -95,9 +125,15 @@ impl RwLock {
     /// [`NotHeld`].
     #[inline]
     pub fn release(&self, access: Access, holder: Holder) -> Result<(), NotHeld> {
-        let mut entered = self.state.enter();
-        let (state, wakes) = entered.parts();
-        state.release(Request { access, holder }, wakes)
+        match self.sole.release(access, holder) {
+            Some(released) => released,
+            None => self.release_shared(Request { access, holder }),
+        }
+    }
+
+    #[inline(never)]
+    fn release_shared(&self, request: Request) -> Result<(), NotHeld> {
+        self.with_state(|state, wakes| state.release(request, wakes))
     }
 
     /// Makes one acquisition for writing one for reading. Nobody writes in between.
@@ -105,29 +141,54 @@ impl RwLock {
     /// # Errors
     /// [`NotHeld`].
     pub fn downgrade(&self, holder: Holder) -> Result<(), NotHeld> {
-        let mut entered = self.state.enter();
-        let (state, wakes) = entered.parts();
-        if state.writer != holder {
-            return Err(NotHeld);
+        if self.sole.downgrade(holder) {
+            return Ok(());
         }
-        state.add_reader(holder);
-        let access = Access::Write;
-        state.release(Request { access, holder }, wakes)
+        self.with_state(|state, wakes| {
+            if state.writer != holder {
+                return Err(NotHeld);
+            }
+            state.add_reader(holder);
+            let access = Access::Write;
+            state.release(Request { access, holder }, wakes)
+        })
+    }
+
+    /// Whether the holder, which is the caller, has the lock in this way.
+    #[inline]
+    pub fn is_held(&self, access: Access, holder: Holder) -> bool {
+        match self.sole.is_held(access, holder) {
+            Some(is_held) => is_held,
+            None => self.with_state(|state, _| match access {
+                Access::Read => state.reads(holder),
+                Access::Write => state.writer == holder,
+            }),
+        }
     }
 
     /// Who writes, if anybody does.
     pub fn writer(&self) -> Option<Holder> {
-        Some(self.state.enter().writer).filter(|writer| *writer != 0)
+        self.with_state(|state, _| Some(state.writer).filter(|writer| *writer != 0))
     }
 
     /// Who reads, and how often each has taken the lock.
     pub fn readers(&self) -> Vec<(Holder, u64)> {
-        self.state.enter().readers.clone()
+        self.with_state(|state, _| state.readers.clone())
     }
 
     /// How many wait for the lock.
     pub fn waiting(&self) -> usize {
-        self.state.enter().waiters.len()
+        self.with_state(|state, _| state.waiters.len())
+    }
+
+    /// Makes the lock free and without waiters, as if it were new: for a forked child.
+    pub fn reset(&self) {
+        self.with_state(|state, _| {
+            state.writer = 0;
+            state.writes = 0;
+            state.readers.clear();
+            while state.waiters.pop().is_some() {}
+        });
     }
 }
 
@@ -138,14 +199,12 @@ impl Default for RwLock {
 }
 
 impl Owned for RwLock {
+    /// The writer, or one of the readers: a wait ends only when all of them have gone.
     fn owner(&self) -> Option<ThreadNumber> {
-        let state = self.state.enter();
-        let reader = state.readers.first().map_or(0, |(holder, _)| *holder);
-        let holder = if state.writer == 0 {
-            reader
-        } else {
-            state.writer
-        };
+        let holder = self.with_state(|state, _| match (state.writer, state.readers.first()) {
+            (0, Some((reader, _))) => *reader,
+            (writer, _) => writer,
+        });
         ThreadNumber::from_number(u32::try_from(holder).ok()?)
     }
 }
@@ -159,16 +218,36 @@ impl wait::State for State {
         self.waiters.forget_other_processes();
         // The parent's readers have left nothing half done. Its writer may have: then the lock stays locked, as a lock does
         // that another thread holds during a fork.
-        self.readers.retain(|(holder, _)| {
-            let number = u32::try_from(*holder)
-                .ok()
-                .and_then(ThreadNumber::from_number);
-            !number.is_some_and(threads::is_of_parent)
-        });
+        self.readers.retain(|(holder, _)| !is_of_parent(*holder));
     }
 }
 
+/// Whether this is a thread that a fork has left behind.
+fn is_of_parent(holder: Holder) -> bool {
+    let number = u32::try_from(holder)
+        .ok()
+        .and_then(ThreadNumber::from_number);
+    number.is_some_and(threads::is_of_parent)
+}
+
 impl State {
+    /// Takes over the state of a lock that had one holder.
+    fn adopt(&mut self, hold: &Hold) {
+        match hold.access {
+            Access::Write => {
+                self.writer = hold.holder;
+                self.writes = hold.acquisitions;
+            }
+            // As in `begin_anew`.
+            Access::Read if is_of_parent(hold.holder) => {}
+            Access::Read => self.readers.push((hold.holder, hold.acquisitions)),
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.writer == 0 && self.readers.is_empty() && self.waiters.is_empty()
+    }
+
     /// Whether the request may be granted, if nobody came before.
     fn allows(&self, request: Request) -> bool {
         let has_no_other_writer = self.writer == 0 || self.writer == request.holder;
@@ -287,7 +366,7 @@ impl<L> Acquire<L> {
 }
 
 impl<L: Deref<Target = RwLock>> Operation for Acquire<L> {
-    type Output = ();
+    type Output = Result<(), HoldsForReading>;
 
     fn resource(&self) -> Resource {
         let what = match self.request.access {
@@ -297,34 +376,40 @@ impl<L: Deref<Target = RwLock>> Operation for Acquire<L> {
         Resource::owned(what, &*self.lock)
     }
 
-    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<()> {
-        let mut entered = self.lock.state.enter();
-        let (state, wakes) = entered.parts();
-        if state.take(self.request) {
-            return Some(());
-        }
-        // It may have been in the list before, ahead of those who are in it now.
-        state.waiters.join(self.ticket, waiter, self.request);
-        state.admit(wakes);
-        (!state.waiters.contains(self.ticket)).then_some(())
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
+        let (request, ticket) = (self.request, self.ticket);
+        self.lock.with_state(|state, wakes| {
+            if state.take(request) {
+                return Some(Ok(()));
+            }
+            // It may have begun to read since: in a signal handler that ran in this wait.
+            if let Err(refused) = state.check(request) {
+                return Some(Err(refused));
+            }
+            // It may have been in the list before, ahead of those who are in it now.
+            state.waiters.join(ticket, waiter, request);
+            state.admit(wakes);
+            (!state.waiters.contains(ticket)).then_some(Ok(()))
+        })
     }
 
-    fn leave(&mut self, parked: Parked) -> Option<()> {
-        let mut entered = self.lock.state.enter();
-        let (state, wakes) = entered.parts();
-        if state.waiters.leave(self.ticket).is_none() {
-            return Some(());
-        }
-        if parked != Parked::Unparked {
-            // Those behind it may have waited only for it.
-            state.admit(wakes);
-        }
-        None
+    fn leave(&mut self, parked: Parked) -> Option<Self::Output> {
+        let ticket = self.ticket;
+        self.lock.with_state(|state, wakes| {
+            if state.waiters.leave(ticket).is_none() {
+                return Some(Ok(()));
+            }
+            if parked != Parked::Unparked {
+                // Those behind it may have waited only for it.
+                state.admit(wakes);
+            }
+            None
+        })
     }
 
     #[cold]
-    fn abandon(&mut self) -> Option<()> {
-        self.leave(Parked::Raising)?;
+    fn abandon(&mut self) -> Option<Self::Output> {
+        self.leave(Parked::Raising)?.ok()?;
         // This cannot fail: the lock was handed to this wait, and its thread has not run since.
         let _ = self.lock.release(self.request.access, self.request.holder);
         None
