@@ -13,9 +13,9 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::timeout::{self, Blocking, Limit};
 use crate::bindings::runtime::{block, errors};
-use crate::bindings::threading::caller;
-use crate::primitives::rwlock::{self, Access, Holder, HoldsForReading};
-use crate::wait::observe::ThreadNumber;
+use crate::bindings::threading::holder::holder;
+use crate::primitives::holder::Holder;
+use crate::primitives::rwlock::{self, Access, HoldsForReading};
 
 /// A lock that many threads may hold for reading at the same time, or one thread for writing, alone.
 ///
@@ -50,15 +50,6 @@ pub(crate) struct RWLock {
 
 lazy_imports! {
     for RWLock, with timeout::IMPORTS;
-}
-
-/// The calling thread. Once all numbers of threads are used up, what the system calls it, above all numbers.
-#[inline]
-fn holder(py: Python<'_>) -> Holder {
-    match ThreadNumber::current_or_zero() {
-        0 => caller(py) | (1 << 63),
-        number => Holder::from(number),
-    }
 }
 
 #[cold]

@@ -13,14 +13,12 @@ mod sole;
 use std::ops::Deref;
 
 use self::sole::{Hold, Sole};
+use super::holder::{self, Holder};
 use crate::wait::observe::{Owned, Resource, ThreadNumber};
 use crate::wait::sync::Arc;
 use crate::wait::{
-    self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation, threads,
+    self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation,
 };
-
-/// Identifies who holds the lock: the number of a thread, or a greater one that is no thread's. Never zero.
-pub type Holder = u64;
 
 /// How somebody holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +203,7 @@ impl Owned for RwLock {
             (0, Some((reader, _))) => *reader,
             (writer, _) => writer,
         });
-        ThreadNumber::from_number(u32::try_from(holder).ok()?)
+        holder::thread_of(holder)
     }
 }
 
@@ -218,16 +216,9 @@ impl wait::State for State {
         self.waiters.forget_other_processes();
         // The parent's readers have left nothing half done. Its writer may have: then the lock stays locked, as a lock does
         // that another thread holds during a fork.
-        self.readers.retain(|(holder, _)| !is_of_parent(*holder));
+        self.readers
+            .retain(|(holder, _)| !holder::is_of_parent(*holder));
     }
-}
-
-/// Whether this is a thread that a fork has left behind.
-fn is_of_parent(holder: Holder) -> bool {
-    let number = u32::try_from(holder)
-        .ok()
-        .and_then(ThreadNumber::from_number);
-    number.is_some_and(threads::is_of_parent)
 }
 
 impl State {
@@ -239,7 +230,7 @@ impl State {
                 self.writes = hold.acquisitions;
             }
             // As in `begin_anew`.
-            Access::Read if is_of_parent(hold.holder) => {}
+            Access::Read if holder::is_of_parent(hold.holder) => {}
             Access::Read => self.readers.push((hold.holder, hold.acquisitions)),
         }
     }
@@ -275,7 +266,7 @@ impl State {
     fn take(&mut self, request: Request) -> bool {
         let holds = self.writer == request.holder
             || (request.access == Access::Read && self.reads(request.holder));
-        let may = holds || (self.allows(request) && self.waiters.len() == 0);
+        let may = holds || (self.allows(request) && self.waiters.is_empty());
         if may {
             self.grant(request);
         }

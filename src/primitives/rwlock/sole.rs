@@ -4,7 +4,8 @@
 //! that of a `Lock`. As soon as a second thread comes, the state is moved under the leaf lock. It stays there until the
 //! lock is free and nobody waits.
 
-use super::{Access, Holder, HoldsForReading, NotHeld};
+use super::{Access, HoldsForReading, NotHeld};
+use crate::primitives::holder::Holder;
 use crate::wait::sync::{AtomicU64, Ordering};
 
 /// The state is under the leaf lock.

@@ -1,4 +1,5 @@
-use _oxthreads::primitives::rwlock::{Access, Holder, HoldsForReading, RwLock};
+use _oxthreads::primitives::holder::Holder;
+use _oxthreads::primitives::rwlock::{Access, HoldsForReading, RwLock};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
