@@ -63,6 +63,15 @@ fn refused(access: Access, doing: &str) -> PyErr {
     ))
 }
 
+/// The standard error for an object that cannot be copied or pickled.
+#[cold]
+fn cannot_pickle(object: &Bound<'_, PyAny>) -> PyErr {
+    match object.get_type().name() {
+        Ok(class) => PyTypeError::new_err(format!("cannot pickle '{class}' object")),
+        Err(error) => error,
+    }
+}
+
 #[cold]
 fn holds_for_reading(HoldsForReading: HoldsForReading) -> PyErr {
     PyRuntimeError::new_err(
@@ -422,6 +431,10 @@ impl RWLock {
         self.inner.reset();
     }
 
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(cannot_pickle(slf.as_any()))
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (class, inner) = (slf.get_type(), &slf.get().inner);
         let readers = inner.readers().len();
@@ -471,6 +484,10 @@ impl ReadHold {
     ) -> PyResult<()> {
         errors::check_exit_arguments([&exc_type, &exc_value, &traceback])?;
         release(py, &self.lock, Access::Read)
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(cannot_pickle(slf.as_any()))
     }
 }
 
@@ -566,6 +583,10 @@ impl WriteHold {
         } else {
             Err(refused(access, "release"))
         }
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(cannot_pickle(slf.as_any()))
     }
 
     /// Go on to read: other readers may come in at once, and nobody has written in between.
