@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSED", "DONE", "LATE", "MINE", "CoroutineRun"]
 
-#: What `CoroutineRun.begin` returns: the caller does the work; it was done while the caller waited; it was done
-#: before; nobody will do it here.
+#: What `CoroutineRun.begin` returns: the caller does the work; it was done while the caller waited; it was
+#: done before; nobody will do it here.
 MINE, DONE, LATE, CLOSED = "mine", "done", "late", "closed"
 
 #: What a waiter is told that must look again.
@@ -150,7 +150,7 @@ class CoroutineRun:
         self.pass_on()
 
     def _follow_forks(self, caller: object) -> None:
-        """In a forked child, a task of another thread of the parent does not exist. The next that asks does the work."""
+        """In a forked child, other threads of the parent do not exist. The next that asks has the turn."""
         if self._stage == _RUNNING and self._process != os.getpid() and self._runner is not caller:
             self._waiters.clear()
             self._stage, self._runner = _IDLE, None
@@ -170,7 +170,7 @@ def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:
 
 
 def _tell(future: asyncio.Future[str], what: str) -> bool:
-    """Set the result of the future. Returns False if that is not possible: it is cancelled, or its loop is closed."""
+    """Set the result of the future. Returns whether that is possible: whether its loop is open, for one."""
 
     def set_result() -> None:
         # If it was cancelled since, its task finds that out.

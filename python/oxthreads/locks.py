@@ -10,15 +10,14 @@ from __future__ import annotations
 import functools
 import inspect
 
-from ._oxthreads import Flights, ReadHold, RWLock, WriteHold, allocate_lock, call_once, preload
+from ._oxthreads import Flights, ReadHold, RWLock, WriteHold, call_once, preload
 
 # Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Hashable
+    from collections.abc import Callable, Hashable
     from typing import Any, ParamSpec, TypeVar, overload
 
-    from ._coroutine_run import CoroutineRun
     from ._oxthreads import Once
 
     _P = ParamSpec("_P")
@@ -37,27 +36,28 @@ __all__ = ["RWLock", "ReadHold", "WriteHold", "once", "singleflight"]
 @overload
 def once(function: Callable[[], _R], /) -> Once[[], _R]: ...
 @overload
-def once(function: Callable[[_S], _R], /) -> Once[[_S], _R]: ...
-def once(function: Callable[..., Any], /) -> Any:
+def once(function: Callable[[_S], _R], /) -> Once[[_S], _R]: ...  # noqa: F811
+def once(function: Callable[..., Any], /) -> Any:  # noqa: F811
     """Make a function that is called once. For decorators.
 
-    The first call runs the function, in the thread of its caller. Calls that come meanwhile wait for its result, and all
-    later ones get it at once. If the function raises, the exception goes to that caller alone, and the next one calls it
-    again, at first one of those that wait.
+    The first call runs the function, in the thread of its caller. Calls that come meanwhile wait for its
+    result, and all later ones get it at once. If the function raises, the exception goes to that caller
+    alone, and the next one calls it again, at first one of those that wait.
 
-    The function takes no arguments. A method takes its object, and is called once for each object. The result is kept in
-    the ``__dict__`` of the object. A copy and a pickle of the object begin anew. For `classmethod` it cannot be used; for
-    `staticmethod` and `property` it can, inside of them.
+    The function takes no arguments. A method takes its object, and is called once for each object. The
+    result is kept in the ``__dict__`` of the object. A copy and a pickle of the object begin anew. It works
+    inside of `staticmethod` and `property`, and not inside of `classmethod`.
 
-    A coroutine function is called once, too, and awaited by the task of its first caller. The others may wait in other
-    event loops of other threads. If the first caller is cancelled, the next one calls it again. It needs asyncio, or a
-    loop that works with asyncio's futures.
+    A coroutine function is called once, too, and awaited by the task of its first caller. The others may wait
+    in other event loops of other threads. If the first caller is cancelled, the next one calls it again. This
+    needs asyncio, or a loop that works with asyncio's futures.
 
-    Waiting can be interrupted, by Ctrl-C, by other signal handlers and by the cancellation of a task. All of this may be
-    used by any thread. In a forked child, a call that another thread of the parent had begun is begun again.
+    Waiting can be interrupted: by Ctrl-C, by other signal handlers, and by the cancellation of a task. All
+    threads may use it. In a forked child, a call that another thread of the parent had begun is begun again.
 
     Args:
-        function (Callable): the function. Generator functions are refused, since their callers would share one generator.
+        function (Callable): the function. Generator functions are refused, since their callers would share
+            one generator.
 
     Returns:
         Callable: the function that calls it once. ``__wrapped__`` is the function itself.
@@ -82,97 +82,41 @@ def once(function: Callable[..., Any], /) -> Any:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError("once() does not take a generator function: its callers would share one generator")
     if inspect.iscoroutinefunction(function):
-        return _coroutine_once(function)
+        from ._coroutine_calls import once_of  # noqa: PLC0415 - it needs asyncio
+
+        return once_of(function)
     return functools.update_wrapper(call_once(function), function)
-
-
-class _CoroutineResult:
-    """What a coroutine function has returned, once it has."""
-
-    __slots__ = ("object", "run", "value")
-
-    def __init__(self, owner: object) -> None:
-        from ._coroutine_run import CoroutineRun
-
-        #: The address of the object in whose dictionary this is.
-        self.object = id(owner)
-        self.run: CoroutineRun = CoroutineRun()
-        self.value: Any = None
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """A copy or a pickle of the object begins anew, so it has None instead."""
-        return type(None), ()
-
-
-def _coroutine_once(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    from ._coroutine_run import MINE
-
-    name = getattr(function, "__qualname__", "the function")
-    of_all = _CoroutineResult(None)
-    mutex = allocate_lock()
-
-    def of_object(owner: object) -> _CoroutineResult:
-        dictionary = getattr(owner, "__dict__", None)
-        if type(dictionary) is not dict:
-            raise TypeError(
-                f"{name}() is called once for each object, and {type(owner)!r} has no __dict__ to keep the result in"
-            )
-        made = _CoroutineResult(owner)
-        with mutex:
-            known = dictionary.get(key)
-            if type(known) is _CoroutineResult and known.object == made.object:
-                return known
-            dictionary[key] = made
-        return made
-
-    @functools.wraps(function)
-    async def called_once(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) > 1:
-            raise TypeError(f"{name}() is called once, so it takes no arguments (but self)")
-        result = of_object(args[0]) if args else of_all
-        if not result.run.is_done and await result.run.begin(name) == MINE:
-            try:
-                result.value = await function(*args)
-            except BaseException:
-                result.run.pass_on()
-                raise
-            result.run.finish()
-        return result.value
-
-    # Another function of the same name may be called once for the same object, in a base class.
-    key = f"{name} (once {id(called_once):x})"
-    return called_once
 
 
 @overload
 def singleflight(function: Callable[_P, _R], /) -> Callable[_P, _R]: ...
 @overload
-def singleflight(
+def singleflight(  # noqa: F811
     *, key: Callable[_P, Hashable] | None = None
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
-def singleflight(
+def singleflight(  # noqa: F811
     function: Callable[..., Any] | None = None, /, *, key: Callable[..., Hashable] | None = None
 ) -> Any:
     """Make a function of which one call for each key is in flight at a time. For decorators.
 
-    A call that comes while another one with an equal key is in flight does not run the function. It waits for the call
-    that does, and gets the same outcome: the same result, or the same exception, as with ``singleflight`` of Go. Nothing is
-    kept: the next call after that runs the function again.
+    A call that comes while another one with an equal key is in flight does not run the function. It waits
+    for the call that does, and gets the same outcome: the same result, or the same exception, as in Go.
+    Nothing is kept: the next call after that runs the function again.
 
-    An exception that is no `Exception` (Ctrl-C, the end of a thread, the cancellation of a task) goes to its caller alone.
-    Then one of those that wait runs the function, with its own arguments.
+    An exception that is no `Exception` (Ctrl-C, the end of a thread, the cancellation of a task) goes to its
+    caller alone. Then one of those that wait runs the function, with its own arguments.
 
-    The function may be a coroutine function. Its callers may be in several event loops of several threads. It needs
-    asyncio, or a loop that works with asyncio's futures.
+    The function may be a coroutine function. Its callers may be in several event loops of several threads.
+    This needs asyncio, or a loop that works with asyncio's futures.
 
-    Waiting can be interrupted, by Ctrl-C, by other signal handlers and by the cancellation of a task. All of this may be
-    used by any thread. In a forked child, a call that another thread of the parent had begun is begun again.
+    Waiting can be interrupted: by Ctrl-C, by other signal handlers, and by the cancellation of a task. All
+    threads may use it. In a forked child, a call that another thread of the parent had begun is begun again.
 
     Args:
         function (Callable): the function, for use without parentheses.
-        key (Callable or None): called with the arguments of each call; returns its key, which must be hashable. By
-            default, calls have the same key if their arguments are equal. For a method, the first argument is the object:
-            a key without it makes calls of different objects one call.
+        key (Callable or None): called with the arguments of each call; returns its key, which must be
+            hashable. By default, calls have the same key if their arguments are equal. For a method, the
+            first argument is the object: a key without it makes calls of different objects one call.
 
     Returns:
         Callable: the function; or, without a function, a decorator. ``__wrapped__`` is the function itself.
@@ -202,7 +146,9 @@ def singleflight(
                 "singleflight() does not take a generator function: its callers would share one generator"
             )
         if inspect.iscoroutinefunction(function):
-            return _coroutine_singleflight(function, key_of)
+            from ._coroutine_calls import singleflight_of  # noqa: PLC0415 - it needs asyncio
+
+            return singleflight_of(function, key_of)
         call = Flights(function).call
 
         @functools.wraps(function)
@@ -216,82 +162,6 @@ def singleflight(
 
 def _all_arguments(*args: Any, **kwargs: Any) -> Hashable:
     return args, frozenset(kwargs.items())
-
-
-class _CoroutineFlight:
-    """One call of a coroutine function, and those that wait for its outcome."""
-
-    __slots__ = ("error", "run", "value")
-
-    def __init__(self) -> None:
-        from ._coroutine_run import CoroutineRun
-
-        self.run: CoroutineRun = CoroutineRun()
-        self.value: Any = None
-        self.error: Exception | None = None
-
-    def outcome(self) -> Any:
-        """Return or raise what the call did, for one who has waited for it."""
-        try:
-            if self.error is not None:
-                raise self.error
-            return self.value
-        finally:
-            # The traceback of the error has this frame.
-            del self
-
-
-def _coroutine_singleflight(
-    function: Callable[..., Awaitable[Any]], key_of: Callable[..., Hashable]
-) -> Callable[..., Coroutine[Any, Any, Any]]:
-    from ._coroutine_run import DONE, MINE
-
-    name = getattr(function, "__qualname__", "the function")
-    # Whoever has made the call takes its entry out, before the flight ends.
-    flights: dict[Hashable, _CoroutineFlight] = {}
-
-    async def run(flight: _CoroutineFlight, key: Hashable, args: Any, kwargs: Any) -> Any:
-        try:
-            flight.value = await function(*args, **kwargs)
-        except Exception as error:
-            flight.error = error
-            end(flight, key)
-            raise
-        except BaseException:
-            if not flight.run.pass_on(keep=True):
-                try:
-                    flights.pop(key, None)
-                finally:
-                    # Who has come in the meantime begins another flight.
-                    flight.run.close()
-            raise
-        else:
-            end(flight, key)
-            return flight.value
-        finally:
-            # The traceback of an error has this frame.
-            del flight
-
-    def end(flight: _CoroutineFlight, key: Hashable) -> None:
-        try:
-            flights.pop(key, None)
-        finally:
-            flight.run.finish()
-
-    @functools.wraps(function)
-    async def call_in_flight(*args: Any, **kwargs: Any) -> Any:
-        key = key_of(*args, **kwargs)
-        while True:
-            flight = flights.setdefault(key, _CoroutineFlight())
-            turn = await flight.run.begin(name)
-            if turn == MINE:
-                running = run(flight, key, args, kwargs)
-                del flight
-                return await running
-            if turn == DONE:
-                return flight.outcome()
-
-    return call_in_flight
 
 
 preload(__name__)

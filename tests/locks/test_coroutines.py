@@ -356,7 +356,7 @@ def test_arguments_are_refused() -> None:
 
 
 def test_results_and_errors_are_kept_by_nothing() -> None:
-    class Thing(Exception):  # noqa: N818
+    class Thing(Exception):
         pass
 
     @singleflight

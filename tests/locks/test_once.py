@@ -9,6 +9,7 @@ import gc
 import inspect
 import os
 import pickle
+import signal
 import sys
 import threading
 import weakref
@@ -316,7 +317,9 @@ def test_an_object_without_a_dictionary_is_refused() -> None:
         def connect(self) -> int:
             return 1
 
-    with pytest.raises(TypeError, match=r"Slots.connect\(\) is called once for each object, and .* no __dict__"):
+    with pytest.raises(
+        TypeError, match=r"Slots.connect\(\) is called once for each object, and .* no __dict__"
+    ):
         Slots().connect()
 
     class OfClass:
@@ -420,8 +423,6 @@ def test_a_signal_in_the_first_call_gives_the_turn_to_the_next() -> None:
             gate.wait_until_entered()
             others.append(Result(only_once))
             until_asleep(others[0].thread)
-            import signal
-
             os.kill(os.getpid(), signal.SIGUSR1)
 
         sender = Result(send)
@@ -459,7 +460,11 @@ def test_a_child_begins_again_what_another_thread_was_doing() -> None:
 def test_a_child_of_the_call_itself_goes_on_with_it() -> None:
     @once
     def only_once() -> str:
-        in_child(lambda: pytest.raises(RuntimeError, only_once))
+        def check() -> None:
+            with pytest.raises(RuntimeError, match="called by itself"):
+                only_once()
+
+        in_child(check)
         return "made"
 
     assert only_once() == "made"

@@ -26,6 +26,11 @@ def use(hold: AbstractContextManager[object], order: list[str], name: str) -> No
         order.append(name)
 
 
+def expire(hold: AbstractContextManager[object]) -> None:
+    with pytest.raises(TimeoutError, match="not acquired in time"), hold:
+        pass
+
+
 def test_readers_share_the_lock_and_a_writer_has_it_alone() -> None:
     lock = RWLock()
     meeting = threading.Barrier(3)
@@ -42,8 +47,8 @@ def test_readers_share_the_lock_and_a_writer_has_it_alone() -> None:
     with lock.write():
         assert (lock.is_written, lock.readers) == (True, 0)
         for hold in (lock.read, lock.write):
-            Result(lambda hold=hold: pytest.raises(TimeoutError, hold(0.01).__enter__)).get()
-            Result(lambda hold=hold: pytest.raises(TimeoutError, hold(0).__enter__)).get()
+            Result(expire, hold(0.01)).get()
+            Result(expire, hold(0)).get()
     assert (lock.is_written, lock.readers, lock.waiting) == (False, 0, 0)
 
 
@@ -103,7 +108,7 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(timeout: float) ->
             return "read"
 
     with lock.read():
-        writer = Result(lambda: pytest.raises(TimeoutError, lock.write(timeout).__enter__))
+        writer = Result(expire, lock.write(timeout))
         spin_until(lambda: lock.waiting)
         reader = Result(read)
         writer.get()
@@ -115,7 +120,7 @@ def test_a_reader_that_gives_up_leaves_the_others_where_they_are() -> None:
     lock = RWLock()
     order: list[str] = []
     with lock.write():
-        late = Result(lambda: pytest.raises(TimeoutError, lock.read(0.05).__enter__))
+        late = Result(expire, lock.read(0.05))
         spin_until(lambda: lock.waiting)
         reader = Result(use, lock.read(), order, "reader")
         late.get()
@@ -298,7 +303,19 @@ def test_arguments_are_refused_as_by_the_standard_lock(
     assert (lock.is_written, lock.readers) == (False, 0)
 
 
-TIMEOUTS: list[Any] = [-2, -0.5, 1e300, 2**70, -(2**70), float("nan"), float("inf"), float("-inf"), "1", [], 1j]
+TIMEOUTS: list[Any] = [
+    -2,
+    -0.5,
+    1e300,
+    2**70,
+    -(2**70),
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    "1",
+    [],
+    1j,
+]
 
 
 @pytest.mark.parametrize("timeout", TIMEOUTS)

@@ -310,7 +310,7 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 
 def test_results_and_errors_are_kept_by_nothing() -> None:
-    class Thing(Exception):  # noqa: N818
+    class Thing(Exception):
         pass
 
     def raise_it() -> None:
