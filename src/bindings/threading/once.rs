@@ -13,6 +13,7 @@ use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::bindings::runtime::fast_path::panic_error;
+use crate::bindings::runtime::observed::Observed;
 #[cfg(all(Py_3_14, Py_GIL_DISABLED))]
 use crate::bindings::runtime::undeclared;
 use crate::bindings::runtime::vectorcall::{self, VectorcallPointer};
@@ -210,6 +211,12 @@ impl Once {
         }
         let call = || foreign::call(function, &PyTuple::new(py, [object])?, None);
         result.get_or_call(py, function, call)
+    }
+}
+
+impl Observed for Once {
+    fn primitive_address(&self) -> usize {
+        std::ptr::from_ref(&self.result.run).addr()
     }
 }
 

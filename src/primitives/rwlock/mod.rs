@@ -14,7 +14,7 @@ use std::ops::Deref;
 
 use self::sole::{Hold, Sole};
 use super::holder::{self, Holder};
-use crate::wait::observe::{Owned, Resource, ThreadNumber};
+use crate::wait::observe::{Holders, Owned, Resource, ThreadNumber};
 use crate::wait::sync::Arc;
 use crate::wait::{
     self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation,
@@ -205,6 +205,26 @@ impl Owned for RwLock {
         });
         holder::thread_of(holder)
     }
+
+    fn holders(&self) -> Option<Holders> {
+        let (writer, readers, next) = self.with_state(|state, _| {
+            let next = state.waiters.first().map(|request| request.holder);
+            (state.writer, state.readers.clone(), next)
+        });
+        let threads: Option<Vec<_>> = if writer == 0 {
+            let readers = readers.into_iter();
+            readers
+                .map(|(reader, _)| holder::thread_of(reader))
+                .collect()
+        } else {
+            holder::thread_of(writer).map(|writer| vec![writer])
+        };
+        Some(Holders {
+            is_exclusive: writer != 0,
+            threads: threads.unwrap_or_default(),
+            next: next.and_then(holder::thread_of),
+        })
+    }
 }
 
 impl wait::State for State {
@@ -361,8 +381,8 @@ impl<L: Deref<Target = RwLock>> Operation for Acquire<L> {
 
     fn resource(&self) -> Resource {
         let what = match self.request.access {
-            Access::Read => "RWLock.read",
-            Access::Write => "RWLock.write",
+            Access::Read => "read access to RWLock",
+            Access::Write => "write access to RWLock",
         };
         Resource::owned(what, &*self.lock)
     }
