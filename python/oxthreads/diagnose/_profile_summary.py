@@ -72,8 +72,8 @@ _LOCK = _Words(
 
 _RWLOCK = _Words(
     "While one thread writes, all others stand still; and it comes in only when nobody reads.",
-    "See in the table who wrote, and do less while it writes: compute new values before. And read for a shorter"
-    " time.",
+    "See in the table who wrote, and do less while it writes: compute new values before. And read for a"
+    " shorter time.",
 )
 
 _CALL = _Words(

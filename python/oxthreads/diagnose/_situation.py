@@ -7,8 +7,8 @@ that can wake it wait, too".) The threads that are left can never go on.
 Who can wake whom:
 
 * an RLock: its owner;
-* an RWLock that is written: the writer. One that is read: for the wait that is next, the readers, and it needs
-  all; for any other wait, the thread that is next;
+* an RWLock that is written: the writer. One that is read: for the wait that is next, the readers, and it
+  needs all; for any other wait, the thread that is next;
 * a call by `once` or `singleflight`: the thread that runs the function;
 * a Lock: its owner, if the owner took it by a `with` statement that is still open. (If another thread
   released it, the end of that statement would fail.) Any other Lock: any thread;
@@ -280,12 +280,9 @@ class Situation:
         return self._frames
 
     def _dependence(self, waiting: Waiting) -> Dependence:
-        if waiting.what in ("Lock", "RLock", "Future"):
-            return self._dependence_on_owner(waiting)
-        if waiting.what in RWLOCK:
-            return self._dependence_on_holders(waiting)
-        if waiting.what in CALLS:
-            return self._dependence_on_runner(waiting)
+        depends_on = self._depends_on.get(waiting.what)
+        if depends_on is not None:
+            return depends_on(self, waiting)
         if waiting.what == "join":
             joined = joins.get(self.identifiers.get(waiting.thread, 0))
             number = self.numbers.get(waiting.address)
@@ -356,6 +353,13 @@ class Situation:
             # A thread that runs may be about to cancel the call.
             return _ANYONE
         return Dependence(frozenset(pool.workers), "likely")
+
+    #: By what is waited for, as the engine calls it: who can end it.
+    _depends_on = {  # noqa: RUF012 - nobody changes it
+        **dict.fromkeys(("Lock", "RLock", "Future"), _dependence_on_owner),
+        **dict.fromkeys(RWLOCK, _dependence_on_holders),
+        **dict.fromkeys(CALLS, _dependence_on_runner),
+    }
 
     def _may_run_handlers(self, number: int) -> bool:
         """Whether a signal handler of the program may run in this thread, while it waits.
