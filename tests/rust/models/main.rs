@@ -20,6 +20,7 @@ mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod single_run;
 #[path = "../support/mod.rs"]
 mod support;
 
