@@ -7,7 +7,19 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Thread
-from typing import Any, Final, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar, final, overload
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
 
 from typing_extensions import disjoint_base
 
@@ -19,10 +31,12 @@ __all__ = [
     "ConditionWaiter",
     "Event",
     "ExitWait",
+    "Flights",
     "Future",
     "GetMany",
     "Lock",
     "Observer",
+    "Once",
     "Pin",
     "Place",
     "PoolLedger",
@@ -31,6 +45,8 @@ __all__ = [
     "Queue",
     "QueueIterator",
     "RLock",
+    "RWLock",
+    "ReadHold",
     "Readable",
     "Recording",
     "Semaphore",
@@ -41,11 +57,13 @@ __all__ = [
     "Timer",
     "WorkQueue",
     "Worker",
+    "WriteHold",
     "address_of",
     "allocate_lock",
     "asleep",
     "before_start",
     "call_before_interrupt",
+    "call_once",
     "close_executors",
     "close_kept_threads",
     "dictionary",
@@ -106,6 +124,8 @@ PARKER: Final[str]
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
+_R = TypeVar("_R")
 
 @final
 class Lock:
@@ -390,6 +410,7 @@ class Pin:
     def __new__(cls, numbers: Sequence[int]) -> Self: ...
     def sleeps(self) -> list[_Sleep]: ...
     def owner(self, number: int) -> int | None: ...
+    def holders(self, number: int) -> tuple[bool, list[int], int | None] | None: ...
     def pending(self, number: int) -> tuple[int, str] | None: ...
     def arms(self, number: int) -> list[tuple[str, int]]: ...
     def end(self, number: int, reason: str) -> bool: ...
@@ -567,6 +588,61 @@ def set_questions(
 ) -> None: ...
 def preload(module: str, /) -> None: ...
 def put_standard_frames(error: BaseException, raiser: str, own: int, /) -> None: ...
+
+@disjoint_base
+class RWLock:
+    def __new__(cls) -> Self: ...
+    def read(self, timeout: float | None = None) -> ReadHold: ...
+    def write(self, timeout: float | None = None) -> WriteHold: ...
+    def acquire_read(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def acquire_write(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release_read(self) -> None: ...
+    def release_write(self) -> None: ...
+    def holds_read(self) -> bool: ...
+    def holds_write(self) -> bool: ...
+    @property
+    def readers(self) -> int: ...
+    @property
+    def is_written(self) -> bool: ...
+    @property
+    def waiting(self) -> int: ...
+    def _at_fork_reinit(self) -> None: ...
+
+@final
+class ReadHold:
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, exc_type: object = None, exc_value: object = None, traceback: object = None
+    ) -> None: ...
+
+@final
+class WriteHold:
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, exc_type: object = None, exc_value: object = None, traceback: object = None
+    ) -> None: ...
+    def downgrade(self) -> None: ...
+
+@final
+class Once(Generic[_P, _R]):
+    __wrapped__: Callable[_P, _R]
+    __name__: str
+    __qualname__: str
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Once[Concatenate[Any, _Q], _R], instance: object, owner: type | None = None, /
+    ) -> Callable[_Q, _R]: ...
+
+def call_once(function: Callable[_P, _R], /) -> Once[_P, _R]: ...
+
+@final
+class Flights:
+    def __new__(cls, function: Callable[..., Any]) -> Self: ...
+    def __len__(self) -> int: ...
+    def call(self, key: object, arguments: tuple[Any, ...], keywords: dict[str, Any], /) -> Any: ...
 
 @final
 class ThreadHandle:

@@ -13,10 +13,8 @@
 //! Every call first checks whether objects of the type run natively (see [`TypeQuestion`]). If a program has put
 //! hooks into the class since the object was made, the object falls back to the standard library at that point.
 
-use std::ffi::c_void;
 use std::hint::black_box;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -32,10 +30,10 @@ use crate::bindings::runtime::fast_path::{Attempted, FastPath, attempt};
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::{HasImports, Lazy, lazy_imports};
 use crate::bindings::runtime::type_question::TypeQuestion;
+#[cfg(all(Py_3_14, Py_GIL_DISABLED))]
 use crate::bindings::runtime::undeclared;
-
-/// A function that the interpreter calls by the vectorcall protocol.
-pub(crate) type Vectorcall = ffi::vectorcallfunc;
+pub(crate) use crate::bindings::runtime::vectorcall::Vectorcall;
+use crate::bindings::runtime::vectorcall::{self, VectorcallPointer, bind};
 
 // A method of one of our classes. (A doc comment would be the `__doc__` of each function.)
 #[pyclass(
@@ -66,16 +64,6 @@ struct StandIn {
     code: Py<PyAny>,
 }
 
-/// The pointer that the interpreter calls. It has a type of its own so that its offset in the object can be measured.
-#[repr(transparent)]
-struct VectorcallPointer(AtomicPtr<c_void>);
-
-impl VectorcallPointer {
-    fn new(function: Vectorcall) -> Self {
-        Self(AtomicPtr::new(function as *mut c_void))
-    }
-}
-
 /// The attributes of a function that must agree with its code.
 const OF_CODE: [&str; 6] = [
     "__code__",
@@ -92,21 +80,6 @@ lazy_imports! {
     FUNCTION_TYPE: PyType = "types", "FunctionType";
     GETATTR: PyAny = "builtins", "getattr";
     STAND_IN: PyAny = "oxthreads._fallback", "stand_in";
-}
-
-/// Binds the function to the object, as Python functions are bound.
-unsafe extern "C" fn bind(
-    function: *mut ffi::PyObject,
-    instance: *mut ffi::PyObject,
-    _owner: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as below.
-    if instance.is_null() || unsafe { ffi::Py_IsNone(instance) } != 0 {
-        // SAFETY: the interpreter calls this, attached, with live objects.
-        return unsafe { ffi::Py_NewRef(function) };
-    }
-    // SAFETY: as above; it returns a new reference, or null with an exception set.
-    unsafe { undeclared::PyMethod_New(function, instance) }
 }
 
 #[pymethods]
@@ -177,7 +150,7 @@ impl Function {
             } else {
                 call_stand_in
             };
-            (this.vectorcall.0).store(call as *mut c_void, Ordering::Release);
+            this.vectorcall.set(call);
         }
         Ok(())
     }
@@ -254,28 +227,7 @@ impl Function {
                     name: PyString::new(py, "sample").unbind(),
                 };
                 let sample = sample.into_object(py)?;
-                let offset =
-                    ptr::from_ref(&sample.get().vectorcall).addr() - sample.as_ptr().addr();
-                let class = py.get_type::<Self>().as_type_ptr();
-                // SAFETY: attached; it is the live type of the sample. No other code has seen the type yet, so
-                // nobody reads these fields at the same time. All its objects have a function pointer of that type
-                // at the offset, which was measured in one; and `PyVectorcall_Call` calls what is there.
-                let fields = unsafe { &mut *class };
-                fields.tp_vectorcall_offset = offset.cast_signed();
-                fields.tp_call = Some(ffi::PyVectorcall_Call);
-                fields.tp_descr_get = Some(bind);
-                // CPython looks up methods faster if the type of the descriptor is immutable.
-                let flags = ffi::Py_TPFLAGS_HAVE_VECTORCALL
-                    | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR
-                    | ffi::Py_TPFLAGS_IMMUTABLETYPE;
-                #[cfg(not(Py_GIL_DISABLED))]
-                {
-                    fields.tp_flags |= flags;
-                }
-                #[cfg(Py_GIL_DISABLED)]
-                (fields.tp_flags).fetch_or(flags, std::sync::atomic::Ordering::Relaxed);
-                // SAFETY: attached; it is a live type.
-                unsafe { ffi::PyType_Modified(class) };
+                vectorcall::prepare(&sample, &sample.get().vectorcall);
                 Ok(())
             })
             .copied()

@@ -13,7 +13,7 @@ use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::lazy::{self, HasImports, Imports};
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::threading::{Barrier, Condition, Event, Lock, Once, RLock, RWLock, Semaphore};
 use crate::bindings::waiting;
 
 /// Puts the fast paths into the native classes that are used directly. Must be called once, when the module is made.
@@ -25,13 +25,16 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
         .get_or_try_init(py, || {
             Lock::install_fast_path(&py.get_type::<Lock>())?;
             RLock::install_fast_path(&py.get_type::<RLock>())?;
+            RWLock::install_fast_paths(py)?;
+            Once::prepare(py)?;
             SimpleQueue::install_fast_path(&py.get_type::<SimpleQueue>())
         })
         .copied()
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 4] = [
+const IMPORTS: [(&str, &[Imports]); 5] = [
+    ("oxthreads.locks", &[RWLock::IMPORTS]),
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (
         "oxthreads.threading",

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::wait::deadline::Deadline;
-use crate::wait::observe::{PendingWork, Resource, ThreadNumber};
+use crate::wait::observe::{Holders, PendingWork, Resource, ThreadNumber};
 use crate::wait::sync::standard::{Condvar, Mutex, MutexGuard};
 use crate::wait::{Waiter, generation, sync};
 
@@ -375,6 +375,17 @@ impl Pin {
             .resource
             .owner
             .and_then(|owner| unsafe { owner.thread() })
+    }
+
+    /// Who has the lock that this sleep waits for, if several threads may have it at once. The caller is attached to the
+    /// interpreter.
+    pub fn holders(&self, number: u64) -> Option<Holders> {
+        let (_, sleep) = self.0.iter().find(|(_, sleep)| sleep.number == number)?;
+        // SAFETY: the pin keeps the wait from ending, and the caller is attached.
+        sleep
+            .resource
+            .owner
+            .and_then(|owner| unsafe { owner.holders() })
     }
 
     /// The work of the future that this sleep waits for, if it has not begun. The caller is attached to the

@@ -3,6 +3,8 @@
 //!
 //! * [`lock`]: a mutex that any thread may release.
 //! * [`rlock`]: a mutex that its owner may take again.
+//! * [`rwlock`]: many readers, or one writer.
+//! * [`single_run`]: work that one thread does for all who ask for it.
 //! * [`condition`]: waiters that are notified one by one.
 //! * [`semaphore`]: permits, taken one at a time.
 //! * [`event`]: a flag that threads wait for.
@@ -12,6 +14,7 @@
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
 //! * [`pool`]: pending jobs, and the workers that wait for them.
+//! * [`holder`]: who holds a lock, or does such work.
 //! * [`kept_threads`]: operating system threads that are used again; [`thread_state`]: what tells whether one can be.
 
 pub mod barrier;
@@ -19,13 +22,16 @@ pub mod completion;
 pub mod condition;
 pub mod event;
 pub mod future;
+pub mod holder;
 pub mod kept_threads;
 pub mod lock;
 pub mod pool;
 pub mod progress;
 pub mod queue;
 pub mod rlock;
+pub mod rwlock;
 pub mod semaphore;
+pub mod single_run;
 pub mod thread_state;
 
 /// The primitive has fallen back: another implementation has taken its state over, and the caller must turn to

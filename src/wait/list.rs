@@ -246,7 +246,11 @@ impl<P> WaiterList<P> {
 
     /// Whether the waiter with this ticket is in the list.
     pub fn contains(&self, ticket: Ticket) -> bool {
-        self.of_this_process().any(|entry| entry.ticket == ticket)
+        let entries = self.entries.as_ref();
+        entries
+            .zip(self.index_of(ticket))
+            .and_then(|(entries, index)| entries.queue.get(index))
+            .is_some_and(|entry| entry.waiter.is_of_this_process())
     }
 
     fn of_this_process(&self) -> impl Iterator<Item = &Entry<P>> {

@@ -51,6 +51,11 @@ pub trait Owned: Sync + 'static {
     /// The thread that has it now, if there is one and it is known. The caller is attached to the interpreter.
     fn owner(&self) -> Option<ThreadNumber>;
 
+    /// If it is a lock that several threads may have at once: who has it now. The caller is attached to the interpreter.
+    fn holders(&self) -> Option<Holders> {
+        None
+    }
+
     /// If it is a future whose work has not begun: that work. The caller is attached to the interpreter.
     fn pending(&self) -> Option<PendingWork> {
         None
@@ -65,6 +70,17 @@ pub trait Owned: Sync + 'static {
     fn arms(&self) -> Vec<Resource> {
         Vec::new()
     }
+}
+
+/// Who has a lock that several threads may have at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Whether one thread has it alone.
+    pub is_exclusive: bool,
+    /// The threads that have it. Empty, too, if not all of them are known.
+    pub threads: Vec<ThreadNumber>,
+    /// The thread that gets it next.
+    pub next: Option<ThreadNumber>,
 }
 
 /// Work that no thread has begun.
@@ -102,6 +118,15 @@ impl Owner {
     pub unsafe fn thread(&self) -> Option<ThreadNumber> {
         // SAFETY: the caller guarantees that the object is alive.
         unsafe { &*self.0 }.owner()
+    }
+
+    /// Who has the lock, if several threads may have it at once.
+    ///
+    /// # Safety
+    /// As for [`Owner::thread`].
+    pub unsafe fn holders(&self) -> Option<Holders> {
+        // SAFETY: the caller guarantees that the object is alive.
+        unsafe { &*self.0 }.holders()
     }
 
     /// The work of the future, if it has not begun.

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
+from oxthreads.bench.added_locks import BASELINE, AddedScenario
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
@@ -60,7 +61,9 @@ def test_a_scenario_runs_on_both_libraries(scenario: Scenario) -> None:
     divisor = 10 if scenario.kind.name == "memory" else 1_000
     outcome = scenario.measure(Settings(libraries=BOTH, rounds=1, divisor=divisor))
     assert not outcome.failures
-    assert {STANDARD, OXTHREADS} <= set(outcome.samples)
+    # The standard library has nothing like `oxthreads.locks`.
+    compared = BASELINE if isinstance(scenario, AddedScenario) else STANDARD
+    assert {compared, OXTHREADS} <= set(outcome.samples)
     for samples in outcome.samples.values():
         assert samples
         assert all(math.isfinite(sample) and sample > 0 for sample in samples)
@@ -76,7 +79,11 @@ def test_a_peer_runs_every_scenario_that_it_has_the_names_for(name: str) -> None
     if library is None:
         assert name in missing
         pytest.skip(missing[name])
-    able = [s for s in catalogue.SCENARIOS if isinstance(s, SpeedScenario) and library.has(*s.needs)]
+    able = [
+        s
+        for s in catalogue.SCENARIOS
+        if isinstance(s, SpeedScenario | AddedScenario) and s.needs and library.has(*s.needs)
+    ]
     able = [s for s in able if not isinstance(s, GrowthScenario)]
     assert able
     for scenario in able:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import oxthreads.concurrent.futures
+import oxthreads.locks
 import oxthreads.metrics
 import oxthreads.queue
 import oxthreads.threading
@@ -21,6 +22,7 @@ MODULES: list[ModuleType] = [
     oxthreads.threading,
     oxthreads.queue,
     oxthreads.concurrent.futures,
+    oxthreads.locks,
     oxthreads.metrics,
     oxthreads.waiting,
 ]
@@ -39,6 +41,8 @@ WITH_EXAMPLE = [
     *("concurrent.futures.ThreadPoolExecutor.stats", "concurrent.futures.ThreadPoolExecutor.with_options"),
     *("concurrent.futures.ExecutorStatistics", "concurrent.futures.ExecutorView"),
     *("concurrent.futures.wait", "concurrent.futures.as_completed"),
+    *("locks.RWLock", "locks.RWLock.read", "locks.RWLock.write", "locks.WriteHold"),
+    *("locks.once", "locks.singleflight"),
     *("metrics.PrometheusCollector", "metrics.instrument"),
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",

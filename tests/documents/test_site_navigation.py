@@ -9,6 +9,7 @@ import pytest
 
 import oxthreads.concurrent.futures
 import oxthreads.diagnose
+import oxthreads.locks
 import oxthreads.metrics
 import oxthreads.patch
 import oxthreads.queue
@@ -17,7 +18,7 @@ import oxthreads.threading
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     *(oxthreads.concurrent.futures, oxthreads.diagnose, oxthreads.metrics, oxthreads.patch, oxthreads.queue),
-    oxthreads.threading,
+    *(oxthreads.locks, oxthreads.threading),
 ]
 #: Public classes that the standard module does not have. The mirror does not name them in `__all__`.
 ADDITIONS = ["ExecutorStatistics", "ExecutorView", "SlowCall"]

@@ -12,7 +12,9 @@ use _oxthreads::primitives::lock::Lock;
 use _oxthreads::primitives::pool::{AsWorker, Awaited, Next, ORDINARY, Pool, Scaling};
 use _oxthreads::primitives::queue::{GetError, Order, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
+use _oxthreads::primitives::rwlock::{Access, RwLock};
 use _oxthreads::primitives::semaphore::Semaphore;
+use _oxthreads::primitives::single_run::{SingleRun, Turn};
 use _oxthreads::wait::deadline::{Deadline, Wait};
 use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
 use _oxthreads::wait::{Operation, Parked, Waiter, drive};
@@ -170,6 +172,46 @@ fn an_rlock_goes_to_the_next() {
     assert!(!rlock.is_owned_by(2));
     assert_eq!(second.leave(Parked::Unparked), Some(()));
     assert!(rlock.is_owned_by(3));
+}
+
+#[test]
+fn an_rwlock_goes_to_the_next_and_readers_do_not_wait_behind_an_abandoned_writer() {
+    let lock = RwLock::new();
+    assert_eq!(lock.try_acquire(Access::Write, 1), Ok(true));
+    let mut first = joined(lock.acquire(Access::Write, 2));
+    let mut second = joined(lock.acquire(Access::Write, 3));
+    lock.release(Access::Write, 1).unwrap();
+    assert_eq!(lock.writer(), Some(2));
+    assert_eq!(first.abandon(), None);
+    assert_eq!(second.leave(Parked::Unparked), Some(Ok(())));
+    lock.downgrade(3).unwrap();
+    let mut writer = joined(lock.acquire(Access::Write, 4));
+    let mut reader = joined(lock.acquire(Access::Read, 5));
+    assert_eq!(writer.abandon(), None);
+    assert_eq!(reader.leave(Parked::Unparked), Some(Ok(())));
+    // An abandoned wait comes before those who have come after it.
+    let mut later = joined(lock.acquire(Access::Write, 6));
+    assert!(writer.attempt(&Waiter::new()).is_none());
+    lock.release(Access::Read, 3).unwrap();
+    lock.release(Access::Read, 5).unwrap();
+    assert_eq!(writer.leave(Parked::Unparked), Some(Ok(())));
+    assert_eq!(later.abandon(), None);
+    assert_eq!((lock.writer(), lock.waiting()), (Some(4), 0));
+}
+
+#[test]
+fn a_turn_goes_to_the_next() {
+    let run = SingleRun::new("test");
+    assert_eq!(run.try_begin(1), Ok(Some(Turn::Mine)));
+    let mut first = joined(run.begin(2));
+    let mut second = joined(run.begin(3));
+    assert!(run.pass_on());
+    assert_eq!(first.abandon(), None);
+    assert_eq!(second.leave(Parked::Unparked), Some(Ok(Turn::Mine)));
+    let mut third = joined(run.begin(4));
+    run.finish();
+    assert_eq!(third.abandon(), None);
+    assert_eq!(third.attempt(&Waiter::new()), Some(Ok(Turn::Done)));
 }
 
 #[test]

@@ -8,13 +8,17 @@ use std::time::Instant;
 use _oxthreads::primitives::barrier::{Barrier, BarrierOutcome};
 use _oxthreads::primitives::condition::Condition;
 use _oxthreads::primitives::event::Event;
+use _oxthreads::primitives::holder::Holder;
 use _oxthreads::primitives::lock::Lock;
 use _oxthreads::primitives::pool::{Next, ORDINARY, Pool, Scaling};
 use _oxthreads::primitives::queue::{GetError, Order, Queue};
 use _oxthreads::primitives::rlock::{Hold, RLock};
+use _oxthreads::primitives::rwlock::{Access, RwLock};
 use _oxthreads::primitives::semaphore::Semaphore;
+use _oxthreads::primitives::single_run::{SingleRun, Turn};
 use _oxthreads::wait::deadline::{Deadline, Wait};
 use _oxthreads::wait::hand_off::HAND_OFF_AFTER;
+use _oxthreads::wait::observe::ThreadNumber;
 use _oxthreads::wait::{Parked, Waiter, drive, follow_forks};
 use support::{block_counting, block_for_ever, spin_until, until_parked};
 
@@ -87,6 +91,91 @@ fn the_parents_waiters_are_gone_in_the_child() {
     });
     assert_eq!(full.try_get(), Ok(2));
     assert!(well);
+}
+
+#[test]
+fn an_rwlock_of_the_parent_has_no_readers_and_no_waiters_in_the_child() {
+    follow_forks();
+    let (read, written) = (RwLock::new(), RwLock::new());
+    let (parked, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let mut well = false;
+    let me = Holder::from(ThreadNumber::current_or_zero());
+    assert_eq!(read.try_acquire(Access::Read, me), Ok(true));
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let reader = Holder::from(ThreadNumber::current_or_zero());
+            assert_eq!(read.try_acquire(Access::Read, reader), Ok(true));
+            assert_eq!(written.try_acquire(Access::Write, reader), Ok(true));
+            parked.fetch_add(1, Ordering::SeqCst);
+            spin_until(|| over.load(Ordering::SeqCst));
+            read.release(Access::Read, reader).unwrap();
+            written.release(Access::Write, reader).unwrap();
+        });
+        until_parked(&parked, 1);
+        let writer = scope.spawn(|| {
+            let writer = Holder::from(ThreadNumber::current_or_zero());
+            block_counting(read.acquire(Access::Write, writer), &parked)
+        });
+        until_parked(&parked, 2);
+        well = in_child(|| {
+            let mine = read.readers() == [(me, 1)] && read.waiting() == 0;
+            read.release(Access::Read, me).unwrap();
+            let free = read.try_acquire(Access::Write, me) == Ok(true);
+            let locked = written.try_acquire(Access::Read, me) == Ok(false);
+            written.reset();
+            mine && free && locked && written.try_acquire(Access::Read, me) == Ok(true)
+        });
+        over.store(true, Ordering::SeqCst);
+        read.release(Access::Read, me).unwrap();
+        reader.join().unwrap();
+        assert_eq!(writer.join().unwrap(), Ok(()));
+    });
+    assert!(well);
+}
+
+#[test]
+fn a_lone_reader_of_the_parent_does_not_count_in_the_child() {
+    follow_forks();
+    let lock = RwLock::new();
+    let (entered, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut well = false;
+    let me = Holder::from(ThreadNumber::current_or_zero());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let reader = Holder::from(ThreadNumber::current_or_zero());
+            assert_eq!(lock.try_acquire(Access::Read, reader), Ok(true));
+            entered.store(true, Ordering::SeqCst);
+            spin_until(|| over.load(Ordering::SeqCst));
+            lock.release(Access::Read, reader).unwrap();
+        });
+        spin_until(|| entered.load(Ordering::SeqCst));
+        well = in_child(|| lock.try_acquire(Access::Write, me) == Ok(true));
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(well);
+}
+
+#[test]
+fn work_that_another_thread_of_the_parent_does_is_done_again_in_the_child() {
+    follow_forks();
+    let run = SingleRun::new("test");
+    let (began, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut well = false;
+    let me = Holder::from(ThreadNumber::current_or_zero());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let worker = Holder::from(ThreadNumber::current_or_zero());
+            assert_eq!(run.try_begin(worker), Ok(Some(Turn::Mine)));
+            began.store(true, Ordering::SeqCst);
+            spin_until(|| over.load(Ordering::SeqCst));
+            run.finish();
+        });
+        spin_until(|| began.load(Ordering::SeqCst));
+        well = in_child(|| run.try_begin(me) == Ok(Some(Turn::Mine)));
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(well);
+    assert_eq!(run.try_begin(me), Ok(Some(Turn::Done)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from . import (
+    added_locks,
     calls,
     growth,
     latency,
@@ -25,6 +26,7 @@ from .scenario import Kind, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     *locks.SCENARIOS,
+    *added_locks.SCENARIOS,
     *queues.SCENARIOS,
     *pools.SCENARIOS,
     *reuse.SCENARIOS,

@@ -12,7 +12,9 @@ import _thread
 import functools
 import importlib
 import importlib.metadata
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .libraries import Library
@@ -106,9 +108,52 @@ def _gevent_pool() -> Any:
 
 
 def ft_utils() -> dict[str, Any]:
-    """Return ft_utils, Meta's library for free-threaded Python: a queue with the standard methods."""
+    """Return ft_utils, Meta's library for free-threaded Python: a queue, and a lock that readers share."""
     module: Any = importlib.import_module("ft_utils.concurrency")
-    return {"Queue": module.StdConcurrentQueue}
+    synchronization: Any = importlib.import_module("ft_utils.synchronization")
+
+    class RWLock:
+        """Its context managers are classes, not methods."""
+
+        def __init__(self) -> None:
+            lock = synchronization.RWLock()
+            self.read = functools.partial(synchronization.RWReadContext, lock)
+            self.write = functools.partial(synchronization.RWWriteContext, lock)
+
+    return {"Queue": module.StdConcurrentQueue, "RWLock": RWLock, "SharedRWLock": RWLock}
+
+
+def fasteners() -> dict[str, Any]:
+    """Return fasteners: a lock for readers and writers, made of a condition."""
+    base: Any = importlib.import_module("fasteners").ReaderWriterLock
+    lock = type("RWLock", (base,), {"read": base.read_lock, "write": base.write_lock})
+    return {"RWLock": lock, "SharedRWLock": lock}
+
+
+def readerwriterlock() -> dict[str, Any]:
+    """Return readerwriterlock: its fair lock, which serves readers and writers in their order."""
+    base: Any = importlib.import_module("readerwriterlock.rwlock").RWLockFair
+    lock = type("RWLock", (base,), {"read": base.gen_rlock, "write": base.gen_wlock})
+    return {"RWLock": lock, "SharedRWLock": lock}
+
+
+def filelock() -> dict[str, Any]:
+    """Return filelock: its lock for readers and writers of several processes, a file of SQLite."""
+    base: Any = importlib.import_module("filelock").ReadWriteLock
+
+    class RWLock:
+        """A lock with a file of its own."""
+
+        def __init__(self) -> None:
+            self.folder = tempfile.TemporaryDirectory()
+            self.lock = base(Path(self.folder.name) / "lock.db")
+            self.read, self.write = self.lock.read_lock, self.lock.write_lock
+
+        def close(self) -> None:
+            self.lock.close()
+            self.folder.cleanup()
+
+    return {"RWLock": RWLock}
 
 
 def trio() -> dict[str, Any]:
@@ -139,7 +184,8 @@ def trio() -> dict[str, Any]:
 
 
 PEERS: dict[str, Callable[[], dict[str, Any]]] = {
-    adaptor.__name__: adaptor for adaptor in (aiologic, culsans, janus, gevent, ft_utils, trio)
+    adaptor.__name__: adaptor
+    for adaptor in (aiologic, culsans, janus, gevent, ft_utils, trio, fasteners, readerwriterlock, filelock)
 }
 
 

@@ -41,6 +41,8 @@ _KINDS = {
     "call for a worker": "a call to run in",
     "room in a pool": "room in",
     "start of workers": "the start of workers",
+    "once": "the first call of",
+    "singleflight": "the call in flight of",
 }
 
 #: The same for the conditions of a queue that has fallen back to the standard library.
@@ -88,6 +90,10 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
         return f"which {_situation.label(situation.thread(owner), owner)} is doing"
     if waiting.what == "Future" and owner is not None:
         return f"whose call {_situation.label(situation.thread(owner), owner)} runs"
+    if waiting.what in _situation.CALLS and owner is not None:
+        return f"which {_situation.label(situation.thread(owner), owner)} runs"
+    if waiting.what in _situation.RWLOCK and owner is not None:
+        return _rwlock(situation, waiting, owner)
     if number in situation.pending:
         return _pending(situation, *situation.pending[number])
     if owner is not None:
@@ -101,6 +107,20 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
         function = item.function.rpartition(".")[2]
         return f"which {name} took at {file(item.filename)}:{item.line} in {function}{text}"
     return _state(situation, waiting)
+
+
+def _rwlock(situation: Situation, waiting: Waiting, owner: int) -> str:
+    """Who has an RWLock, or waits for it ahead of this wait."""
+    holders = situation.pin.holders(waiting.sleep)
+    is_written, threads, _ = holders or (True, [owner], None)
+    if owner not in threads:
+        return f"behind {_situation.label(situation.thread(owner), owner)}, which waits to write"
+    names = [_situation.label(situation.thread(number), number) for number in threads]
+    if is_written or len(names) == 1:
+        frames = situation.frames_of(owner) if owner in situation.waits else []
+        now = f", now at {place(frames[0])}" if frames else ""
+        return f"which {names[0]} {'writes' if is_written else 'reads'}{now}"
+    return f"which {_some(names)} read"
 
 
 def _pending(situation: Situation, number: int, _: str) -> str:
@@ -306,6 +326,8 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
     if found and part is not None:
         return " ".join(filter(None, [_PARTS.get(part), _situation.class_name(found[1]), name]))
     kind = _KINDS.get(waiting.what)
+    if waiting.what in _situation.CALLS:
+        return f"{kind} {name or 'a function'}"
     if kind is None or waiting.what in ("call for a worker", "start of workers", "one of several futures"):
         is_of_condition = waiting.what in ("Lock", "RLock") and found is not None
         if is_of_condition and found and is_a(found[1], _native.Condition):

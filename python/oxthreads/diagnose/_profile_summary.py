@@ -70,10 +70,25 @@ _LOCK = _Words(
     " computing) before or after.",
 )
 
+_RWLOCK = _Words(
+    "While one thread writes, all others stand still; and it comes in only when nobody reads.",
+    "See in the table who wrote, and do less while it writes: compute new values before. And read for a"
+    " shorter time.",
+)
+
+_CALL = _Words(
+    "Threads waited for the result of a call that another thread ran for all of them.",
+    "Make the call faster, or begin it earlier.",
+)
+
 #: By what was waited for, as the engine calls it.
 _WORDS = {
     "Lock": _LOCK,
     "RLock": _LOCK,
+    "read access to RWLock": _RWLOCK,
+    "write access to RWLock": _RWLOCK,
+    "once": _CALL,
+    "singleflight": _CALL,
     "Condition": _Words(
         "Threads waited until another one notified them.",
         "See in the table which threads ended the waits, and look at what they do before they notify.",

@@ -7,6 +7,9 @@ that can wake it wait, too".) The threads that are left can never go on.
 Who can wake whom:
 
 * an RLock: its owner;
+* an RWLock that is written: the writer. One that is read: for the wait that is next, the readers, and it
+  needs all; for any other wait, the thread that is next;
+* a call by `once` or `singleflight`: the thread that runs the function;
 * a Lock: its owner, if the owner took it by a `with` statement that is still open. (If another thread
   released it, the end of that statement would fail.) Any other Lock: any thread;
 * a join: the thread that is joined; the exit of the interpreter: each of the threads that it joins, and it
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 __all__ = [
+    "CALLS",
+    "RWLOCK",
     "Dependence",
     "Group",
     "Pool",
@@ -61,6 +66,10 @@ __all__ = [
     "lock_address",
     "object_named",
 ]
+
+#: What waits for an `RWLock` are called, and waits for calls that another thread runs.
+RWLOCK = ("read access to RWLock", "write access to RWLock")
+CALLS = ("once", "singleflight")
 
 #: By the identifier of a thread: the threads that it joins, the innermost call last.
 joins: dict[int, list[threading.Thread]] = {}
@@ -277,8 +286,9 @@ class Situation:
         return self._frames
 
     def _dependence(self, waiting: Waiting) -> Dependence:
-        if waiting.what in ("Lock", "RLock", "Future"):
-            return self._dependence_on_owner(waiting)
+        depends_on = self._depends_on.get(waiting.what)
+        if depends_on is not None:
+            return depends_on(self, waiting)
         if waiting.what == "join":
             joined = joins.get(self.identifiers.get(waiting.thread, 0))
             number = self.numbers.get(waiting.address)
@@ -308,6 +318,35 @@ class Situation:
         is_certain = waiting.what == "RLock" or (reason == "parent" and self._is_alone(waiting))
         return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
 
+    def _dependence_on_holders(self, waiting: Waiting) -> Dependence:
+        """That of a wait for an RWLock. Only the threads that have entered it can leave it."""
+        holders = None if waiting.thread in self._own else self.pin.holders(waiting.sleep)
+        if holders is None or not holders[1]:
+            return _ANYONE
+        is_written, threads, following = holders
+        if not is_written and following not in (None, waiting.thread):
+            # It may go on if the one that is next gives up.
+            return Dependence(frozenset([following]), "certain", following)
+        for owner in threads:
+            if owner in self.identifiers and self._may_run_handlers(owner):
+                return _ANYONE
+            if owner not in self.identifiers:
+                # The list of threads may be older than the owner: who has begun since has not ended.
+                if owner in dict(_native.threads_alive()):
+                    return _ANYONE
+                reason = "parent" if _native.is_of_parent(owner) else "ended"
+                is_certain = reason == "ended" or self._is_alone(waiting)
+                return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
+        return Dependence(frozenset(threads), "certain", threads[0], needs_all=len(threads) > 1)
+
+    def _dependence_on_runner(self, waiting: Waiting) -> Dependence:
+        """That of a wait for a call that another thread runs."""
+        own = waiting.thread in self._own
+        owner = self._own[waiting.thread] if own else self.pin.owner(waiting.sleep)
+        if owner not in self.identifiers or self._may_run_handlers(owner):
+            return _ANYONE
+        return Dependence(frozenset([owner]), "certain", owner)
+
     def _dependence_on_pool(self, waiting: Waiting) -> Dependence:
         pending = self.pin.pending(waiting.sleep)
         if pending is None:
@@ -320,6 +359,13 @@ class Situation:
             # A thread that runs may be about to cancel the call.
             return _ANYONE
         return Dependence(frozenset(pool.workers), "likely")
+
+    #: By what is waited for, as the engine calls it: who can end it.
+    _depends_on = {  # noqa: RUF012 - nobody changes it
+        **dict.fromkeys(("Lock", "RLock", "Future"), _dependence_on_owner),
+        **dict.fromkeys(RWLOCK, _dependence_on_holders),
+        **dict.fromkeys(CALLS, _dependence_on_runner),
+    }
 
     def _may_run_handlers(self, number: int) -> bool:
         """Whether a signal handler of the program may run in this thread, while it waits.

@@ -19,7 +19,7 @@ use crate::bindings::future::Future;
 use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::threading::{Barrier, Condition, Event, Lock, Once, RLock, RWLock, Semaphore};
 use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
 use crate::primitives::kept_threads;
@@ -180,10 +180,12 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         object,
         Lock,
         RLock,
+        RWLock,
         Condition,
         Event,
         Semaphore,
         Barrier,
+        Once,
         Queue,
         SimpleQueue,
         Future,
@@ -220,6 +222,20 @@ impl Pin {
     fn owner(&self, number: u64) -> Option<u32> {
         let owner = self.with(|pin| pin.owner(number)).flatten();
         owner.map(ThreadNumber::number)
+    }
+
+    /// Return who has the lock that this sleep waits for, if several threads may have it at once, as a tuple: whether one
+    /// has it alone (bool), the numbers of the threads (list of int; empty if not all are known), and that of the thread
+    /// that gets it next (int or None).
+    fn holders(&self, number: u64) -> Option<(bool, Vec<u32>, Option<u32>)> {
+        let holders = self.with(|pin| pin.holders(number)).flatten()?;
+        Some((
+            holders.is_exclusive,
+            (holders.threads.into_iter())
+                .map(ThreadNumber::number)
+                .collect(),
+            holders.next.map(ThreadNumber::number),
+        ))
     }
 
     /// Return the call that this sleep waits for, if it has not begun, as a tuple: the number of its pool (int), and the

@@ -16,7 +16,7 @@ use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore};
 use crate::diagnostics::origins;
 use crate::wait::observe;
 
@@ -28,11 +28,12 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, conditions, semaphores, events, barriers, queues and pools are made.
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, events, barriers, queues and pools are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
         py.get_type::<Lock>(),
         py.get_type::<RLock>(),
+        py.get_type::<RWLock>(),
         py.get_type::<Condition>(),
         py.get_type::<Semaphore>(),
         py.get_type::<Event>(),

@@ -268,7 +268,7 @@ unsafe extern "C" fn call<M: BuiltIn>(
 
 /// The exception that pyo3 makes from a panic.
 #[cold]
-fn panic_error(panic: &(dyn Any + Send)) -> PyErr {
+pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> PyErr {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
     PanicException::new_err(message.unwrap_or("panic from Rust code").to_owned())

@@ -5,6 +5,7 @@
 //! * [`foreign`]: calls of code that a program may have written.
 //! * [`lazy`]: lazy imports, and preloading them.
 //! * [`fast_path`]: the fast paths of the most frequent methods.
+//! * [`vectorcall`]: objects that are called and bound as Python functions are.
 //! * [`type_question`]: questions about a class, answered once per version of the class.
 //! * [`interruption`]: a report before Ctrl-C ends a long wait.
 //! * [`observed`]: objects that threads wait for, as reports see them.
@@ -34,3 +35,4 @@ pub(crate) mod standard_frames;
 pub(crate) mod timeout;
 pub(crate) mod type_question;
 pub(crate) mod undeclared;
+pub(crate) mod vectorcall;

@@ -82,6 +82,37 @@ pub(crate) fn of_lock(
     }
 }
 
+/// The longest time of a wait that begins later.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    Never,
+    Now,
+    After(Duration),
+}
+
+impl Limit {
+    /// The wait begins.
+    pub(crate) fn begin(self) -> Blocking {
+        match self {
+            Self::Never => Blocking::Until(Deadline::NEVER),
+            Self::Now => Blocking::No,
+            Self::After(limit) => Blocking::Until(Deadline::after(limit)),
+        }
+    }
+}
+
+/// The `timeout` of `RWLock.read`: as that of `Lock.acquire`, or None for no limit.
+pub(crate) fn limit_of_lock(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
+    let Some(timeout) = timeout else {
+        return Ok(Limit::Never);
+    };
+    Ok(match seconds(timeout, -1.0)? {
+        -1.0 => Limit::Never,
+        0.0 => Limit::Now,
+        seconds => Duration::try_from_secs_f64(seconds).map_or(Limit::Never, Limit::After),
+    })
+}
+
 /// The argument of `Event.wait`, `Future.result` and `Condition.wait`. `None` means no limit; zero and less mean
 /// not to wait.
 pub(crate) fn of_condition(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Blocking> {

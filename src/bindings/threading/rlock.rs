@@ -91,11 +91,6 @@ impl RLock {
         })
     }
 
-    /// The primitive, for the condition that uses this lock.
-    pub(crate) fn primitive(&self) -> &rlock::RLock {
-        &self.inner
-    }
-
     #[inline]
     pub(crate) fn acquire_with(
         &self,

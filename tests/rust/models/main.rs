@@ -18,7 +18,9 @@ mod pool;
 mod progress;
 mod queue;
 mod rlock;
+mod rwlock;
 mod semaphore;
+mod single_run;
 #[path = "../support/mod.rs"]
 mod support;
 

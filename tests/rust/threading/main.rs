@@ -12,7 +12,9 @@ use _oxthreads::primitives::semaphore::Semaphore;
 mod barrier;
 mod condition;
 mod rlock;
+mod rwlock;
 mod semaphore;
+mod single_run;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,0 +1,170 @@
+//! Calls of which one for each key is in flight: `oxthreads.locks.singleflight`, which uses `primitives/single_run.rs`.
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::threading::holder::holder;
+use crate::bindings::threading::once::{MyTurn, reentrant};
+use crate::primitives::single_run::{Reentrant, SingleRun, Turn};
+use crate::wait::deadline::Deadline;
+
+/// The calls in flight of one function, by their keys.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+pub(crate) struct Flights {
+    function: Py<PyAny>,
+    /// Of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight that has ended
+    /// is never found here.
+    flights: Py<PyDict>,
+}
+
+/// One call, and those who wait for its outcome.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+pub(crate) struct Flight {
+    run: SingleRun,
+    outcome: OnceLock<Outcome>,
+}
+
+enum Outcome {
+    Returned(Py<PyAny>),
+    /// An exception.
+    Raised(Py<PyAny>),
+}
+
+impl Flight {
+    /// The outcome, for one who has waited for it.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.outcome.get() {
+            Some(Outcome::Returned(result)) => Ok(result.bind(py).clone()),
+            Some(Outcome::Raised(error)) => Err(errors::raise(error.bind(py))),
+            // Cannot happen: it is set before the flight ends.
+            None => Err(PyRuntimeError::new_err("a call without an outcome")),
+        }
+    }
+}
+
+impl Flights {
+    /// Makes the call, in the turn of the calling thread.
+    fn run<'py>(
+        &self,
+        flight: &Bound<'py, Flight>,
+        key: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyTuple>,
+        keywords: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = flight.py();
+        let turn = MyTurn::new(&flight.get().run);
+        let called = foreign::call(self.function.bind(py), arguments, Some(keywords));
+        let run = turn.end();
+        let outcome = match &called {
+            Ok(result) => Outcome::Returned(result.clone().unbind()),
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                Outcome::Raised(error.value(py).clone().into_any().unbind())
+            }
+            // It is meant for this thread alone: Ctrl-C, or the end of the thread.
+            Err(_) => {
+                if !run.pass_on_to_waiter() {
+                    let removed = self.remove(py, key);
+                    // Who has come in the meantime begins another flight.
+                    run.close();
+                    removed?;
+                }
+                return called;
+            }
+        };
+        // It was empty: only who has the turn sets it.
+        let _ = flight.get().outcome.set(outcome);
+        let removed = self.remove(py, key);
+        run.finish();
+        // The comparison of keys has failed. But the call has been made.
+        if let Err(error) = removed {
+            error.write_unraisable(py, Some(key));
+        }
+        called
+    }
+
+    fn remove(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let flights = self.flights.bind(py).as_any();
+        foreign::call_method(flights, "pop", (key, py.None()), None).map(foreign::release)
+    }
+}
+
+#[pymethods]
+impl Flights {
+    /// Args:
+    ///     function: what is called.
+    #[new]
+    fn new(py: Python<'_>, function: Py<PyAny>) -> Self {
+        Self {
+            function,
+            flights: PyDict::new(py).unbind(),
+        }
+    }
+
+    /// Call the function, or wait for the outcome of the call in flight that has an equal key.
+    ///
+    /// Args:
+    ///     key: the key, which must be hashable.
+    ///     arguments (tuple): the positional arguments of the function.
+    ///     keywords (dict): its keyword arguments.
+    #[pyo3(signature = (key, arguments, keywords, /))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyTuple>,
+        keywords: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (caller, function) = (holder(py), self.function.bind(py));
+        let reentrant = |Reentrant| reentrant(function);
+        let flights = self.flights.bind(py).as_any();
+        loop {
+            let flight = Flight {
+                run: SingleRun::new("singleflight"),
+                outcome: OnceLock::new(),
+            };
+            let flight = Bound::new(py, flight)?;
+            let found = foreign::call_method(flights, "setdefault", (key, flight), None)?;
+            let flight = found.cast_into::<Flight>()?;
+            let run = &flight.get().run;
+            let turn = match run.try_begin(caller).map_err(reentrant)? {
+                // It has ended since it was found.
+                Some(Turn::Done) => continue,
+                Some(turn) => turn,
+                None => match block::wait(py, &mut run.begin(caller), Deadline::NEVER)? {
+                    Some(turn) => turn.map_err(reentrant)?,
+                    None => continue, // cannot happen: there is no deadline
+                },
+            };
+            match turn {
+                Turn::Mine => return self.run(&flight, key, arguments, keywords),
+                Turn::Done => return flight.get().outcome(py),
+                Turn::Closed => {}
+            }
+        }
+    }
+
+    /// How many calls are in flight.
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.flights.bind(py).len()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.function)?;
+        visit.call(&self.flights)
+    }
+}
+
+#[pymethods]
+impl Flight {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.outcome.get() {
+            Some(Outcome::Returned(object) | Outcome::Raised(object)) => visit.call(object),
+            None => Ok(()),
+        }
+    }
+}
