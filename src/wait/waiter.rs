@@ -100,6 +100,12 @@ impl Waiter {
         }
     }
 
+    /// Whether it wakes a thread. Anything else may take any time until it looks: an event loop may be busy.
+    #[inline]
+    pub(crate) fn is_thread(&self) -> bool {
+        matches!(self.target, Target::Thread(_))
+    }
+
     /// Sleeps until [`Waiter::unpark`] or another reason to go on. If `unpark` came before, returns
     /// immediately.
     ///

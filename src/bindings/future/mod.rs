@@ -267,6 +267,13 @@ impl HasFunctions for Future {
     }
 }
 
+impl Future {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &future::Future<Owned, Owned, Call> {
+        &self.inner
+    }
+}
+
 impl Observed for Future {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

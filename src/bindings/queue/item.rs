@@ -15,17 +15,17 @@ pub(crate) struct Item(Owned);
 
 impl Item {
     #[inline]
-    pub(super) fn new(object: Bound<'_, PyAny>) -> Self {
+    pub(crate) fn new(object: Bound<'_, PyAny>) -> Self {
         Self(object.into())
     }
 
     #[inline]
-    pub(super) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
+    pub(crate) fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
         self.0.into_bound(py)
     }
 
     #[inline]
-    pub(super) fn object(&self) -> &Py<PyAny> {
+    pub(crate) fn object(&self) -> &Py<PyAny> {
         self.0.object()
     }
 }

@@ -43,7 +43,7 @@ pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made};
 pub(crate) use simple::SimpleQueue;
 
 use batches::{PutMany, Refused};
-use item::Item;
+pub(crate) use item::Item;
 use waits::remaining;
 
 /// The native half of oxthreads.queue.Queue.
@@ -121,6 +121,11 @@ impl HasFallback for Queue {
 }
 
 impl Queue {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &queue::Queue<Item> {
+        &self.inner
+    }
+
     /// See [`queue::Queue::takers`].
     pub(crate) fn takers(&self) -> Vec<(u32, usize)> {
         self.inner.takers()

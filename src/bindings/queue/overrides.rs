@@ -52,7 +52,7 @@ impl Queue {
     }
 
     /// Whether batches can use the primitive, and need not call `put` and `get`.
-    pub(super) fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
+    pub(crate) fn is_direct(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Ok(!slf.get().inner.has_fallen_back() && Self::is_untouched(slf)?)
     }
 

@@ -101,6 +101,13 @@ fn get_refused(py: Python<'_>, error: GetError<PyErr>) -> PyErr {
     }
 }
 
+impl SimpleQueue {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &queue::Queue<Item> {
+        &self.inner
+    }
+}
+
 impl Observed for SimpleQueue {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

@@ -104,6 +104,13 @@ impl HasFunctions for Barrier {
     }
 }
 
+impl Barrier {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &barrier::Barrier {
+        &self.inner
+    }
+}
+
 impl Observed for Barrier {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

@@ -222,6 +222,13 @@ impl Condition {
 /// The module of the Python classes. It also keeps the dictionaries of itself and of the standard module.
 const MIRROR: &str = "oxthreads.threading";
 
+impl Condition {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &condition::Condition {
+        &self.inner
+    }
+}
+
 impl Observed for Condition {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

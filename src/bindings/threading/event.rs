@@ -96,6 +96,13 @@ impl HasFunctions for Event {
     }
 }
 
+impl Event {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &event::Event {
+        &self.inner
+    }
+}
+
 impl Observed for Event {
     fn primitive_address(&self) -> usize {
         std::ptr::from_ref(&self.inner).addr()

@@ -40,6 +40,11 @@ fn plain_i64(number: &Bound<'_, PyAny>) -> Option<i64> {
 }
 
 impl Semaphore {
+    /// The primitive, for the waits of coroutines.
+    pub(crate) fn primitive(&self) -> &semaphore::Semaphore {
+        &self.inner
+    }
+
     #[inline]
     fn acquire_with(slf: &Bound<'_, Self>, blocking: Blocking) -> PyResult<bool> {
         let semaphore = &slf.get().inner;
