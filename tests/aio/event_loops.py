@@ -61,8 +61,7 @@ class Uvloop(EventLoops):
     name = "uvloop"
 
     def run(self, function: Function) -> Any:
-        import uvloop
-
+        uvloop: Any = importlib.import_module("uvloop")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(self._in_time(function))
 
@@ -73,7 +72,7 @@ class Trio(EventLoops):
     name = "trio"
 
     def run(self, function: Function) -> Any:
-        import trio
+        trio: Any = importlib.import_module("trio")
 
         async def main() -> Any:
             with trio.fail_after(TIMEOUT_SECONDS):
@@ -82,13 +81,11 @@ class Trio(EventLoops):
         return trio.run(main)
 
     def turn(self) -> Awaitable[None]:
-        import trio
-
+        trio: Any = importlib.import_module("trio")
         return trio.lowlevel.checkpoint()
 
     async def together(self, *functions: Function) -> list[Any]:
-        import trio
-
+        trio: Any = importlib.import_module("trio")
         results: list[Any] = [None] * len(functions)
 
         async def call(number: int, function: Function) -> None:
@@ -100,8 +97,7 @@ class Trio(EventLoops):
         return results
 
     async def ends_in_time(self, function: Function, seconds: float) -> bool:
-        import trio
-
+        trio: Any = importlib.import_module("trio")
         with trio.move_on_after(seconds) as scope:
             await function()
         return not scope.cancelled_caught

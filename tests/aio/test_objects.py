@@ -570,7 +570,8 @@ def test_a_wait_is_a_coroutine_for_asyncio() -> None:
             await asyncio.wait_for(as_async(items).get(), 0)
         items.put(1)
         assert await asyncio.shield(task) == 1
-        assert asyncio.iscoroutine(get := as_async(items).get())
+        get = as_async(items).get()
+        assert asyncio.iscoroutine(get)
         get.close()
 
     asyncio.run(main(), debug=True)
