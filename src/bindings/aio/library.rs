@@ -253,17 +253,24 @@ impl Loop {
 
     /// Asks the loop, from any thread, to look into its inbox soon. `false`: the loop is closed.
     pub(super) fn schedule(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> bool {
-        for attempt in 1..=ATTEMPTS {
-            match self.ask_to_look(py, inbox) {
-                Ok(()) => return true,
-                Err(error) if attempt < ATTEMPTS && !self.is_closed(py) => {
+        let mut raised = None;
+        let mut asked = self.ask_to_look(py, inbox);
+        for _ in 0..ATTEMPTS {
+            match asked {
+                Err(error) if !self.is_closed(py) => {
                     // A signal handler has raised. Whether the loop was asked is not known, and to ask twice does no harm.
-                    keep(py, error);
+                    raised = Some(error);
+                    asked = self.ask_to_look(py, inbox);
                 }
-                Err(error) => return self.has_worked(py, Err(error)),
+                _ => break,
             }
         }
-        false
+        let is_open = self.has_worked(py, asked);
+        if let Some(error) = raised {
+            // Only now, or it would be raised in the next attempt.
+            keep(py, error);
+        }
+        is_open
     }
 
     fn ask_to_look(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> PyResult<()> {
