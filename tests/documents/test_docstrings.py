@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import oxthreads.aio
 import oxthreads.concurrent.futures
 import oxthreads.metrics
 import oxthreads.queue
@@ -21,6 +22,7 @@ MODULES: list[ModuleType] = [
     oxthreads.queue,
     oxthreads.concurrent.futures,
     oxthreads.metrics,
+    oxthreads.aio,
 ]
 
 #: Public classes that the standard modules do not have. The mirrors do not name them in `__all__`.
@@ -38,6 +40,7 @@ WITH_EXAMPLE = [
     *("concurrent.futures.ExecutorStatistics", "concurrent.futures.ExecutorView"),
     *("concurrent.futures.wait", "concurrent.futures.as_completed"),
     *("metrics.PrometheusCollector", "metrics.instrument"),
+    *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 
 pytestmark = pytest.mark.one_thread("captures what is printed")
@@ -88,7 +91,8 @@ def test_the_examples_of_a_docstring_are_right(name: str) -> None:
     report = run(TESTS[name])
     assert not report, report
     # The thread that looks for slow calls notices a moment later that its last pool is shut down.
-    spin_until(lambda: before.issuperset(threading.enumerate()))
+    # The pool of `to_thread` is for the whole process.
+    spin_until(lambda: before.issuperset(t for t in threading.enumerate() if "oxthreads.aio" not in t.name))
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLE)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import oxthreads.aio
 import oxthreads.concurrent.futures
 import oxthreads.diagnose
 import oxthreads.metrics
@@ -17,7 +18,7 @@ import oxthreads.threading
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     *(oxthreads.concurrent.futures, oxthreads.diagnose, oxthreads.metrics, oxthreads.patch, oxthreads.queue),
-    oxthreads.threading,
+    *(oxthreads.threading, oxthreads.aio),
 ]
 #: Public classes that the standard module does not have. The mirror does not name them in `__all__`.
 ADDITIONS = ["ExecutorStatistics", "ExecutorView", "SlowCall"]

@@ -172,7 +172,7 @@ class _Default:
     def get(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(thread_name_prefix="oxthreads.aio")
+                self._pool = ThreadPoolExecutor(thread_name_prefix="oxthreads.aio", idle_timeout=60)
             return self._pool
 
     def forget(self) -> None:

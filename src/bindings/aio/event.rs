@@ -51,6 +51,24 @@ impl Start for WaitSet {
 /// An event, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// It has the names of asyncio.Event. Threads use the event itself at the same time.
+///
+/// Args:
+///     event (Event): an event of oxthreads.threading.
+///
+/// Raises:
+///     TypeError: the event works as one of the standard library.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import threading
+///     >>> from oxthreads.aio import as_async
+///     >>> ready = threading.Event()
+///     >>> async def main():
+///     ...     threading.Thread(target=ready.set).start()
+///     ...     return await as_async(ready).wait()
+///     >>> asyncio.run(main())
+///     True
 #[pyclass(frozen, weakref, module = "oxthreads.aio")]
 pub(crate) struct AsyncEvent {
     event: Py<Event>,

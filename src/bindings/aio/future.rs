@@ -74,6 +74,23 @@ impl Start for Done {
 ///
 /// It may be awaited several times, and by several coroutines. A coroutine that is cancelled only stops waiting. An
 /// exception of the call is raised; if the call was cancelled, that is concurrent.futures.CancelledError.
+///
+/// Args:
+///     future (Future): a future of oxthreads.concurrent.futures.
+///
+/// Raises:
+///     TypeError: the future works as one of the standard library.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads.aio import as_async
+///     >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
+///     >>> async def main():
+///     ...     with ThreadPoolExecutor() as pool:
+///     ...         return await as_async(pool.submit(pow, 2, 5))
+///     >>> asyncio.run(main())
+///     32
 #[pyclass(frozen, weakref, generic, module = "oxthreads.aio")]
 pub(crate) struct AsyncFuture {
     future: Py<Future>,

@@ -96,6 +96,21 @@ impl Exited {
 /// A lock, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// It has the names of asyncio.Lock. Threads use the lock itself at the same time.
+///
+/// Args:
+///     lock (Lock): a lock of oxthreads.threading.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import threading
+///     >>> from oxthreads.aio import as_async
+///     >>> lock = threading.Lock()
+///     >>> async def main():
+///     ...     async with as_async(lock):
+///     ...         return lock.locked()
+///     >>> asyncio.run(main())
+///     True
 #[pyclass(frozen, weakref, module = "oxthreads.aio")]
 pub(crate) struct AsyncLock {
     lock: Py<Lock>,

@@ -190,7 +190,25 @@ fn put_nowait<Q: HasCore<Core = queue::Queue<Item>>>(
 /// A queue, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// It has the names of asyncio.Queue. Threads use the queue itself at the same time, and other event loops have views of
-/// their own or share this one. See the documentation of `oxthreads.aio`.
+/// their own or share this one.
+///
+/// Args:
+///     queue (Queue): a queue of oxthreads.queue.
+///
+/// Raises:
+///     TypeError: the queue works as one of the standard library, or its class has a put or get of its own.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import queue
+///     >>> from oxthreads.aio import as_async
+///     >>> items = queue.Queue()
+///     >>> async def main():
+///     ...     await as_async(items).put("item")
+///     ...     return await as_async(items).get()
+///     >>> asyncio.run(main())
+///     'item'
 #[pyclass(frozen, subclass, weakref, generic, module = "oxthreads.aio")]
 pub(crate) struct AsyncQueue {
     queue: Py<Queue>,
@@ -350,6 +368,21 @@ impl AsyncQueue {
 }
 
 /// A SimpleQueue, as coroutines use it; `oxthreads.aio.as_async` makes it.
+///
+/// Args:
+///     queue (SimpleQueue): a queue of oxthreads.queue.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import queue
+///     >>> from oxthreads.aio import as_async
+///     >>> items = queue.SimpleQueue()
+///     >>> items.put("item")
+///     >>> async def main():
+///     ...     return await as_async(items).get()
+///     >>> asyncio.run(main())
+///     'item'
 #[pyclass(frozen, weakref, generic, module = "oxthreads.aio")]
 pub(crate) struct AsyncSimpleQueue {
     queue: Py<SimpleQueue>,

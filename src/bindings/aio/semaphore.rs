@@ -59,6 +59,24 @@ impl Start for Acquire {
 /// A semaphore, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// It has the names of asyncio.Semaphore. Threads use the semaphore itself at the same time.
+///
+/// Args:
+///     semaphore (Semaphore): a semaphore of oxthreads.threading.
+///
+/// Raises:
+///     TypeError: the semaphore works as one of the standard library.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import threading
+///     >>> from oxthreads.aio import as_async
+///     >>> permits = threading.Semaphore(1)
+///     >>> async def main():
+///     ...     async with as_async(permits):
+///     ...         return as_async(permits).locked()
+///     >>> asyncio.run(main())
+///     True
 #[pyclass(frozen, weakref, module = "oxthreads.aio")]
 pub(crate) struct AsyncSemaphore {
     semaphore: Py<Semaphore>,

@@ -18,6 +18,19 @@ use super::operation::Start;
 /// It is a coroutine itself, so it can be given to asyncio.create_task, asyncio.wait_for and the like. What need not wait is
 /// done without a suspension. If the wait is cancelled, or the object dropped, the wait is over: what it was given goes to
 /// the next waiter.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads import queue
+///     >>> from oxthreads.aio import as_async
+///     >>> async def main():
+///     ...     try:
+///     ...         await asyncio.wait_for(as_async(queue.Queue()).get(), 0.01)
+///     ...     except TimeoutError:
+///     ...         return "nothing came"
+///     >>> asyncio.run(main())
+///     'nothing came'
 #[pyclass(module = "oxthreads._oxthreads", freelist = 256, weakref)]
 pub(crate) struct Wait {
     stage: Stage,
