@@ -9,6 +9,7 @@
 //! * `threading/`: `Lock`, `RLock`, `Condition`, `Semaphore`, `Event`, `Barrier`.
 //! * `queue/`: `Queue` and its subclasses, and `SimpleQueue`.
 //! * `future/`: `Future`, and waits for many futures.
+//! * `aio/`: the objects as coroutines wait for them.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
 //! * `waiting/`: `select`, which waits for the first of several objects.
 //! * `progress.rs`: `Executor.map(progress=...)`.
@@ -39,6 +40,7 @@
 
 use pyo3::prelude::*;
 
+mod aio;
 mod diagnose;
 mod executor;
 mod fallback;
@@ -81,6 +83,11 @@ mod _oxthreads {
     use super::{Bound, PyModule, PyResult, wrap_pyfunction};
     use pyo3::types::PyModuleMethods;
 
+    #[pymodule_export]
+    use super::aio::{
+        AsyncEvent, AsyncFuture, AsyncLock, AsyncQueue, AsyncSemaphore, AsyncSimpleQueue, Wait,
+        wait_at_barrier, wait_notified,
+    };
     #[pymodule_export]
     use super::diagnose::{
         ExitWait, Pin, PoolLedger, Recording, ThreadOrder, address_of, asleep, before_start,

@@ -83,6 +83,11 @@ impl Arm {
             waiter: Arc::clone(waiter),
         }
     }
+
+    /// See [`Waiter::is_thread`].
+    pub(super) fn wakes_thread(&self) -> bool {
+        self.waiter.is_thread()
+    }
 }
 
 impl Wake for Arm {

@@ -125,6 +125,16 @@ impl Waiter {
         }
     }
 
+    /// Whether it wakes a thread. Anything else may take any time until it looks: an event loop may be busy.
+    #[inline]
+    pub(crate) fn is_thread(&self) -> bool {
+        match &self.target {
+            Target::Thread(_) => true,
+            Target::Arm(arm) => arm.wakes_thread(),
+            Target::Other(_) => false,
+        }
+    }
+
     /// Sleeps until [`Waiter::unpark`] or another reason to go on. If `unpark` came before, returns
     /// immediately.
     ///

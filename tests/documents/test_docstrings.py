@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import oxthreads.aio
 import oxthreads.concurrent.futures
 import oxthreads.locks
 import oxthreads.metrics
@@ -25,6 +26,7 @@ MODULES: list[ModuleType] = [
     oxthreads.locks,
     oxthreads.metrics,
     oxthreads.waiting,
+    oxthreads.aio,
 ]
 
 #: Public classes that the standard modules do not have. The mirrors do not name them in `__all__`.
@@ -46,6 +48,7 @@ WITH_EXAMPLE = [
     *("metrics.PrometheusCollector", "metrics.instrument"),
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",
+    *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 
 pytestmark = pytest.mark.one_thread("captures what is printed")
@@ -96,7 +99,8 @@ def test_the_examples_of_a_docstring_are_right(name: str) -> None:
     report = run(TESTS[name])
     assert not report, report
     # The thread that looks for slow calls notices a moment later that its last pool is shut down.
-    spin_until(lambda: before.issuperset(threading.enumerate()))
+    # The pool of `to_thread` is for the whole process.
+    spin_until(lambda: before.issuperset(t for t in threading.enumerate() if "oxthreads.aio" not in t.name))
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLE)

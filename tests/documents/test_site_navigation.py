@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import oxthreads.aio
 import oxthreads.concurrent.futures
 import oxthreads.diagnose
 import oxthreads.locks
@@ -14,11 +15,12 @@ import oxthreads.metrics
 import oxthreads.patch
 import oxthreads.queue
 import oxthreads.threading
+import oxthreads.waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     *(oxthreads.concurrent.futures, oxthreads.diagnose, oxthreads.metrics, oxthreads.patch, oxthreads.queue),
-    *(oxthreads.locks, oxthreads.threading),
+    *(oxthreads.locks, oxthreads.threading, oxthreads.waiting, oxthreads.aio),
 ]
 #: Public classes that the standard module does not have. The mirror does not name them in `__all__`.
 ADDITIONS = ["ExecutorStatistics", "ExecutorView", "SlowCall"]

@@ -25,7 +25,7 @@ impl Item {
     }
 
     #[inline]
-    pub(super) fn object(&self) -> &Py<PyAny> {
+    pub(crate) fn object(&self) -> &Py<PyAny> {
         self.0.object()
     }
 }

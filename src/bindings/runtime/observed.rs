@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 
 /// A class whose objects threads wait for.
-pub(crate) trait Observed {
+pub(crate) trait Observed: PyClass<Frozen = True> + Send + Sync {
     /// The primitive that its objects consist of.
     type Primitive;
 
@@ -29,7 +29,7 @@ impl<C> Kept<C> {
     }
 }
 
-impl<C: PyClass<Frozen = True> + Sync + Observed> Deref for Kept<C> {
+impl<C: Observed> Deref for Kept<C> {
     type Target = C::Primitive;
 
     #[inline]

@@ -13,11 +13,13 @@ use crate::wait::sync::Arc;
 use crate::wait::{Operation, Parked, Ticket, Waiter};
 
 /// What a waiter has that was taken out of its list.
-fn grant(hand_off: &HandOff) -> Grant {
+fn grant(hand_off: &HandOff, is_thread: bool) -> Grant {
     if hand_off.is_handed() {
         Grant::Handed
-    } else {
+    } else if is_thread {
         Grant::Chance
+    } else {
+        Grant::ChanceElsewhere
     }
 }
 
@@ -27,6 +29,8 @@ fn grant(hand_off: &HandOff) -> Grant {
 pub struct Get<Q> {
     queue: Q,
     hand_off: HandOff,
+    /// Whether a thread waits: see [`Grant::ChanceElsewhere`].
+    is_thread: bool,
 }
 
 impl<Q> Get<Q> {
@@ -35,6 +39,7 @@ impl<Q> Get<Q> {
         Self {
             queue,
             hand_off: HandOff::new(),
+            is_thread: true,
         }
     }
 }
@@ -55,6 +60,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
             Ok(item) => Some(Ok(item)),
             Err(NotTaken::Refused(error)) => Some(Err(error)),
             Err(NotTaken::Empty(mut state)) => {
+                self.is_thread = waiter.is_thread();
                 let handed = self.hand_off.join();
                 (state.getters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
@@ -68,7 +74,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
             return None;
         }
         // Whatever ended the sleep: the thread that took this waiter out has woken no other for the item.
-        let grant = grant(&self.hand_off);
+        let grant = grant(&self.hand_off, self.is_thread);
         state.getters.arrive(grant);
         match self.queue.take(state, grant) {
             Ok(item) => Some(Ok(item)),
@@ -86,7 +92,9 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
         // pending after every sleep, the wait uses no chance and could otherwise lose for ever.
         self.queue.change(|state, wakes| {
             if (state.getters.waiters.leave(self.hand_off.ticket())).is_none() {
-                state.getters.give_back(grant(&self.hand_off));
+                state
+                    .getters
+                    .give_back(grant(&self.hand_off, self.is_thread));
                 self.hand_off.lose();
                 if !state.fallen_back {
                     state.wake_getters(wakes);
@@ -103,6 +111,8 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
 pub struct Put<Q, T> {
     queue: Q,
     hand_off: HandOff,
+    /// Whether a thread waits: see [`Grant::ChanceElsewhere`].
+    is_thread: bool,
     /// The item, until it is in the queue or comes back with an error.
     item: Option<T>,
 }
@@ -113,7 +123,18 @@ impl<Q, T> Put<Q, T> {
         Self {
             queue,
             hand_off: HandOff::new(),
+            is_thread: true,
             item: Some(item),
+        }
+    }
+
+    /// The wait that has not begun, with an item that may have been put already. Then it is not to be polled.
+    pub fn of(queue: Q, item: Option<T>) -> Self {
+        Self {
+            queue,
+            hand_off: HandOff::new(),
+            is_thread: true,
+            item,
         }
     }
 
@@ -141,6 +162,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
             Err(NotInserted::Refused(error)) => Some(Err(error)),
             Err(NotInserted::Full(item, mut state)) => {
                 self.item = Some(item);
+                self.is_thread = waiter.is_thread();
                 let handed = self.hand_off.join();
                 (state.putters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
@@ -154,7 +176,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
             return None;
         }
         // As for `Get`.
-        let grant = grant(&self.hand_off);
+        let grant = grant(&self.hand_off, self.is_thread);
         state.putters.arrive(grant);
         match self.queue.insert(state, self.item.take()?, grant) {
             Ok(()) => Some(Ok(())),
@@ -172,7 +194,9 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
         // The item has not entered the queue; the room is for the next putter. It counts as lost, as for `Get`.
         self.queue.change(|state, wakes| {
             if (state.putters.waiters.leave(self.hand_off.ticket())).is_none() {
-                state.putters.give_back(grant(&self.hand_off));
+                state
+                    .putters
+                    .give_back(grant(&self.hand_off, self.is_thread));
                 self.hand_off.lose();
                 if !state.fallen_back {
                     state.wake_putters(wakes);

@@ -28,8 +28,11 @@ const ITEMS_PER_WAITER: usize = if cfg!(all(feature = "python", not(Py_GIL_DISAB
 pub(super) struct Side {
     /// The payload says whether the next free thing goes to this waiter by hand-off.
     pub(super) waiters: WaiterList<bool>,
-    /// The number of waiters that were woken to try, and have not tried yet.
+    /// The number of threads that were woken to try, and have not tried yet.
     trying: u32,
+    /// The same for waiters that are no threads. A busy event loop may let them wait for long, so each of them is enough
+    /// for one item only: the threads behind them must not wait for that loop.
+    trying_elsewhere: u32,
     /// The number of items or places that were handed to waiters and have not been taken yet.
     handed: u32,
 }
@@ -39,6 +42,7 @@ impl Side {
         Self {
             waiters: WaiterList::new(),
             trying: 0,
+            trying_elsewhere: 0,
             handed: 0,
         }
     }
@@ -68,7 +72,8 @@ impl Side {
     /// Whether enough waiters are on their way for this many items or places.
     #[inline]
     fn enough_are_trying(&self, there: usize) -> bool {
-        let free = there.saturating_sub(self.handed as usize);
+        let spoken_for = self.handed as usize + self.trying_elsewhere as usize;
+        let free = there.saturating_sub(spoken_for);
         free <= ITEMS_PER_WAITER.saturating_mul(self.trying as usize)
     }
 
@@ -82,8 +87,10 @@ impl Side {
             };
             if handed {
                 self.handed += 1;
-            } else {
+            } else if waiter.is_thread() {
                 self.trying += 1;
+            } else {
+                self.trying_elsewhere += 1;
             }
             wakes.push(waiter);
         }
@@ -92,8 +99,12 @@ impl Side {
     /// A waiter that was woken runs.
     #[inline]
     pub(super) fn arrive(&mut self, grant: Grant) {
-        if grant == Grant::Chance {
-            self.trying = self.trying.saturating_sub(1);
+        match grant {
+            Grant::Chance => self.trying = self.trying.saturating_sub(1),
+            Grant::ChanceElsewhere => {
+                self.trying_elsewhere = self.trying_elsewhere.saturating_sub(1);
+            }
+            Grant::None | Grant::Handed => {}
         }
     }
 
@@ -124,8 +135,17 @@ pub(super) enum Grant {
     None,
     /// To try. Afterwards it wakes the next waiter if something is left.
     Chance,
+    /// The same, for a waiter that is no thread.
+    ChanceElsewhere,
     /// To take what was handed to it.
     Handed,
+}
+
+impl Grant {
+    #[inline]
+    fn is_chance(self) -> bool {
+        matches!(self, Self::Chance | Self::ChanceElsewhere)
+    }
 }
 
 pub(super) struct State<T> {
@@ -172,6 +192,7 @@ impl<T> wait::State for State<T> {
         // The waiters that were woken before the fork exist only in the parent.
         for side in [&mut self.getters, &mut self.putters] {
             side.trying = 0;
+            side.trying_elsewhere = 0;
             side.handed = 0;
         }
     }
@@ -362,7 +383,7 @@ impl<T: Item> State<T> {
         self.items.insert(item, place);
         self.unfinished += 1;
         self.wake_getters(wakes);
-        if grant == Grant::Chance {
+        if grant.is_chance() {
             self.wake_putters(wakes);
         }
     }
@@ -374,7 +395,7 @@ impl<T: Item> State<T> {
         let item = self.items.remove(place);
         self.note_taken(1);
         self.wake_putters(wakes);
-        if grant == Grant::Chance {
+        if grant.is_chance() {
             self.wake_getters(wakes);
         }
         item

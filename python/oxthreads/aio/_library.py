@@ -1,0 +1,48 @@
+"""Which of asyncio and trio runs the present task, for the parts that are written in Python."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+
+def runs_trio() -> bool:
+    """Whether the present task is one of trio. (Not if it is one of asyncio that runs inside of it.)"""
+    trio: Any = sys.modules.get("trio")
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    asyncio: Any = sys.modules.get("asyncio")
+    running = None if asyncio is None else asyncio._get_running_loop()
+    return running is None or asyncio.current_task(running) is None
+
+
+async def despite_cancellation(wait: Callable[[], Awaitable[object]]) -> BaseException | None:
+    """Wait until it is over, even if the task is cancelled meanwhile; return the exception of that.
+
+    Under trio the wait is shielded, and the cancellation comes with the next checkpoint.
+    """
+    if runs_trio():
+        trio: Any = sys.modules["trio"]
+        with trio.CancelScope(shield=True):
+            await wait()
+        return None
+    import asyncio  # noqa: PLC0415 - not for programs that use trio alone
+
+    cancelled: BaseException | None = None
+    while True:
+        try:
+            await wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+        else:
+            return cancelled

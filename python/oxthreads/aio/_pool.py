@@ -1,0 +1,212 @@
+"""Thread pools, as coroutines use them, and :func:`to_thread`."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections import deque
+from functools import partial
+
+from oxthreads._oxthreads import AsyncFuture
+from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
+from oxthreads.threading import Lock, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from types import TracebackType
+    from typing import Any, ParamSpec, Self, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+__all__ = ["AsyncExecutor", "to_thread"]
+
+
+async def _result(future: Future[T]) -> T:
+    """Wait for the future. If that is cancelled, so is the call, unless it has begun."""
+    try:
+        return await AsyncFuture(future)
+    except BaseException:
+        future.cancel()
+        raise
+
+
+class AsyncExecutor:
+    """A thread pool, as coroutines use it. :func:`oxthreads.aio.as_async` makes it.
+
+    Args:
+        pool (ThreadPoolExecutor): a pool of oxthreads.concurrent.futures.
+
+    Example:
+        >>> import asyncio
+        >>> from oxthreads import aio
+        >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
+        >>> async def main():
+        ...     async with aio.as_async(ThreadPoolExecutor(4)) as pool:
+        ...         first = pool.submit(pow, 2, 5)
+        ...         rest = [square async for square in pool.map(lambda number: number**2, range(4))]
+        ...         return await first, rest
+        >>> asyncio.run(main())
+        (32, [0, 1, 4, 9])
+    """
+
+    __slots__ = ("__weakref__", "_pool")
+
+    def __init__(self, pool: ThreadPoolExecutor, /) -> None:
+        self._pool = pool
+
+    @property
+    def sync(self) -> ThreadPoolExecutor:
+        """The pool that threads use."""
+        return self._pool
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AsyncFuture[T]:
+        """Let a thread of the pool call the function.
+
+        Args:
+            function: what to call, with the other arguments.
+
+        Returns:
+            AsyncFuture: await it for the result. A coroutine that is cancelled meanwhile only stops waiting.
+
+        Raises:
+            RuntimeError: the pool is shut down.
+
+        If the pool has a limit for pending calls (max_pending), this may block. Then use run, or a thread.
+        """
+        return AsyncFuture(self._pool.submit(function, *args, **kwargs))
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Let a thread of the pool call the function, and wait for the result.
+
+        Args:
+            function: what to call, with the other arguments. It sees the context variables of the caller.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            BaseException: what the function raised.
+            RuntimeError: the pool is shut down.
+
+        If it is cancelled, a call that has not begun never does. A call that has begun goes on, and nobody
+        learns its result.
+        """
+        context = contextvars.copy_context()
+        call = partial(context.run, function, *args, **kwargs)
+        return await _result(self._pool.submit(call))
+
+    async def map(
+        self, function: Callable[..., T], /, *iterables: Iterable[Any], buffersize: int | None = None
+    ) -> AsyncIterator[T]:
+        """Call the function with items of the iterables in threads of the pool, and give the results in
+        order.
+
+        Args:
+            function: what to call.
+            *iterables: what to call it with. They are read in the thread of the event loop.
+            buffersize (int or None): at most so many calls are ahead of the reader. None means all.
+
+        Returns:
+            An asynchronous iterator. When it is closed, calls that have not begun are cancelled.
+
+        Raises:
+            ValueError: buffersize is less than 1.
+            BaseException: what a call raised, in its place.
+        """
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        arguments = zip(*iterables, strict=False)
+        ahead: deque[Future[T]] = deque()
+        try:
+            while True:
+                while buffersize is None or len(ahead) < buffersize:
+                    try:
+                        items = next(arguments)
+                    except StopIteration:
+                        break
+                    ahead.append(self._pool.submit(function, *items))
+                if not ahead:
+                    return
+                yield await _result(ahead.popleft())
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    async def shutdown(self, *, cancel_futures: bool = False) -> None:
+        """Shut the pool down, and wait until its threads have ended. The event loop goes on meanwhile.
+
+        Args:
+            cancel_futures (bool): if True, calls that have not begun are cancelled.
+        """
+        self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        over: Future[None] = Future()
+
+        def wait() -> None:
+            self._pool.shutdown()
+            over.set_result(None)
+
+        Thread(target=wait, name="oxthreads.aio shutdown", daemon=True).start()
+        await AsyncFuture(over)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"<AsyncExecutor of {self._pool!r}>"
+
+
+class _Default:
+    """The pool of :func:`to_thread`, from its first call on."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def get(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(thread_name_prefix="oxthreads.aio", idle_timeout=60)
+            return self._pool
+
+    def forget(self) -> None:
+        """In a forked child: its threads are the parent's."""
+        self._lock._at_fork_reinit()
+        self._pool = None
+
+
+_default = _Default()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_default.forget)
+
+
+async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the function in a thread, and wait for the result. As ``asyncio.to_thread``, and for trio too.
+
+    Args:
+        function: what to call, with the other arguments. It sees the context variables of the caller.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        BaseException: what the function raised.
+
+    All calls of a process share one pool, of as many threads as ThreadPoolExecutor has by default. If the
+    wait is cancelled, a call that has not begun never does; one that has begun goes on.
+
+    Example:
+        >>> import asyncio
+        >>> from oxthreads import aio
+        >>> asyncio.run(aio.to_thread(pow, 2, 5))
+        32
+    """
+    context = contextvars.copy_context()
+    call = partial(context.run, function, *args, **kwargs)
+    return await _result(_default.get().submit(call))

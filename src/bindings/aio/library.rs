@@ -1,0 +1,369 @@
+//! asyncio and trio: which of them runs the present task, and how a task of it is suspended and woken.
+//!
+//! anyio's tasks are tasks of one of them, and uvloop is an event loop of asyncio.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
+
+use super::bell::Bell;
+use super::entry::Entry;
+use super::inbox::{Inbox, Look, OwnedInbox};
+use super::raise_later::raise_later;
+use crate::bindings::runtime::foreign;
+use crate::bindings::runtime::lazy::{Lazy, LazyImport};
+
+static MODULES: LazyImport<PyDict> = LazyImport::new(("sys", "modules"));
+static RUNNING_LOOP: LazyImport = LazyImport::new(("asyncio.events", "_get_running_loop"));
+static CURRENT_TASK: LazyImport = LazyImport::new(("asyncio.tasks", "current_task"));
+static TRIO_TASK: LazyImport = LazyImport::new(("trio.lowlevel", "current_task"));
+static TRIO_TOKEN: LazyImport = LazyImport::new(("trio.lowlevel", "current_trio_token"));
+static TRIO_WAIT: LazyImport = LazyImport::new(("trio.lowlevel", "wait_task_rescheduled"));
+static TRIO_RESCHEDULE: LazyImport = LazyImport::new(("trio.lowlevel", "reschedule"));
+static TRIO_RUN_VARIABLE: LazyImport = LazyImport::new(("trio.lowlevel", "RunVar"));
+static TRIO_ABORT: LazyImport = LazyImport::new(("trio.lowlevel", "Abort"));
+static MAIN_THREAD: LazyImport = LazyImport::new(("threading", "main_thread"));
+
+/// How often the loop is asked again to look into its inbox when a signal handler has raised in the middle of that.
+const ATTEMPTS: u32 = 8;
+
+/// An event loop, as its inbox knows it: not so that it would be kept alive.
+pub(super) enum Loop {
+    Asyncio {
+        event_loop: Py<PyWeakrefReference>,
+        bell: Option<Bell>,
+    },
+    /// The token of a run, which does not keep the run alive.
+    Trio(Py<PyAny>),
+}
+
+/// How a coroutine was suspended.
+pub(super) enum Suspension {
+    /// By a future, which asyncio has. The inbox, if the loop cannot keep it.
+    Asyncio(Option<Py<OwnedInbox>>),
+    /// By a coroutine of trio, which receives what trio sends next.
+    Trio(Py<PyAny>),
+}
+
+fn is_imported(py: Python<'_>, module: &Bound<'_, pyo3::types::PyString>) -> PyResult<bool> {
+    MODULES.get(py)?.contains(module)
+}
+
+fn call0<'py>(py: Python<'py>, function: &LazyImport) -> PyResult<Bound<'py, PyAny>> {
+    function.get(py)?.call0()
+}
+
+fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    if !is_imported(py, intern!(py, "asyncio.events"))? {
+        return Ok(None);
+    }
+    let running = call0(py, &RUNNING_LOOP)?;
+    Ok(Some(running).filter(|running| !running.is_none()))
+}
+
+fn trio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    if !is_imported(py, intern!(py, "trio"))? {
+        return Ok(None);
+    }
+    match call0(py, &TRIO_TASK) {
+        Ok(task) => Ok(Some(task)),
+        Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn runs_task(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let task = CURRENT_TASK.get(event_loop.py())?.call1((event_loop,))?;
+    Ok(!task.is_none())
+}
+
+/// Suspends the present task, whose wait this is. Returns what the coroutine must yield. `None`: the wait was woken in the
+/// meantime.
+///
+/// # Errors
+/// RuntimeError: no known event loop runs.
+pub(super) fn suspend<'py>(
+    py: Python<'py>,
+    entry: &Arc<Entry>,
+) -> PyResult<Option<(Bound<'py, PyAny>, Suspension)>> {
+    let running = running_loop(py)?;
+    // trio may run as a guest in the callbacks of a loop of asyncio, and asyncio in a task of trio.
+    if let Some(event_loop) = &running
+        && (!is_imported(py, intern!(py, "trio"))? || runs_task(event_loop)?)
+    {
+        return suspend_in_asyncio(event_loop, entry);
+    }
+    if let Some(task) = trio_task(py)? {
+        return suspend_in_trio(&task, entry);
+    }
+    match running {
+        Some(event_loop) => suspend_in_asyncio(&event_loop, entry),
+        None => Err(PyRuntimeError::new_err(
+            "no event loop of asyncio or trio runs in this thread",
+        )),
+    }
+}
+
+fn suspend_in_asyncio<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    entry: &Arc<Entry>,
+) -> PyResult<Option<(Bound<'py, PyAny>, Suspension)>> {
+    let py = event_loop.py();
+    let (inbox, kept_here) = inbox_of_loop(event_loop)?;
+    let future = foreign::call_method(event_loop, "create_future", (), None)?;
+    future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+    let key = inbox.add(future.clone().unbind(), Arc::clone(entry));
+    if !entry.suspend(&inbox, key) {
+        drop(inbox.remove(key));
+        return Ok(None);
+    }
+    Ok(Some((future, Suspension::Asyncio(kept_here))))
+}
+
+/// The inbox of the loop, and the object that must be kept if the loop cannot keep it.
+fn inbox_of_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<(Arc<Inbox>, Option<Py<OwnedInbox>>)> {
+    let py = event_loop.py();
+    let name = intern!(py, "_oxthreads_inbox");
+    if let Ok(Some(found)) = event_loop.getattr_opt(name)
+        && let Ok(found) = found.cast_exact::<OwnedInbox>()
+        && found.get().0.is_of_this_process()
+    {
+        return Ok((Arc::clone(&found.get().0), None));
+    }
+    let bell = Bell::for_loop(event_loop)?;
+    let inbox = Inbox::new(Loop::Asyncio {
+        event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
+        bell,
+    });
+    if let Loop::Asyncio {
+        bell: Some(bell), ..
+    } = inbox.event_loop()
+    {
+        let look = Bound::new(py, Look(Arc::clone(&inbox)))?;
+        foreign::call_method(event_loop, "add_reader", (bell.readable(), look), None)?;
+    }
+    let owned = Bound::new(py, OwnedInbox(Arc::clone(&inbox)))?;
+    let kept_here = match event_loop.setattr(name, &owned) {
+        Ok(()) => None,
+        Err(_) => Some(owned.unbind()),
+    };
+    Ok((inbox, kept_here))
+}
+
+fn suspend_in_trio<'py>(
+    task: &Bound<'py, PyAny>,
+    entry: &Arc<Entry>,
+) -> PyResult<Option<(Bound<'py, PyAny>, Suspension)>> {
+    let py = task.py();
+    let inbox = inbox_of_run(py)?;
+    let abort = Bound::new(py, Abort(Arc::clone(entry)))?;
+    let waiting = TRIO_WAIT.get(py)?.call1((abort,))?;
+    let key = inbox.add(task.clone().unbind(), Arc::clone(entry));
+    if !entry.suspend(&inbox, key) {
+        drop(inbox.remove(key));
+        foreign::call_method(&waiting, "close", (), None)?;
+        return Ok(None);
+    }
+    match foreign::call_method(&waiting, "send", (py.None(),), None) {
+        Ok(yielded) => Ok(Some((yielded, Suspension::Trio(waiting.unbind())))),
+        Err(error) => {
+            entry.resume();
+            Err(error)
+        }
+    }
+}
+
+fn inbox_of_run(py: Python<'_>) -> PyResult<Arc<Inbox>> {
+    static VARIABLE: Lazy<Py<PyAny>> = Lazy::new();
+    let variable = VARIABLE.get_or_make(|| {
+        let class = TRIO_RUN_VARIABLE.get(py)?;
+        Ok(class.call1(("inbox of oxthreads",))?.unbind())
+    })?;
+    let variable = variable.bind(py);
+    let found = variable.call_method1(intern!(py, "get"), (py.None(),))?;
+    if let Ok(found) = found.cast_exact::<OwnedInbox>()
+        && found.get().0.is_of_this_process()
+    {
+        return Ok(Arc::clone(&found.get().0));
+    }
+    let inbox = Inbox::new(Loop::Trio(call0(py, &TRIO_TOKEN)?.unbind()));
+    let owned = Bound::new(py, OwnedInbox(Arc::clone(&inbox)))?;
+    variable.call_method1(intern!(py, "set"), (owned,))?;
+    Ok(inbox)
+}
+
+/// Goes on after a suspension, with what the event loop sends.
+///
+/// # Errors
+/// What trio raises in its task.
+pub(super) fn go_on(
+    py: Python<'_>,
+    suspension: Suspension,
+    sent: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let Suspension::Trio(waiting) = suspension else {
+        return Ok(());
+    };
+    let none = py.None().into_bound(py);
+    match foreign::call_method(waiting.bind(py), "send", (sent.unwrap_or(&none),), None) {
+        Ok(_) => Err(PyRuntimeError::new_err(
+            "trio has resumed a task that waits",
+        )),
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Loop {
+    /// Whether this thread is running a task of the loop. Then the loop looks at its tasks before it sleeps. (In a signal
+    /// handler the loop may be asleep, but not while it runs a task.)
+    pub(super) fn runs_task_here(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Asyncio { event_loop, .. } => {
+                let Ok(Some(running)) = running_loop(py) else {
+                    return false;
+                };
+                (event_loop.bind(py).upgrade()).is_some_and(|this| this.is(&running))
+                    && runs_task(&running).unwrap_or(false)
+            }
+            Self::Trio(token) => {
+                trio_task(py).is_ok_and(|task| task.is_some())
+                    && call0(py, &TRIO_TOKEN).is_ok_and(|running| running.is(token))
+            }
+        }
+    }
+
+    /// Wakes a task, in the thread of the loop. `false`: the loop is closed.
+    pub(super) fn wake(&self, py: Python<'_>, handle: &Py<PyAny>) -> bool {
+        let handle = handle.bind(py);
+        let woken = match self {
+            Self::Asyncio { .. } => wake_future(handle),
+            Self::Trio(_) => {
+                let arguments = PyTuple::new(py, [handle]);
+                arguments.and_then(|arguments| {
+                    foreign::call(TRIO_RESCHEDULE.get(py)?, &arguments, None).map(drop)
+                })
+            }
+        };
+        self.has_worked(py, woken)
+    }
+
+    /// Asks the loop, from any thread, to look into its inbox soon. `false`: the loop is closed.
+    pub(super) fn schedule(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> bool {
+        let mut raised = None;
+        let mut asked = self.ask_to_look(py, inbox);
+        for _ in 0..ATTEMPTS {
+            match asked {
+                Err(error) if !self.is_closed(py) => {
+                    // A signal handler has raised. Whether the loop was asked is not known, and to ask twice does no harm.
+                    raised = Some(error);
+                    asked = self.ask_to_look(py, inbox);
+                }
+                _ => break,
+            }
+        }
+        let is_open = self.has_worked(py, asked);
+        if let Some(error) = raised {
+            // Only now, or it would be raised in the next attempt.
+            keep(py, error);
+        }
+        is_open
+    }
+
+    fn ask_to_look(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> PyResult<()> {
+        match self {
+            Self::Asyncio {
+                bell: Some(bell), ..
+            } if !self.is_closed(py) => {
+                bell.ring();
+                Ok(())
+            }
+            Self::Asyncio { event_loop, .. } => {
+                let Some(event_loop) = event_loop.bind(py).upgrade() else {
+                    return Err(PyRuntimeError::new_err("the event loop is gone"));
+                };
+                let look = Bound::new(py, Look(Arc::clone(inbox)))?;
+                foreign::call_method(&event_loop, "call_soon_threadsafe", (look,), None).map(drop)
+            }
+            Self::Trio(token) => {
+                let look = Bound::new(py, Look(Arc::clone(inbox)))?;
+                foreign::call_method(token.bind(py), "run_sync_soon", (look,), None).map(drop)
+            }
+        }
+    }
+
+    /// Empties what the loop was asked by.
+    pub(super) fn has_looked(&self) {
+        if let Self::Asyncio {
+            bell: Some(bell), ..
+        } = self
+        {
+            bell.silence();
+        }
+    }
+
+    fn is_closed(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::Asyncio { event_loop, .. } => match event_loop.bind(py).upgrade() {
+                None => true,
+                Some(event_loop) => foreign::call_method(&event_loop, "is_closed", (), None)
+                    .and_then(|closed| closed.is_truthy())
+                    .unwrap_or(false),
+            },
+            // trio refuses for this reason only.
+            Self::Trio(_) => false,
+        }
+    }
+
+    fn has_worked(&self, py: Python<'_>, result: PyResult<()>) -> bool {
+        match result {
+            Ok(()) => true,
+            // asyncio's "Event loop is closed", trio's RunFinishedError
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => false,
+            Err(error) => {
+                let closed = self.is_closed(py);
+                keep(py, error);
+                !closed
+            }
+        }
+    }
+}
+
+fn wake_future(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        foreign::call_method(future, "set_result", (py.None(),), None)?;
+    }
+    Ok(())
+}
+
+/// Raises the exception later.
+fn keep(py: Python<'_>, error: PyErr) {
+    let is_main = || -> PyResult<bool> {
+        let main = call0(py, &MAIN_THREAD)?.getattr(intern!(py, "ident"))?;
+        let here = py.import("_thread")?.call_method0("get_ident")?;
+        main.eq(here)
+    };
+    let is_main = is_main().unwrap_or(false);
+    raise_later(py, error, is_main);
+}
+
+/// What trio calls when it cancels a task that waits.
+#[pyclass(frozen, module = "oxthreads._oxthreads", name = "_Abort")]
+struct Abort(Arc<Entry>);
+
+#[pymethods]
+impl Abort {
+    #[pyo3(signature = (*_arguments))]
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        _arguments: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.0.end();
+        TRIO_ABORT.get(py)?.getattr(intern!(py, "SUCCEEDED"))
+    }
+}

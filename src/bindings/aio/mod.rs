@@ -1,0 +1,40 @@
+//! Waits of coroutines: the objects of this package, as `oxthreads.aio` shows them to event loops.
+//!
+//! * `held.rs`: how an operation owns the object that it waits for.
+//! * `operation.rs`: an operation without its type, before it waits and while it waits.
+//! * `wait.rs`: the awaitable that the methods of the views return.
+//! * `entry.rs`: what the threads that wake a coroutine know of its wait.
+//! * `inbox.rs`: how waits of one event loop are woken from any thread.
+//! * `library.rs`: asyncio and trio: which of them runs the present task, and how a task of it is suspended and woken.
+//! * `bell.rs`: how uvloop is woken without a GIL.
+//! * `raise_later.rs`: an exception that was raised where none can be.
+//! * `queue.rs`, `lock.rs`, `semaphore.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`: the views.
+//!
+//! A coroutine waits as a thread does, by an operation of `src/primitives/`; a `Pending` polls it instead of a sleeping
+//! thread. What wakes it is an [`entry::Entry`]. This knows the inbox of the event loop, and asks the loop once to look
+//! into the inbox, however many waits are woken until it does.
+
+mod barrier;
+mod bell;
+mod condition;
+mod entry;
+mod event;
+mod future;
+mod held;
+mod inbox;
+mod library;
+mod lock;
+mod operation;
+mod queue;
+mod raise_later;
+mod semaphore;
+mod wait;
+
+pub(crate) use barrier::wait_at_barrier;
+pub(crate) use condition::wait_notified;
+pub(crate) use event::AsyncEvent;
+pub(crate) use future::AsyncFuture;
+pub(crate) use lock::AsyncLock;
+pub(crate) use queue::{AsyncQueue, AsyncSimpleQueue};
+pub(crate) use semaphore::AsyncSemaphore;
+pub(crate) use wait::Wait;

@@ -1,0 +1,68 @@
+//! An operation without its type: before it waits ([`Start`]) and while it waits ([`Running`]).
+//!
+//! Whatever an event loop may wait for is a [`Start`], so nothing else here knows the kinds of objects.
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::entry::Notify;
+use super::held::Held;
+use crate::wait::{Operation, Pending};
+
+/// What a completed operation gives to the program.
+pub(super) type Outcome = PyResult<Py<PyAny>>;
+
+/// An operation that nobody has awaited yet.
+pub(super) trait Start: Send + Sync {
+    /// Does the operation if that needs no wait.
+    fn try_now(&mut self, py: Python<'_>) -> Option<Outcome>;
+
+    /// Makes the wait. Whoever completes it calls `notify`.
+    fn begin(self: Box<Self>, notify: Notify) -> Box<dyn Running>;
+
+    /// The objects that it has, for the collector.
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+/// An operation that waits. Dropped, it gives back what it was given.
+pub(super) trait Running: Send + Sync {
+    /// Completes the operation if that is possible now.
+    fn poll(&mut self, py: Python<'_>) -> Option<Outcome>;
+
+    /// As for [`Start`].
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+/// The wait of an operation for an object.
+pub(super) struct Polled<O: Operation, T> {
+    pending: Pending<O>,
+    object: Held<T>,
+    /// What the output means.
+    finish: fn(Python<'_>, &Py<T>, O::Output) -> Outcome,
+}
+
+impl<O: Operation, T> Polled<O, T> {
+    pub(super) fn new(
+        operation: O,
+        object: Held<T>,
+        notify: Notify,
+        finish: fn(Python<'_>, &Py<T>, O::Output) -> Outcome,
+    ) -> Self {
+        Self {
+            pending: Pending::new(operation, notify),
+            object,
+            finish,
+        }
+    }
+}
+
+impl<O: Operation + Send + Sync, T: Send + Sync> Running for Polled<O, T> {
+    fn poll(&mut self, py: Python<'_>) -> Option<Outcome> {
+        let output = self.pending.poll()?;
+        Some((self.finish)(py, self.object.object(), output))
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.object.visit(visit)
+    }
+}
