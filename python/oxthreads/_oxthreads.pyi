@@ -102,7 +102,9 @@ __all__ = [
     "release_kept_threads",
     "release_watcher",
     "release_watcher_in_child",
+    "seconds_until_due",
     "select",
+    "select_async",
     "set_label",
     "set_local_keys",
     "set_questions",
@@ -836,3 +838,5 @@ class AsyncFuture(Generic[_T_co]):
 
 def wait_notified(condition: Condition, /) -> Wait[None]: ...
 def wait_at_barrier(barrier: Barrier, /) -> Wait[int]: ...
+def select_async(sources: tuple[object, ...], fair: bool, /) -> Wait[Any]: ...
+def seconds_until_due(sources: tuple[object, ...], /) -> float | None: ...

@@ -86,7 +86,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::aio::{
         AsyncEvent, AsyncFuture, AsyncLock, AsyncQueue, AsyncSemaphore, AsyncSimpleQueue, Wait,
-        wait_at_barrier, wait_notified,
+        seconds_until_due, select_async, wait_at_barrier, wait_notified,
     };
     #[pymodule_export]
     use super::diagnose::{

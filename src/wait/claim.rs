@@ -92,7 +92,8 @@ impl Arm {
 
 impl Wake for Arm {
     fn claim(&self) -> bool {
-        self.claim.take(self.slot)
+        // Whom it wakes may refuse, too: a closed event loop.
+        self.waiter.claim() && self.claim.take(self.slot)
     }
 
     fn wake(&self) {

@@ -41,6 +41,7 @@ from ._barrier import AsyncBarrier
 from ._condition import AsyncCondition
 from ._pool import AsyncExecutor, to_thread
 from ._queue import LifoQueue, PriorityQueue, Queue
+from ._select import select
 from ._views import as_async
 
 TYPE_CHECKING = False
@@ -77,5 +78,6 @@ __all__ = [
     "QueueShutDown",
     "Wait",
     "as_async",
+    "select",
     "to_thread",
 ]

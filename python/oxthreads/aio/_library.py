@@ -46,3 +46,24 @@ async def despite_cancellation(wait: Callable[[], Awaitable[object]]) -> BaseExc
             cancelled = error
         else:
             return cancelled
+
+
+async def within(seconds: float | None, wait: Awaitable[T]) -> tuple[bool, T | None]:
+    """Await it for so many seconds at most. Return whether it was over in time, and its result."""
+    if seconds is None:
+        return True, await wait
+    if runs_trio():
+        trio: Any = sys.modules["trio"]
+        with trio.move_on_after(seconds):
+            return True, await wait
+        return False, None
+    import asyncio  # noqa: PLC0415 - not for programs that use trio alone
+
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return True, await wait
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return False, None

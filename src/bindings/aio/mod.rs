@@ -8,6 +8,7 @@
 //! * `library.rs`: asyncio and trio: which of them runs the present task, and how a task of it is suspended and woken.
 //! * `bell.rs`: how uvloop is woken without a GIL.
 //! * `raise_later.rs`: an exception that was raised where none can be.
+//! * `select.rs`: the wait for the first of several.
 //! * `queue.rs`, `lock.rs`, `semaphore.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`: the views.
 //!
 //! A coroutine waits as a thread does, by an operation of `src/primitives/`; a `Pending` polls it instead of a sleeping
@@ -27,6 +28,7 @@ mod lock;
 mod operation;
 mod queue;
 mod raise_later;
+mod select;
 mod semaphore;
 mod wait;
 
@@ -36,5 +38,6 @@ pub(crate) use event::AsyncEvent;
 pub(crate) use future::AsyncFuture;
 pub(crate) use lock::AsyncLock;
 pub(crate) use queue::{AsyncQueue, AsyncSimpleQueue};
+pub(crate) use select::{seconds_until_due, select_async};
 pub(crate) use semaphore::AsyncSemaphore;
 pub(crate) use wait::Wait;

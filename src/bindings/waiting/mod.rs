@@ -30,10 +30,10 @@ mod timer;
 pub(crate) use arms::{GetMany, Put};
 #[cfg(unix)]
 pub(crate) use readable::Readable;
+pub(crate) use source::{Arm, Outcome, Source};
 pub(crate) use timer::Timer;
 
 use files::Sleep;
-use source::Source;
 
 lazy_imports! {
     /// What waits for several objects look up.
@@ -149,25 +149,19 @@ pub(crate) fn select<'py>(
     if let Some(timeout) = timeout {
         timeout::check_of_queue(timeout)?;
     }
-    let first = if fair { random() % count } else { 0 };
-    // Usually one of the first is ready, and the others need not be looked at. But a wrong one must be found.
-    let mut found: SmallVec<[Source<'py>; 6]> = SmallVec::with_capacity(count);
-    for object in sources.iter_borrowed() {
-        found.push(Source::of(&object)?);
-    }
-    for slot in rotated(count, first) {
-        if let Some(value) = found[slot].take_now(py, &*sources.get_borrowed_item(slot)?)? {
-            return answer(sources, slot, value);
-        }
+    let first = first(count, fair);
+    let found = sources_of(sources)?;
+    if let Some(answer) = take_now(sources, &found, first)? {
+        return Ok(answer);
     }
     let deadline = match timeout {
         None => Some(Deadline::NEVER),
         Some(timeout) => timeout::positive(timeout)?,
     };
     if let Some(deadline) = deadline
-        && let Some((slot, value)) = wait(py, sources, &found, first, deadline)?
+        && let Some(answer) = wait(py, sources, &found, first, deadline)?
     {
-        return answer(sources, slot, value);
+        return Ok(answer);
     }
     match default {
         Argument::Given(default) => Ok(default),
@@ -175,27 +169,81 @@ pub(crate) fn select<'py>(
     }
 }
 
-fn answer<'py>(
-    sources: &Bound<'py, PyTuple>,
+/// Which of so many sources is preferred.
+pub(crate) fn first(count: usize, fair: bool) -> usize {
+    if fair && count > 0 {
+        random() % count
+    } else {
+        0
+    }
+}
+
+/// The sources that these objects are.
+///
+/// # Errors
+/// If one of them is none. All are looked at, so that a wrong one is found even if another one is ready.
+pub(crate) fn sources_of<'py>(
+    objects: &Bound<'py, PyTuple>,
+) -> PyResult<SmallVec<[Source<'py>; 6]>> {
+    let mut found = SmallVec::with_capacity(objects.len());
+    for object in objects.iter_borrowed() {
+        found.push(Source::of(&object)?);
+    }
+    Ok(found)
+}
+
+/// Takes what the first source has that is ready. Returns what `select` returns.
+///
+/// # Errors
+/// If a source ends the wait by an error.
+pub(crate) fn take_now<'py>(
+    objects: &Bound<'py, PyTuple>,
+    found: &[Source<'py>],
+    first: usize,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    for slot in rotated(found.len(), first) {
+        let object = objects.get_borrowed_item(slot)?;
+        if let Some(value) = found[slot].take_now(objects.py(), &object)? {
+            return pair(objects, slot, value).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// What `select` returns when the arm of this slot was completed.
+///
+/// # Errors
+/// If it was completed by an error.
+pub(crate) fn answer<'py>(
+    objects: &Bound<'py, PyTuple>,
+    slot: usize,
+    outcome: Outcome,
+) -> PyResult<Bound<'py, PyAny>> {
+    let object = objects.get_item(slot)?;
+    pair(objects, slot, source::value(&object, outcome)?)
+}
+
+fn pair<'py>(
+    objects: &Bound<'py, PyTuple>,
     slot: usize,
     value: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let source = sources.get_item(slot)?;
-    Ok(PyTuple::new(sources.py(), [source, value])?.into_any())
+    let source = objects.get_item(slot)?;
+    Ok(PyTuple::new(objects.py(), [source, value])?.into_any())
 }
 
 /// Sleeps until a source is ready. `None`: the deadline passed.
 #[cold]
 fn wait<'py>(
     py: Python<'py>,
-    sources: &Bound<'py, PyTuple>,
+    objects: &Bound<'py, PyTuple>,
     found: &[Source<'py>],
     first: usize,
     deadline: Deadline,
-) -> PyResult<Option<(usize, Bound<'py, PyAny>)>> {
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let mut sleep = Sleep::new(found.iter().filter_map(Source::file))?;
     let mut arms = Vec::with_capacity(found.len());
-    for (source, object) in found.iter().zip(sources) {
+    for (source, object) in found.iter().zip(objects) {
         arms.push(source.operation(&object)?);
     }
     let mut select = Select::new(arms, first);
@@ -210,19 +258,18 @@ fn wait<'py>(
             .fold(deadline, Deadline::earlier);
         let completed = block::wait_in(py, &mut select, next, &mut sleep)?;
         if let Some((slot, outcome)) = completed {
-            let object = sources.get_item(slot)?;
-            return Ok(Some((slot, found[slot].value(py, &object, outcome)?)));
+            return answer(objects, slot, outcome).map(Some);
         }
+        // Another thread may have taken what the timer had.
         for slot in rotated(found.len(), first) {
-            if found[slot].due().is_some()
-                && let Some(value) = found[slot].take_now(py, &sources.get_item(slot)?)?
+            if let Source::Timer(timer) = &found[slot]
+                && let Some(value) = timer.get().take(py)
             {
-                return Ok(Some((slot, value)));
+                return pair(objects, slot, value).map(Some);
             }
         }
         if deadline.has_passed() {
             return Ok(None);
         }
-        // Another thread has taken what the timer had.
     }
 }

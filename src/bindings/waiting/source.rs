@@ -85,11 +85,11 @@ impl From<()> for Outcome {
 }
 
 /// An arm of a wait, which keeps its object alive.
-pub(crate) type Arm = Box<dyn AnyOperation<Output = Outcome> + Send>;
+pub(crate) type Arm = Box<dyn AnyOperation<Output = Outcome> + Send + Sync>;
 
 fn arm<O>(operation: O) -> Arm
 where
-    O: crate::wait::Operation<Output: Into<Outcome>> + Send + 'static,
+    O: crate::wait::Operation<Output: Into<Outcome>> + Send + Sync + 'static,
 {
     Box::new(Converted::new(operation, |output: O::Output| output.into()))
 }
@@ -263,7 +263,7 @@ impl<'py> Source<'py> {
                 return Ok(files::is_readable(*number)?.then(|| py.None().into_bound(py)));
             }
         };
-        self.value(py, object, outcome).map(Some)
+        value(object, outcome).map(Some)
     }
 
     /// The wait for the source, as an arm.
@@ -304,43 +304,22 @@ impl<'py> Source<'py> {
         })
     }
 
-    /// What `select` returns for the source, whose arm was completed.
-    ///
-    /// # Errors
-    /// If it was completed by an error.
-    #[inline]
-    pub(crate) fn value(
-        &self,
-        py: Python<'py>,
-        object: &Bound<'py, PyAny>,
-        outcome: Outcome,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match (outcome, self) {
-            (Outcome::Item(item), Self::GetMany(get)) => {
-                let get = get.get();
-                let mut taken = VecDeque::from([item]);
-                let more = get.most().saturating_sub(1);
-                if let Err(error) = get.queue(py).items().try_get_many(more, &mut taken) {
-                    stopped(py, error, &mut taken)?;
-                }
-                GetMany::list(py, taken)
-            }
-            (Outcome::Item(item), _) => Ok(item.into_bound(py)),
-            (Outcome::Done, Self::Lock(lock)) => {
-                lock.get().primitive().acquired(|| Acquisition::Tried);
-                Ok(yes(py))
-            }
-            (Outcome::Done, Self::Event(_) | Self::Semaphore(_)) => Ok(yes(py)),
-            (Outcome::Done, _) => Ok(py.None().into_bound(py)),
-            (outcome, _) => Err(refused(py, object, outcome)),
-        }
-    }
-
     /// When the source is ready by itself; `None` if that does not depend on time.
     pub(crate) fn due(&self) -> Option<Deadline> {
         match self {
             Self::Timer(timer) => Some(timer.get().due()),
             _ => None,
+        }
+    }
+
+    /// # Errors
+    /// TypeError, if it is a file: the event loop itself waits for these.
+    pub(crate) fn refuse_file(&self) -> PyResult<()> {
+        match self {
+            Self::File(_) => Err(PyTypeError::new_err(
+                "select() of a coroutine cannot wait for sockets and files; use the event loop for that",
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -353,13 +332,50 @@ impl<'py> Source<'py> {
     }
 }
 
+/// What `select` returns for an object whose arm was completed.
+///
+/// # Errors
+/// If it was completed by an error.
+#[inline]
+pub(super) fn value<'py>(
+    object: &Bound<'py, PyAny>,
+    outcome: Outcome,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    match outcome {
+        Outcome::Item(item) => {
+            let Ok(get) = object.cast::<GetMany>() else {
+                return Ok(item.into_bound(py));
+            };
+            let get = get.get();
+            let mut taken = VecDeque::from([item]);
+            let more = get.most().saturating_sub(1);
+            if let Err(error) = get.queue(py).items().try_get_many(more, &mut taken) {
+                stopped(py, error, &mut taken)?;
+            }
+            GetMany::list(py, taken)
+        }
+        Outcome::Done if object.is_instance_of::<Event>() => Ok(yes(py)),
+        Outcome::Done if object.is_instance_of::<Semaphore>() => Ok(yes(py)),
+        Outcome::Done => {
+            let Ok(lock) = object.cast::<Lock>() else {
+                return Ok(py.None().into_bound(py));
+            };
+            lock.get().primitive().acquired(|| Acquisition::Tried);
+            Ok(yes(py))
+        }
+        outcome => Err(refused(object, outcome)),
+    }
+}
+
 fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
     PyBool::new(py, true).to_owned().into_any()
 }
 
 /// The error by which the object ends the wait.
 #[cold]
-fn refused(py: Python<'_>, object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
+fn refused(object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
+    let py = object.py();
     match outcome {
         Outcome::ShutDown => {
             let error = errors::shut_down(py);

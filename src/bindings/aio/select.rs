@@ -1,0 +1,112 @@
+//! `select` for coroutines.
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::entry::Notify;
+use super::held::Held;
+use super::operation::{Outcome, Running, Start};
+use super::wait::Wait;
+use crate::bindings::waiting::{self, Arm, Source};
+use crate::wait::{Pending, Select};
+
+/// A `select` that nobody has awaited yet.
+struct Selection {
+    sources: Py<PyTuple>,
+    fair: bool,
+    /// Which source is preferred, and the arms, if none was ready.
+    arms: Option<(usize, Vec<Arm>)>,
+}
+
+impl Selection {
+    fn try_sources(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let sources = self.sources.bind(py);
+        let first = waiting::first(sources.len(), self.fair);
+        let found = waiting::sources_of(sources)?;
+        if let Some(answer) = waiting::take_now(sources, &found, first)? {
+            return Ok(Some(answer.unbind()));
+        }
+        let mut arms = Vec::with_capacity(found.len());
+        for (source, object) in found.iter().zip(sources) {
+            arms.push(source.operation(&object)?);
+        }
+        self.arms = Some((first, arms));
+        Ok(None)
+    }
+}
+
+impl Start for Selection {
+    fn try_now(&mut self, py: Python<'_>) -> Option<Outcome> {
+        self.try_sources(py).transpose()
+    }
+
+    fn begin(self: Box<Self>, notify: Notify) -> Box<dyn Running> {
+        // Without arms it would never be complete; but whoever begins it has tried it before.
+        let (first, arms) = self.arms.unwrap_or_default();
+        Box::new(Selecting {
+            pending: Pending::new(Select::new(arms, first), notify),
+            sources: Held::new(self.sources),
+        })
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.sources)
+    }
+}
+
+/// A `select` that waits.
+struct Selecting {
+    pending: Pending<Select<Arm>>,
+    sources: Held<PyTuple>,
+}
+
+impl Running for Selecting {
+    fn poll(&mut self, py: Python<'_>) -> Option<Outcome> {
+        let (slot, outcome) = self.pending.poll()?;
+        let sources = self.sources.object().bind(py);
+        Some(waiting::answer(sources, slot, outcome).map(Bound::unbind))
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.sources.visit(visit)
+    }
+}
+
+/// Wait for the first of the sources, without timers. Return an awaitable of the source and its value.
+///
+/// Args:
+///     sources (tuple): the sources.
+///     fair (bool): whether the choice among those that are ready is random.
+#[pyfunction]
+#[pyo3(signature = (sources, fair, /))]
+pub(crate) fn select_async(sources: Bound<'_, PyTuple>, fair: bool) -> Wait {
+    let sources = sources.unbind();
+    let arms = None;
+    Wait::of(
+        "select",
+        Selection {
+            sources,
+            fair,
+            arms,
+        },
+    )
+}
+
+/// Return the seconds until the first timer among the sources is ready; None if there is no timer.
+///
+/// Raises:
+///     TypeError: an object is no source of a coroutine.
+#[pyfunction]
+#[pyo3(signature = (sources, /))]
+pub(crate) fn seconds_until_due(sources: &Bound<'_, PyTuple>) -> PyResult<Option<f64>> {
+    let found = waiting::sources_of(sources)?;
+    for source in &found {
+        source.refuse_file()?;
+    }
+    let dues = found.iter().filter_map(Source::due);
+    let first = dues.reduce(crate::wait::deadline::Deadline::earlier);
+    Ok(first
+        .and_then(|due| due.remaining())
+        .map(|left| left.as_secs_f64()))
+}
