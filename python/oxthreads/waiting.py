@@ -6,6 +6,7 @@ a helper thread for each. Here it calls :func:`select`.
 
 from __future__ import annotations
 
+import os
 import threading as _standard
 
 from . import _oxthreads as _native
@@ -174,7 +175,8 @@ def get(queue: AnyQueue[T], max_items: int | None = None) -> GetMany[T]:
 
     Args:
         queue (Queue or SimpleQueue): a queue of oxthreads.
-        max_items (int): at most so many items. None means all that are there.
+        max_items (int): at most so many items. None means all that are there. With zero it is always ready,
+            and takes nothing.
 
     Returns:
         GetMany: the source, with the attributes ``queue`` and ``max_items``. ``select`` returns the list of
@@ -260,8 +262,8 @@ def every(seconds: float) -> Timer[int]:
 def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
     """Return an iterator over the items of several queues, as they come: pairs of a queue and its item.
 
-    A queue that is shut down and empty is dropped, and the iteration ends when all are. If several queues
-    have items, the choice among them is random.
+    A queue that is shut down and empty is dropped, and the iteration ends when all are. No queue is neglected
+    if several have items.
 
     Thread-safe: several threads may share one iterator, and each item goes to one of them.
 
@@ -269,8 +271,10 @@ def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
         *queues (Queue or SimpleQueue): queues of oxthreads.
 
     Returns:
-        iterator: of tuples, each a queue and its item. ``next`` raises TypeError if an argument is no such
-        queue.
+        iterator: of tuples, each a queue and its item.
+
+    Raises:
+        TypeError: if an argument is not a queue of oxthreads, or uses the standard library.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -283,6 +287,8 @@ def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
         >>> sorted(str(item) for queue, item in merge(letters, numbers))
         ['1', 'a']
     """
+    for queue in queues:
+        GetMany(queue)  # checks it
     return _Merge(queues)
 
 
@@ -320,7 +326,9 @@ def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) ->
     ``queue.Empty``.
 
     As long as the file is open, each change between ready and not ready costs a system call. Without one the
-    source costs nothing more. In a forked child, ``fileno`` returns a new descriptor.
+    source costs nothing more. In a forked child, ``fileno`` returns a new descriptor. If a queue or an event
+    falls back to the standard library meanwhile (see docs/fallback.md), its descriptor is readable from then
+    on: ask the source, and close the file.
 
     Thread-safe.
 
@@ -332,7 +340,8 @@ def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) ->
         the attribute ``source``.
 
     Raises:
-        TypeError: if ``source`` is something else, or uses the standard library (see docs/fallback.md).
+        TypeError: if ``source`` is something else, or a queue or event that uses the standard library.
+        RuntimeError: if ``source`` is a thread that was not started, or the calling one.
         OSError: if the system has no more descriptors.
         NotImplementedError: on Windows.
 
@@ -355,7 +364,7 @@ def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) ->
     return _native.Readable(source)
 
 
-#: The attribute of a thread for the event that tells of its end.
+#: The attribute of a thread for the event that tells of its end, and the process in which that is set.
 _END = "_oxthreads_end"
 
 
@@ -365,25 +374,24 @@ def _end_of_thread(thread: _standard.Thread) -> _Event:
     The end of a thread wakes nobody but the threads that join it. So another thread joins it, the first time
     that it is waited for while it is alive.
     """
+    if isinstance(thread, _standard._DummyThread):
+        raise RuntimeError("cannot join a dummy thread")
     # The errors are those of join: the thread has not been started, or is the calling one.
     _StandardThread.join(thread, timeout=0)
     attributes = vars(thread)
-    is_alive = thread.is_alive()
-    end: _Event | None = attributes.get(_END)
-    if end is None:
-        new = _Event()
-        end = attributes.setdefault(_END, new)
-        if is_alive and end is new:
-            try:
-                _StandardThread(
-                    target=_tell_of_end, args=(thread, end), name=f"join of {thread.name}", daemon=True
-                ).start()
-            except BaseException:
-                attributes.pop(_END, None)
-                raise
-    if not is_alive:
-        # In a forked child, the thread that joins it does not exist.
+    process = os.getpid()
+    known: tuple[int, _Event] | None = attributes.get(_END)
+    if known is not None and known[0] == process:
+        return known[1]
+    end = _Event()
+    if thread.is_alive():
+        # Another thread may do the same meanwhile. Then both events are set in the end.
+        _StandardThread(
+            target=_tell_of_end, args=(thread, end), name=f"join of {thread.name}", daemon=True
+        ).start()
+    else:
         end.set()
+    attributes[_END] = process, end
     return end
 
 

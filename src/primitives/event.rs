@@ -97,7 +97,7 @@ impl Event {
 
     /// From now on `watcher` is told ([`Wake::tell`](crate::wait::Wake::tell)) whether the flag is set, until
     /// [`Event::unwatch`] with the same ticket, which is one of [`Ticket::last`]. It must refuse to be claimed. In a forked
-    /// child it is forgotten.
+    /// child it is forgotten. If the event falls back, the watcher is told that it is set, and nothing more.
     ///
     /// # Errors
     /// [`FellBack`].
@@ -150,9 +150,11 @@ impl Event {
     /// them](Event::complete_former_waits). If they moved, they would miss a `set` that is cleared again
     /// immediately.
     pub fn fall_back(&self) -> Option<bool> {
-        let _waiters = self.waiters.lock();
+        let waiters = self.waiters.lock();
         let flags = self.waiters.flags().fetch_or(FELL_BACK, Ordering::Release);
         self.waiters.flags().fetch_and(!SET, Ordering::Release);
+        // From now on, only the other implementation knows.
+        waiters.list.tell(true);
         (flags & FELL_BACK == 0).then_some(flags & SET != 0)
     }
 

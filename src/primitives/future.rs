@@ -164,15 +164,6 @@ impl<V, C, J> Record<V, C, J> {
         }
     }
 
-    /// Takes out all waiters, for the caller to wake: the future is done.
-    fn complete_waits(&mut self, wakes: &mut Wakes) {
-        if !self.waiters.is_empty() {
-            self.waiters.drain(wakes);
-            // What is left watches, or waits for several objects and has one of them.
-            self.waiters.tell(true);
-        }
-    }
-
     fn check(&self) -> Result<(), FellBack> {
         match self.form {
             Form::Native => Ok(()),
@@ -312,7 +303,7 @@ impl<V, C, J> Future<V, C, J> {
             Outcome::NoError => {}
         }
         let has_callbacks = !record.callbacks.is_empty();
-        record.complete_waits(&mut wakes);
+        record.waiters.drain(&mut wakes);
         let told = record.observers.tell(failed);
         drop(record);
         wakes.wake();
@@ -333,7 +324,7 @@ impl<V, C, J> Future<V, C, J> {
             State::Pending => {
                 record.state = State::Cancelled;
                 let has_callbacks = !record.callbacks.is_empty();
-                record.complete_waits(&mut wakes);
+                record.waiters.drain(&mut wakes);
                 drop(record);
                 wakes.wake();
                 Ok(has_callbacks)
@@ -429,24 +420,6 @@ impl<V, C, J> Future<V, C, J> {
         drop(record);
         drop(observer);
         Ok(())
-    }
-
-    /// From now on `watcher` is told ([`Wake::tell`](crate::wait::Wake::tell)) whether the future is done, until
-    /// [`Future::unwatch`] with the same ticket, which is one of [`Ticket::last`]. It must refuse to be claimed.
-    ///
-    /// # Errors
-    /// [`FellBack`].
-    pub fn watch(&self, ticket: Ticket, watcher: &Arc<Waiter>) -> Result<(), FellBack> {
-        let mut record = self.record.lock();
-        record.check()?;
-        record.waiters.join(ticket, watcher, ());
-        record.waiters.tell(record.state.is_done());
-        Ok(())
-    }
-
-    /// Ends what [`Future::watch`] began.
-    pub fn unwatch(&self, ticket: Ticket) {
-        self.record.lock().waiters.leave(ticket);
     }
 
     /// The operation that waits until the future is done.

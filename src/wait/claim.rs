@@ -83,11 +83,6 @@ impl Arm {
             waiter: Arc::clone(waiter),
         }
     }
-
-    /// See [`Waiter::is_thread`].
-    pub(super) fn wakes_thread(&self) -> bool {
-        self.waiter.is_thread()
-    }
 }
 
 impl Wake for Arm {
@@ -98,5 +93,9 @@ impl Wake for Arm {
 
     fn wake(&self) {
         self.waiter.unpark();
+    }
+
+    fn is_thread(&self) -> bool {
+        self.waiter.is_thread()
     }
 }

@@ -14,6 +14,21 @@ pub trait Operation {
     /// If not, it is abandoned before the foreign code runs, and attempted again afterwards.
     const KEEPS: bool = true;
 
+    /// The waiter of the thread that is about to wait. It is asked for anew after each interruption.
+    fn waiter(&self) -> Arc<Waiter> {
+        Waiter::new()
+    }
+
+    /// Whether an attempt may ever run foreign code.
+    fn may_call_out(&self) -> bool {
+        false
+    }
+
+    /// Whether an attempt that is made now would run foreign code.
+    fn calls_out(&self) -> bool {
+        false
+    }
+
     /// What it waits for, for an observer.
     fn resource(&self) -> Resource;
 
@@ -54,7 +69,7 @@ pub fn drive<O: Operation>(
     deadline: Deadline,
     mut suspend: impl FnMut(&Waiter, Deadline) -> Parked,
 ) -> Wait<O::Output> {
-    let waiter = Waiter::new();
+    let waiter = operation.waiter();
     let mut has_slept = false;
     loop {
         if let Some(output) = operation.attempt(&waiter) {

@@ -11,6 +11,12 @@ pub trait AnyOperation {
     /// The result of the completed operation.
     type Output;
 
+    /// As [`Operation::may_call_out`].
+    fn may_call_out(&self) -> bool;
+
+    /// As [`Operation::calls_out`].
+    fn calls_out(&self) -> bool;
+
     /// As [`Operation::resource`].
     fn resource(&self) -> Resource;
 
@@ -26,6 +32,14 @@ pub trait AnyOperation {
 
 impl<O: Operation> AnyOperation for O {
     type Output = O::Output;
+
+    fn may_call_out(&self) -> bool {
+        Operation::may_call_out(self)
+    }
+
+    fn calls_out(&self) -> bool {
+        Operation::calls_out(self)
+    }
 
     fn resource(&self) -> Resource {
         Operation::resource(self)
@@ -49,6 +63,14 @@ impl<D: AnyOperation + ?Sized> Operation for Box<D> {
 
     /// Not every operation may.
     const KEEPS: bool = false;
+
+    fn may_call_out(&self) -> bool {
+        (**self).may_call_out()
+    }
+
+    fn calls_out(&self) -> bool {
+        (**self).calls_out()
+    }
 
     fn resource(&self) -> Resource {
         (**self).resource()
@@ -85,6 +107,18 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
 
     const KEEPS: bool = O::KEEPS;
 
+    fn waiter(&self) -> Arc<Waiter> {
+        self.operation.waiter()
+    }
+
+    fn may_call_out(&self) -> bool {
+        self.operation.may_call_out()
+    }
+
+    fn calls_out(&self) -> bool {
+        self.operation.calls_out()
+    }
+
     fn resource(&self) -> Resource {
         self.operation.resource()
     }
@@ -116,6 +150,13 @@ impl Owned for Listed {
     }
 }
 
+/// An operation of a wait for several.
+struct Part<A> {
+    operation: A,
+    /// Whether it is in its list, or was taken out of it by another thread.
+    joined: bool,
+}
+
 /// A wait for the first of several operations, of which exactly one is completed.
 ///
 /// It is an operation itself, so a thread can sleep in it ([`drive`](super::drive)), and so can a wait without a thread
@@ -123,54 +164,118 @@ impl Owned for Listed {
 ///
 /// Each operation stands in the list of its object by its own ticket. So the wait is served in turn with the waits for
 /// one object.
-pub struct Select<A> {
-    arms: Vec<A>,
-    /// Which arm is attempted first. The others follow in their order.
+pub struct Select<A: AnyOperation> {
+    parts: Vec<Part<A>>,
+    /// Which operation is attempted first. The others follow in their order.
     first: usize,
+    /// Whether one of them may run foreign code.
+    may_call_out: bool,
     claim: Arc<Claim>,
-    /// Whom the arms wake. `None`: the waiter of each attempt.
-    target: Option<Arc<Waiter>>,
-    /// The waiter of the last attempt, and a waiter for each arm.
+    /// Makes the waiter of the thread, if it does not sleep as usual.
+    waiter: Option<Box<dyn Fn() -> Arc<Waiter> + Send + Sync>>,
+    /// The waiter of the last attempt, and a waiter for each operation.
     waiters: Option<(Arc<Waiter>, Vec<Arc<Waiter>>)>,
     /// What it waits for, if an observer has asked. In a box, whose address stays.
     listed: OnceLock<Box<Listed>>,
 }
 
-impl<A> Select<A> {
+impl<A: AnyOperation> Select<A> {
     /// The wait that has not begun. If several operations can be completed, `first` is preferred, and then those that
     /// follow it.
-    pub fn new(arms: Vec<A>, first: usize) -> Self {
+    pub fn new(operations: Vec<A>, first: usize) -> Self {
         Self {
-            first: first.checked_rem(arms.len()).unwrap_or(0),
-            arms,
+            first: first.checked_rem(operations.len()).unwrap_or(0),
+            may_call_out: operations.iter().any(A::may_call_out),
+            parts: (operations.into_iter())
+                .map(|operation| Part {
+                    operation,
+                    joined: false,
+                })
+                .collect(),
             claim: Arc::new(Claim::new()),
-            target: None,
+            waiter: None,
             waiters: None,
             listed: OnceLock::new(),
         }
     }
 
-    /// The same, for a thread that does not sleep on the waiter that it is given, but in another way: `target` is woken
-    /// instead of that waiter.
-    pub fn waking(mut self, target: Arc<Waiter>) -> Self {
-        self.target = Some(target);
+    /// The same, for a thread that sleeps in another way than on its waiter: `waiter` makes what is woken.
+    pub fn woken_by(mut self, waiter: impl Fn() -> Arc<Waiter> + Send + Sync + 'static) -> Self {
+        self.waiter = Some(Box::new(waiter));
         self
     }
 
-    /// The operations.
-    pub fn arms(&self) -> &[A] {
-        &self.arms
-    }
-
-    /// Makes a waiter for each arm, which wakes `waiter`, or what is woken instead; unless that was done before.
+    /// Makes a waiter for each operation, which wakes `waiter`; unless that was done before.
     fn prepare(&mut self, waiter: &Arc<Waiter>) {
         if !(self.waiters.as_ref()).is_some_and(|(of, _)| Arc::ptr_eq(of, waiter)) {
-            let target = self.target.as_ref().unwrap_or(waiter);
-            let waiters = (0..self.arms.len())
-                .map(|slot| Waiter::arm(Arm::new(&self.claim, Slot(slot), target)))
+            let waiters = (0..self.parts.len())
+                .map(|slot| Waiter::arm(Arm::new(&self.claim, Slot(slot), waiter)))
                 .collect();
             self.waiters = Some((Arc::clone(waiter), waiters));
         }
+    }
+
+    /// Attempts this operation. If it is not complete, it is in its list afterwards.
+    fn attempt_one(&mut self, slot: usize) -> Option<A::Output> {
+        let (_, waiters) = self.waiters.as_ref()?;
+        let part = &mut self.parts[slot];
+        let output = part.operation.attempt(&waiters[slot]);
+        part.joined = output.is_none();
+        output
+    }
+
+    /// The operation to attempt next. `None`: all are in their lists.
+    ///
+    /// While foreign code runs, no operation may be in a list, because it would be given what it cannot use in time. So an
+    /// operation that runs such code comes first, and those that have joined leave for it.
+    fn next_to_attempt(&mut self, from: usize) -> Option<usize> {
+        let count = self.parts.len();
+        let in_order = |step: usize| (self.first + step) % count;
+        if !self.may_call_out {
+            return (from < count).then(|| in_order(from));
+        }
+        let mut rest = (0..count)
+            .map(in_order)
+            .filter(|slot| !self.parts[*slot].joined);
+        let first = rest.next()?;
+        let calls_out = |slot: &usize| self.parts[*slot].operation.calls_out();
+        let Some(calling) = std::iter::once(first).chain(rest).find(calls_out) else {
+            return Some(first);
+        };
+        if self.parts.iter().any(|part| part.joined) {
+            drop(self.leave_by(A::abandon));
+            self.claim.reopen();
+        }
+        Some(calling)
+    }
+
+    /// Takes all operations out of their lists by `leave`. Returns the one that was completed.
+    fn leave_by(
+        &mut self,
+        leave: impl Fn(&mut A) -> Option<A::Output>,
+    ) -> Option<(usize, A::Output)> {
+        // From here on, no other thread completes one of them.
+        self.claim.close();
+        let mut completed = None;
+        for (slot, part) in self.parts.iter_mut().enumerate() {
+            // Once only, even if one of them panics and all are abandoned afterwards.
+            if std::mem::take(&mut part.joined)
+                && let Some(output) = leave(&mut part.operation)
+            {
+                completed = Some((slot, output));
+            }
+        }
+        completed
+    }
+}
+
+/// An attempt that has not ended. If it ends with a completed operation, or by a panic, the others leave their lists:
+/// another thread may have claimed one of them. What that was given goes to the next waiter.
+struct Attempt<'a, A: AnyOperation>(&'a mut Select<A>);
+
+impl<A: AnyOperation> Drop for Attempt<'_, A> {
+    fn drop(&mut self) {
+        drop(self.0.leave_by(A::abandon));
     }
 }
 
@@ -180,8 +285,13 @@ impl<A: AnyOperation> Operation for Select<A> {
     /// The list of a queue must not wait for a waiter that has a chance and runs a signal handler.
     const KEEPS: bool = false;
 
+    fn waiter(&self) -> Arc<Waiter> {
+        self.waiter.as_ref().map_or_else(Waiter::new, |make| make())
+    }
+
     fn resource(&self) -> Resource {
-        let list = || Box::new(Listed(self.arms.iter().map(A::resource).collect()));
+        let resources = self.parts.iter().map(|part| part.operation.resource());
+        let list = || Box::new(Listed(resources.collect()));
         Resource {
             // There is no object of which a profile could tell this wait from others.
             address: 0,
@@ -191,47 +301,26 @@ impl<A: AnyOperation> Operation for Select<A> {
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
         self.prepare(waiter);
-        let (_, waiters) = self.waiters.as_ref()?;
-        // No arm is in a list.
+        // No operation is in a list.
         self.claim.reopen();
-        let count = self.arms.len();
-        for step in 0..count {
-            let slot = (self.first + step) % count;
-            let Some(output) = self.arms[slot].attempt(&waiters[slot]) else {
-                continue;
-            };
-            // Another thread may have claimed an arm that was attempted before. What that was given goes to the next
-            // waiter, as if the thread had come a moment later.
-            self.claim.close();
-            for before in 0..step {
-                drop(self.arms[(self.first + before) % count].abandon());
+        let attempt = Attempt(self);
+        let mut attempted = 0;
+        while let Some(slot) = attempt.0.next_to_attempt(attempted) {
+            attempted += 1;
+            if let Some(output) = attempt.0.attempt_one(slot) {
+                return Some((slot, output));
             }
-            return Some((slot, output));
         }
+        std::mem::forget(attempt);
         None
     }
 
     fn leave(&mut self, parked: Parked) -> Option<Self::Output> {
-        // From here on, no other thread completes an arm.
-        self.claim.close();
-        let mut completed = None;
-        for (slot, arm) in self.arms.iter_mut().enumerate() {
-            if let Some(output) = arm.leave(parked) {
-                completed = Some((slot, output));
-            }
-        }
-        completed
+        self.leave_by(|operation| operation.leave(parked))
     }
 
     #[cold]
     fn abandon(&mut self) -> Option<Self::Output> {
-        self.claim.close();
-        let mut completed = None;
-        for (slot, arm) in self.arms.iter_mut().enumerate() {
-            if let Some(output) = arm.abandon() {
-                completed = Some((slot, output));
-            }
-        }
-        completed
+        self.leave_by(A::abandon)
     }
 }

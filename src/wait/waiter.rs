@@ -59,6 +59,11 @@ pub trait Wake: Send + Sync {
     /// attached to the interpreter.
     fn wake(&self);
 
+    /// See [`Waiter::is_thread`].
+    fn is_thread(&self) -> bool {
+        false
+    }
+
     /// For a waiter that is never completed, but is told whether the object is ready: see `README.md`. The caller holds
     /// the leaf lock of the object.
     fn tell(&self, _ready: bool) {}
@@ -130,8 +135,8 @@ impl Waiter {
     pub(crate) fn is_thread(&self) -> bool {
         match &self.target {
             Target::Thread(_) => true,
-            Target::Arm(arm) => arm.wakes_thread(),
-            Target::Other(_) => false,
+            Target::Arm(arm) => arm.is_thread(),
+            Target::Other(wake) => wake.is_thread(),
         }
     }
 

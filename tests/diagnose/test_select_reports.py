@@ -85,4 +85,19 @@ with diagnose.profile() as profile:
 print(profile.text())
 """
     text = "\n".join(output_of(program))
-    assert "the first of: an item of Queue jobs, Event stop" in text or "one of several sources" in text
+    assert "the first of: an item of Queue jobs, Event stop" in text
+
+
+def test_a_server_that_waits_for_its_clients_is_not_said_to_hang() -> None:
+    program = """
+import time
+thread = wait_in(select, near, stop)
+time.sleep(2.5)  # the watch looks ten times a second, and after a second it would say that all threads sleep
+far.send(b"x")
+thread.join()
+print("done")
+"""
+    with start(PROGRAM + program, "--watch") as process:
+        assert process.ends() == 0, str(process)
+        assert process.output == "done\n"
+        assert "sleep" not in process.errors, process.errors

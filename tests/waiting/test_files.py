@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ import pytest
 from oxthreads.queue import Queue
 from oxthreads.threading import Event
 from oxthreads.waiting import after, select
+from tests.support.forks import can_fork, forks
 from tests.support.refusals import refusal
+from tests.support.signals import handler, signal_once_asleep
 from tests.support.threads import Result, start
 from tests.support.waiting import spin_until, until_asleep
 
@@ -138,6 +142,52 @@ def test_an_error_if_there_is_no_descriptor_left(pair: tuple[socket.socket, sock
         for number in opened:
             os.close(number)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.one_thread("lowers a limit of the process")
+def test_more_files_than_can_be_polled_are_an_error(pair: tuple[socket.socket, socket.socket]) -> None:
+    near, _ = pair
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = near.fileno() + 40
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[0], most), limits[1]))
+        with pytest.raises(OSError) as caught:
+            select(Queue(), *[near] * (most + 10), timeout=30)
+        assert caught.value.errno == errno.EINVAL
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@forks
+@can_fork
+@pytest.mark.one_thread("forks in a signal handler")
+def test_a_handler_forks_during_the_wait(pair: tuple[socket.socket, socket.socket]) -> None:
+    near, _ = pair
+    items: Queue[int] = Queue()
+    children: list[int] = []
+
+    def put_once_asleep() -> None:
+        until_asleep(threading.main_thread())
+        items.put(os.getpid())
+
+    def handle() -> None:
+        children.append(os.fork())
+        if children[0] == 0:
+            signal.alarm(20)
+            threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        start(put_once_asleep)
+
+    with handler(handle):
+        sender = signal_once_asleep()
+        status = 1
+        try:
+            status = int(select(items, near) != (items, os.getpid()))
+        finally:
+            if children == [0]:
+                os._exit(status)
+        sender.join()
+    assert status == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 
 
 def test_a_stream_of_both_loses_nothing(pair: tuple[socket.socket, socket.socket], frantic: None) -> None:

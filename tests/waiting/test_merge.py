@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import queue as standard
 from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from oxthreads.queue import PriorityQueue, Queue, SimpleQueue
+from oxthreads.queue import PriorityQueue, Queue, ShutDown, SimpleQueue
 from oxthreads.threading import Event
-from oxthreads.waiting import merge
+from oxthreads.waiting import merge, put
 from tests.support.threads import Result, start
 from tests.support.waiting import until_asleep
 
@@ -65,23 +66,24 @@ def test_threads_share_an_iterator(frantic: None) -> None:
     assert sorted(item for consumer in consumers for item in consumer.get()) == list(range(400))
 
 
-def test_what_is_no_queue_is_refused() -> None:
-    with pytest.raises(TypeError, match="int object"):
-        next(merge(3))  # type: ignore[arg-type]
+@pytest.mark.parametrize("make", [lambda: 3, Event, lambda: put(Queue(), 1), standard.Queue])
+def test_what_is_no_queue_is_refused(make: Any) -> None:
+    with pytest.raises(TypeError, match="an oxthreads queue is needed"):
+        merge(Queue(), make())
 
 
-def test_a_shutdown_within_an_item_is_not_taken_for_one_of_the_queues() -> None:
-    from oxthreads.queue import ShutDown  # noqa: PLC0415
-
+def test_a_shutdown_that_a_comparison_raises_is_not_taken_for_one_of_the_queues() -> None:
     class Item:
         def __lt__(self, other: object) -> bool:
-            raise ShutDown
+            if len(compared) > 2:
+                raise ShutDown
+            compared.append(self)
+            return True
 
+    compared: list[Item] = []
     heap: Any = PriorityQueue()
-    heap.put(1)
+    heap.put_many([Item(), Item(), Item()])
+    compared += [Item(), Item(), Item()]
     with pytest.raises(ShutDown):
-        heap.put(Item())
-    heap.put(2)
-    heap.shutdown()
-    assert [item for _, item in merge(heap)] == [1, 2]
-    assert not Event().is_set()
+        list(merge(heap))
+    assert heap.qsize() == 3

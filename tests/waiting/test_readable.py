@@ -210,6 +210,30 @@ def test_an_object_that_uses_the_standard_library() -> None:
         readable(items)
 
 
+def test_a_future_that_falls_back_is_readable_once_it_is_done() -> None:
+    future: Future[int] = Future()
+    with readable(future) as file:
+        assert future._condition  # type: ignore[attr-defined]
+        assert not is_readable(file)
+        future.set_result(1)
+        assert is_readable(file)
+    with readable(future) as file:
+        assert is_readable(file)
+
+
+def test_a_queue_or_event_that_falls_back_is_readable_from_then_on() -> None:
+    items: Queue[int] = Queue()
+    flag = Event()
+    with readable(items) as one, readable(flag) as two:
+        assert not items.queue  # type: ignore[attr-defined]
+        assert flag._cond  # type: ignore[attr-defined]
+        assert is_readable(one)
+        assert is_readable(two)
+        flag.set()
+        flag.clear()
+        assert is_readable(two)
+
+
 @forks
 @can_fork
 @pytest.mark.one_thread("forks")
@@ -224,7 +248,12 @@ def test_a_child_has_a_descriptor_of_its_own() -> None:
         items.get()
         assert not is_readable(file)
         items.put(1)
+        number = file.fileno()
+        assert number != parent
         file.close()
+        for closed in (number, parent):
+            with pytest.raises(OSError):
+                os.fstat(closed)
 
     in_child(check)
     assert file.fileno() == parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import queue
@@ -230,6 +231,11 @@ class OverriddenQueue(Queue):  # type: ignore[misc, valid-type]
         return super().get(*args, **keywords)
 
 
+class OverriddenSimpleQueue(SimpleQueue):  # type: ignore[misc, valid-type]
+    def put(self, *args: Any, **keywords: Any) -> None:
+        super().put(*args, **keywords)
+
+
 class OverriddenEvent(Event):  # type: ignore[misc, valid-type]
     def wait(self, timeout: float | None = None) -> bool:
         return bool(super().wait(timeout))
@@ -257,6 +263,7 @@ def fallen_back() -> Any:
         (lambda: None, TypeError, "NoneType object"),
         (fallen_back, TypeError, "uses the standard library"),
         (OverriddenQueue, TypeError, "overrides"),
+        (OverriddenSimpleQueue, TypeError, "overrides"),
         (OverriddenEvent, TypeError, "overrides"),
         (OverriddenSemaphore, TypeError, "overrides"),
         (Odd, LookupError, "no number"),
@@ -513,18 +520,29 @@ class TestSignals:
         order: list[str] = []
 
         def handle() -> None:
-            # Behind the main thread, whose place is kept.
-            until_asleep(start(lambda: order.append("other " + items.get())))
-            items.put("a")
-            items.put("b")
+            # They come after the main thread, which has left the list only for the time of this handler.
+            for name in "bc":
+                until_asleep(start(lambda name=name: order.append(name + items.get())))  # type: ignore[misc]
 
+        def send() -> None:
+            until_asleep(threading.main_thread())
+            os.kill(os.getpid(), signal.SIGUSR1)
+            spin_until(lambda: threading.active_count() >= before + 3)
+            until_asleep(*[thread for thread in threading.enumerate() if thread not in known])
+            until_asleep(threading.main_thread())
+            items.put("1")
+
+        before, known = threading.active_count(), set(threading.enumerate())
         with handler(handle):
-            sender = signal_once_asleep()
-            source, value = select(items, Event())
+            sender = threading.Thread(target=send, daemon=True)
+            known.add(sender)
+            sender.start()
+            assert select(items, Event()) == (items, "1")
             sender.join()
-        assert source is items
-        spin_until(lambda: order)
-        assert {value, *order} in ({"a", "other b"}, {"b", "other a"})
+        items.put("2")
+        items.put("3")
+        spin_until(lambda: len(order) == 2)
+        assert sorted(order) == ["b2", "c3"]
 
     def test_a_storm_of_signals_loses_no_item(self) -> None:
         first, second = Queue(), SimpleQueue()
@@ -587,16 +605,89 @@ def test_a_thread_that_is_waited_for_by_many_ends_once() -> None:
     assert threading.active_count() <= before
 
 
+def test_a_thread_that_nobody_has_started_by_threading_cannot_be_waited_for() -> None:
+    found: list[threading.Thread] = []
+    end = _thread.allocate_lock()
+    end.acquire()
+
+    def run() -> None:
+        found.append(threading.current_thread())
+        end.acquire()
+
+    _thread.start_new_thread(run, ())
+    spin_until(lambda: found)
+    try:
+        assert refusal(select, found[0], timeout=0) == (RuntimeError, "cannot join a dummy thread")
+    finally:
+        end.release()
+
+
+@forks
+@can_fork
+@pytest.mark.one_thread("forks")
+def test_a_thread_that_forks_while_it_is_waited_for() -> None:
+    forked: list[int] = []
+    wanted = Event()
+
+    def fork() -> None:
+        me = threading.current_thread()
+        wanted.wait()
+
+        def check() -> None:
+            # It is the main thread of the child, where the one that joins it in the parent does not exist.
+            waiting_thread = Result(select, me, timeout=0.05, default="alive")
+            assert waiting_thread.get() == "alive"
+
+        in_child(check)
+        forked.append(1)
+
+    running = start(fork)
+    sleeper = Result(select, running)
+    until_asleep(sleeper.thread)
+    wanted.set()
+    assert sleeper.get() == (running, None)
+    assert forked == [1]
+
+
+def test_a_comparison_runs_while_no_other_arm_waits() -> None:
+    plain, heap = Queue(), OXTHREADS.queue.PriorityQueue(1)
+    got: list[object] = []
+
+    class Item:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __lt__(self, other: Item) -> bool:
+            # The thread that compares is no getter of this queue meanwhile.
+            plain.put("tea")
+            got.append(plain.get(timeout=30))
+            return self.number < other.number
+
+    heap.put(Item(1))
+    heap.maxsize = 2
+    heap.put(Item(2))
+    sleeper = Result(select, plain, put(heap, Item(3)), fair=False)
+    until_asleep(sleeper.thread)
+    first = heap.get()
+    assert first.number == 1
+    source, _ = sleeper.get()
+    assert got
+    assert set(got) == {"tea"}
+    assert source is not plain
+    assert plain.empty()
+
+
 def test_nothing_is_kept_after_a_wait() -> None:
     class Item:
         pass
 
-    items, flag = Queue(), Event()
+    full, flag = Queue(1), Event()
+    full.put("old")
     item = Item()
     gone = weakref.ref(item)
-    select(put(items, item), flag)
+    # It sleeps, so there is an arm that has the item.
+    assert select(put(full, item), flag, timeout=0.01, default="late") == "late"
     del item
-    assert select(items, flag)[1] is not None
     spin_until(lambda: gone() is None)
 
 

@@ -297,6 +297,9 @@ def _all_are_asleep(situation: Situation) -> bool:
     if situation.standard_locks:
         # These are not pinned, and wait perhaps for a thread of which nobody knows.
         return False
+    if any(what == "file" for arms in situation.arms.values() for what, _ in arms):
+        # Another process may write to it.
+        return False
     # A thread that joins one that has just ended will go on: only what is pinned cannot end.
     for waiting in situation.waits.values():
         wakers = situation.dependences[waiting.thread].wakers

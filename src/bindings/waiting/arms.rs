@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::bindings::queue::{Item, Queue, SimpleQueue, list, most};
@@ -30,10 +31,13 @@ impl<'py> QueueOf<'py> {
             }
             return Ok(Some(Self::Queue(queue.clone())));
         }
-        Ok(object
-            .cast::<SimpleQueue>()
-            .ok()
-            .map(|queue| Self::SimpleQueue(queue.clone())))
+        let Ok(queue) = object.cast::<SimpleQueue>() else {
+            return Ok(None);
+        };
+        if !object.is_exact_instance_of::<SimpleQueue>() && overrides(object)? {
+            return Err(fell_back(object));
+        }
+        Ok(Some(Self::SimpleQueue(queue.clone())))
     }
 
     #[inline]
@@ -57,6 +61,18 @@ impl<'py> QueueOf<'py> {
             Self::SimpleQueue(queue) => KeptQueue::SimpleQueue(queue.unbind()),
         }
     }
+}
+
+/// Whether the class of this `SimpleQueue` has a `get` or `put` of its own.
+#[cold]
+fn overrides(queue: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let (class, native) = (queue.get_type(), queue.py().get_type::<SimpleQueue>());
+    for name in [intern!(queue.py(), "get"), intern!(queue.py(), "put")] {
+        if !class.getattr(name)?.is(native.getattr(name)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A queue of either class, in an object.

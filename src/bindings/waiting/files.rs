@@ -24,8 +24,8 @@ mod unix {
     use crate::bindings::waiting::source::Outcome;
     use crate::wait::deadline::Deadline;
     use crate::wait::observe::Resource;
-    use crate::wait::sync::Arc;
-    use crate::wait::{Parked, Waiter, Wake};
+    use crate::wait::sync::{Arc, Mutex};
+    use crate::wait::{Parked, Waiter, Wake, generation};
 
     /// Every file can be polled here.
     pub(crate) fn check(_object: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -101,7 +101,26 @@ mod unix {
         }
     }
 
-    /// Rings the bell when an arm is completed.
+    /// The bell of a sleeping thread. In a forked child it is another one, because both would hear the same.
+    struct OwnBell(Mutex<(u32, Arc<Bell>)>);
+
+    impl OwnBell {
+        fn new() -> PyResult<Self> {
+            Ok(Self(Mutex::new((generation(), Arc::new(Bell::new()?)))))
+        }
+
+        fn present(&self) -> Arc<Bell> {
+            let mut own = self.0.lock();
+            if own.0 != generation()
+                && let Ok(bell) = Bell::new()
+            {
+                *own = (generation(), Arc::new(bell));
+            }
+            Arc::clone(&own.1)
+        }
+    }
+
+    /// A waiter whose thread polls.
     struct Ringing(Arc<Bell>);
 
     impl Wake for Ringing {
@@ -112,6 +131,10 @@ mod unix {
         fn wake(&self) {
             self.0.ring();
         }
+
+        fn is_thread(&self) -> bool {
+            true
+        }
     }
 
     /// How the thread sleeps: in `poll`, if there are files.
@@ -120,8 +143,11 @@ mod unix {
     }
 
     struct Polled {
-        bell: Arc<Bell>,
+        bell: Arc<OwnBell>,
+        /// The files, and the bell as the last one.
         files: Vec<libc::pollfd>,
+        /// Why the files could not be polled.
+        error: Option<io::Error>,
     }
 
     impl Sleep {
@@ -132,17 +158,27 @@ mod unix {
             if files.is_empty() {
                 return Ok(Self { polled: None });
             }
-            let bell = Arc::new(Bell::new()?);
-            files.push(entry(bell.number()));
+            files.push(entry(-1));
             Ok(Self {
-                polled: Some(Polled { bell, files }),
+                polled: Some(Polled {
+                    bell: Arc::new(OwnBell::new()?),
+                    files,
+                    error: None,
+                }),
             })
         }
 
-        /// Whom the arms wake, if not the waiter of the thread.
-        pub(crate) fn target(&self) -> Option<Arc<Waiter>> {
-            let polled = self.polled.as_ref()?;
-            Some(Waiter::of(Ringing(Arc::clone(&polled.bell))))
+        /// What makes the waiter of the thread, if it does not sleep as usual.
+        pub(crate) fn waiter(&self) -> Option<impl Fn() -> Arc<Waiter> + Send + Sync + 'static> {
+            let bell = Arc::clone(&self.polled.as_ref()?.bell);
+            Some(move || Waiter::of(Ringing(bell.present())))
+        }
+
+        /// # Errors
+        /// OSError, if the last sleep ended because the files could not be polled.
+        pub(crate) fn check(&mut self) -> PyResult<()> {
+            let error = self.polled.as_mut().and_then(|polled| polled.error.take());
+            error.map_or(Ok(()), |error| Err(os_error(&error)))
         }
     }
 
@@ -155,6 +191,10 @@ mod unix {
             let Some(polled) = &mut self.polled else {
                 return waiter.park(deadline);
             };
+            let bell = polled.bell.present();
+            if let Some(last) = polled.files.last_mut() {
+                last.fd = bell.number();
+            }
             // Rounded up, so that the deadline has passed afterwards. A longer sleep is cut.
             let timeout = match deadline.remaining() {
                 None => -1,
@@ -166,12 +206,14 @@ mod unix {
             match poll(&mut polled.files, timeout) {
                 Ok(0) if deadline.has_passed() => Parked::TimedOut,
                 Ok(_) => {
-                    polled.bell.silence();
+                    bell.silence();
                     Parked::Unparked
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Parked::Interrupted,
-                // The next attempt finds out which file it is.
-                Err(_) => Parked::Unparked,
+                Err(error) => {
+                    polled.error = Some(error);
+                    Parked::TimedOut
+                }
             }
         }
     }
@@ -244,8 +286,12 @@ mod elsewhere {
             Ok(Self)
         }
 
-        pub(crate) fn target(&self) -> Option<Arc<Waiter>> {
+        pub(crate) fn waiter(&self) -> Option<fn() -> Arc<Waiter>> {
             None
+        }
+
+        pub(crate) fn check(&mut self) -> PyResult<()> {
+            Ok(())
         }
     }
 

@@ -91,8 +91,8 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///     *sources: what to wait for, at least one. The same object may be there more than once.
 ///     timeout (int, float or None): the longest wait, in seconds. None means no limit; 0 looks once.
 ///     default: what to return if no source was ready in time. Without it, TimeoutError is raised.
-///     fair (bool): if several sources are ready, True chooses one at random, so that none is neglected; False takes the
-///         first one, in the order of the arguments.
+///     fair (bool): if several sources are ready, False takes the first one in the order of the arguments. True begins
+///         at a random one of them, so that none is neglected.
 ///
 /// Returns:
 ///     tuple: the source, as it was given, and its value.
@@ -102,13 +102,15 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///     queue.ShutDown: a queue is shut down, and has no item to get. The attribute ``source`` says which.
 ///     TypeError: an object is no source. An RLock may be the thread's already; a Condition and a Barrier have no
 ///         wait of one step. An object of the standard library, or one that has fallen back to it (docs/fallback.md),
-///         cannot be waited for together with others. A class that overrides ``get``, ``put``, ``wait`` or ``acquire``
-///         neither, because they would not be called.
+///         cannot be waited for together with others. Nor can a class that overrides ``get``, ``put``, ``wait`` or
+///         ``acquire``, because they would not be called.
+///     NotImplementedError: a source is a file, on Windows.
 ///     ValueError: there is no source; or timeout is negative; or a file is closed.
 ///     RuntimeError: a thread has not been started, or is the calling one.
 ///     OSError: a file cannot be polled.
 ///
-/// Thread-safe.
+/// Thread-safe. A worker of a pool with ``nested="run"`` does not run the calls of its own pool that it waits for here, as
+/// it does in ``result()``.
 ///
 /// Example:
 ///
@@ -247,8 +249,8 @@ fn wait<'py>(
         arms.push(source.operation(&object)?);
     }
     let mut select = Select::new(arms, first);
-    if let Some(target) = sleep.target() {
-        select = select.waking(target);
+    if let Some(waiter) = sleep.waiter() {
+        select = select.woken_by(waiter);
     }
     loop {
         // A timer has no list of waiters: whoever waits for it wakes up by itself.
@@ -260,6 +262,7 @@ fn wait<'py>(
         if let Some((slot, outcome)) = completed {
             return answer(objects, slot, outcome).map(Some);
         }
+        sleep.check()?;
         // Another thread may have taken what the timer had.
         for slot in rotated(found.len(), first) {
             if let Source::Timer(timer) = &found[slot]

@@ -1,7 +1,7 @@
 //! `readable(source)`: a descriptor that is readable as long as the source is ready, for `selectors` and event loops.
 
 use std::os::raw::c_int;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -9,13 +9,14 @@ use pyo3::prelude::*;
 
 use crate::bindings::future::Future;
 use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::Event;
 use crate::bindings::waiting::arms::QueueOf;
 use crate::bindings::waiting::bell::Bell;
-use crate::bindings::waiting::source::{Source, fell_back};
+use crate::bindings::waiting::source::{end_of_thread, fell_back};
 use crate::primitives::FellBack;
-use crate::wait::sync::{Arc, Mutex};
+use crate::wait::sync::Mutex;
 use crate::wait::{Ticket, Waiter, Wake, generation};
 
 /// The source that `readable` makes a descriptor for.
@@ -28,25 +29,46 @@ enum Watched {
 
 impl Watched {
     fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        match Source::of(object)? {
-            Source::Queue(QueueOf::Queue(queue)) => Ok(Self::Queue(queue.unbind())),
-            Source::Queue(QueueOf::SimpleQueue(queue)) => Ok(Self::SimpleQueue(queue.unbind())),
-            Source::Event(event) | Source::Thread(event) => Ok(Self::Event(event.unbind())),
-            Source::Future(future) => Ok(Self::Future(future.unbind())),
-            _ => Err(PyTypeError::new_err(format!(
-                "readable() needs a queue, an event, a future or a thread, not a {} object",
-                object.get_type().qualname()?
-            ))),
+        if let Some(queue) = QueueOf::of(object)? {
+            return Ok(match queue {
+                QueueOf::Queue(queue) => Self::Queue(queue.unbind()),
+                QueueOf::SimpleQueue(queue) => Self::SimpleQueue(queue.unbind()),
+            });
         }
+        if let Ok(event) = object.cast::<Event>() {
+            return Ok(Self::Event(event.clone().unbind()));
+        }
+        if let Ok(future) = object.cast::<Future>() {
+            return Ok(Self::Future(future.clone().unbind()));
+        }
+        if let Some(event) = end_of_thread(object)? {
+            return Ok(Self::Event(event.unbind()));
+        }
+        Err(PyTypeError::new_err(format!(
+            "readable() needs a queue, an event or a future of oxthreads, or a thread, not a {}.{}",
+            object.get_type().module()?,
+            object.get_type().qualname()?
+        )))
     }
 
-    fn watch(&self, ticket: Ticket, watcher: &Arc<Waiter>) -> Result<(), FellBack> {
-        match self {
-            Self::Queue(queue) => queue.get().primitive().watch(ticket, watcher),
-            Self::SimpleQueue(queue) => queue.get().primitive().watch(ticket, watcher),
-            Self::Event(event) => event.get().primitive().watch(ticket, watcher),
-            Self::Future(future) => future.get().primitive().watch(ticket, watcher),
-        }
+    fn watch(&self, py: Python<'_>, ticket: Ticket, level: &Arc<Level>) -> PyResult<()> {
+        let watcher = || Waiter::of(Watcher(Arc::clone(level)));
+        let watched = match self {
+            Self::Queue(queue) => queue.get().primitive().watch(ticket, &watcher()),
+            Self::SimpleQueue(queue) => queue.get().primitive().watch(ticket, &watcher()),
+            Self::Event(event) => event.get().primitive().watch(ticket, &watcher()),
+            // It calls back, also if it uses the standard library by then.
+            Self::Future(future) => {
+                let ringer = Ringer {
+                    level: Arc::downgrade(level),
+                    generation: generation(),
+                };
+                let future = future.bind(py).as_any();
+                let added = foreign::call_method(future, "add_done_callback", (ringer,), None);
+                return added.map(foreign::release);
+            }
+        };
+        watched.map_err(|FellBack| fell_back(&self.bind(py)))
     }
 
     fn unwatch(&self, ticket: Ticket) {
@@ -54,7 +76,8 @@ impl Watched {
             Self::Queue(queue) => queue.get().primitive().unwatch(ticket),
             Self::SimpleQueue(queue) => queue.get().primitive().unwatch(ticket),
             Self::Event(event) => event.get().primitive().unwatch(ticket),
-            Self::Future(future) => future.get().primitive().unwatch(ticket),
+            // Its callback stays, and finds no bell.
+            Self::Future(_) => {}
         }
     }
 
@@ -69,9 +92,28 @@ impl Watched {
 }
 
 /// The bell, as the source tells it.
-struct Level {
-    bell: Bell,
-    is_ready: AtomicBool,
+struct Level(Mutex<Told>);
+
+struct Told {
+    /// `None`: it is closed.
+    bell: Option<Bell>,
+    is_ready: bool,
+}
+
+impl Level {
+    fn tell(&self, ready: bool) {
+        let mut told = self.0.lock();
+        if std::mem::replace(&mut told.is_ready, ready) == ready {
+            return;
+        }
+        if let Some(bell) = &told.bell {
+            if ready {
+                bell.ring();
+            } else {
+                bell.silence();
+            }
+        }
+    }
 }
 
 struct Watcher(Arc<Level>);
@@ -83,16 +125,26 @@ impl Wake for Watcher {
 
     fn wake(&self) {}
 
-    /// The calls come one after the other, under the leaf lock of the source.
     fn tell(&self, ready: bool) {
-        let level = &self.0;
-        if level.is_ready.swap(ready, Ordering::Relaxed) == ready {
-            return;
-        }
-        if ready {
-            level.bell.ring();
-        } else {
-            level.bell.silence();
+        self.0.tell(ready);
+    }
+}
+
+/// The done callback of a future whose descriptor is open.
+#[pyclass(frozen)]
+struct Ringer {
+    level: Weak<Level>,
+    /// The process that the descriptor belongs to.
+    generation: u32,
+}
+
+#[pymethods]
+impl Ringer {
+    fn __call__(&self, _future: &Bound<'_, PyAny>) {
+        if self.generation == generation()
+            && let Some(level) = self.level.upgrade()
+        {
+            level.tell(true);
         }
     }
 }
@@ -101,6 +153,7 @@ impl Wake for Watcher {
 struct Watching {
     ticket: Ticket,
     level: Arc<Level>,
+    number: c_int,
     /// The process that it belongs to.
     generation: u32,
 }
@@ -151,9 +204,10 @@ impl Readable {
         };
         // A forked child shares the descriptor with its parent, and the sources there would change it.
         if now.generation != generation() {
-            *now = Self::begin(&self.watched, py)?;
+            let former = std::mem::replace(now, Self::begin(&self.watched, py)?);
+            former.level.0.lock().bell = None;
         }
-        Ok(now.level.bell.number())
+        Ok(now.number)
     }
 
     /// Close the descriptor. A second call does nothing.
@@ -196,29 +250,31 @@ impl Readable {
 
 impl Readable {
     fn begin(watched: &Watched, py: Python<'_>) -> PyResult<Watching> {
-        let level = Arc::new(Level {
-            bell: Bell::new()?,
-            is_ready: AtomicBool::new(false),
-        });
+        let bell = Bell::new()?;
+        let number = bell.number();
+        let level = Arc::new(Level(Mutex::new(Told {
+            bell: Some(bell),
+            is_ready: false,
+        })));
         let ticket = Ticket::last();
-        let watcher = Waiter::of(Watcher(Arc::clone(&level)));
-        match watched.watch(ticket, &watcher) {
-            Ok(()) => Ok(Watching {
-                ticket,
-                level,
-                generation: generation(),
-            }),
-            Err(FellBack) => Err(fell_back(&watched.bind(py))),
-        }
+        watched.watch(py, ticket, &level)?;
+        Ok(Watching {
+            ticket,
+            level,
+            number,
+            generation: generation(),
+        })
     }
 
-    /// The source of a forked child knows nothing of what its parent has watched.
     fn end(&self, watching: Option<Watching>) {
-        if let Some(watching) = watching
-            && watching.generation == generation()
-        {
+        let Some(watching) = watching else {
+            return;
+        };
+        // The source of a forked child knows nothing of what its parent has watched.
+        if watching.generation == generation() {
             self.watched.unwatch(watching.ticket);
         }
+        watching.level.0.lock().bell = None;
     }
 }
 

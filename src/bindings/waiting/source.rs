@@ -7,7 +7,7 @@ use std::os::raw::c_int;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyType};
+use pyo3::types::{PyBool, PyTuple, PyType};
 
 use crate::bindings::future::Future;
 use crate::bindings::queue::{Item, note_waited_for, stopped};
@@ -152,9 +152,8 @@ impl<'py> Source<'py> {
     #[cold]
     fn of_another(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         let py = object.py();
-        if object.is_instance(THREAD.get(py)?)? {
-            let end = END_OF_THREAD.get(py)?.call1((object,))?;
-            return Ok(Self::Thread(end.cast_into()?));
+        if let Some(event) = end_of_thread(object)? {
+            return Ok(Self::Thread(event));
         }
         if object.is_instance_of::<RLock>() {
             return Err(PyTypeError::new_err(
@@ -181,7 +180,7 @@ impl<'py> Source<'py> {
             )));
         }
         if let Some(fileno) = object.getattr_opt(intern!(py, "fileno"))? {
-            let number = foreign::call(&fileno, &pyo3::types::PyTuple::empty(py), None)?;
+            let number = foreign::call(&fileno, &PyTuple::empty(py), None)?;
             let number: c_int = number.extract()?;
             if number < 0 {
                 return Err(PyValueError::new_err(format!(
@@ -388,6 +387,21 @@ fn refused(object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
     }
 }
 
+/// The event that tells of the end of a thread; `None` if the object is no thread.
+///
+/// # Errors
+/// Those of `join`: the thread was not started, or is the calling one.
+pub(super) fn end_of_thread<'py>(
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, Event>>> {
+    let py = object.py();
+    if !object.is_instance(THREAD.get(py)?)? {
+        return Ok(None);
+    }
+    let end = foreign::call(END_OF_THREAD.get(py)?, &PyTuple::new(py, [object])?, None)?;
+    Ok(Some(end.cast_into()?))
+}
+
 /// The error for an object that uses the standard library.
 #[cold]
 pub(super) fn fell_back(object: &Bound<'_, PyAny>) -> PyErr {
@@ -396,8 +410,8 @@ pub(super) fn fell_back(object: &Bound<'_, PyAny>) -> PyErr {
         Err(error) => return error,
     };
     PyTypeError::new_err(format!(
-        "select() cannot wait for this {name}: it uses the standard library (see docs/fallback.md), because its class \
-         overrides methods, or because the program has used what only the standard object has"
+        "this {name} cannot be waited for together with others: it uses the standard library (see docs/fallback.md), \
+         because its class overrides methods, or because the program has used what only the standard object has"
     ))
 }
 

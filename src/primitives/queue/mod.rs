@@ -404,6 +404,18 @@ impl<T: Item> Queue<T> {
         item.unwrap_or(None)
     }
 
+    /// Whether a get that is tried now would compare items.
+    fn get_compares(&self) -> bool {
+        let state = self.state();
+        state.items.order() == Order::Heap && state.check_get(Grant::None).is_ok()
+    }
+
+    /// Whether a put that is tried now would compare items.
+    fn put_compares(&self) -> bool {
+        let state = self.state();
+        state.items.order() == Order::Heap && state.check_put(Grant::None).is_ok()
+    }
+
     /// The operation that waits for room and puts `item`.
     pub fn put(&self, item: T) -> Put<&Self, T> {
         Put::new(self, item)

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use super::super::FellBack;
 use super::state::Grant;
-use super::{GetError, Item, NotInserted, NotTaken, PutError, Queue};
+use super::{GetError, Item, NotInserted, NotTaken, Order, PutError, Queue};
 use crate::wait::hand_off::HandOff;
 use crate::wait::observe::Resource;
 use crate::wait::sync::Arc;
@@ -50,6 +50,14 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
 
     /// No other getter is woken as long as this one has not used its chance.
     const KEEPS: bool = false;
+
+    fn may_call_out(&self) -> bool {
+        self.queue.order() == Order::Heap
+    }
+
+    fn calls_out(&self) -> bool {
+        self.queue.get_compares()
+    }
 
     fn resource(&self) -> Resource {
         Resource::owned("item of a queue", &*self.queue)
@@ -150,6 +158,14 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
 
     /// As for [`Get`].
     const KEEPS: bool = false;
+
+    fn may_call_out(&self) -> bool {
+        self.queue.order() == Order::Heap
+    }
+
+    fn calls_out(&self) -> bool {
+        self.queue.put_compares()
+    }
 
     fn resource(&self) -> Resource {
         Resource::owned("room in a queue", &*self.queue)
