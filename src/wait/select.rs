@@ -139,6 +139,18 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
 /// What a wait is for, for an observer.
 struct Listed(Vec<Resource>);
 
+impl Listed {
+    /// A number instead of an address: the same for waits for the same objects, so that a profile adds them up. It is odd,
+    /// which no address is.
+    fn number(&self) -> usize {
+        let mix = |number: usize, resource: &Resource| {
+            let kind = resource.what.len();
+            number.rotate_left(7).wrapping_mul(31) ^ resource.address ^ kind
+        };
+        self.0.iter().fold(0, mix) | 1
+    }
+}
+
 /// No thread has all of it.
 impl Owned for Listed {
     fn owner(&self) -> Option<ThreadNumber> {
@@ -292,10 +304,10 @@ impl<A: AnyOperation> Operation for Select<A> {
     fn resource(&self) -> Resource {
         let resources = self.parts.iter().map(|part| part.operation.resource());
         let list = || Box::new(Listed(resources.collect()));
+        let listed = self.listed.get_or_init(list);
         Resource {
-            // There is no object of which a profile could tell this wait from others.
-            address: 0,
-            ..Resource::owned("one of several sources", &**self.listed.get_or_init(list))
+            address: listed.number(),
+            ..Resource::owned("one of several sources", &**listed)
         }
     }
 

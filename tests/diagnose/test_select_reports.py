@@ -78,14 +78,21 @@ print(diagnose.report().splitlines()[0].partition(" has ")[2])
 
 def test_a_profile_counts_the_waits_of_a_select() -> None:
     program = """
+from oxthreads.diagnose import _profile_names
+
 with diagnose.profile() as profile:
-    waiter = wait_in(select, jobs, stop)
+    waiters = [wait_in(select, jobs, stop), wait_in(select, permits, stop)]
+    # The thread of the watch looks for names ten times a second.
+    while sum(name.startswith("the first of") for name in [*_profile_names._found.values()]) < 2:
+        time.sleep(0.01)
     stop.set()
-    waiter.join()
+    for waiter in waiters:
+        waiter.join()
 print(profile.text())
 """
     text = "\n".join(output_of(program))
     assert "the first of: an item of Queue jobs, Event stop" in text
+    assert "the first of: Semaphore permits, Event stop" in text
 
 
 def test_a_server_that_waits_for_its_clients_is_not_said_to_hang() -> None:

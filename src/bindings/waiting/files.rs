@@ -80,7 +80,10 @@ mod unix {
         type Output = Outcome;
 
         fn resource(&self) -> Resource {
-            Resource::new("file", self)
+            Resource {
+                address: usize::try_from(self.0).unwrap_or_default(),
+                ..Resource::new("file", self)
+            }
         }
 
         fn attempt(&mut self, _waiter: &Arc<Waiter>) -> Option<Outcome> {
