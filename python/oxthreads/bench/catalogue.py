@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from . import (
     calls,
+    event_loops,
     growth,
     latency,
     locks,
@@ -25,6 +26,7 @@ from .scenario import Kind, Scenario
 SCENARIOS: tuple[Scenario, ...] = (
     *locks.SCENARIOS,
     *queues.SCENARIOS,
+    *event_loops.SCENARIOS,
     *pools.SCENARIOS,
     *reuse.SCENARIOS,
     *calls.SCENARIOS,
