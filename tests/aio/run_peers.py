@@ -81,7 +81,7 @@ def run(name: str, version: str, folder: Path) -> bool:
                 "-p",
                 "no:cacheprovider",
             ),
-            *("-o", "asyncio_mode=auto", "--timeout", "5", "--timeout-method", "signal"),
+            *("-o", "asyncio_mode=auto", "-n", "2", "--timeout", "10", "--timeout-method", "thread"),
             *("--rootdir", str(tests), "--import-mode", "importlib", "--benchmark-disable"),
             *("--junitxml", str(report), "--tb", "short", str(tests)),
         ],
