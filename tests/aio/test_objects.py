@@ -548,6 +548,7 @@ def test_a_wait_can_be_awaited_once() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.one_thread("catches warnings")
 def test_a_wait_that_is_never_awaited_warns() -> None:
     items = queue.Queue[int]()
     with pytest.warns(RuntimeWarning, match=r"AsyncQueue\.put.* was never awaited"):
