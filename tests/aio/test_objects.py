@@ -518,7 +518,7 @@ def test_a_wait_that_had_begun_is_told_of_a_fall_back() -> None:
     items = queue.Queue[int]()
 
     async def main() -> None:
-        get = asyncio.create_task(as_async(items).get())
+        get: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         assert items.mutex is not None
         with pytest.raises(TypeError, match="standard library"):
@@ -568,7 +568,7 @@ def test_a_wait_without_an_event_loop_is_an_error() -> None:
 def test_a_wait_is_a_coroutine_for_asyncio() -> None:
     async def main() -> None:
         items = queue.Queue[int]()
-        task = asyncio.create_task(as_async(items).get())
+        task: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         assert "AsyncQueue.get" in repr(task)
         with pytest.raises(TimeoutError):
@@ -613,7 +613,7 @@ def test_threads_do_not_wait_for_a_busy_event_loop() -> None:
     items = queue.Queue[int]()
 
     async def main() -> int:
-        get = asyncio.create_task(as_async(items).get())
+        get: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         others = [Result(items.get) for _ in range(2)]
         until_asleep(*[other.thread for other in others])
