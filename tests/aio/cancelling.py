@@ -86,7 +86,8 @@ class _Awaitable:
         self._coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        resume, argument = self._coroutine.send, None
+        resume: Callable[[Any], Any] = self._coroutine.send
+        argument: Any = None
         while True:
             try:
                 yielded = resume(argument)

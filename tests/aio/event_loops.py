@@ -82,7 +82,8 @@ class Trio(EventLoops):
 
     def turn(self) -> Awaitable[None]:
         trio: Any = importlib.import_module("trio")
-        return trio.lowlevel.checkpoint()
+        checkpoint: Awaitable[None] = trio.lowlevel.checkpoint()
+        return checkpoint
 
     async def together(self, *functions: Function) -> list[Any]:
         trio: Any = importlib.import_module("trio")

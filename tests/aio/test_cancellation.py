@@ -149,10 +149,14 @@ def test_a_lock_goes_on_to_the_next(kind: Kind) -> None:
             async with as_async(lock):
                 pass
 
+        def use_in_thread() -> None:
+            with lock:
+                pass
+
         await as_async(lock).acquire()
         task = victim(use())
         await asyncio.sleep(0)
-        thread = Result(lambda: lock.acquire() and lock.release())
+        thread = Result(use_in_thread)
         other = asyncio.ensure_future(use())
         await asyncio.sleep(0)
         lock.release()

@@ -19,6 +19,8 @@ from tests.support.interpreters import python
 from tests.support.threads import Result
 from tests.support.waiting import until_asleep
 
+pytestmark = pytest.mark.one_thread("collects garbage, forks, and starts child interpreters")
+
 
 def closed_while_waiting(loop: Any, waits: list[Any]) -> list[Any]:
     """Let tasks of the loop begin to wait, and close it. Returns the tasks."""
@@ -192,7 +194,6 @@ def test_finished_waits_leave_nothing_behind(loops: EventLoops) -> None:
     loops.run(main)
 
 
-@pytest.mark.one_thread("forks")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_has_no_waits_of_its_parent() -> None:

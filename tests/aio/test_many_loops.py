@@ -15,6 +15,8 @@ from tests.aio.event_loops import ALL, ASYNCIO, EventLoops
 from tests.support.threads import Result
 from tests.support.waiting import rounds
 
+pytestmark = pytest.mark.one_thread("starts many threads, and changes how often they take turns")
+
 LOOPS = 4
 TASKS = 5
 ITEMS = 2_000

@@ -116,12 +116,12 @@ def test_join_waits_for_the_work_of_threads(loops: EventLoops) -> None:
 
 def test_what_does_not_wait_raises_the_exceptions_of_both_libraries() -> None:
     view = as_async(queue.Queue[int](1))
-    for raised in (asyncio.QueueEmpty, standard_queue.Empty, aio.QueueEmpty):
-        with pytest.raises(raised):
+    for empty in (asyncio.QueueEmpty, standard_queue.Empty, aio.QueueEmpty):
+        with pytest.raises(empty):
             view.get_nowait()
     view.put_nowait(1)
-    for raised in (asyncio.QueueFull, standard_queue.Full, aio.QueueFull):
-        with pytest.raises(raised):
+    for full in (asyncio.QueueFull, standard_queue.Full, aio.QueueFull):
+        with pytest.raises(full):
             view.put_nowait(2)
     assert (view.qsize(), view.empty(), view.full(), view.maxsize) == (1, False, True, 1)
     assert (view.get_nowait(), view.unfinished_tasks) == (1, 1)
@@ -163,7 +163,7 @@ def test_values_that_the_interpreter_could_misunderstand_are_passed_on(loops: Ev
 
 
 def test_a_lock_excludes_threads_and_coroutines(loops: EventLoops) -> None:
-    lock, inside, count = threading.Lock(), [], 0
+    lock, inside, count = threading.Lock(), list[int](), 0
 
     def use_in_thread() -> None:
         for _ in range(200):
@@ -316,7 +316,7 @@ def test_a_condition_is_notified_by_threads_and_coroutines(loops: EventLoops) ->
                 changed.notify()
 
     async def consume() -> list[int]:
-        view, got = as_async(changed), []
+        view, got = as_async(changed), list[int]()
         while len(got) < 100:
             async with view:
                 await view.wait_for(lambda: data)
@@ -444,12 +444,16 @@ def test_a_queue_with_two_sides(loops: EventLoops) -> None:
             (aio.LifoQueue, [3, 1, 2]),
             (aio.PriorityQueue, [1, 2, 3]),
         ):
-            async with kind[int](3) as items:
+            items: aio.Queue[int] = kind(3)
+            async with items:
                 assert not items.closed
                 for number in (2, 1, 3):
                     items.sync_q.put(number)
                 assert (items.maxsize, items.unfinished_tasks) == (3, 3)
                 assert [await items.async_q.get() for _ in order] == order
+                items.maxsize += 1
+                items.async_q.maxsize += 1
+                assert (items.sync_q.maxsize, items.is_shutdown) == (5, False)
                 with pytest.raises(RuntimeError, match="non-closed"):
                     await items.wait_closed()
             assert items.closed
@@ -514,7 +518,7 @@ def test_a_wait_that_had_begun_is_told_of_a_fall_back() -> None:
     items = queue.Queue[int]()
 
     async def main() -> None:
-        get = asyncio.create_task(as_async(items).get())
+        get: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         assert items.mutex is not None
         with pytest.raises(TypeError, match="standard library"):
@@ -544,6 +548,7 @@ def test_a_wait_can_be_awaited_once() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.one_thread("catches warnings")
 def test_a_wait_that_is_never_awaited_warns() -> None:
     items = queue.Queue[int]()
     with pytest.warns(RuntimeWarning, match=r"AsyncQueue\.put.* was never awaited"):
@@ -563,7 +568,7 @@ def test_a_wait_without_an_event_loop_is_an_error() -> None:
 def test_a_wait_is_a_coroutine_for_asyncio() -> None:
     async def main() -> None:
         items = queue.Queue[int]()
-        task = asyncio.create_task(as_async(items).get())
+        task: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         assert "AsyncQueue.get" in repr(task)
         with pytest.raises(TimeoutError):
@@ -608,7 +613,7 @@ def test_threads_do_not_wait_for_a_busy_event_loop() -> None:
     items = queue.Queue[int]()
 
     async def main() -> int:
-        get = asyncio.create_task(as_async(items).get())
+        get: asyncio.Task[int] = asyncio.create_task(as_async(items).get())
         await asyncio.sleep(0)
         others = [Result(items.get) for _ in range(2)]
         until_asleep(*[other.thread for other in others])

@@ -43,6 +43,15 @@ class _AsyncSide(AsyncQueue[T]):
     __slots__ = ()
 
     @property
+    def maxsize(self) -> int:
+        """The largest number of items. Zero or less means no limit."""
+        return self.sync.maxsize
+
+    @maxsize.setter
+    def maxsize(self, maxsize: int) -> None:
+        self.sync.maxsize = maxsize
+
+    @property
     def closed(self) -> bool:
         """Whether the queue was closed or shut down."""
         return self.is_shutdown
@@ -100,14 +109,23 @@ class Queue(Generic[T]):
         """The largest number of items. Zero or less means no limit."""
         return self._sync.maxsize
 
+    @maxsize.setter
+    def maxsize(self, maxsize: int) -> None:
+        self._sync.maxsize = maxsize
+
     @property
     def unfinished_tasks(self) -> int:
         """The number of items for which task_done() was not called yet."""
         return self._sync.unfinished_tasks
 
     @property
-    def closed(self) -> bool:
+    def is_shutdown(self) -> bool:
         """Whether the queue was closed or shut down."""
+        return self._sync.closed
+
+    @property
+    def closed(self) -> bool:
+        """The same."""
         return self._sync.closed
 
     def shutdown(self, immediate: bool = False) -> None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from . import (
     added_locks,
     calls,
+    event_loops,
     growth,
     latency,
     locks,
@@ -28,6 +29,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *locks.SCENARIOS,
     *added_locks.SCENARIOS,
     *queues.SCENARIOS,
+    *event_loops.SCENARIOS,
     *pools.SCENARIOS,
     *reuse.SCENARIOS,
     *selecting.SCENARIOS,

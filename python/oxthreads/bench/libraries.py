@@ -19,6 +19,8 @@ import oxthreads.queue
 import oxthreads.threading
 from oxthreads import patch
 
+from .mixed_queues import OurMixedQueue, StandardMixedQueue, our_async_lock, standard_async_lock
+
 LOCKS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread")
 QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")
 FUTURES = ("Future", "ThreadPoolExecutor", "as_completed", "wait")
@@ -49,13 +51,17 @@ class Library:
 
 def standard() -> Library:
     """Return the standard library: ``threading``, ``queue`` and ``concurrent.futures``."""
-    return _library("standard", platform.python_version(), threading, queue, concurrent.futures)
+    library = _library("standard", platform.python_version(), threading, queue, concurrent.futures)
+    library.members.update(MixedQueue=StandardMixedQueue, AsyncLock=standard_async_lock)
+    return library
 
 
 def ours() -> Library:
     """Return oxthreads: the modules that mirror the standard ones."""
     modules = oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures
-    return _library("oxthreads", oxthreads.__version__, *modules)
+    library = _library("oxthreads", oxthreads.__version__, *modules)
+    library.members.update(MixedQueue=OurMixedQueue, AsyncLock=our_async_lock)
+    return library
 
 
 def _library(name: str, version: str, threads: Any, queues: Any, futures: Any) -> Library:

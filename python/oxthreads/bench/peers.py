@@ -42,7 +42,25 @@ def aiologic() -> dict[str, Any]:
         "LifoQueue": queue(module.LifoQueue),
         "PriorityQueue": queue(module.PriorityQueue),
         "SimpleQueue": lambda: _SimpleQueue(module.SimpleQueue()),
+        "MixedQueue": lambda: _MixedQueue(module.Queue()),
+        "AsyncLock": module.Lock,
     }
+
+
+class _MixedQueue:
+    """A queue of aiologic, for threads and coroutines."""
+
+    def __init__(self, items: Any) -> None:
+        self.put, self.get = items.green_put, items.green_get
+        self.async_put, self.async_get = items.async_put, items.async_get
+
+
+class _TwoSides:
+    """A queue of janus or culsans, for threads and coroutines."""
+
+    def __init__(self, items: Any) -> None:
+        self.put, self.get = items.sync_q.put, items.sync_q.get
+        self.async_put, self.async_get = items.async_q.put, items.async_q.get
 
 
 class _SimpleQueue:
@@ -53,15 +71,19 @@ class _SimpleQueue:
 
 
 def culsans() -> dict[str, Any]:
-    """Return culsans: queues for threads and for tasks. Only the side for threads is used."""
-    module: Any = importlib.import_module("culsans")
-    return {kind: _sync_side(getattr(module, kind)) for kind in ("Queue", "LifoQueue", "PriorityQueue")}
+    """Return culsans: queues for threads and for tasks. Mostly only the side for threads is used."""
+    return _two_sided("culsans")
 
 
 def janus() -> dict[str, Any]:
-    """Return janus (from version 2): queues between threads and tasks. Only the side for threads is used."""
-    module: Any = importlib.import_module("janus")
-    return {kind: _sync_side(getattr(module, kind)) for kind in ("Queue", "LifoQueue", "PriorityQueue")}
+    """Return janus (from version 2): queues between threads and tasks. As culsans."""
+    return _two_sided("janus")
+
+
+def _two_sided(name: str) -> dict[str, Any]:
+    module: Any = importlib.import_module(name)
+    kinds = {kind: _sync_side(getattr(module, kind)) for kind in ("Queue", "LifoQueue", "PriorityQueue")}
+    return {**kinds, "MixedQueue": lambda: _TwoSides(module.Queue())}
 
 
 def _sync_side(kind: Any) -> Callable[..., Any]:
