@@ -331,3 +331,38 @@ late = Late()
 """
     child = python(program, runner=False)
     assert (child.stdout, child.stderr) == ("well True\n", "")
+
+
+BUSY = """
+import threading, time
+from oxthreads.locks import RWLock, once, singleflight
+lock = RWLock()
+class Thing:
+    @once
+    def method(self): return Garbage()
+class Garbage:
+    def __del__(self):
+        # At the exit, the lock may be held by a thread that does not go on.
+        if lock.acquire_read(timeout=0.01):
+            time.sleep(0)
+            lock.release_read()
+@singleflight
+def fly(key):
+    time.sleep(0)
+    return Garbage()
+def busy():
+    while True:
+        with lock.read(): time.sleep(0)
+        with lock.write() as writing: writing.downgrade()
+        once(lambda: Garbage())()
+        Thing().method()
+        fly(1)
+for _ in range(6): threading.Thread(target=busy, daemon=True).start()
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_daemon_threads_that_are_busy_do_not_crash_the_exit(attempt: int) -> None:
+    child = python(BUSY, runner=False)
+    assert (child.returncode, child.stderr) == (0, "")
