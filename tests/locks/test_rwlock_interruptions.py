@@ -68,7 +68,7 @@ class Holder:
 
 @taken
 def test_ctrl_c_ends_the_wait_at_once(take: Take) -> None:
-    """Other locks of this kind are deaf to Ctrl-C until the lock is free."""
+    """The lock of ft_utils is deaf to Ctrl-C until it is free."""
     lock = RWLock()
     holder = Holder(lock.write())
 
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_the_wait_at_once(take: Take) -> None:
 
 
 def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
-    """With fasteners, no reader comes in after that, for ever: its issue 86."""
+    """With fasteners and readerwriterlock, no reader comes in after that, for ever."""
     lock = RWLock()
     holder = Holder(lock.read())
     readers: list[Result] = []
@@ -115,7 +115,7 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
 
 
 def test_a_reader_that_reads_again_does_not_wait_for_the_writer_that_waits_for_it() -> None:
-    """With fasteners and readerwriterlock, they wait for each other."""
+    """With readerwriterlock and ft_utils, they wait for each other."""
     lock = RWLock()
     with lock.read():
         writer = Result(enter, lock.write())
