@@ -18,9 +18,12 @@ use crate::wait::deadline::Deadline;
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Flights {
     function: Owned,
-    /// A dictionary of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight that has ended
-    /// is never found here.
+    /// A dictionary of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight
+    /// that has ended is never found here.
     flights: Owned,
+    /// Its methods `setdefault` and `pop`. Both are one step for all other threads, whatever code of a program compares
+    /// the keys.
+    methods: [Owned; 2],
 }
 
 /// One call, and those who wait for its outcome.
@@ -89,8 +92,8 @@ impl Flights {
     }
 
     fn remove(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let flights = self.flights.object().bind(py);
-        foreign::call_method(flights, "pop", (key, py.None()), None).map(foreign::release)
+        let arguments = (key, py.None()).into_pyobject(py)?;
+        foreign::call(self.methods[1].object().bind(py), &arguments, None).map(foreign::release)
     }
 }
 
@@ -99,12 +102,14 @@ impl Flights {
     /// Args:
     ///     function: what is called.
     #[new]
-    fn new(function: Bound<'_, PyAny>) -> Self {
-        let flights = PyDict::new(function.py());
-        Self {
+    fn new(function: Bound<'_, PyAny>) -> PyResult<Self> {
+        let flights = PyDict::new(function.py()).into_any();
+        let methods = [flights.getattr("setdefault")?, flights.getattr("pop")?];
+        Ok(Self {
             function: function.into(),
-            flights: flights.into_any().into(),
-        }
+            flights: flights.into(),
+            methods: methods.map(Owned::from),
+        })
     }
 
     /// Call the function, or wait for the outcome of the call in flight that has an equal key.
@@ -123,14 +128,14 @@ impl Flights {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (caller, function) = (holder(py), self.function.object().bind(py));
         let reentrant = |Reentrant| reentrant(function);
-        let flights = self.flights.object().bind(py);
+        let set_default = self.methods[0].object().bind(py);
         loop {
             let flight = Flight {
                 run: SingleRun::new("singleflight"),
                 outcome: OnceLock::new(),
             };
             let flight = Bound::new(py, flight)?;
-            let found = foreign::call_method(flights, "setdefault", (key, flight), None)?;
+            let found = foreign::call(set_default, &(key, flight).into_pyobject(py)?, None)?;
             let flight = found.cast_into::<Flight>()?;
             let run = &flight.get().run;
             let turn = match run.try_begin(caller).map_err(reentrant)? {
@@ -157,7 +162,9 @@ impl Flights {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.function.object())?;
-        visit.call(self.flights.object())
+        visit.call(self.flights.object())?;
+        visit.call(self.methods[0].object())?;
+        visit.call(self.methods[1].object())
     }
 }
 
