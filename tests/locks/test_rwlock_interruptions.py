@@ -334,7 +334,8 @@ late = Late()
 
 
 BUSY = """
-import threading, time
+import faulthandler, threading, time
+faulthandler.dump_traceback_later(25, exit=True)  # shows where it hangs
 from oxthreads.locks import RWLock, once, singleflight
 lock = RWLock()
 class Thing:
