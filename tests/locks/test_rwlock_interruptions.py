@@ -345,15 +345,15 @@ class Garbage:
     def __del__(self):
         # At the exit, the lock may be held by a thread that does not go on.
         if lock.acquire_read(timeout=0.01):
-            time.sleep(0)
+            time.sleep(0.0001)
             lock.release_read()
 @singleflight
 def fly(key):
-    time.sleep(0)
+    time.sleep(0.0001)
     return Garbage()
 def busy():
     while True:
-        with lock.read(): time.sleep(0)
+        with lock.read(): time.sleep(0.0001)
         with lock.write() as writing: writing.downgrade()
         once(lambda: Garbage())()
         Thing().method()
