@@ -355,6 +355,7 @@ def test_arguments_are_refused() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.one_thread("turns the collector off")
 def test_results_and_errors_are_kept_by_nothing() -> None:
     class Thing(Exception):
         pass

@@ -68,7 +68,7 @@ class Holder:
 
 @taken
 def test_ctrl_c_ends_the_wait_at_once(take: Take) -> None:
-    """Other locks of this kind are deaf to Ctrl-C until the lock is free."""
+    """The lock of ft_utils is deaf to Ctrl-C until it is free."""
     lock = RWLock()
     holder = Holder(lock.write())
 
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_the_wait_at_once(take: Take) -> None:
 
 
 def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
-    """With fasteners, no reader comes in after that, for ever: its issue 86."""
+    """With fasteners and readerwriterlock, no reader comes in after that, for ever."""
     lock = RWLock()
     holder = Holder(lock.read())
     readers: list[Result] = []
@@ -115,7 +115,7 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
 
 
 def test_a_reader_that_reads_again_does_not_wait_for_the_writer_that_waits_for_it() -> None:
-    """With fasteners and readerwriterlock, they wait for each other."""
+    """With readerwriterlock and ft_utils, they wait for each other."""
     lock = RWLock()
     with lock.read():
         writer = Result(enter, lock.write())
@@ -331,3 +331,39 @@ late = Late()
 """
     child = python(program, runner=False)
     assert (child.stdout, child.stderr) == ("well True\n", "")
+
+
+BUSY = """
+import faulthandler, threading, time
+faulthandler.dump_traceback_later(25, exit=True)  # shows where it hangs
+from oxthreads.locks import RWLock, once, singleflight
+lock = RWLock()
+class Thing:
+    @once
+    def method(self): return Garbage()
+class Garbage:
+    def __del__(self):
+        # At the exit, the lock may be held by a thread that does not go on.
+        if lock.acquire_read(timeout=0.01):
+            time.sleep(0.0001)
+            lock.release_read()
+@singleflight
+def fly(key):
+    time.sleep(0.0001)
+    return Garbage()
+def busy():
+    while True:
+        with lock.read(): time.sleep(0.0001)
+        with lock.write() as writing: writing.downgrade()
+        once(lambda: Garbage())()
+        Thing().method()
+        fly(1)
+for _ in range(6): threading.Thread(target=busy, daemon=True).start()
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_daemon_threads_that_are_busy_do_not_crash_the_exit(attempt: int) -> None:
+    child = python(BUSY, runner=False)
+    assert (child.returncode, child.stderr) == (0, "")

@@ -192,6 +192,7 @@ class Awkward:
         return isinstance(other, Awkward)
 
 
+@pytest.mark.one_thread("lets all comparisons of the class fail")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_key_whose_comparison_fails_does_not_make_others_wait_for_ever() -> None:
     def fail_from_now_on() -> str:

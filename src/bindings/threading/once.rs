@@ -13,11 +13,12 @@ use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::bindings::runtime::fast_path::panic_error;
+use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::observed::Observed;
 #[cfg(all(Py_3_14, Py_GIL_DISABLED))]
 use crate::bindings::runtime::undeclared;
 use crate::bindings::runtime::vectorcall::{self, VectorcallPointer};
-use crate::bindings::runtime::{block, collector, foreign};
+use crate::bindings::runtime::{block, collector};
 use crate::bindings::threading::holder::holder;
 use crate::primitives::single_run::{Reentrant, SingleRun, Turn};
 use crate::wait::deadline::Deadline;
@@ -48,7 +49,7 @@ impl Drop for MyTurn<'_> {
 struct StoredResult {
     run: SingleRun,
     /// A list of one item, because the garbage collector can clear a list.
-    result: OnceLock<Py<PyList>>,
+    result: OnceLock<Owned>,
 }
 
 impl StoredResult {
@@ -62,7 +63,8 @@ impl StoredResult {
     #[inline]
     fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         // The collector has cleared the list only if nobody can ask any more, but a `__del__` method.
-        self.result.get()?.bind(py).get_item(0).ok()
+        let list = self.result.get()?.object().bind(py);
+        list.cast_exact::<PyList>().ok()?.get_item(0).ok()
     }
 
     /// The result, after `call` was called, or after another thread has called it.
@@ -86,7 +88,7 @@ impl StoredResult {
             let result = call()?;
             let stored = PyList::new(py, [&result])?;
             // It was empty: only who has the turn sets it.
-            let _ = self.result.set(stored.unbind());
+            let _ = self.result.set(stored.into_any().into());
             turn.end().finish();
             return Ok(result);
         }
@@ -117,7 +119,7 @@ pub(super) fn name_of(function: &Bound<'_, PyAny>) -> String {
 #[pyclass(frozen, weakref, dict, module = "oxthreads._oxthreads")]
 pub(crate) struct Once {
     vectorcall: VectorcallPointer,
-    function: Py<PyAny>,
+    function: Owned,
     /// Of the call without an object.
     result: StoredResult,
     /// Under what name an object has its result.
@@ -136,7 +138,7 @@ impl Once {
     fn make<'py>(function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
         let once = Self {
             vectorcall: VectorcallPointer::new(call),
-            function: function.clone().unbind(),
+            function: function.clone().into(),
             result: StoredResult::new(),
             key: OnceLock::new(),
         };
@@ -151,7 +153,7 @@ impl Once {
         object: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, OnceOfObject>> {
         let (py, this) = (slf.py(), slf.get());
-        let function = this.function.bind(py);
+        let function = this.function.object().bind(py);
         let dictionary = foreign::attribute(object, intern!(py, "__dict__")).ok();
         let Some(dictionary) = dictionary.and_then(|found| found.cast_into_exact::<PyDict>().ok())
         else {
@@ -170,7 +172,7 @@ impl Once {
         let address = object.as_ptr().addr();
         // Dropped after the section: a result may be the last reference to an object with a `__del__` method.
         let mut former = None;
-        with_critical_section(&dictionary, || {
+        let found = with_critical_section(&dictionary, || {
             former = dictionary.get_item(key)?;
             // A copy of an object has the dictionary of that one. It begins anew.
             if let Some(known) = &former
@@ -188,13 +190,17 @@ impl Once {
             let made = Bound::new(py, result)?;
             dictionary.set_item(key, &made)?;
             Ok(made)
-        })
+        });
+        if let Some(former) = former {
+            foreign::release(former);
+        }
+        found
     }
 
     #[inline(never)]
     fn call_without_object<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
-        let function = this.function.bind(py);
+        let function = this.function.object().bind(py);
         let call = || foreign::call(function, &PyTuple::empty(py), None);
         this.result.get_or_call(py, function, call)
     }
@@ -203,7 +209,7 @@ impl Once {
         slf: &Bound<'py, Self>,
         object: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, function) = (slf.py(), slf.get().function.bind(slf.py()));
+        let (py, function) = (slf.py(), slf.get().function.object().bind(slf.py()));
         let of_object = Self::of_object(slf, object)?;
         let result = &of_object.get().result;
         if let Some(result) = result.get(py) {
@@ -250,7 +256,7 @@ unsafe extern "C" fn call(
         }
         _ => Err(PyTypeError::new_err(format!(
             "{}() is called once, so it takes no arguments (but self)",
-            name_of(once.get().function.bind(py))
+            name_of(once.get().function.object().bind(py))
         ))),
     };
     // As pyo3 does.
@@ -310,19 +316,19 @@ impl Once {
     /// To copy or unpickle it, look it up by its name, as for a function.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         foreign::attribute(
-            slf.get().function.bind(slf.py()),
+            slf.get().function.object().bind(slf.py()),
             intern!(slf.py(), "__qualname__"),
         )
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {
-        let name = name_of(slf.get().function.bind(slf.py()));
+        let name = name_of(slf.get().function.object().bind(slf.py()));
         format!("<once function {name} at {:p}>", slf.as_ptr())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.function)?;
-        visit.call(self.result.result.get())
+        visit.call(self.function.object())?;
+        visit.call(self.result.result.get().map(Owned::object))
     }
 }
 
@@ -346,6 +352,6 @@ impl OnceOfObject {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.once)?;
-        visit.call(self.result.result.get())
+        visit.call(self.result.result.get().map(Owned::object))
     }
 }

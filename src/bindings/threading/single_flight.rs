@@ -7,7 +7,8 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::holder::holder;
 use crate::bindings::threading::once::{MyTurn, reentrant};
 use crate::primitives::single_run::{Reentrant, SingleRun, Turn};
@@ -16,10 +17,13 @@ use crate::wait::deadline::Deadline;
 /// The calls in flight of one function, by their keys.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Flights {
-    function: Py<PyAny>,
-    /// Of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight that has ended
-    /// is never found here.
-    flights: Py<PyDict>,
+    function: Owned,
+    /// A dictionary of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight
+    /// that has ended is never found here.
+    flights: Owned,
+    /// Its methods `setdefault` and `pop`. Both are one step for all other threads, whatever code of a program compares
+    /// the keys.
+    methods: [Owned; 2],
 }
 
 /// One call, and those who wait for its outcome.
@@ -30,17 +34,17 @@ pub(crate) struct Flight {
 }
 
 enum Outcome {
-    Returned(Py<PyAny>),
+    Returned(Owned),
     /// An exception.
-    Raised(Py<PyAny>),
+    Raised(Owned),
 }
 
 impl Flight {
     /// The outcome, for one who has waited for it.
     fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.outcome.get() {
-            Some(Outcome::Returned(result)) => Ok(result.bind(py).clone()),
-            Some(Outcome::Raised(error)) => Err(errors::raise(error.bind(py))),
+            Some(Outcome::Returned(result)) => Ok(result.object().bind(py).clone()),
+            Some(Outcome::Raised(error)) => Err(errors::raise(error.object().bind(py))),
             // Cannot happen: it is set before the flight ends.
             None => Err(PyRuntimeError::new_err("a call without an outcome")),
         }
@@ -58,12 +62,12 @@ impl Flights {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = flight.py();
         let turn = MyTurn::new(&flight.get().run);
-        let called = foreign::call(self.function.bind(py), arguments, Some(keywords));
+        let called = foreign::call(self.function.object().bind(py), arguments, Some(keywords));
         let run = turn.end();
         let outcome = match &called {
-            Ok(result) => Outcome::Returned(result.clone().unbind()),
+            Ok(result) => Outcome::Returned(result.clone().into()),
             Err(error) if error.is_instance_of::<PyException>(py) => {
-                Outcome::Raised(error.value(py).clone().into_any().unbind())
+                Outcome::Raised(error.value(py).clone().into_any().into())
             }
             // It is meant for this thread alone: Ctrl-C, or the end of the thread.
             Err(_) => {
@@ -88,8 +92,8 @@ impl Flights {
     }
 
     fn remove(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let flights = self.flights.bind(py).as_any();
-        foreign::call_method(flights, "pop", (key, py.None()), None).map(foreign::release)
+        let arguments = (key, py.None()).into_pyobject(py)?;
+        foreign::call(self.methods[1].object().bind(py), &arguments, None).map(foreign::release)
     }
 }
 
@@ -98,11 +102,14 @@ impl Flights {
     /// Args:
     ///     function: what is called.
     #[new]
-    fn new(py: Python<'_>, function: Py<PyAny>) -> Self {
-        Self {
-            function,
-            flights: PyDict::new(py).unbind(),
-        }
+    fn new(function: Bound<'_, PyAny>) -> PyResult<Self> {
+        let flights = PyDict::new(function.py()).into_any();
+        let methods = [flights.getattr("setdefault")?, flights.getattr("pop")?];
+        Ok(Self {
+            function: function.into(),
+            flights: flights.into(),
+            methods: methods.map(Owned::from),
+        })
     }
 
     /// Call the function, or wait for the outcome of the call in flight that has an equal key.
@@ -119,16 +126,16 @@ impl Flights {
         arguments: &Bound<'py, PyTuple>,
         keywords: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (caller, function) = (holder(py), self.function.bind(py));
+        let (caller, function) = (holder(py), self.function.object().bind(py));
         let reentrant = |Reentrant| reentrant(function);
-        let flights = self.flights.bind(py).as_any();
+        let set_default = self.methods[0].object().bind(py);
         loop {
             let flight = Flight {
                 run: SingleRun::new("singleflight"),
                 outcome: OnceLock::new(),
             };
             let flight = Bound::new(py, flight)?;
-            let found = foreign::call_method(flights, "setdefault", (key, flight), None)?;
+            let found = foreign::call(set_default, &(key, flight).into_pyobject(py)?, None)?;
             let flight = found.cast_into::<Flight>()?;
             let run = &flight.get().run;
             let turn = match run.try_begin(caller).map_err(reentrant)? {
@@ -149,13 +156,15 @@ impl Flights {
     }
 
     /// How many calls are in flight.
-    fn __len__(&self, py: Python<'_>) -> usize {
-        self.flights.bind(py).len()
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.flights.object().bind(py).len()
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.function)?;
-        visit.call(&self.flights)
+        visit.call(self.function.object())?;
+        visit.call(self.flights.object())?;
+        visit.call(self.methods[0].object())?;
+        visit.call(self.methods[1].object())
     }
 }
 
@@ -163,7 +172,9 @@ impl Flights {
 impl Flight {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.outcome.get() {
-            Some(Outcome::Returned(object) | Outcome::Raised(object)) => visit.call(object),
+            Some(Outcome::Returned(object) | Outcome::Raised(object)) => {
+                visit.call(object.object())
+            }
             None => Ok(()),
         }
     }
