@@ -85,8 +85,8 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncEvent, AsyncFuture, AsyncLock, AsyncQueue, AsyncSemaphore, AsyncSimpleQueue, Wait,
-        seconds_until_due, select_async, wait_at_barrier, wait_notified,
+        AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore,
+        AsyncSimpleQueue, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
     };
     #[pymodule_export]
     use super::diagnose::{

@@ -9,10 +9,12 @@ from oxthreads._oxthreads import (
     AsyncFuture,
     AsyncLock,
     AsyncQueue,
+    AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
     Lock,
     RLock,
+    RWLock,
     SimpleQueue,
 )
 from oxthreads._oxthreads import Barrier as _NativeBarrier
@@ -43,6 +45,7 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
     (_NativeQueue, AsyncQueue),
     (SimpleQueue, AsyncSimpleQueue),
     (Lock, AsyncLock),
+    (RWLock, AsyncRWLock),
     (_NativeSemaphore, AsyncSemaphore),
     (_NativeEvent, AsyncEvent),
     (_NativeFuture, AsyncFuture),
@@ -58,6 +61,8 @@ def as_async(thing: Queue[T], /) -> AsyncQueue[T]: ...
 def as_async(thing: SimpleQueue[T], /) -> AsyncSimpleQueue[T]: ...
 @overload
 def as_async(thing: Lock, /) -> AsyncLock: ...
+@overload
+def as_async(thing: RWLock, /) -> AsyncRWLock: ...
 @overload
 def as_async(thing: Semaphore, /) -> AsyncSemaphore: ...
 @overload
@@ -78,13 +83,13 @@ def as_async(thing: Any, /) -> Any:
     may use views of the same object at once, in any threads, and threads use the object itself.
 
     Args:
-        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, Semaphore, BoundedSemaphore, Event,
-            Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules, where
-            the patch is installed).
+        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, RWLock, Semaphore, BoundedSemaphore,
+            Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules,
+            where the patch is installed).
 
     Returns:
-        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncSemaphore, AsyncEvent, AsyncCondition, AsyncBarrier,
-        AsyncFuture or AsyncExecutor.
+        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncRWLock, AsyncSemaphore, AsyncEvent, AsyncCondition,
+        AsyncBarrier, AsyncFuture or AsyncExecutor.
 
     Raises:
         TypeError: the object is none of these; or it is an RLock, or a Condition over one, which belong to a

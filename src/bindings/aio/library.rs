@@ -15,6 +15,7 @@ use super::inbox::{Inbox, Look, OwnedInbox};
 use super::raise_later::raise_later;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::{Lazy, LazyImport};
+use crate::bindings::threading::caller;
 
 static MODULES: LazyImport<PyDict> = LazyImport::new(("sys", "modules"));
 static RUNNING_LOOP: LazyImport = LazyImport::new(("asyncio.events", "_get_running_loop"));
@@ -343,9 +344,10 @@ fn wake_future(future: &Bound<'_, PyAny>) -> PyResult<()> {
 /// Raises the exception later.
 fn keep(py: Python<'_>, error: PyErr) {
     let is_main = || -> PyResult<bool> {
-        let main = call0(py, &MAIN_THREAD)?.getattr(intern!(py, "ident"))?;
-        let here = py.import("_thread")?.call_method0("get_ident")?;
-        main.eq(here)
+        let main: u64 = call0(py, &MAIN_THREAD)?
+            .getattr(intern!(py, "ident"))?
+            .extract()?;
+        Ok(main == caller(py))
     };
     let is_main = is_main().unwrap_or(false);
     raise_later(py, error, is_main);

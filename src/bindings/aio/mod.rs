@@ -9,7 +9,8 @@
 //! * `bell.rs`: how uvloop is woken without a GIL.
 //! * `raise_later.rs`: an exception that was raised where none can be.
 //! * `select.rs`: the wait for the first of several.
-//! * `queue.rs`, `lock.rs`, `semaphore.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`: the views.
+//! * `queue.rs`, `lock.rs`, `semaphore.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`, `rwlock.rs`: the
+//!   views.
 //!
 //! A coroutine waits as a thread does, by an operation of `src/primitives/`; a `Pending` polls it instead of a sleeping
 //! thread. What wakes it is an [`entry::Entry`]. This knows the inbox of the event loop, and asks the loop once to look
@@ -28,6 +29,7 @@ mod lock;
 mod operation;
 mod queue;
 mod raise_later;
+mod rwlock;
 mod select;
 mod semaphore;
 mod wait;
@@ -38,6 +40,7 @@ pub(crate) use event::AsyncEvent;
 pub(crate) use future::AsyncFuture;
 pub(crate) use lock::AsyncLock;
 pub(crate) use queue::{AsyncQueue, AsyncSimpleQueue};
+pub(crate) use rwlock::{AsyncHold, AsyncRWLock};
 pub(crate) use select::{seconds_until_due, select_async};
 pub(crate) use semaphore::AsyncSemaphore;
 pub(crate) use wait::Wait;
