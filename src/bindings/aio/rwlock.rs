@@ -161,6 +161,18 @@ impl AsyncRWLock {
 /// What a coroutine has of an `RWLock`, from the beginning of an `async with` to its end.
 ///
 /// It may be used again, but not by two coroutines at once. If it is dropped without an end, the lock is released.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads.aio import as_async
+///     >>> from oxthreads.locks import RWLock
+///     >>> lock = RWLock()
+///     >>> async def main():
+///     ...     async with as_async(lock).read():
+///     ...         return lock.readers
+///     >>> asyncio.run(main())
+///     1
 #[pyclass(frozen, weakref, module = "oxthreads.aio")]
 pub(crate) struct AsyncHold {
     lock: Py<RWLock>,

@@ -1,4 +1,4 @@
-"""Tests of the view of an RWLock: coroutines and threads share it, and a cancelled wait lets those behind it go on."""
+"""Tests of the view of an RWLock: coroutines and threads share it, also if waits are cancelled."""
 
 from __future__ import annotations
 
