@@ -377,7 +377,7 @@ impl<L: Deref<Target = Lock>> Operation for Acquire<L> {
                 Err(now) => seen = now,
             }
         }
-        waiters.join(self.hand_off.ticket(), waiter, self.hand_off.join());
+        waiters.join(self.hand_off.ticket(), waiter, self.hand_off.join(waiter));
         None
     }
 

@@ -232,7 +232,7 @@ impl<S: Deref<Target = Semaphore>> Operation for Acquire<S> {
         }
         state
             .waiters
-            .join(self.hand_off.ticket(), waiter, self.hand_off.join());
+            .join(self.hand_off.ticket(), waiter, self.hand_off.join(waiter));
         None
     }
 

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Ticket;
+use super::{Ticket, Waiter};
 
 /// How long a waiter competes before it is handed what it waits for.
 pub const HAND_OFF_AFTER: Duration = Duration::from_millis(1);
@@ -38,9 +38,11 @@ impl HandOff {
     }
 
     /// Called when the waiter is about to join the list. Returns whether the next thing that is freed goes to
-    /// it by hand-off.
-    pub(crate) fn join(&mut self) -> bool {
-        self.handed = self.lost && (cfg!(loom) || self.since.elapsed() >= HAND_OFF_AFTER);
+    /// it by hand-off. Not if it is no thread: an event loop may wait for that very thing before it takes what it was
+    /// handed, and then it would wait for ever.
+    pub(crate) fn join(&mut self, waiter: &Waiter) -> bool {
+        let has_waited = || cfg!(loom) || self.since.elapsed() >= HAND_OFF_AFTER;
+        self.handed = self.lost && has_waited() && waiter.is_thread();
         self.handed
     }
 

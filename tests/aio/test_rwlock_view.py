@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from typing import Any
 
 import pytest
 
 from oxthreads.aio import as_async
 from oxthreads.locks import RWLock
+from oxthreads.threading import Lock
 from tests.aio.cancelling import CancelledAt, CancelledWhileSuspended, at_each_step
 from tests.aio.event_loops import EventLoops
+from tests.support.forks import can_fork, forks, in_child
 from tests.support.threads import Result, start
 from tests.support.waiting import spin_until, until_asleep
 
@@ -157,3 +160,43 @@ def test_a_hold_that_is_dropped_releases_the_lock() -> None:
     asyncio.run(main())
     gc.collect()
     spin_until(lambda: not lock.is_written)
+
+
+@forks
+@can_fork
+@pytest.mark.one_thread("forks")
+def test_a_child_has_no_coroutines_of_its_parent() -> None:
+    lock = RWLock()
+
+    async def main() -> None:
+        async with as_async(lock).read():
+
+            def check() -> None:
+                assert lock.acquire_write(timeout=5)
+                lock.release_write()
+
+            in_child(check)
+            assert lock.readers == 1
+
+    asyncio.run(main())
+    assert lock.readers == 0
+
+
+def test_a_thread_that_has_waited_long_hands_nothing_to_a_loop_that_waits_for_it() -> None:
+    # The loop itself takes the lock in between, without giving way.
+    lock = Lock()
+    lock.acquire()
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(as_async(lock).acquire())
+        await asyncio.sleep(0)
+        for _ in range(3):
+            time.sleep(0.003)
+            lock.release()
+            assert lock.acquire(timeout=30)
+            await asyncio.sleep(0)
+        lock.release()
+        assert await asyncio.wait_for(waiting, 30)
+        lock.release()
+
+    asyncio.run(main())

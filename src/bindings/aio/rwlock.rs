@@ -1,7 +1,5 @@
 //! `RWLock`, as coroutines use it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -15,15 +13,9 @@ use super::operation::{Outcome, Polled, Running, Start};
 use super::wait::Wait;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::RWLock;
-use crate::primitives::holder::Holder;
+use crate::primitives::holder::{self, Holder};
 use crate::primitives::rwlock::{self, Access};
 use crate::wait::Converted;
-
-/// A holder that is no thread, and no other coroutine.
-fn new_holder() -> Holder {
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 33);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 struct Acquire {
     hold: Py<AsyncHold>,
@@ -188,7 +180,7 @@ impl AsyncHold {
             Access::Read => "AsyncRWLock.read",
             Access::Write => "AsyncRWLock.write",
         };
-        let (hold, holder) = (slf.unbind(), new_holder());
+        let (hold, holder) = (slf.unbind(), holder::new_coroutine());
         Wait::of(name, Acquire { hold, holder })
     }
 

@@ -69,7 +69,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
             Err(NotTaken::Refused(error)) => Some(Err(error)),
             Err(NotTaken::Empty(mut state)) => {
                 self.is_thread = waiter.is_thread();
-                let handed = self.hand_off.join();
+                let handed = self.hand_off.join(waiter);
                 (state.getters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
             }
@@ -179,7 +179,7 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
             Err(NotInserted::Full(item, mut state)) => {
                 self.item = Some(item);
                 self.is_thread = waiter.is_thread();
-                let handed = self.hand_off.join();
+                let handed = self.hand_off.join(waiter);
                 (state.putters.waiters).join(self.hand_off.ticket(), waiter, handed);
                 None
             }
