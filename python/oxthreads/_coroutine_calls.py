@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from ._coroutine_run import DONE, MINE, CoroutineRun
-from ._oxthreads import allocate_lock
+from ._oxthreads import FlightTable, allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,9 +74,11 @@ def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[
 class _Flight:
     """One call of a coroutine function, and those that wait for its outcome."""
 
-    __slots__ = ("error", "run", "value")
+    __slots__ = ("error", "hash", "run", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, hashed: int) -> None:
+        #: The hash of its key.
+        self.hash = hashed
         self.run = CoroutineRun()
         self.value: Any = None
         self.error: Exception | None = None
@@ -98,47 +100,50 @@ def singleflight_of(
     """Make a coroutine function of which one call for each key is in flight at a time."""
     name = getattr(function, "__qualname__", "the function")
     # Whoever has made the call takes its entry out, before the flight ends.
-    flights: dict[Hashable, _Flight] = {}
+    flights = FlightTable()
 
-    async def run(flight: _Flight, key: Hashable, args: Any, kwargs: Any) -> Any:
+    async def run(flight: _Flight, args: Any, kwargs: Any) -> Any:
         try:
             flight.value = await function(*args, **kwargs)
         except Exception as error:
             flight.error = error
-            end(flight, key)
+            end(flight)
             raise
         except BaseException:
             if not flight.run.pass_on(keep=True):
                 try:
-                    flights.pop(key, None)
+                    flights.remove(flight.hash, flight)
                 finally:
                     # Who has come in the meantime begins another flight.
                     flight.run.close()
             raise
         else:
-            end(flight, key)
+            end(flight)
             return flight.value
         finally:
             # The traceback of an error has this frame.
             del flight
 
-    def end(flight: _Flight, key: Hashable) -> None:
+    def end(flight: _Flight) -> None:
         try:
-            flights.pop(key, None)
+            flights.remove(flight.hash, flight)
         finally:
             flight.run.finish()
 
     @functools.wraps(function)
     async def call_in_flight(*args: Any, **kwargs: Any) -> Any:
         key = key_of(*args, **kwargs)
+        hashed = hash(key)
         while True:
-            flight = flights.setdefault(key, _Flight())
+            flight = flights.find_or_add(hashed, key, _Flight(hashed))
             turn = await flight.run.begin(name)
             if turn == MINE:
-                running = run(flight, key, args, kwargs)
+                running = run(flight, args, kwargs)
                 del flight
                 return await running
             if turn == DONE:
                 return flight.outcome()
+            # It has ended since it was found. Then the next round finds another one.
+            flights.remove(hashed, flight)
 
     return call_in_flight

@@ -153,7 +153,8 @@ def singleflight(  # noqa: F811
 
         @functools.wraps(function)
         def call_in_flight(*args: Any, **kwargs: Any) -> Any:
-            return call(key_of(*args, **kwargs), args, kwargs)
+            key = key_of(*args, **kwargs)
+            return call(hash(key), key, args, kwargs)
 
         return call_in_flight
 

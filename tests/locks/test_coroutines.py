@@ -403,3 +403,28 @@ def test_a_child_begins_again_what_another_thread_was_doing(decorate: Decorator)
     in_child(check)
     gate.is_open = True
     assert loop.get() == "result"
+
+
+def test_a_key_that_has_changed_does_no_harm() -> None:
+    class Key:
+        def __init__(self) -> None:
+            self.is_well = True
+
+        def __hash__(self) -> int:
+            if not self.is_well:
+                raise ValueError("no hash")
+            return 1
+
+    @singleflight
+    async def load(key: Key) -> object:
+        await turns()
+        key.is_well = False
+        return object()
+
+    async def main() -> None:
+        key = Key()
+        result = await load(key)
+        key.is_well = True
+        assert await asyncio.wait_for(load(key), TIMEOUT_SECONDS) is not result
+
+    asyncio.run(main())

@@ -13,6 +13,7 @@ mod condition_wait;
 mod condition_waiter;
 mod event;
 mod fast_lock;
+mod flight_table;
 mod holder;
 mod lock;
 mod once;
@@ -27,6 +28,7 @@ pub(crate) use barrier::Barrier;
 pub(crate) use condition::Condition;
 pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
+pub(crate) use flight_table::FlightTable;
 pub(crate) use lock::{Lock, allocate_lock};
 pub(crate) use once::{Once, call_once};
 pub(crate) use reused::{
