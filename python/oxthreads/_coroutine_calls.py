@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import weakref
 
 from ._coroutine_run import DONE, MINE, CoroutineRun
-from ._oxthreads import FlightTable, allocate_lock
+from ._oxthreads import FlightTable, exchange_item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ __all__ = ["once_of", "singleflight_of"]
 class _Result:
     """What a coroutine function has returned, once it has."""
 
-    __slots__ = ("object", "run", "value")
+    __slots__ = ("owner", "run", "value")
 
     def __init__(self, owner: object) -> None:
-        #: The address of the object in whose dictionary this is.
-        self.object = id(owner)
+        #: Returns the object that this belongs to. Its copies have the same dictionary entries.
+        self.owner = _reference_to(owner)
         self.run = CoroutineRun()
         self.value: Any = None
 
@@ -31,11 +32,17 @@ class _Result:
         return type(None), ()
 
 
+def _reference_to(owner: object) -> Callable[[], object]:
+    try:
+        return weakref.ref(owner)
+    except TypeError:  # its class has no room for that
+        return lambda: owner
+
+
 def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Make a coroutine function that calls this one once."""
     name = getattr(function, "__qualname__", "the function")
     of_all = _Result(None)
-    mutex = allocate_lock()
 
     def of_object(owner: object) -> _Result:
         dictionary = getattr(owner, "__dict__", None)
@@ -44,13 +51,13 @@ def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[
                 f"{name}() is called once for each object, and {type(owner)!r} has no __dict__ to keep the "
                 f"result in"
             )
-        made = _Result(owner)
-        with mutex:
-            known = dictionary.get(key)
-            if type(known) is _Result and known.object == made.object:
-                return known
-            dictionary[key] = made
-        return made
+        # No lock: a child that is forked meanwhile would find it held.
+        known = dictionary.get(key)
+        made = None
+        while type(known) is not _Result or known.owner() is not owner:
+            made = made or _Result(owner)
+            known = exchange_item(dictionary, key, known, made)
+        return known
 
     @functools.wraps(function)
     async def called_once(*args: Any, **kwargs: Any) -> Any:

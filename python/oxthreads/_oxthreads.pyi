@@ -79,6 +79,7 @@ __all__ = [
     "close_kept_threads",
     "dictionary",
     "end_of_thread",
+    "exchange_item",
     "follow_lock",
     "follow_thread",
     "forget_label",
@@ -653,6 +654,7 @@ class Once(Generic[_P, _R]):
     ) -> Callable[_Q, _R]: ...
 
 def call_once(function: Callable[_P, _R], /) -> Once[_P, _R]: ...
+def exchange_item(dictionary: dict[str, Any], key: str, known: Any, made: Any, /) -> Any: ...
 
 @final
 class FlightTable:

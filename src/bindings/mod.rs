@@ -119,8 +119,8 @@ mod _oxthreads {
     use super::threading::{
         Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Lock, Once, RLock,
         RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
-        hold_kept_threads, kept_threads_now, release_kept_threads, set_local_keys, stack_size_now,
-        start_reused,
+        exchange_item, hold_kept_threads, kept_threads_now, release_kept_threads, set_local_keys,
+        stack_size_now, start_reused,
     };
     #[cfg(unix)]
     #[pymodule_export]
