@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 
 from ._oxthreads import RLock
 
@@ -51,7 +52,8 @@ class CoroutineRun:
     def __init__(self) -> None:
         #: One of _IDLE, _RUNNING, DONE and CLOSED.
         self._stage = _IDLE
-        #: The task that has the turn. Or the future of the one that was given it and has not run since.
+        #: What stands for the task that has the turn. Or the future of the one that was given it and has not
+        #: run since.
         self._runner: object = None
         #: The process in which the runner began.
         self._process = 0
@@ -195,11 +197,20 @@ class CoroutineRun:
 
 
 def _current_task() -> object:
-    """The task of the caller; if there is none, something that is no task."""
+    """What stands for the task of the caller: the same object as long as the task lives. It does not keep it.
+
+    A task that is never continued, since its loop was closed, is garbage then, and its turn passes on.
+    """
     try:
-        return asyncio.current_task() or object()
+        task = asyncio.current_task()
     except RuntimeError:
+        task = None
+    if task is None:
         return object()
+    try:
+        return weakref.ref(task)
+    except TypeError:  # a loop may have tasks of its own class
+        return task
 
 
 def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:

@@ -513,6 +513,37 @@ def test_a_turn_that_comes_while_a_caller_begins_to_wait_is_not_lost() -> None:
         runner.run(main())
 
 
+@pytest.mark.one_thread("collects garbage at a point")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@decorated
+def test_a_task_that_is_garbage_gives_back_its_turn(decorate: Decorator) -> None:
+    gate = Gate()
+    load = decorate(gate.function())
+
+    def leave_a_task() -> None:
+        loop = asyncio.new_event_loop()
+
+        async def begin() -> None:
+            task = asyncio.ensure_future(load())
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            await turns()
+
+        loop.run_until_complete(begin())
+        loop.close()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(load())
+        await turns()
+        gc.collect()
+        await until(lambda: gate.calls == 2)
+        gate.is_open = True
+        await task
+
+    leave_a_task()
+    assert gate.calls == 1
+    asyncio.run(main())
+
+
 @decorated
 def test_all_who_wait_are_told_although_something_is_raised_meanwhile(decorate: Decorator) -> None:
     raising = threading.Event()
