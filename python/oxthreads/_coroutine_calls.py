@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import weakref
 
 from ._coroutine_run import DONE, MINE, CoroutineRun
-from ._oxthreads import allocate_lock
+from ._oxthreads import FlightTable, exchange_item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ __all__ = ["once_of", "singleflight_of"]
 class _Result:
     """What a coroutine function has returned, once it has."""
 
-    __slots__ = ("object", "run", "value")
+    __slots__ = ("owner", "run", "value")
 
     def __init__(self, owner: object) -> None:
-        #: The address of the object in whose dictionary this is.
-        self.object = id(owner)
+        #: Returns the object that this belongs to. Its copies have the same dictionary entries.
+        self.owner = _reference_to(owner)
         self.run = CoroutineRun()
         self.value: Any = None
 
@@ -31,11 +32,17 @@ class _Result:
         return type(None), ()
 
 
+def _reference_to(owner: object) -> Callable[[], object]:
+    try:
+        return weakref.ref(owner)
+    except TypeError:  # its class has no room for that
+        return lambda: owner
+
+
 def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Make a coroutine function that calls this one once."""
     name = getattr(function, "__qualname__", "the function")
     of_all = _Result(None)
-    mutex = allocate_lock()
 
     def of_object(owner: object) -> _Result:
         dictionary = getattr(owner, "__dict__", None)
@@ -44,13 +51,13 @@ def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[
                 f"{name}() is called once for each object, and {type(owner)!r} has no __dict__ to keep the "
                 f"result in"
             )
-        made = _Result(owner)
-        with mutex:
-            known = dictionary.get(key)
-            if type(known) is _Result and known.object == made.object:
-                return known
-            dictionary[key] = made
-        return made
+        # No lock: a child that is forked meanwhile would find it held.
+        known = dictionary.get(key)
+        made = None
+        while type(known) is not _Result or known.owner() is not owner:
+            made = made or _Result(owner)
+            known = exchange_item(dictionary, key, known, made)
+        return known
 
     @functools.wraps(function)
     async def called_once(*args: Any, **kwargs: Any) -> Any:
@@ -74,9 +81,11 @@ def once_of(function: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[
 class _Flight:
     """One call of a coroutine function, and those that wait for its outcome."""
 
-    __slots__ = ("error", "run", "value")
+    __slots__ = ("error", "hash", "run", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, hashed: int) -> None:
+        #: The hash of its key.
+        self.hash = hashed
         self.run = CoroutineRun()
         self.value: Any = None
         self.error: Exception | None = None
@@ -98,47 +107,50 @@ def singleflight_of(
     """Make a coroutine function of which one call for each key is in flight at a time."""
     name = getattr(function, "__qualname__", "the function")
     # Whoever has made the call takes its entry out, before the flight ends.
-    flights: dict[Hashable, _Flight] = {}
+    flights = FlightTable()
 
-    async def run(flight: _Flight, key: Hashable, args: Any, kwargs: Any) -> Any:
+    async def run(flight: _Flight, args: Any, kwargs: Any) -> Any:
         try:
             flight.value = await function(*args, **kwargs)
         except Exception as error:
             flight.error = error
-            end(flight, key)
+            end(flight)
             raise
         except BaseException:
             if not flight.run.pass_on(keep=True):
                 try:
-                    flights.pop(key, None)
+                    flights.remove(flight.hash, flight)
                 finally:
                     # Who has come in the meantime begins another flight.
                     flight.run.close()
             raise
         else:
-            end(flight, key)
+            end(flight)
             return flight.value
         finally:
             # The traceback of an error has this frame.
             del flight
 
-    def end(flight: _Flight, key: Hashable) -> None:
+    def end(flight: _Flight) -> None:
         try:
-            flights.pop(key, None)
+            flights.remove(flight.hash, flight)
         finally:
             flight.run.finish()
 
     @functools.wraps(function)
     async def call_in_flight(*args: Any, **kwargs: Any) -> Any:
         key = key_of(*args, **kwargs)
+        hashed = hash(key)
         while True:
-            flight = flights.setdefault(key, _Flight())
+            flight = flights.find_or_add(hashed, key, _Flight(hashed))
             turn = await flight.run.begin(name)
             if turn == MINE:
-                running = run(flight, key, args, kwargs)
+                running = run(flight, args, kwargs)
                 del flight
                 return await running
             if turn == DONE:
                 return flight.outcome()
+            # It has ended since it was found. Then the next round finds another one.
+            flights.remove(hashed, flight)
 
     return call_in_flight

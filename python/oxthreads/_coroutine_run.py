@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
+import weakref
 
 from ._oxthreads import RLock
 
@@ -26,22 +26,40 @@ _AGAIN = "again"
 
 _IDLE, _RUNNING = "idle", "running"
 
+#: How often a waiter is told if something is raised meanwhile, by a signal handler for example.
+_ATTEMPTS = 3
+
+
+# One for all, so that it can be renewed in a forked child: another thread of the parent may have held it. It
+# is reentrant, because a garbage collection may begin under it, or a signal handler run.
+_mutex = RLock()
+
+
+def _renew_mutex() -> None:
+    global _mutex  # noqa: PLW0603 - renewed as a whole
+    _mutex = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mutex)
+
 
 class CoroutineRun:
     """Work that is done once at most, and who waits for it."""
 
-    __slots__ = ("_mutex", "_process", "_runner", "_stage", "_waiters")
+    __slots__ = ("_process", "_runner", "_stage", "_waiters")
 
     def __init__(self) -> None:
-        # Reentrant, because a garbage collection may begin under it.
-        self._mutex = RLock()
         #: One of _IDLE, _RUNNING, DONE and CLOSED.
         self._stage = _IDLE
-        #: The task that has the turn. Or the future of the one that was given it and has not run since.
+        #: What stands for the task that has the turn. Or the future of the one that was given it and has not
+        #: run since.
         self._runner: object = None
         #: The process in which the runner began.
         self._process = 0
-        self._waiters: deque[asyncio.Future[str]] = deque()
+        #: In their order. A dictionary, because a change of it is one step: between our steps, a garbage
+        #: collection may call methods of this object.
+        self._waiters: dict[asyncio.Future[str], None] = {}
 
     @property
     def is_done(self) -> bool:
@@ -62,12 +80,13 @@ class CoroutineRun:
         Raises:
             RuntimeError: the task of the caller is doing the work already.
         """
-        caller = _current_task()
+        caller, process = _current_task(), os.getpid()
+        future: asyncio.Future[str] | None = None
         while True:
-            with self._mutex:
+            with _mutex:
                 self._follow_forks(caller)
                 if self._stage == _IDLE:
-                    self._give_to(caller)
+                    self._stage, self._runner, self._process = _RUNNING, caller, process
                     return MINE
                 if self._stage != _RUNNING:
                     return LATE if self._stage == DONE else CLOSED
@@ -75,18 +94,27 @@ class CoroutineRun:
                     raise RuntimeError(
                         f"{name}() is called by itself, in the same task: it would wait for its own result"
                     )
-                future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-                self._waiters.append(future)
+                if future is not None:
+                    self._waiters[future] = None
+            if future is None:
+                # Not under the mutex: code of a program may run here, in a garbage collection, and end the
+                # work. So look again after that.
+                future = asyncio.get_running_loop().create_future()
+                continue
             try:
                 turn = await future
+                if turn == MINE:
+                    with _mutex:
+                        if self._runner is future:
+                            self._runner, self._process = caller, process
+                        else:  # it has passed on since, because telling it failed halfway
+                            turn = _AGAIN
             except BaseException:
-                self._leave(future)
+                self._leave(future, caller)
                 raise
-            if turn == MINE:
-                with self._mutex:
-                    self._give_to(caller)
             if turn != _AGAIN:
                 return turn
+            future = None
 
     def finish(self) -> None:
         """The work is done: all who wait go on."""
@@ -107,45 +135,57 @@ class CoroutineRun:
         Returns:
             Whether anybody waits.
         """
+        raised: BaseException | None = None
+        others: list[asyncio.Future[str]] = []
         while True:
-            with self._mutex:
-                following = self._take_running_waiter()
+            with _mutex:
+                following = self._give_to_running_waiter()
                 if following is None:
-                    others = list(self._waiters)
+                    others += self._waiters
                     if keep and not others:
                         return False
                     self._waiters.clear()
                     self._stage, self._runner = _IDLE, None
                     break
-                self._give_to(following)
-            if _tell(following, MINE):
-                return True
-        _tell_all(others, _AGAIN)
-        return bool(others)
-
-    def _give_to(self, runner: object) -> None:
-        self._stage, self._runner, self._process = _RUNNING, runner, os.getpid()
+            try:
+                if _tell(following, MINE):
+                    break
+            except BaseException as error:
+                # Of a signal handler, for example. It goes on with the next, and that one looks again.
+                raised = error
+                others.append(following)
+        try:
+            _tell_all(others, _AGAIN)
+            if raised is not None:
+                raise raised
+            return following is not None or bool(others)
+        finally:
+            # Its traceback has this frame.
+            del raised
 
     def _end(self, stage: str) -> None:
-        with self._mutex:
+        with _mutex:
             self._stage, self._runner = stage, None
             waiters = list(self._waiters)
             self._waiters.clear()
         _tell_all(waiters, stage)
 
-    def _take_running_waiter(self) -> asyncio.Future[str] | None:
-        for future in self._waiters:
-            if not future.done() and future.get_loop().is_running():
-                self._waiters.remove(future)
+    def _give_to_running_waiter(self) -> asyncio.Future[str] | None:
+        process = os.getpid()
+        # A copy: a garbage collection in between may close a coroutine that waits, and so remove it.
+        for future in list(self._waiters):
+            if not future.done() and future.get_loop().is_running() and future in self._waiters:
+                # Without a call in between, since a garbage collection may begin after each.
+                del self._waiters[future]
+                self._stage, self._runner, self._process = _RUNNING, future, process
                 return future
         return None
 
-    def _leave(self, future: asyncio.Future[str]) -> None:
+    def _leave(self, future: asyncio.Future[str], caller: object) -> None:
         """The caller does not wait any more. If the turn was given to it, the next one has it."""
-        with self._mutex:
-            if self._runner is not future:
-                if future in self._waiters:
-                    self._waiters.remove(future)
+        with _mutex:
+            if self._runner is not future and self._runner is not caller:
+                self._waiters.pop(future, None)
                 return
         self.pass_on()
 
@@ -157,16 +197,44 @@ class CoroutineRun:
 
 
 def _current_task() -> object:
-    """The task of the caller; if there is none, something that is no task."""
+    """What stands for the task of the caller: the same object as long as the task lives. It does not keep it.
+
+    A task that is never continued, since its loop was closed, is garbage then, and its turn passes on.
+    """
     try:
-        return asyncio.current_task() or object()
+        task = asyncio.current_task()
     except RuntimeError:
+        task = None
+    if task is None:
         return object()
+    try:
+        return weakref.ref(task)
+    except TypeError:  # a loop may have tasks of its own class
+        return task
 
 
 def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:
-    for future in waiters:
-        _tell(future, what)
+    """Tell all of them, whatever a signal handler raises in between. That is raised at the end."""
+    remaining = list(waiters)
+    remaining.reverse()
+    raised: BaseException | None = None
+    failures = 0
+    while remaining:
+        try:
+            while remaining:
+                _tell(remaining[-1], what)
+                remaining.pop()
+        except BaseException as error:
+            raised = error
+            failures += 1
+            if failures % _ATTEMPTS == 0:
+                remaining.pop()
+    if raised is not None:
+        try:
+            raise raised
+        finally:
+            # Its traceback has this frame.
+            del raised
 
 
 def _tell(future: asyncio.Future[str], what: str) -> bool:
@@ -186,5 +254,7 @@ def _tell(future: asyncio.Future[str], what: str) -> bool:
     try:
         loop.call_soon_threadsafe(set_result)
     except RuntimeError:
-        return False
+        if loop.is_closed():
+            return False
+        raise
     return True

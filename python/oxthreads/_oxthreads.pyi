@@ -40,6 +40,7 @@ __all__ = [
     "ConditionWaiter",
     "Event",
     "ExitWait",
+    "FlightTable",
     "Flights",
     "Future",
     "GetMany",
@@ -78,6 +79,7 @@ __all__ = [
     "close_kept_threads",
     "dictionary",
     "end_of_thread",
+    "exchange_item",
     "follow_lock",
     "follow_thread",
     "forget_label",
@@ -652,12 +654,22 @@ class Once(Generic[_P, _R]):
     ) -> Callable[_Q, _R]: ...
 
 def call_once(function: Callable[_P, _R], /) -> Once[_P, _R]: ...
+def exchange_item(dictionary: dict[str, Any], key: str, known: Any, made: Any, /) -> Any: ...
+
+@final
+class FlightTable:
+    def __new__(cls) -> Self: ...
+    def __len__(self) -> int: ...
+    def find_or_add(self, hash: int, key: object, flight: _T, /) -> _T: ...
+    def remove(self, hash: int, flight: object, /) -> None: ...
 
 @final
 class Flights:
     def __new__(cls, function: Callable[..., Any]) -> Self: ...
     def __len__(self) -> int: ...
-    def call(self, key: object, arguments: tuple[Any, ...], keywords: dict[str, Any], /) -> Any: ...
+    def call(
+        self, hash: int, key: object, arguments: tuple[Any, ...], keywords: dict[str, Any], /
+    ) -> Any: ...
 
 @final
 class ThreadHandle:

@@ -45,8 +45,9 @@ def once(function: Callable[..., Any], /) -> Any:  # noqa: F811
     alone, and the next one calls it again, at first one of those that wait.
 
     The function takes no arguments. A method takes its object, and is called once for each object. The
-    result is kept in the ``__dict__`` of the object. A copy and a pickle of the object begin anew. It works
-    inside of `staticmethod` and `property`, and not inside of `classmethod`.
+    result is kept in the ``__dict__`` of the object. A copy and a pickle of the object begin anew (a pickle
+    and a deep copy have None in place of the result). It works inside of `staticmethod` and `property`, and
+    not inside of `classmethod`.
 
     A coroutine function is called once, too, and awaited by the task of its first caller. The others may wait
     in other event loops of other threads. If the first caller is cancelled, the next one calls it again. This
@@ -79,9 +80,9 @@ def once(function: Callable[..., Any], /) -> Any:  # noqa: F811
     """
     if not callable(function):
         raise TypeError(f"once() takes a function, not {type(function).__name__!r}")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError("once() does not take a generator function: its callers would share one generator")
-    if inspect.iscoroutinefunction(function):
+    if _is(inspect.iscoroutinefunction, function):
         from ._coroutine_calls import once_of  # noqa: PLC0415 - it needs asyncio
 
         return once_of(function)
@@ -141,11 +142,11 @@ def singleflight(  # noqa: F811
     def decorate(function: Callable[..., Any], /) -> Callable[..., Any]:
         if not callable(function):
             raise TypeError(f"singleflight() takes a function, not {type(function).__name__!r}")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
             raise TypeError(
                 "singleflight() does not take a generator function: its callers would share one generator"
             )
-        if inspect.iscoroutinefunction(function):
+        if _is(inspect.iscoroutinefunction, function):
             from ._coroutine_calls import singleflight_of  # noqa: PLC0415 - it needs asyncio
 
             return singleflight_of(function, key_of)
@@ -153,11 +154,17 @@ def singleflight(  # noqa: F811
 
         @functools.wraps(function)
         def call_in_flight(*args: Any, **kwargs: Any) -> Any:
-            return call(key_of(*args, **kwargs), args, kwargs)
+            key = key_of(*args, **kwargs)
+            return call(hash(key), key, args, kwargs)
 
         return call_in_flight
 
     return decorate if function is None else decorate(function)
+
+
+def _is(kind: Callable[[object], bool], function: Callable[..., Any]) -> bool:
+    """Whether it is a function of that kind, or an object whose calls are calls of one."""
+    return kind(function) or kind(getattr(type(function), "__call__", None))  # noqa: B004 - of its class
 
 
 def _all_arguments(*args: Any, **kwargs: Any) -> Hashable:

@@ -117,9 +117,10 @@ mod _oxthreads {
     use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
     use super::threading::{
-        Barrier, Condition, ConditionWaiter, Event, Flights, Lock, Once, RLock, RWLock, ReadHold,
-        Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads, hold_kept_threads,
-        kept_threads_now, release_kept_threads, set_local_keys, stack_size_now, start_reused,
+        Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Lock, Once, RLock,
+        RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
+        exchange_item, hold_kept_threads, kept_threads_now, release_kept_threads, set_local_keys,
+        stack_size_now, start_reused,
     };
     #[cfg(unix)]
     #[pymodule_export]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from oxthreads import _coroutine_run
 from oxthreads.locks import once, singleflight
 from tests.support.forks import can_fork, forks, in_child
 from tests.support.threads import Result
@@ -403,3 +404,212 @@ def test_a_child_begins_again_what_another_thread_was_doing(decorate: Decorator)
     in_child(check)
     gate.is_open = True
     assert loop.get() == "result"
+
+
+def test_a_key_that_has_changed_does_no_harm() -> None:
+    class Key:
+        def __init__(self) -> None:
+            self.is_well = True
+
+        def __hash__(self) -> int:
+            if not self.is_well:
+                raise ValueError("no hash")
+            return 1
+
+    @singleflight
+    async def load(key: Key) -> object:
+        await turns()
+        key.is_well = False
+        return object()
+
+    async def main() -> None:
+        key = Key()
+        result = await load(key)
+        key.is_well = True
+        assert await asyncio.wait_for(load(key), TIMEOUT_SECONDS) is not result
+
+    asyncio.run(main())
+
+
+def test_a_copy_of_a_copy_at_the_address_of_the_first_begins_anew() -> None:
+    class Named:
+        def __init__(self, name: object) -> None:
+            self.name = name
+
+        @once
+        async def read(self) -> object:
+            return self.name
+
+    class WithoutWeakReferences:
+        __slots__ = ("__dict__",)
+        name: object = None
+
+        @once
+        async def read(self) -> object:
+            return self.name
+
+    async def main() -> None:
+        for number in range(100):
+            first = Named(number)
+            assert await first.read() == number
+            second = copy.copy(first)
+            del first
+            third = copy.copy(second)
+            third.name = "third"
+            assert await third.read() == await third.read() == "third"
+        other = WithoutWeakReferences()
+        assert await other.read() is await other.read() is None
+
+    asyncio.run(main())
+
+
+def test_an_object_whose_call_is_a_coroutine_function_counts_as_one() -> None:
+    class Loader:
+        calls = 0
+
+        async def __call__(self) -> int:
+            await turns()
+            self.calls += 1
+            return self.calls
+
+    async def main() -> None:
+        for decorate in (once, singleflight):
+            load: Any = decorate(Loader())
+            assert await asyncio.gather(load(), load()) == [1, 1]
+            assert inspect.iscoroutinefunction(load)
+
+    asyncio.run(main())
+
+
+@pytest.mark.one_thread("collects garbage at a point")
+def test_a_turn_that_comes_while_a_caller_begins_to_wait_is_not_lost() -> None:
+    """The coroutine that has the turn is garbage, and is collected when the next caller makes its future."""
+    coroutines: list[Any] = []
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_future(self) -> asyncio.Future[Any]:
+            if coroutines:
+                coroutines.pop().close()
+            return super().create_future()
+
+    gate = Gate()
+    gate.is_open = True
+    load = once(gate.function())
+    coroutine: Any = load()
+
+    async def begin() -> None:
+        gate.is_open = False
+        coroutine.send(None)
+
+    async def main() -> None:
+        await begin()
+        gate.is_open = True
+        task = asyncio.ensure_future(load())
+        coroutines.append(coroutine)
+        await asyncio.wait_for(asyncio.shield(task), TIMEOUT_SECONDS)
+        assert gate.calls == 2
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.one_thread("collects garbage at a point")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@decorated
+def test_a_task_that_is_garbage_gives_back_its_turn(decorate: Decorator) -> None:
+    gate = Gate()
+    load = decorate(gate.function())
+
+    def leave_a_task() -> None:
+        loop = asyncio.new_event_loop()
+
+        async def begin() -> None:
+            task = asyncio.ensure_future(load())
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            await turns()
+
+        loop.run_until_complete(begin())
+        loop.close()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(load())
+        await turns()
+        gc.collect()
+        await until(lambda: gate.calls == 2)
+        gate.is_open = True
+        await task
+
+    leave_a_task()
+    assert gate.calls == 1
+    asyncio.run(main())
+
+
+@decorated
+def test_all_who_wait_are_told_although_something_is_raised_meanwhile(decorate: Decorator) -> None:
+    raising = threading.Event()
+
+    class Alarm(Exception):
+        pass
+
+    class Loop(asyncio.SelectorEventLoop):
+        def call_soon_threadsafe(self, *arguments: Any, **keywords: Any) -> Any:
+            if raising.is_set():
+                raising.clear()
+                raise Alarm
+            return super().call_soon_threadsafe(*arguments, **keywords)
+
+    gate = Gate()
+    load = decorate(gate.function())
+    waiting = threading.Barrier(4)
+
+    def wait() -> object:
+        async def main() -> object:
+            task = asyncio.ensure_future(load())
+            await turns()
+            waiting.wait(TIMEOUT_SECONDS)
+            return await task
+
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(main())
+
+    async def main() -> list[Result]:
+        task = asyncio.ensure_future(load())
+        await turns()
+        others = [Result(wait) for _ in range(3)]
+        await asyncio.to_thread(waiting.wait, TIMEOUT_SECONDS)
+        raising.set()
+        gate.is_open = True
+        with pytest.raises(Alarm):
+            await task
+        return others
+
+    assert len({id(other.get()) for other in asyncio.run(main())}) == 1
+    assert gate.calls == 1
+
+
+@can_fork
+@forks
+@pytest.mark.one_thread("forks")
+@decorated
+def test_a_child_does_not_wait_for_what_another_thread_was_changing(decorate: Decorator) -> None:
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with _coroutine_run._mutex:
+            holding.set()
+            done.wait(TIMEOUT_SECONDS)
+
+    gate = Gate(lambda: "result")
+    gate.is_open = True
+    load = decorate(gate.function())
+    holder = Result(hold)
+    assert holding.wait(TIMEOUT_SECONDS)
+
+    def check() -> None:
+        assert asyncio.run(load()) == "result"  # type: ignore[arg-type]
+
+    try:
+        in_child(check)
+    finally:
+        done.set()
+        holder.get()

@@ -517,3 +517,56 @@ def test_a_coroutine_function_is_one_still() -> None:
     assert inspect.iscoroutinefunction(connect)
     assert (connect.__name__, connect.__doc__) == ("connect", "Connect.")
     assert asyncio.run(connect()) == asyncio.run(connect()) == 1
+
+
+class Named:
+    """Its method is called once for each object."""
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+    @once
+    def read(self) -> object:
+        return self.name
+
+
+class NamedWithoutWeakReferences:
+    """The same, but there are no weak references to it."""
+
+    __slots__ = ("__dict__",)
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+    @once
+    def read(self) -> object:
+        return self.name
+
+
+@pytest.mark.parametrize("class_of", [Named, NamedWithoutWeakReferences])
+def test_a_copy_of_a_copy_at_the_address_of_the_first_begins_anew(class_of: Any) -> None:
+    for number in range(100):
+        first = class_of(number)
+        assert first.read() == first.read() == number
+        second = copy.copy(first)
+        del first
+        third = copy.copy(second)
+        third.name = "third"
+        assert third.read() == third.read() == "third"
+
+
+@pytest.mark.parametrize("class_of", [Named, NamedWithoutWeakReferences])
+def test_the_result_is_there_while_a_cycle_with_the_object_is_collected(class_of: Any) -> None:
+    results = []
+
+    class Closing(class_of):  # type: ignore[misc]
+        def __del__(self) -> None:
+            self.name = "another"
+            results.append(self.read())
+
+    closing = Closing("first")
+    closing.read()
+    closing.itself = closing
+    del closing
+    gc.collect()
+    assert results == ["first"]

@@ -384,3 +384,72 @@ def test_a_child_begins_again_what_another_thread_was_doing() -> None:
     in_child(check)
     gate.opened.set()
     assert first.get() == "result"
+
+
+class Key:
+    """A key that changes while a call is in flight."""
+
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        if self.name is None:
+            raise ValueError("no hash")
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        if self.name is None:
+            raise ValueError("no comparison")
+        return isinstance(other, Key) and self.name == other.name
+
+
+@pytest.mark.parametrize("name", [None, 7, 16])
+def test_a_key_that_has_changed_does_no_harm(name: object) -> None:
+    """The call returns its own result, and later calls neither wait for it nor get it."""
+
+    def load(key: Key) -> object:
+        key.name = name
+        return object()
+
+    together = singleflight(load)
+    key = Key(8)
+    result = together(key)
+    key.name = 8
+    assert together(key) is not result
+
+
+def test_a_key_that_has_changed_into_another_one_does_not_end_that_call() -> None:
+    gate = Gate()
+
+    @singleflight(key=lambda key, function: key)
+    def load(key: Key, function: Callable[[], object]) -> object:
+        return function()
+
+    other, key = Key(7), Key(8)
+    first = Result(load, other, gate)
+    gate.wait_until_entered()
+    load(key, lambda: setattr(key, "name", 7))
+    second = Result(load, Key(7), gate)
+    until_asleep(first.thread, second.thread)
+    gate.opened.set()
+    assert first.get() is second.get()
+    assert len(gate.calls) == 1
+
+
+def test_an_error_of_a_comparison_goes_to_the_caller_that_compares() -> None:
+    gate = Gate()
+    load = singleflight(key=lambda key: key)(gate)
+    key = Key(8)
+    first = Result(load, key)
+    gate.wait_until_entered()
+    key.name = None
+
+    class Equal(int):
+        def __hash__(self) -> int:
+            return hash(8)
+
+    with pytest.raises(ValueError, match="no comparison"):
+        load(Equal())
+    gate.opened.set()
+    first.get()
+    assert len(gate.calls) == 1

@@ -297,6 +297,7 @@ lazy_imports! {
     pub(crate) OPERATORS;
     ADD: PyAny = "operator", "add";
     SUBTRACT: PyAny = "operator", "sub";
+    EQUAL: PyAny = "operator", "eq";
     GREATER: PyAny = "operator", "gt";
     LESS: PyAny = "operator", "lt";
     LESS_OR_EQUAL: PyAny = "operator", "le";
@@ -307,6 +308,7 @@ lazy_imports! {
 pub(crate) enum Operator {
     Add,
     Subtract,
+    Equal,
     Greater,
     Less,
     LessOrEqual,
@@ -325,6 +327,7 @@ pub(crate) fn operate<'py>(
     let function = match operator {
         Operator::Add => ADD.get(py)?,
         Operator::Subtract => SUBTRACT.get(py)?,
+        Operator::Equal => EQUAL.get(py)?,
         Operator::Greater => GREATER.get(py)?,
         Operator::Less => LESS.get(py)?,
         Operator::LessOrEqual => LESS_OR_EQUAL.get(py)?,

@@ -13,6 +13,7 @@ mod condition_wait;
 mod condition_waiter;
 mod event;
 mod fast_lock;
+mod flight_table;
 mod holder;
 mod lock;
 mod once;
@@ -27,8 +28,9 @@ pub(crate) use barrier::Barrier;
 pub(crate) use condition::Condition;
 pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
+pub(crate) use flight_table::FlightTable;
 pub(crate) use lock::{Lock, allocate_lock};
-pub(crate) use once::{Once, call_once};
+pub(crate) use once::{Once, call_once, exchange_item};
 pub(crate) use reused::{
     ThreadHandle, close_kept_threads, hold_kept_threads, kept_threads_now, release_kept_threads,
     set_local_keys, stack_size_now, start_reused,

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
@@ -10,7 +11,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyWeakrefReference};
 
 use crate::bindings::runtime::fast_path::panic_error;
 use crate::bindings::runtime::foreign::{self, Owned};
@@ -169,7 +170,6 @@ impl Once {
             PyString::new(py, &key).unbind()
         });
         let key = key.bind(py);
-        let address = object.as_ptr().addr();
         // Dropped after the section: a result may be the last reference to an object with a `__del__` method.
         let mut former = None;
         let found = with_critical_section(&dictionary, || {
@@ -177,14 +177,14 @@ impl Once {
             // A copy of an object has the dictionary of that one. It begins anew.
             if let Some(known) = &former
                 && let Ok(known) = known.cast_exact::<OnceOfObject>()
-                && known.get().object == address
                 && known.get().once.is(slf)
+                && known.get().owner.is(object)
             {
                 return Ok(known.clone());
             }
             let result = OnceOfObject {
                 result: StoredResult::new(),
-                object: address,
+                owner: Owner::new(object)?,
                 once: slf.clone().unbind(),
             };
             let made = Bound::new(py, result)?;
@@ -336,9 +336,86 @@ impl Once {
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct OnceOfObject {
     result: StoredResult,
-    /// The address of the object.
-    object: usize,
+    owner: Owner,
     once: Py<Once>,
+}
+
+/// The object that a result belongs to. Its copies have the same dictionary entries, and are other objects.
+enum Owner {
+    /// It is at this address until it is gone. The weak reference tells when.
+    Weak(usize, Py<PyWeakrefReference>, Py<Gone>),
+    /// It cannot be referred to weakly.
+    Strong(Owned),
+}
+
+impl Owner {
+    fn new(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        let gone = Bound::new(py, Gone(AtomicBool::new(false)))?;
+        match PyWeakrefReference::new_with(object, &gone) {
+            Ok(weak) => {
+                let address = object.as_ptr().addr();
+                Ok(Self::Weak(address, weak.unbind(), gone.unbind()))
+            }
+            Err(error) if error.is_instance_of::<PyTypeError>(py) => {
+                Ok(Self::Strong(object.clone().into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Not by the weak reference itself: in the `__del__` methods of a cycle it is dead already, and the result must
+    /// be there. Then the collector has not called `Gone`, since the weak reference was part of that cycle.
+    fn is(&self, object: &Bound<'_, PyAny>) -> bool {
+        match self {
+            Self::Weak(address, _, gone) => {
+                *address == object.as_ptr().addr() && !gone.get().0.load(Ordering::Acquire)
+            }
+            Self::Strong(owner) => owner.object().is(object),
+        }
+    }
+}
+
+/// What a weak reference calls when its object is gone: another object may have the address from then on.
+#[pyclass(frozen, module = "oxthreads._oxthreads")]
+struct Gone(AtomicBool);
+
+#[pymethods]
+impl Gone {
+    #[pyo3(signature = (reference, /))]
+    fn __call__(&self, reference: &Bound<'_, PyAny>) {
+        let _ = reference;
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Store `made` in the dictionary if it has `known` under that key, in one step for all other threads. Return what it has
+/// then.
+///
+/// Args:
+///     dictionary (dict): the dictionary.
+///     key (str): the key.
+///     known: what it is expected to have; None for nothing.
+///     made: what it shall have.
+#[pyfunction]
+#[pyo3(signature = (dictionary, key, known, made, /))]
+pub(crate) fn exchange_item<'py>(
+    dictionary: &Bound<'py, PyDict>,
+    key: &Bound<'py, PyString>,
+    known: &Bound<'py, PyAny>,
+    made: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut found = known.clone();
+    with_critical_section(dictionary, || {
+        if let Some(present) = dictionary.get_item(key)? {
+            found = present;
+        }
+        if found.is(known) {
+            dictionary.set_item(key, made)?;
+            found = made.clone();
+        }
+        Ok(found)
+    })
 }
 
 #[pymethods]
@@ -352,6 +429,13 @@ impl OnceOfObject {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.once)?;
+        match &self.owner {
+            Owner::Weak(_, weak, gone) => {
+                visit.call(weak)?;
+                visit.call(gone)?;
+            }
+            Owner::Strong(owner) => visit.call(owner.object())?,
+        }
         visit.call(self.result.result.get().map(Owned::object))
     }
 }

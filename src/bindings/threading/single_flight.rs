@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::{block, errors};
+use crate::bindings::threading::flight_table::FlightTable;
 use crate::bindings::threading::holder::holder;
 use crate::bindings::threading::once::{MyTurn, reentrant};
 use crate::primitives::single_run::{Reentrant, SingleRun, Turn};
@@ -18,18 +19,16 @@ use crate::wait::deadline::Deadline;
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Flights {
     function: Owned,
-    /// A dictionary of [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends. So a flight
-    /// that has ended is never found here.
-    flights: Owned,
-    /// Its methods `setdefault` and `pop`. Both are one step for all other threads, whatever code of a program compares
-    /// the keys.
-    methods: [Owned; 2],
+    /// Its flights are [`Flight`]s. Whoever has made the call takes its entry out, before the flight ends.
+    flights: FlightTable,
 }
 
 /// One call, and those who wait for its outcome.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
 pub(crate) struct Flight {
     run: SingleRun,
+    /// The hash of its key.
+    hash: isize,
     outcome: OnceLock<Outcome>,
 }
 
@@ -56,7 +55,6 @@ impl Flights {
     fn run<'py>(
         &self,
         flight: &Bound<'py, Flight>,
-        key: &Bound<'py, PyAny>,
         arguments: &Bound<'py, PyTuple>,
         keywords: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -72,28 +70,22 @@ impl Flights {
             // It is meant for this thread alone: Ctrl-C, or the end of the thread.
             Err(_) => {
                 if !run.pass_on_to_waiter() {
-                    let removed = self.remove(py, key);
+                    self.remove(flight);
                     // Who has come in the meantime begins another flight.
                     run.close();
-                    removed?;
                 }
                 return called;
             }
         };
         // It was empty: only who has the turn sets it.
         let _ = flight.get().outcome.set(outcome);
-        let removed = self.remove(py, key);
+        self.remove(flight);
         run.finish();
-        // The comparison of keys has failed. But the call has been made.
-        if let Err(error) = removed {
-            error.write_unraisable(py, Some(key));
-        }
         called
     }
 
-    fn remove(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let arguments = (key, py.None()).into_pyobject(py)?;
-        foreign::call(self.methods[1].object().bind(py), &arguments, None).map(foreign::release)
+    fn remove(&self, flight: &Bound<'_, Flight>) {
+        self.flights.remove(flight.get().hash, flight);
     }
 }
 
@@ -102,45 +94,44 @@ impl Flights {
     /// Args:
     ///     function: what is called.
     #[new]
-    fn new(function: Bound<'_, PyAny>) -> PyResult<Self> {
-        let flights = PyDict::new(function.py()).into_any();
-        let methods = [flights.getattr("setdefault")?, flights.getattr("pop")?];
-        Ok(Self {
+    fn new(function: Bound<'_, PyAny>) -> Self {
+        Self {
             function: function.into(),
-            flights: flights.into(),
-            methods: methods.map(Owned::from),
-        })
+            flights: FlightTable::new(),
+        }
     }
 
     /// Call the function, or wait for the outcome of the call in flight that has an equal key.
     ///
     /// Args:
-    ///     key: the key, which must be hashable.
+    ///     hash (int): the hash of the key.
+    ///     key: the key.
     ///     arguments (tuple): the positional arguments of the function.
     ///     keywords (dict): its keyword arguments.
-    #[pyo3(signature = (key, arguments, keywords, /))]
+    #[pyo3(signature = (hash, key, arguments, keywords, /))]
     fn call<'py>(
         &self,
         py: Python<'py>,
+        hash: isize,
         key: &Bound<'py, PyAny>,
         arguments: &Bound<'py, PyTuple>,
         keywords: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (caller, function) = (holder(py), self.function.object().bind(py));
         let reentrant = |Reentrant| reentrant(function);
-        let set_default = self.methods[0].object().bind(py);
         loop {
             let flight = Flight {
                 run: SingleRun::new("singleflight"),
+                hash,
                 outcome: OnceLock::new(),
             };
-            let flight = Bound::new(py, flight)?;
-            let found = foreign::call(set_default, &(key, flight).into_pyobject(py)?, None)?;
+            let flight = Bound::new(py, flight)?.into_any();
+            let found = self.flights.find_or_add(py, hash, key, &flight)?;
             let flight = found.cast_into::<Flight>()?;
             let run = &flight.get().run;
             let turn = match run.try_begin(caller).map_err(reentrant)? {
                 // It has ended since it was found.
-                Some(Turn::Done) => continue,
+                Some(Turn::Done) => Turn::Closed,
                 Some(turn) => turn,
                 None => match block::wait(py, &mut run.begin(caller), Deadline::NEVER)? {
                     Some(turn) => turn.map_err(reentrant)?,
@@ -148,23 +139,26 @@ impl Flights {
                 },
             };
             match turn {
-                Turn::Mine => return self.run(&flight, key, arguments, keywords),
+                Turn::Mine => return self.run(&flight, arguments, keywords),
                 Turn::Done => return flight.get().outcome(py),
-                Turn::Closed => {}
+                // Then the next round finds another one, whatever the runner has come to.
+                Turn::Closed => self.remove(&flight),
             }
         }
     }
 
     /// How many calls are in flight.
-    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.flights.object().bind(py).len()
+    fn __len__(&self) -> usize {
+        self.flights.__len__()
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.function.object())?;
-        visit.call(self.flights.object())?;
-        visit.call(self.methods[0].object())?;
-        visit.call(self.methods[1].object())
+        self.flights.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.flights.__clear__();
     }
 }
 
