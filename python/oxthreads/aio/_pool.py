@@ -139,13 +139,20 @@ class AsyncExecutor:
 
         Args:
             cancel_futures (bool): if True, calls that have not begun are cancelled.
+
+        Raises:
+            BaseException: what the shutdown of the pool raised.
         """
         self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
         over: Future[None] = Future()
 
         def wait() -> None:
-            self._pool.shutdown()
-            over.set_result(None)
+            try:
+                self._pool.shutdown()
+            except BaseException as error:
+                over.set_exception(error)
+            else:
+                over.set_result(None)
 
         Thread(target=wait, name="oxthreads.aio shutdown", daemon=True).start()
         await AsyncFuture(over)
