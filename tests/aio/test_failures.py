@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from oxthreads import queue
+from oxthreads import queue, threading
 from oxthreads.aio import as_async, to_thread
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
 from tests.aio.event_loops import EventLoops
+from tests.support.interpreters import python
+from tests.support.threads import Result, start
+from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
 
 
 def test_a_stop_iteration_is_no_result(loops: EventLoops) -> None:
@@ -58,3 +61,179 @@ def test_a_shutdown_that_fails_is_told(loops: EventLoops) -> None:
             await as_async(Broken(1)).shutdown()
 
     loops.run(main)
+
+
+def put_at_the_end_of_the_stack(items: queue.Queue[int]) -> None:
+    """Put an item where hardly any call is possible."""
+    was_put: list[bool] = []
+
+    def deeper() -> None:
+        try:
+            deeper()
+        except RecursionError:
+            if not was_put:
+                was_put.append(True)
+                items.put(1)
+            raise
+
+    with pytest.raises(RecursionError):
+        deeper()
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_a_recursion_that_is_too_deep_loses_no_wake(loops: EventLoops, in_thread: bool) -> None:
+    first, second = queue.Queue[int](), queue.Queue[int]()
+    asleep: list[bool] = []
+
+    async def get(items: queue.Queue[int]) -> int:
+        asleep.append(True)
+        return await as_async(items).get()
+
+    async def put() -> None:
+        await loops.until(lambda: len(asleep) == 2)
+        await loops.turn()
+        if in_thread:
+            thread = start(put_at_the_end_of_the_stack, first)
+            await to_thread(thread.join)
+        else:
+            put_at_the_end_of_the_stack(first)
+        second.put(2)
+
+    async def main() -> list[Any]:
+        return await loops.together(lambda: get(first), lambda: get(second), put)
+
+    assert loops.run(main) == [1, 2, None]
+
+
+class Alarm(Exception):
+    """What a signal handler raises."""
+
+
+class AlarmAtRuntime(Alarm, RuntimeError):
+    """One that could be taken for what asyncio raises."""
+
+
+class AlarmedLoop(asyncio.SelectorEventLoop):
+    """A loop in which a signal handler raises in the middle of its next call_soon."""
+
+    alarm: type[Exception] | None = None
+
+    def call_soon(self, *arguments: Any, **keywords: Any) -> asyncio.Handle:
+        alarm, self.alarm = self.alarm, None
+        if alarm is not None:
+            raise alarm
+        return super().call_soon(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("alarm", [Alarm, AlarmAtRuntime])
+@pytest.mark.parametrize("in_thread", [True, False])
+@pytest.mark.one_thread("the exception is raised in the main thread")
+def test_a_handler_that_raises_in_the_thread_of_the_loop_loses_no_wake(
+    alarm: type[Exception], in_thread: bool
+) -> None:
+    queues = [queue.Queue[int]() for _ in range(6)]
+    loop = AlarmedLoop()
+
+    def put() -> None:
+        left = list(queues)
+        while left:
+            try:
+                while left:
+                    left.pop().put(1)
+            except Alarm:
+                pass
+
+    async def main() -> list[int]:
+        tasks = [asyncio.ensure_future(as_async(items).get()) for items in queues]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if in_thread:
+            start(put).join()
+        loop.alarm = alarm
+        if not in_thread:
+            put()
+        return list(await asyncio.gather(*tasks))
+
+    loop.set_exception_handler(lambda *_: None)
+    task = loop.create_task(main())
+    while not task.done():
+        try:
+            loop.run_until_complete(asyncio.wait_for(asyncio.shield(task), TIMEOUT_SECONDS))
+        except Alarm:
+            pass
+    loop.close()
+    assert task.result() == [1] * 6
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Any:
+    """A new loop."""
+    if request.param == "asyncio":
+        return asyncio.new_event_loop()
+    return pytest.importorskip("uvloop").new_event_loop()
+
+
+def test_a_loop_that_is_closed_before_it_looks_gives_everything_back(loop: Any) -> None:
+    items, semaphore = queue.Queue[int](), threading.Semaphore(0)
+
+    async def main() -> list[Any]:
+        tasks = [asyncio.ensure_future(wait) for wait in (as_async(items).get(), as_async(semaphore).acquire())]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return tasks
+
+    tasks = loop.run_until_complete(main())
+    threads = [Result(items.get), Result(semaphore.acquire)]
+    until_asleep(*[thread.thread for thread in threads])
+    items.put(1)  # the loop is asked to look
+    loop.close()
+    semaphore.release()
+    assert [thread.get() for thread in threads] == [1, True]
+    for task in tasks:
+        task._log_destroy_pending = False
+
+
+TRIO_ENDS = """
+import threading
+import trio
+current_task = trio.lowlevel.current_task
+paused, go_on = threading.Event(), threading.Event()
+def pause():
+    if threading.current_thread().name == "putter":
+        paused.set()
+        go_on.wait()
+    return current_task()
+trio.lowlevel.current_task = pause
+from oxthreads import queue
+from oxthreads.aio import as_async
+items = queue.Queue()
+def put():
+    try:
+        items.put("item")
+        for _ in range(1000):
+            pass
+        print("put")
+    except BaseException as error:
+        print(repr(error))
+async def main():
+    global putter
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(as_async(items).get)
+            await trio.testing.wait_all_tasks_blocked()
+            putter = threading.Thread(target=put, name="putter")
+            putter.start()
+            await trio.to_thread.run_sync(paused.wait)
+            scope.cancel()
+import trio.testing
+trio.run(main)
+go_on.set()
+putter.join()
+print(items.qsize())
+"""
+
+
+def test_a_run_of_trio_that_has_ended_does_not_make_the_waker_raise() -> None:
+    pytest.importorskip("trio")
+    result = python(TRIO_ENDS, runner=False)
+    assert (result.stdout.split(), result.stderr) == (["put", "1"], "")
