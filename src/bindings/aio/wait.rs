@@ -31,7 +31,8 @@ use super::operation::Start;
 ///     ...         return "nothing came"
 ///     >>> asyncio.run(main())
 ///     'nothing came'
-#[pyclass(module = "oxthreads._oxthreads", freelist = 256, weakref)]
+// Without a list of free objects: those that pyo3 takes from one are not known to the collector.
+#[pyclass(module = "oxthreads._oxthreads", weakref)]
 pub(crate) struct Wait {
     stage: Stage,
     name: &'static str,
