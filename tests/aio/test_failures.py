@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
 from oxthreads import queue, threading
-from oxthreads.aio import as_async, to_thread
+from oxthreads.aio import as_async, select, to_thread
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
+from oxthreads.waiting import put
 from tests.aio.event_loops import EventLoops
 from tests.support.interpreters import python
 from tests.support.threads import Result, start
@@ -118,7 +122,7 @@ class AlarmedLoop(asyncio.SelectorEventLoop):
 
     alarm: type[Exception] | None = None
 
-    def call_soon(self, *arguments: Any, **keywords: Any) -> asyncio.Handle:
+    def call_soon(self, *arguments: Any, **keywords: Any) -> asyncio.Handle:  # type: ignore[override]
         alarm, self.alarm = self.alarm, None
         if alarm is not None:
             raise alarm
@@ -157,10 +161,8 @@ def test_a_handler_that_raises_in_the_thread_of_the_loop_loses_no_wake(
     loop.set_exception_handler(lambda *_: None)
     task = loop.create_task(main())
     while not task.done():
-        try:
+        with contextlib.suppress(Alarm):
             loop.run_until_complete(asyncio.wait_for(asyncio.shield(task), TIMEOUT_SECONDS))
-        except Alarm:
-            pass
     loop.close()
     assert task.result() == [1] * 6
 
@@ -177,7 +179,9 @@ def test_a_loop_that_is_closed_before_it_looks_gives_everything_back(loop: Any) 
     items, semaphore = queue.Queue[int](), threading.Semaphore(0)
 
     async def main() -> list[Any]:
-        tasks = [asyncio.ensure_future(wait) for wait in (as_async(items).get(), as_async(semaphore).acquire())]
+        tasks = [
+            asyncio.ensure_future(wait) for wait in (as_async(items).get(), as_async(semaphore).acquire())
+        ]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return tasks
@@ -237,3 +241,77 @@ def test_a_run_of_trio_that_has_ended_does_not_make_the_waker_raise() -> None:
     pytest.importorskip("trio")
     result = python(TRIO_ENDS, runner=False)
     assert (result.stdout.split(), result.stderr) == (["put", "1"], "")
+
+
+def test_a_full_pool_does_not_block_the_event_loop(loops: EventLoops) -> None:
+    go_on = threading.Event()
+    ended: list[int] = []
+
+    def work(number: int) -> int:
+        go_on.wait(TIMEOUT_SECONDS)
+        ended.append(number)
+        return number
+
+    async def main() -> None:
+        pool = as_async(ThreadPoolExecutor(1, max_pending=1))
+
+        async def run() -> int:
+            return await pool.run(work, 1)
+
+        async def map_all() -> list[int]:
+            return [result async for result in pool.map(work, range(2, 5))]
+
+        async def let_them_go_on() -> None:
+            for _ in range(100):
+                await loops.turn()
+            assert not await loops.ends_in_time(lambda: pool.run(work, 5), 0.01)
+            assert ended == []
+            go_on.set()
+
+        results = await loops.together(run, run, map_all, let_them_go_on)
+        assert results == [1, 1, [2, 3, 4], None]
+        assert sorted(ended) == [1, 1, 2, 3, 4]
+        await pool.shutdown()
+
+    loops.run(main)
+
+
+class Owner:
+    """What owns the task that waits with it."""
+
+    task: Any
+
+
+@pytest.mark.parametrize("what", ["put", "select", "select of a put"])
+@pytest.mark.one_thread("collects garbage")
+def test_what_a_dropped_wait_has_is_collected(what: str) -> None:
+    class Items(queue.Queue[Any]):
+        owner: Owner
+
+    loop, items, owner = asyncio.new_event_loop(), Items(1), Owner()
+    items.owner = owner
+    if what != "select":
+        items.put(0)
+
+    async def wait(items: Items, owner: Owner) -> None:
+        match what:
+            case "put":
+                await as_async(items).put(owner)
+            case "select":
+                await select(items, queue.Queue[int]())
+            case _:
+                await select(put(items, 1))
+
+    async def main(items: Items, owner: Owner) -> None:
+        await asyncio.create_task(as_async(queue.SimpleQueue[int]()).put(1))  # frees an object
+        owner.task = asyncio.ensure_future(wait(items, owner))
+        owner.task._log_destroy_pending = False
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(main(items, owner))
+    loop.close()
+    gone = weakref.ref(owner)
+    del loop, items, owner
+    gc.collect()
+    assert gone() is None
