@@ -48,6 +48,11 @@ impl<O: Operation> Pending<O> {
         }
     }
 
+    /// What waits.
+    pub fn operation(&self) -> &O {
+        &self.operation
+    }
+
     /// Does the operation, if it can be done now; else it is in the list afterwards.
     ///
     /// After it has given the output it is not to be polled again.

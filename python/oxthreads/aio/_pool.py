@@ -7,7 +7,7 @@ import os
 from collections import deque
 from functools import partial
 
-from oxthreads._oxthreads import AsyncFuture
+from oxthreads._oxthreads import AsyncFuture, AsyncLock
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
 from oxthreads.threading import Lock, Thread
 
@@ -32,6 +32,11 @@ async def _result(future: Future[T]) -> T:
         raise
 
 
+def _cancel_submitted(submitted: Future[Future[T]]) -> None:
+    if not submitted.cancelled() and submitted.exception() is None:
+        submitted.result().cancel()
+
+
 class AsyncExecutor:
     """A thread pool, as coroutines use it. :func:`oxthreads.aio.as_async` makes it.
 
@@ -51,10 +56,12 @@ class AsyncExecutor:
         (32, [0, 1, 4, 9])
     """
 
-    __slots__ = ("__weakref__", "_pool")
+    __slots__ = ("__weakref__", "_pool", "_submitting")
 
     def __init__(self, pool: ThreadPoolExecutor, /) -> None:
         self._pool = pool
+        #: Held while a thread waits for room in the pool, so that there is one such thread at a time.
+        self._submitting = Lock()
 
     @property
     def sync(self) -> ThreadPoolExecutor:
@@ -77,6 +84,44 @@ class AsyncExecutor:
         """
         return AsyncFuture(self._pool.submit(function, *args, **kwargs))
 
+    async def _submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        """As ``submit`` of the pool. If that may wait for room, it does so in a thread of its own.
+
+        If this is cancelled, the call never begins.
+        """
+        if not self._pool._oxthreads_waits_for_room:
+            at_once: Future[T] = self._pool.submit(function, *args)
+            return at_once
+        submitted: Future[Future[T]] = Future()
+
+        def submit() -> None:
+            try:
+                future = self._pool.submit(function, *args)
+            except BaseException as error:
+                if submitted.set_running_or_notify_cancel():
+                    submitted.set_exception(error)
+            else:
+                if submitted.set_running_or_notify_cancel():
+                    submitted.set_result(future)
+                else:
+                    future.cancel()
+            finally:
+                self._submitting.release()
+
+        await AsyncLock(self._submitting).acquire()
+        try:
+            context = contextvars.copy_context()
+            Thread(target=context.run, args=(submit,), name="oxthreads.aio submit", daemon=True).start()
+        except BaseException:
+            self._submitting.release()
+            raise
+        try:
+            return await AsyncFuture(submitted)
+        except BaseException:
+            if not submitted.cancel():
+                submitted.add_done_callback(_cancel_submitted)
+            raise
+
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Let a thread of the pool call the function, and wait for the result.
 
@@ -91,11 +136,12 @@ class AsyncExecutor:
             RuntimeError: the pool is shut down.
 
         If it is cancelled, a call that has not begun never does. A call that has begun goes on, and nobody
-        learns its result.
+        learns its result. If the pool has a limit for pending calls (max_pending) and waits for room, the
+        event loop goes on meanwhile.
         """
         context = contextvars.copy_context()
         call = partial(context.run, function, *args, **kwargs)
-        return await _result(self._pool.submit(call))
+        return await _result(await self._submit(call))
 
     async def map(
         self, function: Callable[..., T], /, *iterables: Iterable[Any], buffersize: int | None = None
@@ -126,7 +172,7 @@ class AsyncExecutor:
                         items = next(arguments)
                     except StopIteration:
                         break
-                    ahead.append(self._pool.submit(function, *items))
+                    ahead.append(await self._submit(function, *items))
                 if not ahead:
                     return
                 yield await _result(ahead.popleft())
@@ -139,13 +185,20 @@ class AsyncExecutor:
 
         Args:
             cancel_futures (bool): if True, calls that have not begun are cancelled.
+
+        Raises:
+            BaseException: what the shutdown of the pool raised.
         """
         self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
         over: Future[None] = Future()
 
         def wait() -> None:
-            self._pool.shutdown()
-            over.set_result(None)
+            try:
+                self._pool.shutdown()
+            except BaseException as error:
+                over.set_exception(error)
+            else:
+                over.set_result(None)
 
         Thread(target=wait, name="oxthreads.aio shutdown", daemon=True).start()
         await AsyncFuture(over)

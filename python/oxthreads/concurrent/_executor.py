@@ -261,6 +261,7 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
                 return
             if has_options or self._oxthreads_has_options:
                 self._oxthreads_has_options = has_options
+                self._oxthreads_waits_for_room = max_pending is not None and on_full == "block"
                 self._oxthreads_idle_timeout = (
                     None if idle_timeout is None else _check_idle_timeout(idle_timeout)
                 )
@@ -315,6 +316,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
 
     #: Whether this pool has an option that the standard pool does not have; and one of these options.
     _oxthreads_has_options = False
+    #: Whether submit() may wait for room.
+    _oxthreads_waits_for_room = False
     _oxthreads_idle_timeout: float | None = None
     #: For how many seconds the threads of workers are kept; 0: not at all; None: as other threads.
     _oxthreads_keep_for: float | None = None

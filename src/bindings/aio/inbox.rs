@@ -10,14 +10,22 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::entry::Entry;
-use super::library::Loop;
+use super::library::{Loop, Reached, keep};
+use crate::bindings::runtime::lazy::LazyImport;
 use crate::wait::generation;
+
+static START_THREAD: LazyImport = LazyImport::new(("_thread", "start_new_thread"));
+
+/// How often a thread of its own asks a loop again, and what is between.
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// By what a suspended coroutine is found: a place, and a number that no other coroutine in this inbox ever has.
 #[derive(Clone, Copy)]
@@ -45,6 +53,11 @@ struct State {
 }
 
 impl State {
+    fn get(&self, key: Key) -> Option<&Suspended> {
+        let slot = self.slots.get(key.place)?.as_ref();
+        slot.filter(|suspended| suspended.number == key.number)
+    }
+
     fn remove(&mut self, key: Key) -> Option<Suspended> {
         let slot = self.slots.get_mut(key.place)?;
         let content = slot.take_if(|suspended| suspended.number == key.number)?;
@@ -68,13 +81,17 @@ thread_local! {
 }
 
 impl Inbox {
-    pub(super) fn new(event_loop: Loop) -> Arc<Self> {
-        Arc::new(Self {
+    /// # Errors
+    /// What the imports raised that it may need when nothing can be imported any more.
+    pub(super) fn new(py: Python<'_>, event_loop: Loop) -> PyResult<Arc<Self>> {
+        START_THREAD.get(py)?;
+        event_loop.prepare(py)?;
+        Ok(Arc::new(Self {
             state: Mutex::default(),
             event_loop,
             closed: AtomicBool::new(false),
             generation: generation(),
-        })
+        }))
     }
 
     pub(super) fn event_loop(&self) -> &Loop {
@@ -128,14 +145,15 @@ impl Inbox {
             if self.is_closed() {
                 self.refuse(self.remove(key));
             } else if self.event_loop.runs_task_here(py) {
-                if let Some(suspended) = self.remove(key)
-                    && !self.event_loop.wake(py, &suspended.handle)
-                {
-                    self.close();
-                    self.refuse(Some(suspended));
+                let mut raised = None;
+                if self.wake(py, key, &mut raised) == Reached::No {
+                    self.post(py, [key]);
+                }
+                if let Some(raised) = raised {
+                    keep(py, raised);
                 }
             } else {
-                self.post(py, key);
+                self.post(py, [key]);
             }
             if let Some(raised) = raised {
                 raised.restore(py);
@@ -143,36 +161,95 @@ impl Inbox {
         });
     }
 
-    fn post(self: &Arc<Self>, py: Python<'_>, key: Key) {
+    /// Wakes a coroutine in the loop's own thread.
+    fn wake(&self, py: Python<'_>, key: Key, raised: &mut Option<PyErr>) -> Reached {
+        // It is taken out afterwards: if it cannot be woken now, it must still be found.
+        let handle = {
+            let state = self.state.lock();
+            state
+                .get(key)
+                .map(|suspended| suspended.handle.clone_ref(py))
+        };
+        let Some(handle) = handle else {
+            return Reached::Yes;
+        };
+        let reached = self.event_loop.wake(py, &handle, raised);
+        match reached {
+            Reached::Yes => drop(self.remove(key)),
+            Reached::Closed => self.close(),
+            Reached::No => {}
+        }
+        reached
+    }
+
+    fn post(self: &Arc<Self>, py: Python<'_>, keys: impl IntoIterator<Item = Key>) {
         {
             let mut state = self.state.lock();
-            state.woken.push(key);
+            state.woken.extend(keys);
             if std::mem::replace(&mut state.scheduled, true) {
                 return;
             }
         }
-        if !self.event_loop.schedule(py, self) {
-            self.close();
+        self.ask(py);
+    }
+
+    /// Asks the loop to look. It is noted already that it is asked.
+    fn ask(self: &Arc<Self>, py: Python<'_>) {
+        match self.event_loop.schedule(py, self) {
+            Reached::Yes => {}
+            Reached::Closed => self.close(),
+            Reached::No => {
+                let asker = Bound::new(py, Asker(Arc::clone(self)));
+                let started = asker.and_then(|asker| START_THREAD.get(py)?.call1((asker, ())));
+                if started.is_err() {
+                    // Whoever wakes another coroutine tries again.
+                    self.state.lock().scheduled = false;
+                }
+            }
         }
     }
 
+    /// The loop has dropped a look that it was asked for.
+    fn look_was_dropped(self: &Arc<Self>, py: Python<'_>) {
+        if self.is_closed() || !self.is_of_this_process() {
+            return;
+        }
+        if self.event_loop.is_closed(py) {
+            self.close();
+            return;
+        }
+        {
+            let mut state = self.state.lock();
+            state.scheduled = !state.woken.is_empty();
+            if !state.scheduled {
+                return;
+            }
+        }
+        self.ask(py);
+    }
+
     /// Wakes in the loop's own thread those that were put in.
-    pub(super) fn look(&self, py: Python<'_>) {
+    pub(super) fn look(self: &Arc<Self>, py: Python<'_>) {
         // First: what is put in afterwards asks again.
         self.event_loop.has_looked();
-        let woken: Vec<Suspended> = {
+        let woken = {
             let mut state = self.state.lock();
             state.scheduled = false;
-            let keys = std::mem::take(&mut state.woken);
-            keys.into_iter()
-                .filter_map(|key| state.remove(key))
-                .collect()
+            std::mem::take(&mut state.woken)
         };
-        for suspended in woken {
-            if !self.event_loop.wake(py, &suspended.handle) {
-                self.close();
-                self.refuse(Some(suspended));
+        // What a signal handler raises meanwhile is raised afterwards, or it would be raised in the middle of the next wake.
+        let mut raised = None;
+        let mut left = Vec::new();
+        for key in woken {
+            if self.wake(py, key, &mut raised) == Reached::No {
+                left.push(key);
             }
+        }
+        if !left.is_empty() {
+            self.post(py, left);
+        }
+        if let Some(raised) = raised {
+            keep(py, raised);
         }
     }
 
@@ -246,12 +323,77 @@ impl Drop for OwnedInbox {
 
 /// What the loop calls to look into the inbox.
 #[pyclass(frozen, module = "oxthreads._oxthreads", name = "_Look")]
-pub(super) struct Look(pub(super) Arc<Inbox>);
+pub(super) struct Look {
+    inbox: Arc<Inbox>,
+    /// The loop was asked to call it, and has not done so.
+    is_due: AtomicBool,
+    was_called: AtomicBool,
+    /// A bell calls it, any number of times.
+    is_for_bell: bool,
+}
+
+impl Look {
+    pub(super) fn new(inbox: &Arc<Inbox>) -> Self {
+        Self {
+            inbox: Arc::clone(inbox),
+            is_due: AtomicBool::new(false),
+            was_called: AtomicBool::new(false),
+            is_for_bell: false,
+        }
+    }
+
+    pub(super) fn for_bell(inbox: &Arc<Inbox>) -> Self {
+        let mut look = Self::new(inbox);
+        *look.is_due.get_mut() = true;
+        look.is_for_bell = true;
+        look
+    }
+
+    /// The loop has taken it over, and may have called it already.
+    pub(super) fn is_accepted(&self) {
+        self.is_due.store(true, Ordering::SeqCst);
+    }
+}
 
 #[pymethods]
 impl Look {
     #[pyo3(signature = (*_arguments))]
     fn __call__(&self, py: Python<'_>, _arguments: &Bound<'_, pyo3::types::PyTuple>) {
-        self.0.look(py);
+        self.was_called.store(!self.is_for_bell, Ordering::SeqCst);
+        self.inbox.look(py);
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        // A loop that is closed drops what it was asked for.
+        if *self.is_due.get_mut() && !*self.was_called.get_mut() {
+            let _ = Python::try_attach(|py| {
+                let raised = PyErr::take(py);
+                self.inbox.look_was_dropped(py);
+                if let Some(raised) = raised {
+                    raised.restore(py);
+                }
+            });
+        }
+    }
+}
+
+/// Asks the loop to look, from a thread of its own: the recursion of the thread that should do it was too deep.
+#[pyclass(frozen, module = "oxthreads._oxthreads", name = "_Asker")]
+struct Asker(Arc<Inbox>);
+
+#[pymethods]
+impl Asker {
+    fn __call__(&self, py: Python<'_>) {
+        let inbox = &self.0;
+        for _ in 0..ATTEMPTS {
+            match inbox.event_loop.schedule(py, inbox) {
+                Reached::Yes => return,
+                Reached::Closed => return inbox.close(),
+                Reached::No => py.detach(|| std::thread::sleep(PAUSE)),
+            }
+        }
+        inbox.state.lock().scheduled = false;
     }
 }

@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyMemoryError, PyRecursionError, PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::bell::Bell;
 use super::entry::Entry;
 use super::inbox::{Inbox, Look, OwnedInbox};
 use super::raise_later::raise_later;
+use super::signal::Signal;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::{Lazy, LazyImport};
 use crate::bindings::threading::caller;
@@ -26,6 +27,7 @@ static TRIO_WAIT: LazyImport = LazyImport::new(("trio.lowlevel", "wait_task_resc
 static TRIO_RESCHEDULE: LazyImport = LazyImport::new(("trio.lowlevel", "reschedule"));
 static TRIO_RUN_VARIABLE: LazyImport = LazyImport::new(("trio.lowlevel", "RunVar"));
 static TRIO_ABORT: LazyImport = LazyImport::new(("trio.lowlevel", "Abort"));
+static TRIO_FINISHED: LazyImport<PyType> = LazyImport::new(("trio", "RunFinishedError"));
 static MAIN_THREAD: LazyImport = LazyImport::new(("threading", "main_thread"));
 
 /// How often the loop is asked again to look into its inbox when a signal handler has raised in the middle of that.
@@ -41,9 +43,19 @@ pub(super) enum Loop {
     Trio(Py<PyAny>),
 }
 
+/// Whether a loop was told something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    Yes,
+    /// The loop is closed.
+    Closed,
+    /// It failed for another reason, and must be tried again later.
+    No,
+}
+
 /// How a coroutine was suspended.
 pub(super) enum Suspension {
-    /// By a future, which asyncio has. The inbox, if the loop cannot keep it.
+    /// By a [`Signal`], which asyncio has. The inbox, if the loop cannot keep it.
     Asyncio(Option<Py<OwnedInbox>>),
     /// By a coroutine of trio, which receives what trio sends next.
     Trio(Py<PyAny>),
@@ -114,14 +126,13 @@ fn suspend_in_asyncio<'py>(
 ) -> PyResult<Option<(Bound<'py, PyAny>, Suspension)>> {
     let py = event_loop.py();
     let (inbox, kept_here) = inbox_of_loop(event_loop)?;
-    let future = foreign::call_method(event_loop, "create_future", (), None)?;
-    future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-    let key = inbox.add(future.clone().unbind(), Arc::clone(entry));
+    let signal = Bound::new(py, Signal::new(event_loop.clone().unbind()))?.into_any();
+    let key = inbox.add(signal.clone().unbind(), Arc::clone(entry));
     if !entry.suspend(&inbox, key) {
         drop(inbox.remove(key));
         return Ok(None);
     }
-    Ok(Some((future, Suspension::Asyncio(kept_here))))
+    Ok(Some((signal, Suspension::Asyncio(kept_here))))
 }
 
 /// The inbox of the loop, and the object that must be kept if the loop cannot keep it.
@@ -135,15 +146,16 @@ fn inbox_of_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<(Arc<Inbox>, Option<
         return Ok((Arc::clone(&found.get().0), None));
     }
     let bell = Bell::for_loop(event_loop)?;
-    let inbox = Inbox::new(Loop::Asyncio {
+    let event_loop_here = Loop::Asyncio {
         event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
         bell,
-    });
+    };
+    let inbox = Inbox::new(py, event_loop_here)?;
     if let Loop::Asyncio {
         bell: Some(bell), ..
     } = inbox.event_loop()
     {
-        let look = Bound::new(py, Look(Arc::clone(&inbox)))?;
+        let look = Bound::new(py, Look::for_bell(&inbox))?;
         foreign::call_method(event_loop, "add_reader", (bell.readable(), look), None)?;
     }
     let owned = Bound::new(py, OwnedInbox(Arc::clone(&inbox)))?;
@@ -190,7 +202,7 @@ fn inbox_of_run(py: Python<'_>) -> PyResult<Arc<Inbox>> {
     {
         return Ok(Arc::clone(&found.get().0));
     }
-    let inbox = Inbox::new(Loop::Trio(call0(py, &TRIO_TOKEN)?.unbind()));
+    let inbox = Inbox::new(py, Loop::Trio(call0(py, &TRIO_TOKEN)?.unbind()))?;
     let owned = Bound::new(py, OwnedInbox(Arc::clone(&inbox)))?;
     variable.call_method1(intern!(py, "set"), (owned,))?;
     Ok(inbox)
@@ -219,6 +231,18 @@ pub(super) fn go_on(
 }
 
 impl Loop {
+    /// Imports what is needed to understand a failure.
+    pub(super) fn prepare(&self, py: Python<'_>) -> PyResult<()> {
+        MAIN_THREAD.get(py)?;
+        match self {
+            Self::Asyncio { .. } => Ok(()),
+            Self::Trio(_) => {
+                TRIO_RESCHEDULE.get(py)?;
+                TRIO_FINISHED.get(py).map(drop)
+            }
+        }
+    }
+
     /// Whether this thread is running a task of the loop. Then the loop looks at its tasks before it sleeps. (In a signal
     /// handler the loop may be asleep, but not while it runs a task.)
     pub(super) fn runs_task_here(&self, py: Python<'_>) -> bool {
@@ -237,41 +261,66 @@ impl Loop {
         }
     }
 
-    /// Wakes a task, in the thread of the loop. `false`: the loop is closed.
-    pub(super) fn wake(&self, py: Python<'_>, handle: &Py<PyAny>) -> bool {
+    /// Wakes a task, in the thread of the loop.
+    pub(super) fn wake(
+        &self,
+        py: Python<'_>,
+        handle: &Py<PyAny>,
+        raised: &mut Option<PyErr>,
+    ) -> Reached {
         let handle = handle.bind(py);
-        let woken = match self {
-            Self::Asyncio { .. } => wake_future(handle),
+        match self {
+            Self::Asyncio { .. } => self.attempt(py, raised, || match handle.cast_exact() {
+                Ok(signal) => Signal::wake(signal),
+                Err(_) => Ok(()),
+            }),
             Self::Trio(_) => {
-                let arguments = PyTuple::new(py, [handle]);
-                arguments.and_then(|arguments| {
+                let reschedule = || {
+                    let arguments = PyTuple::new(py, [handle])?;
                     foreign::call(TRIO_RESCHEDULE.get(py)?, &arguments, None).map(drop)
-                })
+                };
+                match reschedule() {
+                    Ok(()) => Reached::Yes,
+                    Err(error) if self.has_refused(py, &error) => Reached::Closed,
+                    Err(error) if is_too_deep(py, &error) => Reached::No,
+                    // trio does not allow to do it twice.
+                    Err(error) => {
+                        *raised = Some(error);
+                        Reached::Yes
+                    }
+                }
             }
-        };
-        self.has_worked(py, woken)
+        }
     }
 
-    /// Asks the loop, from any thread, to look into its inbox soon. `false`: the loop is closed.
-    pub(super) fn schedule(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> bool {
+    /// Asks the loop, from any thread, to look into its inbox soon.
+    pub(super) fn schedule(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> Reached {
         let mut raised = None;
-        let mut asked = self.ask_to_look(py, inbox);
-        for _ in 0..ATTEMPTS {
-            match asked {
-                Err(error) if !self.is_closed(py) => {
-                    // A signal handler has raised. Whether the loop was asked is not known, and to ask twice does no harm.
-                    raised = Some(error);
-                    asked = self.ask_to_look(py, inbox);
-                }
-                _ => break,
-            }
-        }
-        let is_open = self.has_worked(py, asked);
+        let reached = self.attempt(py, &mut raised, || self.ask_to_look(py, inbox));
         if let Some(error) = raised {
-            // Only now, or it would be raised in the next attempt.
             keep(py, error);
         }
-        is_open
+        reached
+    }
+
+    /// Does what is to be done once, but may be done twice, until no signal handler raises in the middle of it. Puts the
+    /// last exception of these into `raised`. The caller raises it afterwards: earlier, it would be raised in the next
+    /// attempt.
+    fn attempt(
+        &self,
+        py: Python<'_>,
+        raised: &mut Option<PyErr>,
+        action: impl Fn() -> PyResult<()>,
+    ) -> Reached {
+        for _ in 0..ATTEMPTS {
+            match action() {
+                Ok(()) => return Reached::Yes,
+                Err(error) if self.has_refused(py, &error) => return Reached::Closed,
+                Err(error) if is_too_deep(py, &error) => return Reached::No,
+                Err(error) => *raised = Some(error),
+            }
+        }
+        Reached::No
     }
 
     fn ask_to_look(&self, py: Python<'_>, inbox: &Arc<Inbox>) -> PyResult<()> {
@@ -286,12 +335,16 @@ impl Loop {
                 let Some(event_loop) = event_loop.bind(py).upgrade() else {
                     return Err(PyRuntimeError::new_err("the event loop is gone"));
                 };
-                let look = Bound::new(py, Look(Arc::clone(inbox)))?;
-                foreign::call_method(&event_loop, "call_soon_threadsafe", (look,), None).map(drop)
+                let look = Bound::new(py, Look::new(inbox))?;
+                foreign::call_method(&event_loop, "call_soon_threadsafe", (&look,), None)?;
+                look.get().is_accepted();
+                Ok(())
             }
             Self::Trio(token) => {
-                let look = Bound::new(py, Look(Arc::clone(inbox)))?;
-                foreign::call_method(token.bind(py), "run_sync_soon", (look,), None).map(drop)
+                let look = Bound::new(py, Look::new(inbox))?;
+                foreign::call_method(token.bind(py), "run_sync_soon", (&look,), None)?;
+                look.get().is_accepted();
+                Ok(())
             }
         }
     }
@@ -306,7 +359,8 @@ impl Loop {
         }
     }
 
-    fn is_closed(&self, py: Python<'_>) -> bool {
+    /// Whether a loop of asyncio is closed. trio only says so when it refuses.
+    pub(super) fn is_closed(&self, py: Python<'_>) -> bool {
         match self {
             Self::Asyncio { event_loop, .. } => match event_loop.bind(py).upgrade() {
                 None => true,
@@ -314,42 +368,42 @@ impl Loop {
                     .and_then(|closed| closed.is_truthy())
                     .unwrap_or(false),
             },
-            // trio refuses for this reason only.
             Self::Trio(_) => false,
         }
     }
 
-    fn has_worked(&self, py: Python<'_>, result: PyResult<()>) -> bool {
-        match result {
-            Ok(()) => true,
-            // asyncio's "Event loop is closed", trio's RunFinishedError
-            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => false,
-            Err(error) => {
-                let closed = self.is_closed(py);
-                keep(py, error);
-                !closed
-            }
+    /// Whether the exception means that the loop is closed. Any RuntimeError may be that of a signal handler.
+    fn has_refused(&self, py: Python<'_>, error: &PyErr) -> bool {
+        match self {
+            Self::Asyncio { .. } => self.is_closed(py),
+            Self::Trio(_) => TRIO_FINISHED
+                .get(py)
+                .is_ok_and(|class| error.is_instance(py, class.as_any())),
         }
     }
 }
 
-fn wake_future(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = future.py();
-    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        foreign::call_method(future, "set_result", (py.None(),), None)?;
-    }
-    Ok(())
+/// Whether it was this thread that could not do it, and another can.
+fn is_too_deep(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyRecursionError>(py) || error.is_instance_of::<PyMemoryError>(py)
 }
 
 /// Raises the exception later.
-fn keep(py: Python<'_>, error: PyErr) {
+pub(super) fn keep(py: Python<'_>, error: PyErr) {
     let is_main = || -> PyResult<bool> {
         let main: u64 = call0(py, &MAIN_THREAD)?
             .getattr(intern!(py, "ident"))?
             .extract()?;
         Ok(main == caller(py))
     };
-    let is_main = is_main().unwrap_or(false);
+    let is_main = is_main().unwrap_or_else(|other| {
+        // A signal handler has raised again: that happens in the main thread only.
+        let is_main = !is_too_deep(py, &other);
+        if is_main {
+            raise_later(py, other, true);
+        }
+        is_main
+    });
     raise_later(py, error, is_main);
 }
 

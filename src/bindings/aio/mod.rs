@@ -32,6 +32,7 @@ mod raise_later;
 mod rwlock;
 mod select;
 mod semaphore;
+mod signal;
 mod wait;
 
 pub(crate) use barrier::wait_at_barrier;

@@ -39,6 +39,8 @@ pub(super) struct Polled<O: Operation, T> {
     object: Held<T>,
     /// What the output means.
     finish: fn(Python<'_>, &Py<T>, O::Output) -> Outcome,
+    /// The other objects that the operation has, for the collector.
+    visit_more: fn(&O, &PyVisit<'_>) -> Result<(), PyTraverseError>,
 }
 
 impl<O: Operation, T> Polled<O, T> {
@@ -52,7 +54,17 @@ impl<O: Operation, T> Polled<O, T> {
             pending: Pending::new(operation, notify),
             object,
             finish,
+            visit_more: |_, _| Ok(()),
         }
+    }
+
+    /// With other objects that the operation has, besides the one that it waits for.
+    pub(super) fn visiting(
+        mut self,
+        visit_more: fn(&O, &PyVisit<'_>) -> Result<(), PyTraverseError>,
+    ) -> Self {
+        self.visit_more = visit_more;
+        self
     }
 }
 
@@ -63,6 +75,7 @@ impl<O: Operation + Send + Sync, T: Send + Sync> Running for Polled<O, T> {
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.object.visit(visit)
+        self.object.visit(visit)?;
+        (self.visit_more)(self.pending.operation(), visit)
     }
 }

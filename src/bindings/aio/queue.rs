@@ -127,10 +127,14 @@ impl<Q: Observed<Primitive = queue::Queue<Item>>> Start for Put<Q> {
         let Self { queue, item } = *self;
         let held = Held::new(queue);
         let operation = queue::Put::of(held.clone(), item);
-        Box::new(Polled::new(operation, held, notify, |py, _, result| {
+        let wait = Polled::new(operation, held, notify, |py, _, result| {
             result
                 .map(|()| py.None())
                 .map_err(|error| put_error(py, error))
+        });
+        Box::new(wait.visiting(|put, visit| match put.item() {
+            Some(item) => visit.call(item.object()),
+            None => Ok(()),
         }))
     }
 

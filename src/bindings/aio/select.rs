@@ -17,6 +17,22 @@ struct Selection {
     fair: bool,
     /// Which source is preferred, and the arms, if none was ready.
     arms: Option<(usize, Vec<Arm>)>,
+    kept: KeptByArms,
+}
+
+/// The objects that the arms keep alive. It has a reference of its own to each.
+#[derive(Default)]
+struct KeptByArms(Vec<Py<PyAny>>);
+
+impl KeptByArms {
+    /// While the arms live.
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for object in &self.0 {
+            visit.call(object)?; // its own reference
+            visit.call(object)?; // that of the arm
+        }
+        Ok(())
+    }
 }
 
 impl Selection {
@@ -28,10 +44,13 @@ impl Selection {
             return Ok(Some(answer.unbind()));
         }
         let mut arms = Vec::with_capacity(found.len());
+        let mut kept = Vec::with_capacity(found.len());
         for (source, object) in found.iter().zip(sources) {
             arms.push(source.operation(&object)?);
+            kept.extend(source.kept_by_arm(py).map(Bound::unbind));
         }
         self.arms = Some((first, arms));
+        self.kept = KeptByArms(kept);
         Ok(None)
     }
 }
@@ -47,11 +66,13 @@ impl Start for Selection {
         Box::new(Selecting {
             pending: Pending::new(Select::new(arms, first), notify),
             sources: Held::new(self.sources),
+            kept: self.kept,
         })
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.sources)
+        visit.call(&self.sources)?;
+        self.kept.visit(visit)
     }
 }
 
@@ -59,6 +80,7 @@ impl Start for Selection {
 struct Selecting {
     pending: Pending<Select<Arm>>,
     sources: Held<PyTuple>,
+    kept: KeptByArms,
 }
 
 impl Running for Selecting {
@@ -69,7 +91,8 @@ impl Running for Selecting {
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.sources.visit(visit)
+        self.sources.visit(visit)?;
+        self.kept.visit(visit)
     }
 }
 
@@ -89,6 +112,7 @@ pub(crate) fn select_async(sources: Bound<'_, PyTuple>, fair: bool) -> Wait {
             sources,
             fair,
             arms,
+            kept: KeptByArms::default(),
         },
     )
 }

@@ -31,7 +31,8 @@ use super::operation::Start;
 ///     ...         return "nothing came"
 ///     >>> asyncio.run(main())
 ///     'nothing came'
-#[pyclass(module = "oxthreads._oxthreads", freelist = 256, weakref)]
+// Without a list of free objects: those that pyo3 takes from one are not known to the collector.
+#[pyclass(module = "oxthreads._oxthreads", weakref)]
 pub(crate) struct Wait {
     stage: Stage,
     name: &'static str,
@@ -185,10 +186,35 @@ fn set_result(py: Python<'_>, value: Py<PyAny>) {
     unsafe { ffi::PyErr_SetObject(class.as_ptr(), value.as_ptr()) };
 }
 
+/// A StopIteration that was raised, and is not how a coroutine returns: as an exception that is not mistaken for that.
+fn not_a_result(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopIteration>(py) {
+        return error;
+    }
+    let other = PyRuntimeError::new_err("coroutine raised StopIteration");
+    other.set_cause(py, Some(error));
+    other
+}
+
 #[pymethods]
 impl Wait {
-    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        // Who awaits it resumes it, and would take it away from whoever awaits it already.
+        let is_awaited = match slf.try_borrow() {
+            Ok(wait) => matches!(
+                wait.stage,
+                Stage::Waiting {
+                    suspension: Some(_),
+                    ..
+                }
+            ),
+            Err(_) => true,
+        };
+        if is_awaited {
+            let message = "coroutine is being awaited already";
+            return Err(PyRuntimeError::new_err(message));
+        }
+        Ok(slf)
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -196,7 +222,7 @@ impl Wait {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.resume(py, None)? {
+        match (self.resume(py, None)).map_err(|error| not_a_result(py, error))? {
             Step::Yield(yielded) => Ok(Some(yielded)),
             Step::Return(value) => {
                 set_result(py, value);
@@ -213,7 +239,7 @@ impl Wait {
         py: Python<'py>,
         value: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match self.resume(py, Some(value))? {
+        match (self.resume(py, Some(value))).map_err(|error| not_a_result(py, error))? {
             Step::Yield(yielded) => Ok(yielded),
             Step::Return(value) => Err(PyStopIteration::new_err((value,))),
         }

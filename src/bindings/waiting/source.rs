@@ -303,6 +303,20 @@ impl<'py> Source<'py> {
         })
     }
 
+    /// The object that the arm keeps alive, for the collector.
+    pub(crate) fn kept_by_arm(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        Some(match self {
+            Self::Queue(queue) => queue.as_any().clone(),
+            Self::Put(put) => put.get().queue(py).as_any().clone(),
+            Self::GetMany(get) => get.get().queue(py).as_any().clone(),
+            Self::Event(event) | Self::Thread(event) => event.as_any().clone(),
+            Self::Future(future) => future.as_any().clone(),
+            Self::Lock(lock) => lock.as_any().clone(),
+            Self::Semaphore(semaphore) => semaphore.as_any().clone(),
+            Self::Timer(_) | Self::File(_) => return None,
+        })
+    }
+
     /// When the source is ready by itself; `None` if that does not depend on time.
     pub(crate) fn due(&self) -> Option<Deadline> {
         match self {

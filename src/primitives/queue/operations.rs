@@ -146,6 +146,11 @@ impl<Q, T> Put<Q, T> {
         }
     }
 
+    /// The item, unless it was put.
+    pub fn item(&self) -> Option<&T> {
+        self.item.as_ref()
+    }
+
     /// Returns the item, if the wait was not completed.
     pub fn into_item(self) -> Option<T> {
         self.item
