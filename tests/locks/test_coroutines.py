@@ -504,9 +504,12 @@ def test_a_turn_that_comes_while_a_caller_begins_to_wait_is_not_lost() -> None:
     async def main() -> None:
         await begin()
         gate.is_open = True
-        task = asyncio.ensure_future(load())
-        coroutines.append(coroutine)
-        await asyncio.wait_for(asyncio.shield(task), TIMEOUT_SECONDS)
+
+        async def wait() -> None:
+            coroutines.append(coroutine)
+            await load()
+
+        await asyncio.wait_for(asyncio.ensure_future(wait()), TIMEOUT_SECONDS)
         assert gate.calls == 2
 
     with asyncio.Runner(loop_factory=Loop) as runner:
