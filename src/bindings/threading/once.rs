@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyWeakrefReference};
 
 use crate::bindings::runtime::fast_path::panic_error;
 use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::lazy::Lazy;
 use crate::bindings::runtime::observed::Observed;
 #[cfg(all(Py_3_14, Py_GIL_DISABLED))]
 use crate::bindings::runtime::undeclared;
@@ -124,7 +125,7 @@ pub(crate) struct Once {
     /// Of the call without an object.
     result: StoredResult,
     /// Under what name an object has its result.
-    key: OnceLock<Py<PyString>>,
+    key: Lazy<Py<PyString>>,
 }
 
 impl Once {
@@ -141,7 +142,7 @@ impl Once {
             vectorcall: VectorcallPointer::new(call),
             function: function.clone().into(),
             result: StoredResult::new(),
-            key: OnceLock::new(),
+            key: Lazy::new(),
         };
         let py = function.py();
         // As for a `Function`.
@@ -164,11 +165,12 @@ impl Once {
                 object.get_type().repr()?
             )));
         };
-        let key = this.key.get_or_init(|| {
+        // Nobody may wait for another thread here: that would be with the GIL, which the other one may need.
+        let key = this.key.get_or_make(|| {
             // Another function of the same name may be once for the same object, in a base class.
             let key = format!("{} (once {:x})", name_of(function), slf.as_ptr().addr());
-            PyString::new(py, &key).unbind()
-        });
+            Ok(PyString::new(py, &key).unbind())
+        })?;
         let key = key.bind(py);
         // Dropped after the section: a result may be the last reference to an object with a `__del__` method.
         let mut former = None;
