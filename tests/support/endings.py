@@ -7,6 +7,7 @@ from dataclasses import dataclass
 IMPORTS = """
 import sys, threading, time, queue, atexit, os
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait as wait_for_all
+from oxthreads.queue import SimpleQueue as OurQueue
 from oxthreads.waiting import every, select
 """
 
@@ -44,7 +45,7 @@ until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), 
     future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000),
     rlock.acquire, semaphore.acquire, meet, lambda: wait(condition), lambda: wait(plain),
     lambda: semaphore.acquire(timeout=1000), lambda: wait(condition, 1000),
-    lambda: select(queue.Queue(), event, lock, every(1000)), threading.Timer(1000, int).run))
+    lambda: select(OurQueue(), every(1000)), threading.Timer(1000, int).run))
 """
 
 
