@@ -7,7 +7,6 @@ from dataclasses import dataclass
 IMPORTS = """
 import sys, threading, time, queue, atexit, os
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait as wait_for_all
-from oxthreads.queue import SimpleQueue as OurQueue
 from oxthreads.waiting import every, select
 """
 
@@ -41,6 +40,8 @@ def meet(timeout=None):
 {HELPERS}"""
 
 BLOCKED = """
+from oxthreads.queue import SimpleQueue as OurQueue
+from oxthreads.waiting import every, select
 until_asleep(*daemons(lock.acquire, event.wait, items.get, lambda: full.put(2), full.join,
     future.result, lambda: items.get(timeout=1000), lambda: lock.acquire(timeout=1000),
     rlock.acquire, semaphore.acquire, meet, lambda: wait(condition), lambda: wait(plain),
