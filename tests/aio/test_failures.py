@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import sys
 import weakref
 from typing import Any
 
@@ -87,10 +86,6 @@ def put_at_the_end_of_the_stack(items: queue.Queue[int]) -> None:
 
 @pytest.mark.parametrize("in_thread", [True, False])
 def test_a_recursion_that_is_too_deep_loses_no_wake(loops: EventLoops, in_thread: bool) -> None:
-    if not in_thread and sys.version_info < (3, 12):
-        pytest.skip(
-            "known: on 3.11 the wake of a task in the thread of its own loop is lost at the recursion limit"
-        )
     first, second = queue.Queue[int](), queue.Queue[int]()
     asleep: list[bool] = []
 

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 use super::entry::Entry;
 use super::library::{Loop, Reached, keep};
+use super::raise_later::ask_later;
 use crate::bindings::runtime::lazy::LazyImport;
 use crate::wait::generation;
 
@@ -194,14 +195,14 @@ impl Inbox {
     }
 
     /// Asks the loop to look. It is noted already that it is asked.
-    fn ask(self: &Arc<Self>, py: Python<'_>) {
+    pub(super) fn ask(self: &Arc<Self>, py: Python<'_>) {
         match self.event_loop.schedule(py, self) {
             Reached::Yes => {}
             Reached::Closed => self.close(),
             Reached::No => {
                 let asker = Bound::new(py, Asker(Arc::clone(self)));
                 let started = asker.and_then(|asker| START_THREAD.get(py)?.call1((asker, ())));
-                if started.is_err() {
+                if started.is_err() && !ask_later(py, self) {
                     // Whoever wakes another coroutine tries again.
                     self.state.lock().scheduled = false;
                 }
