@@ -98,9 +98,11 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
 
     def press() -> None:
         until_asleep(threading.main_thread())
-        # It waits behind the writer.
-        readers.append(Result(enter, lock.read()))
-        until_asleep(readers[0].thread)
+        reader = Result(enter, lock.read())
+        readers.append(reader)
+        # It waits behind the writer. Before Python 3.13, a main thread that waits looks for signals now and then,
+        # and is in no list meanwhile: a reader that comes just then goes ahead.
+        spin_until(lambda: lock.waiting == 2 or not reader.thread.is_alive())
         os.kill(os.getpid(), signal.SIGUSR1)
 
     with handler(fail):
