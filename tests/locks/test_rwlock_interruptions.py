@@ -100,8 +100,8 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
         until_asleep(threading.main_thread())
         reader = Result(enter, lock.read())
         readers.append(reader)
-        # It waits behind the writer. Before Python 3.13, a main thread that waits looks for signals now and then,
-        # and is in no list meanwhile: a reader that comes just then goes ahead.
+        # It waits behind the writer. Before Python 3.13, a main thread that waits looks for signals now and
+        # then, and is in no list meanwhile: a reader that comes just then goes ahead.
         spin_until(lambda: lock.waiting == 2 or not reader.thread.is_alive())
         os.kill(os.getpid(), signal.SIGUSR1)
 
