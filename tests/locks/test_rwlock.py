@@ -109,7 +109,7 @@ def test_a_writer_that_gives_up_lets_the_readers_behind_it_in(timeout: float) ->
 
     with lock.read():
         writer = Result(expire, lock.write(timeout))
-        spin_until(lambda: lock.waiting)
+        spin_until(lambda: lock.waiting or not writer.thread.is_alive())
         reader = Result(read)
         writer.get()
         assert reader.get() == "read"
@@ -121,7 +121,7 @@ def test_a_reader_that_gives_up_leaves_the_others_where_they_are() -> None:
     order: list[str] = []
     with lock.write():
         late = Result(expire, lock.read(0.05))
-        spin_until(lambda: lock.waiting)
+        spin_until(lambda: lock.waiting or not late.thread.is_alive())
         reader = Result(use, lock.read(), order, "reader")
         late.get()
         assert order == []

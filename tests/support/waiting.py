@@ -27,12 +27,12 @@ def spin_until(condition: Callable[[], object]) -> None:
         os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
 
 
-def rounds(count: int) -> Iterator[int]:
-    """So many numbers, or fewer on a machine that is so busy that they take more than TIMEOUT_SECONDS.
+def rounds(count: int, seconds: float = TIMEOUT_SECONDS) -> Iterator[int]:
+    """So many numbers, or fewer on a machine that is so busy that they take more than so many seconds.
 
     For tests whose threads run all the time, which many processes for few processors make very slow.
     """
-    end = time.monotonic() + TIMEOUT_SECONDS
+    end = time.monotonic() + seconds
     for number in range(count):
         if time.monotonic() > end:
             return

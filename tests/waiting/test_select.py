@@ -522,21 +522,21 @@ class TestSignals:
         def handle() -> None:
             # They come after the main thread, which has left the list only for the time of this handler.
             for name in "bc":
-                until_asleep(start(lambda name=name: order.append(name + items.get())))  # type: ignore[misc]
+                thread = start(lambda name=name: order.append(name + items.get()))  # type: ignore[misc]
+                until_asleep(thread)
+                handled.append(thread)
 
         def send() -> None:
             until_asleep(threading.main_thread())
             os.kill(os.getpid(), signal.SIGUSR1)
-            spin_until(lambda: threading.active_count() >= before + 3)
-            until_asleep(*[thread for thread in threading.enumerate() if thread not in known])
+            spin_until(lambda: len(handled) == 2)
+            until_asleep(*handled)
             until_asleep(threading.main_thread())
             items.put("1")
 
-        before, known = threading.active_count(), set(threading.enumerate())
+        handled: list[threading.Thread] = []
         with handler(handle):
-            sender = threading.Thread(target=send, daemon=True)
-            known.add(sender)
-            sender.start()
+            sender = start(send)
             assert select(items, Event()) == (items, "1")
             sender.join()
         items.put("2")
@@ -559,7 +559,10 @@ class TestSignals:
                 for number in range(300):
                     (first if number % 2 else second).put(number)
 
-            stormy, sender = start(storm), start(send)
+            stormy = start(storm)
+            # Otherwise it may be over before the first signal.
+            spin_until(lambda: calls)
+            sender = start(send)
             while len(taken) < 300:
                 taken.append(select(first, second, timeout=30)[1])
             end.set()
