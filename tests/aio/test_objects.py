@@ -137,6 +137,54 @@ def test_what_does_not_wait_raises_the_exceptions_of_both_libraries() -> None:
         as_async(queue.SimpleQueue[int]()).get_nowait()
 
 
+@pytest.mark.parametrize("kind", [queue.Queue, queue.LifoQueue, queue.PriorityQueue, queue.SimpleQueue])
+def test_many_items_are_taken_in_one_step(loops: EventLoops, kind: type[queue.Queue[int]]) -> None:
+    items = kind()
+    view = as_async(items)
+    order = reversed if kind is queue.LifoQueue else list
+
+    async def main() -> None:
+        items.put_many(range(5))
+        assert await view.get_many(2) == list(order(range(5)))[:2]
+        assert await view.get_many(0) == []
+        assert len(await view.get_many()) == 3
+        with pytest.raises(ValueError, match="negative"):
+            view.get_many(-1)
+
+        async def put() -> None:
+            await loops.turn()
+            items.put_many(range(4))
+
+        got, _ = await loops.together(lambda: view.get_many(3), put)
+        # The first one was given to the wait; the others were there when it went on.
+        assert len(got) == 3
+        assert await view.get_many() != []
+        assert not await loops.ends_in_time(view.get_many, 0.01)
+        items.put(1)
+        assert items.get(timeout=0) == 1
+
+    loops.run(main)
+
+
+def test_a_batch_ends_with_its_queue(loops: EventLoops) -> None:
+    items = queue.Queue[int]()
+    view = as_async(items)
+
+    async def main() -> None:
+        async def shut_down() -> None:
+            await loops.turn()
+            items.shutdown()
+
+        async def get() -> None:
+            with pytest.raises(aio.QueueShutDown):
+                await view.get_many()
+
+        await loops.together(get, shut_down)
+        await get()
+
+    loops.run(main)
+
+
 def test_values_that_the_interpreter_could_misunderstand_are_passed_on(loops: EventLoops) -> None:
     values = [(), (1, 2), None, StopIteration("value"), ValueError("value"), StopIteration]
 

@@ -16,6 +16,8 @@ async def use() -> None:
     await view.put(1)
     assert_type(await view.get(), int)
     view.put_nowait(2)
+    assert_type(await view.get_many(1), list[int])
+    view.put_nowait(2)
     assert_type(view.get_nowait(), int)
     items.put(3)
     items.shutdown()
@@ -25,6 +27,8 @@ async def use() -> None:
     simple = queue.SimpleQueue[str]()
     simple.put("")
     assert_type(await as_async(simple).get(), str)
+    simple.put("")
+    assert_type(await as_async(simple).get_many(), list[str])
     async with as_async(threading.Lock()) as entered:
         assert_type(entered, None)
     assert_type(await as_async(threading.BoundedSemaphore()).acquire(), bool)
