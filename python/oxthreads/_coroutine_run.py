@@ -5,15 +5,18 @@ It is to coroutines what ``src/primitives/single_run.rs`` is to threads.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import weakref
 
+from ._coroutine_wait import current_task, new_wait
 from ._oxthreads import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ._coroutine_wait import AsyncioWait, TrioWait
+
+    Wait = AsyncioWait | TrioWait
 
 __all__ = ["CLOSED", "DONE", "LATE", "MINE", "CoroutineRun"]
 
@@ -52,14 +55,14 @@ class CoroutineRun:
     def __init__(self) -> None:
         #: One of _IDLE, _RUNNING, DONE and CLOSED.
         self._stage = _IDLE
-        #: What stands for the task that has the turn. Or the future of the one that was given it and has not
+        #: What stands for the task that has the turn. Or the wait of the one that was given it and has not
         #: run since.
         self._runner: object = None
         #: The process in which the runner began.
         self._process = 0
         #: In their order. A dictionary, because a change of it is one step: between our steps, a garbage
         #: collection may call methods of this object.
-        self._waiters: dict[asyncio.Future[str], None] = {}
+        self._waiters: dict[Wait, None] = {}
 
     @property
     def is_done(self) -> bool:
@@ -80,8 +83,8 @@ class CoroutineRun:
         Raises:
             RuntimeError: the task of the caller is doing the work already.
         """
-        caller, process = _current_task(), os.getpid()
-        future: asyncio.Future[str] | None = None
+        caller, process = current_task(), os.getpid()
+        wait: Wait | None = None
         while True:
             with _mutex:
                 self._follow_forks(caller)
@@ -94,27 +97,27 @@ class CoroutineRun:
                     raise RuntimeError(
                         f"{name}() is called by itself, in the same task: it would wait for its own result"
                     )
-                if future is not None:
-                    self._waiters[future] = None
-            if future is None:
+                if wait is not None:
+                    self._waiters[wait] = None
+            if wait is None:
                 # Not under the mutex: code of a program may run here, in a garbage collection, and end the
                 # work. So look again after that.
-                future = asyncio.get_running_loop().create_future()
+                wait = new_wait()
                 continue
             try:
-                turn = await future
+                turn = await wait.told()
                 if turn == MINE:
                     with _mutex:
-                        if self._runner is future:
+                        if self._runner is wait:
                             self._runner, self._process = caller, process
                         else:  # it has passed on since, because telling it failed halfway
                             turn = _AGAIN
             except BaseException:
-                self._leave(future, caller)
+                self._leave(wait, caller)
                 raise
             if turn != _AGAIN:
                 return turn
-            future = None
+            wait = None
 
     def finish(self) -> None:
         """The work is done: all who wait go on."""
@@ -136,7 +139,7 @@ class CoroutineRun:
             Whether anybody waits.
         """
         raised: BaseException | None = None
-        others: list[asyncio.Future[str]] = []
+        others: list[Wait] = []
         while True:
             with _mutex:
                 following = self._give_to_running_waiter()
@@ -148,7 +151,7 @@ class CoroutineRun:
                     self._stage, self._runner = _IDLE, None
                     break
             try:
-                if _tell(following, MINE):
+                if following.tell(MINE):
                     break
             except BaseException as error:
                 # Of a signal handler, for example. It goes on with the next, and that one looks again.
@@ -170,22 +173,22 @@ class CoroutineRun:
             self._waiters.clear()
         _tell_all(waiters, stage)
 
-    def _give_to_running_waiter(self) -> asyncio.Future[str] | None:
+    def _give_to_running_waiter(self) -> Wait | None:
         process = os.getpid()
         # A copy: a garbage collection in between may close a coroutine that waits, and so remove it.
-        for future in list(self._waiters):
-            if not future.done() and future.get_loop().is_running() and future in self._waiters:
+        for wait in list(self._waiters):
+            if wait.may_end and wait in self._waiters:
                 # Without a call in between, since a garbage collection may begin after each.
-                del self._waiters[future]
-                self._stage, self._runner, self._process = _RUNNING, future, process
-                return future
+                del self._waiters[wait]
+                self._stage, self._runner, self._process = _RUNNING, wait, process
+                return wait
         return None
 
-    def _leave(self, future: asyncio.Future[str], caller: object) -> None:
+    def _leave(self, wait: Wait, caller: object) -> None:
         """The caller does not wait any more. If the turn was given to it, the next one has it."""
         with _mutex:
-            if self._runner is not future and self._runner is not caller:
-                self._waiters.pop(future, None)
+            if self._runner is not wait and self._runner is not caller:
+                self._waiters.pop(wait, None)
                 return
         self.pass_on()
 
@@ -196,24 +199,7 @@ class CoroutineRun:
             self._stage, self._runner = _IDLE, None
 
 
-def _current_task() -> object:
-    """What stands for the task of the caller: the same object as long as the task lives. It does not keep it.
-
-    A task that is never continued, since its loop was closed, is garbage then, and its turn passes on.
-    """
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    if task is None:
-        return object()
-    try:
-        return weakref.ref(task)
-    except TypeError:  # a loop may have tasks of its own class
-        return task
-
-
-def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:
+def _tell_all(waiters: Iterable[Wait], what: str) -> None:
     """Tell all of them, whatever a signal handler raises in between. That is raised at the end."""
     remaining = list(waiters)
     remaining.reverse()
@@ -222,7 +208,7 @@ def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:
     while remaining:
         try:
             while remaining:
-                _tell(remaining[-1], what)
+                remaining[-1].tell(what)
                 remaining.pop()
         except BaseException as error:
             raised = error
@@ -235,26 +221,3 @@ def _tell_all(waiters: Iterable[asyncio.Future[str]], what: str) -> None:
         finally:
             # Its traceback has this frame.
             del raised
-
-
-def _tell(future: asyncio.Future[str], what: str) -> bool:
-    """Set the result of the future. Returns whether that is possible: whether its loop is open, for one."""
-
-    def set_result() -> None:
-        # If it was cancelled since, its task finds that out.
-        if not future.done():
-            future.set_result(what)
-
-    loop = future.get_loop()
-    if future.done():
-        return False
-    if loop is asyncio._get_running_loop():
-        set_result()
-        return True
-    try:
-        loop.call_soon_threadsafe(set_result)
-    except RuntimeError:
-        if loop.is_closed():
-            return False
-        raise
-    return True

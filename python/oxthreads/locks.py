@@ -50,8 +50,8 @@ def once(function: Callable[..., Any], /) -> Any:  # noqa: F811
     not inside of `classmethod`.
 
     A coroutine function is called once, too, and awaited by the task of its first caller. The others may wait
-    in other event loops of other threads. If the first caller is cancelled, the next one calls it again. This
-    needs asyncio, or a loop that works with asyncio's futures.
+    in other event loops of other threads, of asyncio (or a loop that works with asyncio's futures) and of
+    trio. If the first caller is cancelled, the next one calls it again.
 
     Waiting can be interrupted: by Ctrl-C, by other signal handlers, and by the cancellation of a task. All
     threads may use it. In a forked child, a call that another thread of the parent had begun is begun again.
@@ -83,7 +83,7 @@ def once(function: Callable[..., Any], /) -> Any:  # noqa: F811
     if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError("once() does not take a generator function: its callers would share one generator")
     if _is(inspect.iscoroutinefunction, function):
-        from ._coroutine_calls import once_of  # noqa: PLC0415 - it needs asyncio
+        from ._coroutine_calls import once_of  # noqa: PLC0415 - for coroutines alone
 
         return once_of(function)
     return functools.update_wrapper(call_once(function), function)
@@ -107,8 +107,8 @@ def singleflight(  # noqa: F811
     An exception that is no `Exception` (Ctrl-C, the end of a thread, the cancellation of a task) goes to its
     caller alone. Then one of those that wait runs the function, with its own arguments.
 
-    The function may be a coroutine function. Its callers may be in several event loops of several threads.
-    This needs asyncio, or a loop that works with asyncio's futures.
+    The function may be a coroutine function. Its callers may be in several event loops of several threads,
+    of asyncio (or a loop that works with asyncio's futures) and trio.
 
     Waiting can be interrupted: by Ctrl-C, by other signal handlers, and by the cancellation of a task. All
     threads may use it. In a forked child, a call that another thread of the parent had begun is begun again.
@@ -147,7 +147,7 @@ def singleflight(  # noqa: F811
                 "singleflight() does not take a generator function: its callers would share one generator"
             )
         if _is(inspect.iscoroutinefunction, function):
-            from ._coroutine_calls import singleflight_of  # noqa: PLC0415 - it needs asyncio
+            from ._coroutine_calls import singleflight_of  # noqa: PLC0415 - for coroutines alone
 
             return singleflight_of(function, key_of)
         call = Flights(function).call

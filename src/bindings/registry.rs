@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::bindings::aio;
 use crate::bindings::executor::{ThreadPoolExecutor, WorkQueue};
 use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
@@ -26,6 +27,7 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
             Lock::install_fast_path(&py.get_type::<Lock>())?;
             RLock::install_fast_path(&py.get_type::<RLock>())?;
             RWLock::install_fast_paths(py)?;
+            aio::install_fast_paths(py)?;
             Once::prepare(py)?;
             SimpleQueue::install_fast_path(&py.get_type::<SimpleQueue>())
         })

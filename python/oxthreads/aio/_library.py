@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from oxthreads._coroutine_wait import runs_trio
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
-
-
-def runs_trio() -> bool:
-    """Whether the present task is one of trio. (Not if it is one of asyncio that runs inside of it.)"""
-    trio: Any = sys.modules.get("trio")
-    if trio is None:
-        return False
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    asyncio: Any = sys.modules.get("asyncio")
-    running = None if asyncio is None else asyncio._get_running_loop()
-    return running is None or asyncio.current_task(running) is None
 
 
 async def despite_cancellation(wait: Callable[[], Awaitable[object]]) -> BaseException | None:

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
-use super::bell::Bell;
+use super::bell::{self, Bell};
 use super::entry::Entry;
 use super::inbox::{Inbox, Look, OwnedInbox};
 use super::raise_later::raise_later;
@@ -145,7 +145,7 @@ fn inbox_of_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<(Arc<Inbox>, Option<
     {
         return Ok((Arc::clone(&found.get().0), None));
     }
-    let bell = Bell::for_loop(event_loop)?;
+    let bell = bell::for_loop(event_loop)?;
     let event_loop_here = Loop::Asyncio {
         event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
         bell,
@@ -156,7 +156,7 @@ fn inbox_of_loop(event_loop: &Bound<'_, PyAny>) -> PyResult<(Arc<Inbox>, Option<
     } = inbox.event_loop()
     {
         let look = Bound::new(py, Look::for_bell(&inbox))?;
-        foreign::call_method(event_loop, "add_reader", (bell.readable(), look), None)?;
+        foreign::call_method(event_loop, "add_reader", (bell.number(), look), None)?;
     }
     let owned = Bound::new(py, OwnedInbox(Arc::clone(&inbox)))?;
     let kept_here = match event_loop.setattr(name, &owned) {

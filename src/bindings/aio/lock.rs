@@ -8,6 +8,7 @@ use super::entry::Notify;
 use super::held::Held;
 use super::operation::{Outcome, Polled, Running, Start};
 use super::wait::Wait;
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::Lock;
 use crate::primitives::lock;
@@ -92,6 +93,36 @@ impl Exited {
             crate::bindings::runtime::lazy::Lazy::new();
         Ok(EXITED.get_or_make(|| Py::new(py, Exited))?.clone_ref(py))
     }
+}
+
+fast_built_ins! {
+    Enter: AsyncLock, c"__aenter__", enter;
+    Exit: AsyncLock, c"__aexit__", exit;
+}
+
+/// `__aenter__()`.
+#[inline]
+fn enter<'py>(slf: &Bound<'py, AsyncLock>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let wait = || slf.get().__aenter__(slf.py()).into_awaitable(slf.py());
+    arguments.are_none().then(wait)
+}
+
+/// `__aexit__(type, value, traceback)`.
+#[inline]
+fn exit<'py>(slf: &Bound<'py, AsyncLock>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    let py = slf.py();
+    let leave = || {
+        slf.get().lock.get().release_held()?;
+        Ok(Exited::get(py)?.into_bound(py).into_any())
+    };
+    (arguments.len() == 3).then(leave)
+}
+
+/// Installs the fast paths; see [`fast_path`].
+pub(super) fn install_fast_paths(py: Python<'_>) -> PyResult<()> {
+    let class = py.get_type::<AsyncLock>();
+    fast_path::install::<Enter>(&class)?;
+    fast_path::install::<Exit>(&class)
 }
 
 /// A lock, as coroutines use it; `oxthreads.aio.as_async` makes it.

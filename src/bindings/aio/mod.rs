@@ -35,6 +35,12 @@ mod semaphore;
 mod signal;
 mod wait;
 
+/// Installs the fast paths of the views; see [`fast_path`](crate::bindings::runtime::fast_path).
+pub(crate) fn install_fast_paths(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
+    queue::install_fast_paths(py)?;
+    lock::install_fast_paths(py)
+}
+
 pub(crate) use barrier::wait_at_barrier;
 pub(crate) use condition::wait_notified;
 pub(crate) use event::AsyncEvent;

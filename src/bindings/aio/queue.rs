@@ -11,6 +11,7 @@ use super::held::Held;
 use super::operation::{Outcome, Polled, Running, Start};
 use super::wait::Wait;
 use crate::bindings::queue::{Item, Queue, SimpleQueue};
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::lazy::LazyImport;
 use crate::bindings::runtime::observed::Observed;
 use crate::primitives::FellBack;
@@ -190,6 +191,55 @@ fn put_nowait<Q: Observed<Primitive = queue::Queue<Item>>>(
     let py = item.py();
     let put = queue.get().primitive().try_put(Item::new(item));
     put.map_err(|error| put_error(py, error))
+}
+
+fast_built_ins! {
+    GetOf: AsyncQueue, c"get", get;
+    PutOf: AsyncQueue, c"put", put;
+    GetOfSimple: AsyncSimpleQueue, c"get", get_of_simple;
+    PutOfSimple: AsyncSimpleQueue, c"put", put_of_simple;
+}
+
+/// `get()`.
+#[inline]
+fn get<'py>(slf: &Bound<'py, AsyncQueue>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    (arguments.are_none()).then(|| slf.get().get(slf.py()).into_awaitable(slf.py()))
+}
+
+/// `put(item)`.
+#[inline]
+fn put<'py>(slf: &Bound<'py, AsyncQueue>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+    Some(slf.get().put(arguments.only()?).into_awaitable(slf.py()))
+}
+
+/// `get()` of a `SimpleQueue`.
+#[inline]
+fn get_of_simple<'py>(
+    slf: &Bound<'py, AsyncSimpleQueue>,
+    arguments: Arguments<'_, 'py>,
+) -> Attempt<'py> {
+    (arguments.are_none()).then(|| slf.get().get(slf.py()).into_awaitable(slf.py()))
+}
+
+/// `put(item)` of a `SimpleQueue`.
+#[inline]
+fn put_of_simple<'py>(
+    slf: &Bound<'py, AsyncSimpleQueue>,
+    arguments: Arguments<'_, 'py>,
+) -> Attempt<'py> {
+    Some(slf.get().put(arguments.only()?).into_awaitable(slf.py()))
+}
+
+/// Installs the fast paths; see [`fast_path`].
+pub(super) fn install_fast_paths(py: Python<'_>) -> PyResult<()> {
+    let (queue, simple) = (
+        py.get_type::<AsyncQueue>(),
+        py.get_type::<AsyncSimpleQueue>(),
+    );
+    fast_path::install::<GetOf>(&queue)?;
+    fast_path::install::<PutOf>(&queue)?;
+    fast_path::install::<GetOfSimple>(&simple)?;
+    fast_path::install::<PutOfSimple>(&simple)
 }
 
 /// A queue, as coroutines use it; `oxthreads.aio.as_async` makes it.

@@ -63,6 +63,12 @@ impl Wait {
         }
     }
 
+    /// As the result of a fast path.
+    #[inline]
+    pub(super) fn into_awaitable(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        Bound::new(py, self).map(Bound::into_any)
+    }
+
     fn resume<'py>(
         &mut self,
         py: Python<'py>,
@@ -314,6 +320,9 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
+        if matches!(self.stage, Stage::Over) {
+            return;
+        }
         let _ = Python::try_attach(|py| {
             let raised = PyErr::take(py);
             if matches!(self.stage, Stage::New(_)) {

@@ -9,6 +9,7 @@
 //! * [`type_question`]: questions about a class, answered once per version of the class.
 //! * [`interruption`]: a report before Ctrl-C ends a long wait.
 //! * [`observed`]: objects that threads wait for, as reports see them.
+//! * [`bell`]: a descriptor that is readable when this process says so.
 //! * [`argument`], [`timeout`]: arguments, accepted and rejected as in the standard library.
 //! * [`undeclared`]: functions of the interpreter that pyo3 does not declare.
 //! * [`errors`]: the standard exceptions with the standard messages.
@@ -19,6 +20,8 @@
 
 pub(crate) mod argument;
 pub(crate) mod asynchronous;
+#[cfg(unix)]
+pub(crate) mod bell;
 pub(crate) mod block;
 pub(crate) mod code;
 pub(crate) mod collector;

@@ -19,8 +19,8 @@ mod unix {
     use pyo3::prelude::*;
 
     use super::c_int;
+    use crate::bindings::runtime::bell::{Bell, os_error};
     use crate::bindings::runtime::block;
-    use crate::bindings::waiting::bell::{Bell, os_error};
     use crate::bindings::waiting::source::Outcome;
     use crate::wait::deadline::Deadline;
     use crate::wait::observe::Resource;

@@ -4,7 +4,6 @@
 //! * `arms`: `put` and `get`, which describe other waits of a queue.
 //! * `timer`: `after` and `every`.
 //! * `files`: sockets and other files, by `poll`.
-//! * `bell`: a descriptor that is readable when this process says so.
 //! * `readable`: such a descriptor for a source.
 
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
@@ -19,8 +18,6 @@ use crate::wait::Select;
 use crate::wait::deadline::Deadline;
 
 mod arms;
-#[cfg(unix)]
-mod bell;
 mod files;
 #[cfg(unix)]
 mod readable;

@@ -9,11 +9,11 @@ use pyo3::prelude::*;
 
 use crate::bindings::future::Future;
 use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::runtime::bell::Bell;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::Event;
 use crate::bindings::waiting::arms::QueueOf;
-use crate::bindings::waiting::bell::Bell;
 use crate::bindings::waiting::source::{end_of_thread, fell_back};
 use crate::primitives::FellBack;
 use crate::wait::sync::Mutex;
