@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.support.forks import can_fork, forks, in_child
 from tests.support.interpreters import python
 from tests.support.signals import Interrupt, fail, handler, signal_once_asleep
 from tests.support.threads import Result, start
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until, times_run, until_asleep
 
 pytestmark = [
     pytest.mark.one_thread("sends signals, raises exceptions in other threads, and forks"),
@@ -100,8 +101,8 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
         until_asleep(threading.main_thread())
         reader = Result(enter, lock.read())
         readers.append(reader)
-        # It waits behind the writer. Before Python 3.13, a main thread that waits looks for signals now and
-        # then, and is in no list meanwhile: a reader that comes just then goes ahead.
+        # It waits behind the writer. Before Python 3.13, a main thread that waits leaves the list now and
+        # then, to look for signals: then the readers behind it go ahead.
         spin_until(lambda: lock.waiting == 2 or not reader.thread.is_alive())
         os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -114,6 +115,32 @@ def test_ctrl_c_in_the_wait_of_a_writer_blocks_no_reader() -> None:
     assert Result(enter, lock.read()).get() == "entered"
     holder.leave()
     assert Result(enter, lock.write()).get() == "entered"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="it leaves its place to look for signals")
+def test_a_writer_that_looks_for_signals_keeps_its_place() -> None:
+    lock = RWLock()
+    holder = Holder(lock.read())
+    folder = Path(f"/proc/self/task/{threading.main_thread().native_id}")
+
+    def look() -> None:
+        until_asleep(threading.main_thread())
+        reader = Result(enter, lock.read())
+        try:
+            spin_until(lambda: lock.waiting == 2)
+            for _ in range(2):
+                before = times_run(folder)
+                spin_until(lambda before=before: times_run(folder) != before)  # type: ignore[misc]
+                until_asleep(threading.main_thread())
+            assert (lock.waiting, reader.thread.is_alive()) == (2, True)
+        finally:
+            holder.leave()
+        assert reader.get() == "entered"
+
+    looker = Result(look)
+    with lock.write():
+        assert lock.waiting == 1
+    looker.get()
 
 
 def test_a_reader_that_reads_again_does_not_wait_for_the_writer_that_waits_for_it() -> None:

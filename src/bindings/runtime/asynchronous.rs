@@ -33,6 +33,8 @@ struct ThreadState {
 const SIGNALS_PENDING: usize = 1 << 1;
 #[cfg(Py_3_13)]
 const ASYNC_EXCEPTION: usize = 1 << 3;
+#[cfg(Py_3_14)]
+const PLEASE_STOP: usize = 1 << 5;
 
 /// The beginning of `PyThreadState` (`Include/cpython/pystate.h`), in Python 3.11 and 3.12.
 #[cfg(not(Py_3_13))]
@@ -70,6 +72,8 @@ pub(crate) struct Pending {
     pub(crate) exception: bool,
     /// Whether signal handlers must be called. `None`: unknown; [`foreign::check_signals`] finds out.
     pub(crate) signals: Option<bool>,
+    /// Whether there may be code that another process has sent by `sys.remote_exec`. [`foreign::check_signals`] runs it.
+    pub(crate) remote: bool,
 }
 
 /// The calling thread, as long as this stack frame exists. For code that checks often: it saves the lookup of the
@@ -104,6 +108,10 @@ impl<'py> ThisThread<'py> {
         Pending {
             exception: bits & ASYNC_EXCEPTION != 0,
             signals: Some(bits & SIGNALS_PENDING != 0),
+            #[cfg(Py_3_14)]
+            remote: bits & PLEASE_STOP != 0,
+            #[cfg(not(Py_3_14))]
+            remote: false,
         }
     }
 
@@ -119,6 +127,7 @@ impl<'py> ThisThread<'py> {
         Pending {
             exception: !exception.is_null(),
             signals: None,
+            remote: false,
         }
     }
 

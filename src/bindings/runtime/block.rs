@@ -12,6 +12,8 @@
 //! * A signal has arrived, and the operation was given nothing. It leaves its list before the handlers run, so that
 //!   they can use the same object. The wait of a queue does so in any case: as long as it has a chance that it has
 //!   not used, no other waiter of the queue is woken.
+//! * The sleep has ended only to look, and there is nothing. The thread sleeps on, and stays in the list: others that
+//!   wait behind it, such as readers behind a writer, must not go ahead.
 //!
 //! Before Python 3.13 it is not known whether there is a signal. Then the main thread behaves after every sleep as if
 //! there were one. In no case is a leaf lock held.
@@ -49,19 +51,17 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 struct SignalPoll {
     /// The length of the next sleep; `None`: the parker decides.
     next: Option<Duration>,
+    /// Whether signal handlers may have to run in this thread. For versions whose interpreter does not tell.
+    may_have_signals: bool,
 }
 
 impl SignalPoll {
     fn new() -> Self {
-        let needed = wait::REPORTS_SIGNALS && is_main_thread();
+        let may_have_signals = may_be_main_thread();
         Self {
-            next: needed.then_some(FIRST_POLL),
+            next: (wait::REPORTS_SIGNALS && may_have_signals).then_some(FIRST_POLL),
+            may_have_signals,
         }
-    }
-
-    /// Whether signal handlers may have to run in this thread. For versions whose interpreter does not tell.
-    fn may_have_signals(&self) -> bool {
-        self.next.is_some() || !wait::REPORTS_SIGNALS
     }
 
     fn park(&mut self, place: &mut impl Sleep, waiter: &Waiter, deadline: Deadline) -> Parked {
@@ -93,19 +93,19 @@ pub(crate) trait Sleep {
     fn park(&mut self, waiter: &Waiter, deadline: Deadline) -> Parked;
 }
 
-/// Whether this is the first thread of the process, where Python's signal handlers run.
+/// Whether this may be the first thread of the process, where Python's signal handlers run.
 #[cfg(target_os = "linux")]
-fn is_main_thread() -> bool {
+fn may_be_main_thread() -> bool {
     // SAFETY: getpid has no precondition.
     let process = unsafe { libc::getpid() };
     // SAFETY: gettid has no precondition.
     process == unsafe { libc::gettid() }
 }
 
-/// Never called: [`wait::REPORTS_SIGNALS`] is true only on Linux.
+/// The system does not tell.
 #[cfg(not(target_os = "linux"))]
-fn is_main_thread() -> bool {
-    false
+fn may_be_main_thread() -> bool {
+    true
 }
 
 /// How often threads have released the interpreter in this module.
@@ -265,11 +265,19 @@ pub(crate) fn wait_in<O: Operation>(
         let mut finalizing = None;
         let mut raised = None;
         let outcome = wait::drive(operation, deadline, |waiter, deadline| {
-            match sleep(py, waiter, deadline, &mut signal_poll, place) {
-                Ok(parked) => check_after_sleep::<O>(py, waiter, parked, &signal_poll, &mut raised),
-                Err(error) => {
-                    finalizing = Some(error);
-                    Parked::Interrupted
+            loop {
+                match sleep(py, waiter, deadline, &mut signal_poll, place) {
+                    Ok(parked) => {
+                        match check_after_sleep::<O>(py, waiter, parked, &signal_poll, &mut raised)
+                        {
+                            Parked::Interrupted => {}
+                            checked => return checked,
+                        }
+                    }
+                    Err(error) => {
+                        finalizing = Some(error);
+                        return Parked::Interrupted;
+                    }
                 }
             }
         });
@@ -297,7 +305,7 @@ pub(crate) fn wait_in<O: Operation>(
 }
 
 /// Checks after a sleep whether the operation may take what it was woken for. `parked` says how the sleep ended;
-/// returns how the operation must treat it.
+/// returns how the operation must treat it. `Interrupted`: there is nothing to do, and it sleeps on.
 #[inline]
 fn check_after_sleep<O: Operation>(
     py: Python<'_>,
@@ -310,14 +318,25 @@ fn check_after_sleep<O: Operation>(
         *raised = Some(errors::deadlock(py, reason));
         return Parked::Raising;
     }
-    let Pending { exception, signals } = asynchronous::pending(py);
-    if exception {
+    let Pending {
+        exception,
+        signals,
+        remote,
+    } = asynchronous::pending(py);
+    if exception || (remote && parked == Parked::Interrupted) {
         return Parked::Raising;
     }
     match signals {
         Some(false) => parked,
+        // A signal has come. In a program that embeds Python, the main thread need not be the first of the process.
+        None if parked == Parked::Interrupted
+            && wait::REPORTS_SIGNALS
+            && !signal_poll.may_have_signals =>
+        {
+            Parked::Raising
+        }
         // Without a sign of a signal: an operation whose time is over would otherwise check without end.
-        None if parked == Parked::TimedOut || !signal_poll.may_have_signals() => parked,
+        None if parked == Parked::TimedOut || !signal_poll.may_have_signals => parked,
         // If no other thread runs between a wake and this check, an operation that was given something was also
         // woken.
         _ if O::KEEPS && (parked == Parked::Unparked || waiter.is_notified()) => {
@@ -369,10 +388,12 @@ pub(crate) fn wait_while_queued<O: Operation>(
                 if let Some(reason) = observe::verdict() {
                     return Err(errors::deadlock(py, reason));
                 }
-                let Pending { exception, signals } = asynchronous::pending(py);
+                let Pending {
+                    exception, signals, ..
+                } = asynchronous::pending(py);
                 if exception
                     || parked == Parked::Interrupted
-                    || signals.unwrap_or_else(|| signal_poll.may_have_signals())
+                    || signals.unwrap_or(signal_poll.may_have_signals)
                 {
                     wait::while_queued(parking, || asynchronous::check(py))
                         .inspect_err(|error| interruption::show(py, error))?;
