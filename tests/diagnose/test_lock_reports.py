@@ -108,10 +108,13 @@ print(said_of(first)); print(said_of(second))
 leave.set()
 for thread in (one, two, first, second): thread.join()
 """)
-    line = "with prices.write() as hold:"
-    assert re.search(rf"RWLock prices, which one writes, since .*:\d+ in write:  {re.escape(line)}", output)
-    line = "with self.rates.read():"
-    assert re.search(rf"RWLock Shop.rates, which two reads, since .*:\d+ in read:  {re.escape(line)}", output)
+    # Before Python 3.13, the source of such a program is not known.
+    for text, line in {
+        "RWLock prices, which one writes, since <string>:75 in write": "with prices.write() as hold:",
+        "RWLock Shop.rates, which two reads, since <string>:70 in read": "with self.rates.read():",
+    }.items():
+        pattern = re.sub(":[0-9]+", r":\\d+", re.escape(text))
+        assert re.search(f"{pattern}(:  {re.escape(line)})?\n", output), output
 
 
 def test_what_only_looks_like_an_rwlock_is_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,12 @@ leave.set()
         "together": "Barrier barrier, where 1 of 2 threads wait",
         "of_both": said["of_both"],
     }
-    assert said["read"].startswith("read access to RWLock prices, which holder writes, since ")
-    assert said["read"].endswith(":  with lock, prices.write():")
-    assert said["taken"].startswith("Lock lock, which holder took at ")
+    # Before Python 3.13, the source of such a program is not known.
+    taken = r"<string>:\d+ in hold(:  with lock, prices\.write\(\):)?"
+    assert re.fullmatch(f"read access to RWLock prices, which holder writes, since {taken}", said["read"]), (
+        said
+    )
+    assert re.fullmatch(f"Lock lock, which holder took at {taken}", said["taken"]), said
     assert "whose call ThreadPoolExecutor-0_0 runs" in said["submitted"]
     assert said["of_both"] == "an item of Queue both._sync, which has 0 queued"
 
