@@ -133,6 +133,7 @@ __all__ = [
     "wait_at_barrier",
     "wait_counts",
     "wait_notified",
+    "waiting_coroutines",
     "waits_going_on",
 ]
 
@@ -870,3 +871,17 @@ def wait_notified(condition: Condition, /) -> Wait[None]: ...
 def wait_at_barrier(barrier: Barrier, /) -> Wait[int]: ...
 def select_async(sources: tuple[object, ...], fair: bool, /) -> Wait[Any]: ...
 def seconds_until_due(sources: tuple[object, ...], /) -> float | None: ...
+def waiting_coroutines() -> list[
+    tuple[
+        Any,
+        Any,
+        int | None,
+        tuple[str, int],
+        float | None,
+        int | None,
+        tuple[bool, list[int], int | None] | None,
+        tuple[int, str] | None,
+        list[tuple[str, int]],
+        list[tuple[str, int, str]],
+    ]
+]: ...

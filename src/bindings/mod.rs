@@ -87,6 +87,7 @@ mod _oxthreads {
     use super::aio::{
         AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore,
         AsyncSimpleQueue, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
+        waiting_coroutines,
     };
     #[pymodule_export]
     use super::diagnose::{

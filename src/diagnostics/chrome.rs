@@ -11,6 +11,7 @@ use super::place::Frame;
 use super::server::quoted;
 use super::slices::{self, Arrow, Counter, Outcome, Shown, Slice, TICK};
 use super::trace::Recording;
+use crate::wait::observe::ThreadNumber;
 
 /// The most functions of a stack that are written.
 const DEEPEST: usize = 20;
@@ -266,11 +267,16 @@ impl<W: Write> Writer<'_, W> {
                 );
                 ("wait", what, arguments)
             }
-            Slice::Awake => (
-                "awake",
-                "\"waits for the interpreter\"".to_owned(),
-                String::new(),
-            ),
+            Slice::Awake => {
+                let is_task =
+                    ThreadNumber::from_number(track).is_some_and(ThreadNumber::is_of_task);
+                let what = if is_task {
+                    "\"waits for its event loop\""
+                } else {
+                    "\"waits for the interpreter\""
+                };
+                ("awake", what.to_owned(), String::new())
+            }
             Slice::Call {
                 function,
                 pool,

@@ -13,6 +13,7 @@
 //! * [`pools`]: the calls of pools in a profile, and what the workers do.
 //! * [`queues`]: how long queues are in a profile, and how many items pass through them.
 //! * [`timeline`]: single waits, if a profile is asked to keep them.
+//! * [`tasks`]: waits of coroutines, which no thread sleeps in.
 //! * [`trace`]: what threads do over time.
 //! * [`slices`]: what a trace shows, made of what it has recorded.
 //! * [`chrome`]: the file of a trace.
@@ -34,6 +35,7 @@ pub mod server;
 pub mod sleepers;
 pub mod slices;
 pub mod stacks;
+pub mod tasks;
 pub mod timeline;
 pub mod trace;
 pub mod watcher;

@@ -1,11 +1,13 @@
 //! For which objects a name is looked for, while a profile or a trace runs. The watcher asks for it in each of its looks.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::sleepers::Sleep;
 use super::{origins, profile, trace};
 use crate::wait::PerProcess;
+use crate::wait::observe::Resource;
 
 /// The most objects that are remembered.
 const MOST: usize = 10_000;
@@ -30,6 +32,29 @@ pub fn is_wanted() -> bool {
 /// Forgets what was looked for: nobody has wanted names until now.
 pub fn begin() {
     tries().clear();
+}
+
+/// Whether tasks have begun to wait for something since the last look.
+static TASKS_WAIT: AtomicBool = AtomicBool::new(false);
+
+/// A task begins to wait for this, and names are wanted.
+pub(super) fn is_waited_for_by_task(resource: Resource) {
+    let address = resource.address;
+    let key = (resource.what, address, origins::generation(address));
+    let mut tried = tries();
+    if tried.len() >= MOST && !tried.contains_key(&key) {
+        return;
+    }
+    let tries = tried.entry(key).or_default();
+    if *tries < MOST_TRIES {
+        *tries += 1;
+        TASKS_WAIT.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a name should be looked for because of a task. It is told once.
+pub(super) fn takes_tasks() -> bool {
+    TASKS_WAIT.swap(false, Ordering::Relaxed)
 }
 
 /// The numbers of those of the sleeps whose objects should be given a name. Each object is among them a few times.

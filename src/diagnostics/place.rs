@@ -113,7 +113,7 @@ pub struct Place {
 }
 
 /// A number for a wait or a sleep, unique in the process.
-fn next_number() -> u64 {
+pub(super) fn next_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }

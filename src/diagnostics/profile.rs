@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -530,6 +530,45 @@ pub(super) fn begins(place: &Place, number: u64, resource: Resource, frames: Vec
 /// The calling thread has slept, and is about to wait for the interpreter.
 pub(super) fn wakes() {
     AWAKE.set(Some(Instant::now()));
+}
+
+/// A task, which has this place, has begun the wait with this number, unless that is known already, or is over.
+pub(super) fn begins_for_task(
+    place: &Place,
+    number: u64,
+    resource: Resource,
+    frames: &[Frame],
+    is_over: &AtomicBool,
+) {
+    let now = Instant::now();
+    with(|profile| {
+        // Whoever ends it says so before it asks for the profile.
+        if !is_over.load(Ordering::SeqCst) {
+            profile.begins(place, number, resource, now, frames.to_vec());
+        }
+    });
+}
+
+/// The wait of a task has ended: it was woken at that time, by this thread, which was at the place with this number. In the
+/// thread that runs the task, as a rule, which is in no wait.
+pub(super) fn ends_for_task(
+    task: ThreadNumber,
+    number: u64,
+    woken: Option<Instant>,
+    by: Option<ThreadNumber>,
+    place: u32,
+) {
+    // What is known of the thread's own last wait stays as it is.
+    let own = (
+        COMPLETED.take(),
+        AWAKE.replace(woken),
+        WOKEN_FROM.replace(place),
+    );
+    ends(task, number, by);
+    forget(task);
+    COMPLETED.set(own.0);
+    AWAKE.set(own.1);
+    WOKEN_FROM.set(own.2);
 }
 
 /// The calling thread goes on after the wait with this number, which `by` has ended.

@@ -299,6 +299,18 @@ impl Observer for Recorder {
         order::releases(address, owner);
     }
 
+    fn enters(&self, lock: Resource, writes: bool, how: Acquisition) {
+        order::enters(lock, writes, how);
+    }
+
+    fn leaves(&self, address: usize) {
+        order::leaves(address);
+    }
+
+    fn access_lock_gone(&self, address: usize, holders: &[ThreadNumber]) {
+        order::access_lock_gone(address, holders);
+    }
+
     fn lock_gone(&self, address: usize, owner: Option<ThreadNumber>) {
         order::gone(address, owner);
     }

@@ -40,7 +40,7 @@ pub enum Slice {
         /// How often it has slept.
         sleeps: u32,
     },
-    /// In a wait: the thread is awake, and waits for the interpreter.
+    /// In a wait: the thread is awake, and waits for the interpreter; or the task was woken, and waits for its turn.
     Awake,
     /// A thread runs a call of a pool.
     Call {
@@ -235,6 +235,8 @@ impl Waiting {
 /// The events of a thread, with what is to be done about each, in order.
 struct Replay<'a, S> {
     thread: u32,
+    /// As whom it holds locks: itself, or for a task the thread that runs it.
+    holder: u32,
     open: Vec<Open>,
     /// When the last event was that concerns slices.
     last: u64,
@@ -264,7 +266,7 @@ impl<S: Watcher> Replay<'_, S> {
     fn show_wait(&mut self, wait: &Waiting, end: u64, outcome: Outcome) {
         if self.are_locks[wait.object as usize] {
             let fact = match outcome {
-                Outcome::Completed => Fact::TakenBy(self.thread),
+                Outcome::Completed => Fact::TakenBy(self.holder),
                 _ => Fact::StillHeld,
             };
             self.show.fact(wait.object, end, fact);
@@ -613,6 +615,10 @@ pub fn each(recording: &mut Recording, show: &mut impl FnMut(Shown)) {
         let thread = track.thread.number();
         let mut replay = Replay {
             thread,
+            holder: track
+                .runs_in
+                .get()
+                .map_or(thread, |runs_in| runs_in.number()),
             open: Vec::new(),
             last: 0,
             show: Gather(&mut known),
@@ -631,6 +637,10 @@ pub fn each(recording: &mut Recording, show: &mut impl FnMut(Shown)) {
         let thread = track.thread.number();
         let mut replay = Replay {
             thread,
+            holder: track
+                .runs_in
+                .get()
+                .map_or(thread, |runs_in| runs_in.number()),
             open: Vec::new(),
             last: 0,
             show: Show {

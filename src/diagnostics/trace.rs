@@ -18,7 +18,7 @@ use std::time::Instant;
 use super::place::{Frame, Place};
 use super::stacks::Stacks;
 use super::{naming, origins, sleepers};
-use crate::wait::observe::{Resource, ThreadNumber};
+use crate::wait::observe::{Facts, Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
 /// The most bytes of all events of a trace.
@@ -111,10 +111,12 @@ pub(super) struct Events {
     pub(super) dropped_since: Option<u64>,
 }
 
-/// A thread.
+/// A thread, or a task of an event loop.
 pub(super) struct Track {
     pub(super) thread: ThreadNumber,
     pub(super) name: OnceLock<Arc<str>>,
+    /// For a task: the thread that runs it, and by which it takes and frees locks.
+    pub(super) runs_in: OnceLock<ThreadNumber>,
     events: Mutex<Events>,
 }
 
@@ -244,6 +246,7 @@ impl Run {
             Arc::new(Track {
                 thread,
                 name: OnceLock::new(),
+                runs_in: OnceLock::new(),
                 events: Mutex::default(),
             })
         });
@@ -336,6 +339,11 @@ fn running() -> MutexGuard<'static, Option<Arc<Run>>> {
 pub fn is_on() -> bool {
     let runs_in = RUNS_IN.load(Ordering::Relaxed);
     runs_in != 0 && runs_in == generation().wrapping_add(1)
+}
+
+/// The number of the trace that runs, or of the last; zero before the first.
+pub(super) fn number_of_run() -> u32 {
+    RUN.load(Ordering::Relaxed)
 }
 
 /// Begins a trace whose events take at most so many bytes. Waits that last already begin with it. Returns whether it has
@@ -494,6 +502,64 @@ pub(super) fn begins(
             run.add(track, now, counted(object, length));
         }
         run.add(track, now, waits);
+    });
+}
+
+/// Calls the function with the trace that runs and the track of this task.
+fn with_task(task: ThreadNumber, act: impl FnOnce(&Run, &Track)) {
+    let Some(run) = running().as_ref().map(Arc::clone) else {
+        return;
+    };
+    match run.track(task) {
+        Some(track) => act(&run, &track),
+        None => {
+            run.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A task, which has this place and is run by this thread, begins to wait. Otherwise as [`begins`].
+pub(super) fn begins_for_task(
+    place: &Place,
+    runs_in: Option<ThreadNumber>,
+    waiter: usize,
+    resource: Resource,
+    frames: &[Frame],
+    facts: &Facts,
+) {
+    with_task(place.thread(), |run, track| {
+        name(track, place);
+        if let Some(thread) = runs_in {
+            let _ = track.runs_in.set(thread);
+        }
+        let waits = waits(run, waiter, resource, frames, facts.owner);
+        let now = run.now();
+        if let (Some(length), Happening::Waits { object, .. }) = (facts.length, waits) {
+            run.add(track, now, counted(object, length));
+        }
+        run.add(track, now, waits);
+    });
+}
+
+/// The wait of a task has ended: it was woken at that time by this thread. `is_completed`: it has what it waited for.
+pub(super) fn ends_for_task(
+    task: ThreadNumber,
+    woken: Option<Instant>,
+    by: Option<ThreadNumber>,
+    is_completed: bool,
+) {
+    with_task(task, |run, track| {
+        let now = Instant::now();
+        let what = Happening::GoesOn {
+            awake: run.at(woken.unwrap_or(now)),
+            by: by.map_or(0, ThreadNumber::number),
+            end: if is_completed {
+                End::Completed
+            } else {
+                End::Open
+            },
+        };
+        run.add(track, run.at(now), what);
     });
 }
 

@@ -239,7 +239,7 @@ fn run(inbox: &Inbox, functions: &Functions) {
         }
         if naming::is_wanted() {
             let wanted = naming::to_be_named(&sleeps);
-            if !wanted.is_empty() {
+            if naming::takes_tasks() || !wanted.is_empty() {
                 (functions.name)(&wanted);
             }
         }

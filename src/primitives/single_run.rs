@@ -31,6 +31,8 @@ pub struct Reentrant;
 pub struct SingleRun {
     /// What a report calls a wait for it.
     what: &'static str,
+    /// The address that waits for it have; zero: its own.
+    address: usize,
     state: Monitor<State>,
 }
 
@@ -53,8 +55,14 @@ enum Stage {
 impl SingleRun {
     /// Work that nobody has begun. `what`: what a report calls a wait for it.
     pub fn new(what: &'static str) -> Self {
+        Self::in_place_of(what, 0)
+    }
+
+    /// The same, where waits for it have the address of another object, by which a report finds a name.
+    pub fn in_place_of(what: &'static str, address: usize) -> Self {
         Self {
             what,
+            address,
             state: Monitor::new(State {
                 stage: Stage::Idle,
                 waiters: WaiterList::new(),
@@ -196,7 +204,11 @@ impl<S: Deref<Target = SingleRun>> Operation for Begin<S> {
     type Output = Result<Turn, Reentrant>;
 
     fn resource(&self) -> Resource {
-        Resource::owned(self.run.what, &*self.run)
+        let own = Resource::owned(self.run.what, &*self.run);
+        match self.run.address {
+            0 => own,
+            address => Resource { address, ..own },
+        }
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Waiter;
 use super::deadline::Deadline;
 use super::sync::Arc;
 pub use super::threads::ThreadNumber;
+use super::{Operation, Waiter};
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct Holders {
     pub threads: Vec<ThreadNumber>,
     /// The thread that gets it next.
     pub next: Option<ThreadNumber>,
+    /// Whether a coroutine gets it next.
+    pub coroutine_is_next: bool,
 }
 
 /// Work that no thread has begun.
@@ -157,6 +159,39 @@ impl Owner {
     }
 }
 
+/// What is known of an object that is waited for.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// See [`Owned::owner`].
+    pub owner: Option<ThreadNumber>,
+    /// See [`Owned::holders`].
+    pub holders: Option<Holders>,
+    /// See [`Owned::pending`].
+    pub pending: Option<PendingWork>,
+    /// See [`Owned::length`].
+    pub length: Option<usize>,
+    /// See [`Owned::arms`].
+    pub arms: Vec<Resource>,
+}
+
+impl Facts {
+    /// Asks the object that this operation waits for. The caller is attached to the interpreter, and holds no leaf lock.
+    pub fn of(operation: &impl Operation) -> Self {
+        let Some(Owner(object)) = operation.resource().owner else {
+            return Self::default();
+        };
+        // SAFETY: the operation keeps the object alive, and is borrowed.
+        let object = unsafe { &*object };
+        Self {
+            owner: object.owner(),
+            holders: object.holders(),
+            pending: object.pending(),
+            length: object.length(),
+            arms: object.arms(),
+        }
+    }
+}
+
 /// How a thread has acquired a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquisition {
@@ -225,6 +260,15 @@ pub trait Observer: Sync {
     /// The calling thread is about to free the lock with this address, which is followed. The thread that has acquired it
     /// was this one, if that is known.
     fn releases(&self, _address: usize, _owner: Option<ThreadNumber>) {}
+
+    /// The calling thread has entered this lock, which is followed and which several threads may hold: to write or to read.
+    fn enters(&self, _lock: Resource, _writes: bool, _how: Acquisition) {}
+
+    /// The calling thread has left such a lock.
+    fn leaves(&self, _address: usize) {}
+
+    /// Such a lock is dropped. These threads have not left it.
+    fn access_lock_gone(&self, _address: usize, _holders: &[ThreadNumber]) {}
 
     /// The lock with this address, which is followed, is dropped. If it is locked, the thread that has acquired it was this
     /// one.

@@ -3,6 +3,7 @@
 use std::sync::Arc as StdArc;
 
 use super::fork::generation;
+use super::observe::ThreadNumber;
 use super::sync::Arc;
 use super::{Operation, Parked, Waiter, Wake};
 
@@ -67,6 +68,16 @@ impl<O: Operation> Pending<O> {
         let output = self.operation.attempt(&self.waiter);
         self.is_queued = output.is_none();
         output
+    }
+
+    /// Who has woken the wait since the last call, while there is an observer, and where that was, as a number of the observer.
+    pub fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
+        (self.waiter.take_waker(), self.waiter.waker_place())
+    }
+
+    /// The address of what wakes it.
+    pub fn waiter_address(&self) -> usize {
+        std::ptr::from_ref::<Waiter>(&self.waiter).addr()
     }
 
     /// Ends the wait because its time is over. `Some`: it was completed before.

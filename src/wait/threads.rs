@@ -10,12 +10,16 @@ use super::fork::PerProcess;
 /// The number of a thread, from one. No other thread of the process ever has the same number.
 ///
 /// It has 32 bits, so that a lock can hold the number of its owner without being larger. A process that has made
-/// four billion threads makes the later ones without a number.
+/// a billion threads makes the later ones without a number: greater ones are those of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ThreadNumber(NonZeroU32);
 
 /// The last number that was assigned.
 static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// The first number of a task, and the last that was assigned to one.
+const FIRST_TASK: u32 = 1 << 30;
+static LAST_TASK: AtomicU32 = AtomicU32::new(FIRST_TASK);
 
 thread_local! {
     /// The number of this thread; zero: not assigned yet.
@@ -41,7 +45,7 @@ impl ThreadNumber {
 
     #[cold]
     fn assign(number: &Cell<u32>) -> u32 {
-        let next = |last: u32| last.checked_add(1);
+        let next = |last: u32| (last < FIRST_TASK).then(|| last + 1);
         if let Ok(last) = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
             number.set(last + 1);
             add(Thread::calling(last + 1));
@@ -49,6 +53,18 @@ impl ThreadNumber {
             let _ = PRESENCE.try_with(|_| ());
         }
         number.get()
+    }
+
+    /// A number for a task of an event loop, which a profile or a trace shows as it shows a thread. Nothing else has the same.
+    pub fn for_task() -> Option<Self> {
+        let next = |last: u32| last.checked_add(1);
+        let last = LAST_TASK.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        Self::from_number(last.ok()? + 1)
+    }
+
+    /// Whether it is the number of a task, and not of a thread.
+    pub fn is_of_task(self) -> bool {
+        self.number() > FIRST_TASK
     }
 
     /// The number that is stored as this integer; zero stands for no thread.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import random
@@ -21,6 +20,14 @@ import pytest
 from oxthreads import _oxthreads, diagnose, threading
 from oxthreads.concurrent import futures
 from oxthreads.diagnose import _order
+from tests.diagnose.lock_orders import (
+    check_count,
+    count,
+    locks_in,
+    nested,
+    only,
+    side_by_side,
+)
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 pytestmark = pytest.mark.one_thread("a process has one watch, and some tests start child interpreters")
@@ -28,8 +35,6 @@ pytestmark = pytest.mark.one_thread("a process has one watch, and some tests sta
 a = threading.Lock()
 b = threading.Lock()
 c = threading.RLock()
-
-Finding = list[dict[str, Any]]
 
 
 def line_of(text: str) -> int:
@@ -39,66 +44,10 @@ def line_of(text: str) -> int:
     return number
 
 
-def side_by_side(*functions: Callable[[], object]) -> None:
-    """Call each function in a thread of its own, one after the other, while all these threads are alive."""
-    turns = [threading.Event() for _ in range(len(functions) + 1)]
-
-    def run(number: int) -> None:
-        assert turns[number].wait(TIMEOUT_SECONDS)
-        try:
-            functions[number]()
-        finally:
-            turns[number + 1].set()
-
-    threads = [
-        threading.Thread(target=run, args=(number,), name=f"thread-{number}", daemon=True)
-        for number in range(len(functions))
-    ]
-    for thread in threads:
-        thread.start()
-    turns[0].set()
-    for thread in threads:
-        thread.join(TIMEOUT_SECONDS)
-        assert not thread.is_alive()
-
-
-def nested(*locks: Any) -> Callable[[], None]:
-    """A function that takes the locks in this order, and then releases them."""
-
-    def take() -> None:
-        with contextlib.ExitStack() as stack:
-            for lock in locks:
-                stack.enter_context(lock)
-
-    return take
-
-
 @pytest.fixture
 def watch() -> Iterator[Any]:
     with diagnose.watch("order") as watch:
         yield watch
-
-
-def only(watch: Any) -> Finding:
-    """The only cycle that was reported."""
-    check_count(1)
-    (finding,) = watch.lock_orders()
-    return finding
-
-
-def locks_in(finding: Finding) -> list[str]:
-    return sorted(step["first"] for step in finding)
-
-
-def count() -> int:
-    """How many cycles were found since the watch began."""
-    return len(_order.findings()) + sum(_order._more.values())
-
-
-def check_count(expected: int) -> None:
-    """Check that so many were found. If the watch is busy, a report comes late."""
-    spin_until(lambda: count() >= expected)
-    assert count() == expected
 
 
 # ---- What is said

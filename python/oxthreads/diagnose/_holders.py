@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "Hold",
     "WithItem",
     "acquired_in",
     "held_in",
@@ -75,6 +76,14 @@ class WithItem(NamedTuple):
     text: str
     #: The expression, such as ``self.lock``. Empty if it is not a plain look-up and there is no source.
     expression: str
+
+
+class Hold(NamedTuple):
+    """What ``lock.read()`` or ``lock.write()`` in a ``with`` statement was called for."""
+
+    lock: Any
+    #: The name of the method. Whether it is that of an `RWLock` is not known here.
+    method: str
 
 
 def open_with_statements(frame: FrameType) -> Iterator[WithItem]:
@@ -238,7 +247,8 @@ _COMMON_CONSTANTS: list[object] = getattr(opcode, "_common_constants", [])
 class _LookUp(NamedTuple):
     """An expression that is a plain look-up."""
 
-    #: "local", "global", "name" (in a module or a class), "constant", "attribute" or "subscript"
+    #: "local", "global", "name" (in a module or a class), "constant", "attribute", "subscript", or "hold": a
+    #: call of `read` or `write` without arguments
     kind: str
     #: The name; for a constant, its value.
     name: Any = None
@@ -251,6 +261,10 @@ class _LookUp(NamedTuple):
         for part in (self.base, self.key):
             if part is not None:
                 yield from part.parts()
+
+
+#: The methods of an `RWLock` whose results are entered.
+_HOLDS = ("read", "write")
 
 
 class _Reader:
@@ -272,6 +286,8 @@ class _Reader:
         name, argument, *_ = self.instructions[self.position]
         if name == "NOP":
             return self.read(depth + 1)
+        if name == "CALL" and argument == 0 and depth == 0:
+            return self._hold()
         if name == "LOAD_ATTR":
             return self._attribute(argument, depth)
         if name == "BINARY_SUBSCR" or (name == "BINARY_OP" and argument == _SUBSCRIPT):
@@ -293,6 +309,18 @@ class _Reader:
             return False
         self.position -= 1
         return self.code.co_names[index] == method
+
+    def _hold(self) -> _LookUp | None:
+        # Before Python 3.12 there is one more instruction in front of a call.
+        if self.position and self.instructions[self.position - 1][0] == "PRECALL":
+            self.position -= 1
+        before = self.position
+        for method in _HOLDS:
+            self.position = before
+            if self.skip_method(method):
+                base = self.read(1)
+                return _LookUp("hold", method, base) if base else None
+        return None
 
     def _attribute(self, argument: int, depth: int) -> _LookUp | None:
         # Since 3.12 the lowest bit says that this is a method that is about to be called.
@@ -519,7 +547,7 @@ class _Bytecode:
                 read.add(("subscript", ""))
             elif part.kind == "attribute":
                 read.add(("attribute", part.name))
-            elif part.kind != "constant":
+            elif part.kind not in ("constant", "hold"):
                 read.add(("variable", part.name))
         for offset, stored in self._stores:
             if stored in read and handler in self._handlers(offset):
@@ -573,6 +601,8 @@ def _evaluate(look_up: _LookUp, frame: FrameType) -> Any:
     if look_up.base is None:
         return _variable_value(look_up, frame)
     base = _evaluate(look_up.base, frame)
+    if look_up.kind == "hold":
+        return base if base is NOTHING else Hold(base, look_up.name)
     if base is NOTHING or look_up.key is None:
         return base if base is NOTHING else _attribute(base, look_up.name)
     key = _evaluate(look_up.key, frame)
@@ -729,6 +759,8 @@ def _expression(look_up: _LookUp, function: str) -> str:
     if look_up.base is None:
         return _as_written(look_up.name, function)
     base = _expression(look_up.base, function)
+    if look_up.kind == "hold":
+        return f"{base}.{look_up.name}()"
     if look_up.kind == "attribute":
         return f"{base}.{_as_written(look_up.name, function)}"
     assert look_up.key is not None

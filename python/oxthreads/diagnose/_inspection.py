@@ -1,4 +1,4 @@
-"""All threads of a process and what they wait for: as data, JSON and text; and how a process is asked.
+"""All threads and waiting tasks of a process: as data, JSON and text; and how a process is asked.
 
 The data is a dictionary, described in docs/inspection.schema.json. A process that cannot have its interpreter
 describes itself without Python, in the same form (src/diagnostics/server.rs), and leaves out what only Python
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _holders, _objects, _situation
+from oxthreads.diagnose import _objects, _situation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -44,7 +44,7 @@ class InspectionError(Exception):
 
 
 def description() -> dict[str, Any]:
-    """All threads of this process, as data."""
+    """All threads of this process, and the tasks that wait, as data."""
     for left in reversed(range(_TRIES)):
         numbers = [sleep[1] for sleep in _native.asleep()]
         with _situation.without_finalizers(), _native.Pin(numbers) as pin:
@@ -53,6 +53,7 @@ def description() -> dict[str, Any]:
                 situation = _situation.Situation(pin, with_own=True)
                 # For the words only: where the owners took what others wait for.
                 situation.confirm(list(situation.waits))
+                situation = situation.with_tasks()
                 _objects.tell_apart(situation, situation.waits)
                 return _described(situation)
         # A thread that looks for signals in its wait falls asleep again once it has had the interpreter.
@@ -71,6 +72,7 @@ def _described(situation: Situation) -> dict[str, Any]:
         "process": os.getpid(),
         "interpreter": True,
         "threads": [_thread(situation, identifier, own) for identifier in in_order],
+        "tasks": [_task(situation, number) for number in situation.tasks],
     }
 
 
@@ -86,6 +88,25 @@ def _thread(situation: Situation, identifier: int, own: int) -> dict[str, Any]:
         "name": _situation.label(situation.threads.get(identifier), number or identifier),
         "wait": _wait(situation, number) if number is not None and is_waiting else None,
         "stack": [_frame(frame) for frame in frames if _situation.is_of_program(frame)],
+    }
+
+
+def _task(situation: Situation, number: int) -> dict[str, Any]:
+    task = situation.tasks[number]
+    thread = task.thread
+    stack = [
+        {"file": file, "line": line, "function": function}
+        for file, line, function in task.stack
+        if _situation.is_file_of_program(file)
+    ]
+    wait = _wait(situation, number)
+    return {
+        "name": task.name,
+        "thread": {"number": thread, "name": _situation.label(situation.thread(thread), thread)}
+        if thread
+        else None,
+        "wait": {**wait, "seconds": None if task.age is None else wait["seconds"]},
+        "stack": stack,
     }
 
 
@@ -130,6 +151,11 @@ def text(data: dict[str, Any], *, is_coloured: bool = False) -> str:
         name = thread["name"] or f"thread {thread['number']}"
         lines += ["", f"{strong}{name}{plain} {_doing(thread['wait'], data)}"]
         lines += [f"    {_place(each)}" for each in thread["stack"]]
+    for task in data.get("tasks", ()):
+        where = f" in {task['thread']['name']}" if task["thread"] else ""
+        name = f"{strong}task {task['name']}{plain} of the event loop{where}"
+        lines += ["", f"{name} {_doing(task['wait'], data)}"]
+        lines += [f"    {_place(each)}" for each in task["stack"]]
     return "\n".join([*lines, ""])
 
 
@@ -139,13 +165,12 @@ def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
     what = wait["object"] or wait["for"]
     left = "" if wait["seconds_left"] is None else f", for {wait['seconds_left']:.1f} s more at most"
     state = f", {wait['state']}" if wait["state"] else ""
-    return f"has waited {wait['seconds']:.1f} s for {what}{left}{state}"
+    waits = "waits" if wait["seconds"] is None else f"has waited {wait['seconds']:.1f} s"
+    return f"{waits} for {what}{left}{state}"
 
 
 def _place(frame: dict[str, Any]) -> str:
-    source = _holders.line_of_file(frame["file"], frame["line"]).strip()
-    shown = f":  {source}" if source else ""
-    return f"{_objects.file(frame['file'])}:{frame['line']} in {frame['function']}{shown}"
+    return _objects.place_of(frame["file"], frame["line"], frame["function"])
 
 
 def socket_directory(*, make: bool) -> str | None:

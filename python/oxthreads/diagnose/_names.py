@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from types import (
     BuiltinFunctionType,
+    CodeType,
     FrameType,
     FunctionType,
     GetSetDescriptorType,
@@ -24,9 +25,10 @@ from types import (
 )
 from typing import Any, NamedTuple
 
+from oxthreads import _oxthreads as _native
 from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, is_one_of, mro_of
 
-__all__ = ["find", "name_of", "name_of_class"]
+__all__ = ["find", "flights_address", "is_call_in_flight", "name_of", "name_of_class", "text_of_key"]
 
 #: How many references are looked at, for each of the kinds of names. A look takes about 0.1 us.
 LIMIT = 10_000
@@ -298,6 +300,37 @@ def _items_of(container: Any) -> Iterable[tuple[Any, Any]]:
     if is_one_of(type(container), (list, tuple)):
         return enumerate(islice(container, LIMIT))
     return ()
+
+
+def is_call_in_flight(code: CodeType) -> bool:
+    """Whether it is the code of the functions that `singleflight` returns."""
+    # By the name of the file: to import the module may be what hangs.
+    return code.co_name == "call_in_flight" and code.co_filename == _LOCKS
+
+
+def flights_address(value: Any) -> int | None:
+    """The address that waits for calls of this function have, if `singleflight` has returned it."""
+    if type(value) is not FunctionType or not is_call_in_flight(value.__code__):
+        return None
+    cells = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
+    call = cells["call"].cell_contents
+    return _native.address_of(call.__self__)
+
+
+def text_of_key(key: Any) -> str:
+    """The key of a call by `singleflight`, by default its arguments. Empty if that is no plain value."""
+    if type(key) is tuple and len(key) == 2 and type(key[0]) is tuple and type(key[1]) is frozenset:
+        named = [each for each in key[1] if type(each) is tuple and len(each) == 2]
+        texts = [_key_text(each) for each in key[0]]
+        texts += sorted(f"{name}={_key_text(each)}" for name, each in named if type(name) is str)
+    else:
+        texts = [_key_text(key)]
+    text = ", ".join(texts)
+    return "" if "..." in texts or len(text) > 100 else text
+
+
+#: The file of `oxthreads.locks`.
+_LOCKS = f"{__file__.rpartition('diagnose')[0]}locks.py"
 
 
 def _key_text(key: Any) -> str:

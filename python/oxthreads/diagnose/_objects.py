@@ -25,6 +25,7 @@ __all__ = [
     "listed",
     "name_at",
     "place",
+    "place_of",
     "set_name",
     "tell_apart",
     "thing",
@@ -91,7 +92,8 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
     if waiting.what == "Future" and owner is not None:
         return f"whose call {_situation.label(situation.thread(owner), owner)} runs"
     if waiting.what in _situation.CALLS and owner is not None:
-        return f"which {_situation.label(situation.thread(owner), owner)} runs"
+        key = situation.key_of(number)
+        return f"which {_situation.label(situation.thread(owner), owner)} runs{f' for {key}' if key else ''}"
     if waiting.what in _situation.RWLOCK and owner is not None:
         return _rwlock(situation, waiting, owner)
     if number in situation.pending:
@@ -99,14 +101,21 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
     if owner is not None:
         name = "it itself" if owner == number else _situation.label(situation.thread(owner), owner)
         item = situation.taken.get(number)
+        if item is None and any(task.thread == owner for task in situation.tasks.values()):
+            # All tasks of an event loop take locks as its thread.
+            return f"which {name} or a task of its event loop took"
         if item is None:
             frames = situation.frames_of(owner) if owner in situation.waits else []
             now = f", now at {place(frames[0])}" if frames and owner != number else ""
             return f"which {name} took{now}"
-        text = f":  {item.text}" if item.text else ""
-        function = item.function.rpartition(".")[2]
-        return f"which {name} took at {file(item.filename)}:{item.line} in {function}{text}"
+        return f"which {name} took at {_taken_at(item)}"
     return _state(situation, waiting)
+
+
+def _taken_at(item: _holders.WithItem) -> str:
+    """The `with` statement by which a lock was taken."""
+    text = f":  {item.text}" if item.text else ""
+    return f"{file(item.filename)}:{item.line} in {item.function.rpartition('.')[2]}{text}"
 
 
 def _rwlock(situation: Situation, waiting: Waiting, owner: int) -> str:
@@ -117,6 +126,9 @@ def _rwlock(situation: Situation, waiting: Waiting, owner: int) -> str:
         return f"behind {_situation.label(situation.thread(owner), owner)}, which waits to write"
     names = [_situation.label(situation.thread(number), number) for number in threads]
     if is_written or len(names) == 1:
+        item = situation.taken.get(waiting.thread)
+        if item is not None:
+            return f"which {names[0]} {'writes' if is_written else 'reads'}, since {_taken_at(item)}"
         frames = situation.frames_of(owner) if owner in situation.waits else []
         now = f", now at {place(frames[0])}" if frames else ""
         return f"which {names[0]} {'writes' if is_written else 'reads'}{now}"
@@ -266,8 +278,11 @@ def _call(situation: Situation, waiting: Waiting) -> str:
     if waiting.thread in situation.pending:
         name = situation.pending[waiting.thread][1]
     elif owner is not None and owner in situation.waits and (frames := situation.frames_of(owner)):
-        # The functions of a pool are not the program's, so the outermost of these is the call.
-        name = [frame for frame in frames if _situation.is_of_program(frame)][-1].f_code.co_name
+        # The functions of a pool are not the program's, so the outermost of these is the call. Or it is ours.
+        of_program = [frame for frame in frames if _situation.is_of_program(frame)]
+        if not of_program:
+            return ""
+        name = of_program[-1].f_code.co_name
     else:
         return ""
     return f"of {name.rpartition('.')[2]}()"
@@ -387,6 +402,13 @@ def place(frame: FrameType) -> str:
     text = _holders.source_line(frame, frame.f_lineno or 0).strip()
     shown = f":  {text}" if text else ""
     return f"{file(code.co_filename)}:{frame.f_lineno} in {code.co_name}{shown}"
+
+
+def place_of(filename: str, line: int, function: str) -> str:
+    """The same without a frame."""
+    text = _holders.line_of_file(filename, line).strip()
+    shown = f":  {text}" if text else ""
+    return f"{file(filename)}:{line} in {function}{shown}"
 
 
 def file(filename: str) -> str:

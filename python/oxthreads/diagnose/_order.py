@@ -164,8 +164,8 @@ def _places(wanted: set[int], frame: FrameType | None) -> dict[int, _Function]:
     while frame is not None:
         in_frame: dict[int, _Function] = {}
         for value, item in _holders.held_values(frame):
-            for address in (_native.address_of(value), _situation.lock_address(value)):
-                if address in wanted and address not in in_frame and _situation.has_plain_exit(value):
+            for address in wanted:
+                if address not in in_frame and _situation.is_for_lock(value, address):
                     described = item()
                     function = described.function.rpartition(".")[2]
                     in_frame[address] = (described.filename, described.line, function)
@@ -267,7 +267,7 @@ def _follow_all() -> None:
             del left[-_CHUNK:]
             for value in gc.get_referents(*chunk):
                 kind = type(value)
-                if kind is _native.Lock or (kind not in _PLAIN and issubclass(kind, _native.RLock)):
+                if kind is _native.Lock or (kind not in _PLAIN and issubclass(kind, _FOLLOWED)):
                     _native.follow_lock(value)
                 # After `gc.freeze`, an object is in none of the lists of the collector. And it leaves out a
                 # container in which it has seen nothing that may be in a cycle: a lock may not.
@@ -275,6 +275,9 @@ def _follow_all() -> None:
                     seen.add(id(value))
                     left.append(value)
 
+
+#: The other types of locks that tell of their acquisitions.
+_FOLLOWED = (_native.RLock, _native.RWLock)
 
 #: Types of many objects, none of which is a lock.
 _PLAIN = frozenset((str, int, float, bytes, bool, type(None), dict, tuple, list, type))

@@ -111,7 +111,8 @@ def described(found: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
         "version": VERSION,
         "process": os.getpid(),
         "seconds": round(seconds, 9),
-        "threads": len(threads),
+        "threads": sum(number < _situation.FIRST_TASK for number in threads),
+        "tasks": sum(number >= _situation.FIRST_TASK for number in threads),
         **{
             name: {
                 "waits": sum(row["waits"] for row in rows if row["idle"] == is_idle)

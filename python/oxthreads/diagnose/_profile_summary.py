@@ -171,6 +171,8 @@ def overview(data: dict[str, Any]) -> str:
             " program is slow, this waiting is not the reason."
         )
     threads = number_of(data["threads"], "thread", "threads")
+    if data["tasks"]:
+        threads += f" and {number_of(data['tasks'], 'task', 'tasks')}"
     return (
         f"In {duration(data['seconds'])}, threads waited for each other for {duration(waiting['seconds'])} in"
         f" all: on average, {average_waiting(data):.1f} of {threads} stood still."
@@ -305,6 +307,7 @@ def left_out(data: dict[str, Any], timeline: dict[str, Any] | None) -> list[str]
         )
     lines.append(
         "Only waits for objects of oxthreads and for the end of threads are known, and only those in which a"
-        " thread slept. time.sleep, sockets, files and computing are not waits here."
+        " thread slept, or a task of an event loop. time.sleep, sockets, files and computing are not waits"
+        " here."
     )
     return lines

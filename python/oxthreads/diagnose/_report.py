@@ -11,8 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from oxthreads.diagnose import _situation
-from oxthreads.diagnose._objects import listed, place, tell_apart, thing, why
+from oxthreads.diagnose._objects import listed, place, place_of, tell_apart, thing, why
+from oxthreads.diagnose._situation import is_file_of_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,9 @@ __all__ = ["all_asleep", "deadlock", "likely_deadlock", "write"]
 
 #: How long `write` waits until standard error takes something.
 _WRITE_SECONDS = 1.0
+
+#: The most tasks of event loops that are shown.
+_MOST_TASKS = 20
 
 #: How many bytes a pipe takes without blocking, once it is ready.
 _AT_ONCE = getattr(select, "PIPE_BUF", 512)
@@ -70,6 +73,9 @@ def all_asleep(situation: Situation) -> str:
     lines = [f"oxthreads: {subject} without a time-out; {what} can end it.", ""]
     for number in sorted(situation.waits):
         lines += _waits(situation, number)
+    tasks = _with_tasks(situation)
+    for number in [*tasks.tasks][:_MOST_TASKS]:
+        lines += _waits(tasks, number)
     return "\n".join([*lines, ""])
 
 
@@ -90,14 +96,31 @@ def _chain(situation: Situation, group: Group, first: str) -> str:
         lines.append("")
         stuck = [_short(situation, number) for number in group.behind]
         lines.append(f"Also stuck behind {'it' if len(group.core) == 1 else 'them'}: {'; '.join(stuck)}")
+    tasks = _with_tasks(situation)
+    stuck_threads = {*group.core, *group.behind}
+    waiting = [number for number in tasks.tasks if tasks.dependences[number].owner in stuck_threads]
+    if waiting:
+        lines.append("")
+        shown = [_short(tasks, number) for number in waiting[:_MOST_TASKS]]
+        if len(waiting) > len(shown):
+            shown.append(f"and {len(waiting) - len(shown)} more tasks")
+        lines.append(f"Tasks that wait for what these threads have: {'; '.join(shown)}")
     return "\n".join([*lines, ""])
 
 
-def _short(situation: Situation, number: int) -> str:
-    name = _situation.label(situation.thread(number), number)
+def _with_tasks(situation: Situation) -> Situation:
+    """The situation with the tasks that wait; without them, if they cannot be found."""
     try:
-        frames = situation.frames_of(number)
-        return f"{name}, {place(frames[0])}" if frames else name
+        return situation.with_tasks()
+    except Exception:  # see `_waits`
+        return situation
+
+
+def _short(situation: Situation, number: int) -> str:
+    name = situation.label(number)
+    try:
+        places = _places(situation, number)
+        return f"{name}, {places[0]}" if places else name
     except Exception:  # see `_waits`
         return name
 
@@ -107,19 +130,30 @@ def _waits(situation: Situation, number: int) -> list[str]:
 
     A deadlock must be reported, and ended if that was asked for, even if something of it cannot be told.
     """
-    name = _situation.label(situation.thread(number), number)
+    name = situation.label(number)
     try:
         return _told(situation, number, name)
     except Exception as error:
         return [f"{name} waits (what for cannot be told: {type(error).__name__})"]
 
 
+def _places(situation: Situation, number: int) -> list[str]:
+    """Where a thread or a task waits in the program, if that is known."""
+    task = situation.tasks.get(number)
+    if task is None:
+        return [place(frame) for frame in situation.frames_of(number)[:1]]
+    of_program = [each for each in task.stack if is_file_of_program(each[0])]
+    return [place_of(*each) for each in of_program[:1]]
+
+
 def _told(situation: Situation, number: int, name: str) -> list[str]:
     waiting = situation.waits[number]
     # Since when a thread waits for what the engine does not know is not known either.
-    waits = f"has waited {waiting.age:.1f} s" if waiting.sleep else "waits"
+    task = situation.tasks.get(number)
+    is_known = waiting.sleep and not (task and task.age is None)
+    waits = f"has waited {waiting.age:.1f} s" if is_known else "waits"
     lines = [f"{name} {waits} for {thing(situation, waiting)}"]
-    lines += [f"    {place(frame)}" for frame in situation.frames_of(number)[:1]]
+    lines += [f"    {each}" for each in _places(situation, number)]
     reason = why(situation, number)
     return [*lines, f"  {reason}"] if reason else lines
 

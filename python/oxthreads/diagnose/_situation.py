@@ -26,6 +26,7 @@ Each candidate is pinned while this is found out: it does not go on meanwhile, w
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import gc
 import importlib
@@ -41,7 +42,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _holders, _names, _standard_locks
+from oxthreads.diagnose import _holders, _names, _standard_locks, _tasks
 from oxthreads.diagnose._look_ups import dict_of_class, in_classes, is_a, mro_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALLS",
+    "FIRST_TASK",
     "RWLOCK",
     "Dependence",
     "Group",
@@ -60,6 +62,7 @@ __all__ = [
     "has_gil",
     "has_plain_exit",
     "is_file_of_program",
+    "is_for_lock",
     "is_of_program",
     "joins",
     "label",
@@ -70,6 +73,9 @@ __all__ = [
 #: What waits for an `RWLock` are called, and waits for calls that another thread runs.
 RWLOCK = ("read access to RWLock", "write access to RWLock")
 CALLS = ("once", "singleflight")
+
+#: The number of the first task that waits: those of threads are smaller (src/wait/threads.rs).
+FIRST_TASK = 1 << 30
 
 #: By the identifier of a thread: the threads that it joins, the innermost call last.
 joins: dict[int, list[threading.Thread]] = {}
@@ -137,6 +143,26 @@ class Group(NamedTuple):
 _ANYONE = Dependence(None)
 
 
+class _Pinned:
+    """What a pin knows of sleeps, and what is known of the waits of tasks, whose numbers are negative."""
+
+    def __init__(self, pin: _native.Pin) -> None:
+        self._pin = pin
+        self.tasks: dict[int, _tasks.Facts] = {}
+
+    def owner(self, number: int) -> int | None:
+        return self.tasks[number].owner if number < 0 else self._pin.owner(number)
+
+    def holders(self, number: int) -> tuple[bool, list[int], int | None] | None:
+        return self.tasks[number].holders if number < 0 else self._pin.holders(number)
+
+    def pending(self, number: int) -> tuple[int, str] | None:
+        return self.tasks[number].pending if number < 0 else self._pin.pending(number)
+
+    def arms(self, number: int) -> list[tuple[str, int]]:
+        return self.tasks[number].arms if number < 0 else self._pin.arms(number)
+
+
 class Situation:
     """The waits at one moment, pinned by `pin`.
 
@@ -146,7 +172,9 @@ class Situation:
     """
 
     def __init__(self, pin: _native.Pin, *, with_own: bool = False) -> None:
-        self.pin = pin
+        self.pin = _Pinned(pin)
+        #: The tasks that wait, by numbers of their own; see `with_tasks`.
+        self.tasks: dict[int, _tasks.Task] = {}
         self.waits = {waiting.thread: waiting for waiting in map(Waiting._make, pin.sleeps())}
         #: By the thread that runs a signal handler in its wait: who has what it waits for.
         self._own: dict[int, int | None] = {}
@@ -171,7 +199,7 @@ class Situation:
         self.pending: dict[int, tuple[int, str]] = {}
         #: By the thread that waits for the first of several objects: what each is, and its address.
         self.arms: dict[int, list[tuple[str, int]]] = {
-            number: pin.arms(waiting.sleep)
+            number: self.pin.arms(waiting.sleep)
             for number, waiting in self.waits.items()
             if waiting.what == "one of several sources"
         }
@@ -271,6 +299,37 @@ class Situation:
         self.dependences[number] = Dependence(frozenset([owner]), "likely", owner)
         self.standard_locks[number] = wait.lock
 
+    def with_tasks(self) -> Situation:
+        """The same with the coroutines that wait, as if they were threads: for the words only.
+
+        They have the numbers from `FIRST_TASK` on, which no thread has. None of them is ever stuck.
+        """
+        other = copy.copy(self)
+        for name in ("waits", "dependences", "arms", "taken", "pending"):
+            setattr(other, name, dict(getattr(self, name)))
+        other.pin, other.tasks = copy.copy(self.pin), {}
+        other.pin.tasks = {}
+        for place, task in enumerate(_tasks.all_waiting(has_gil=has_gil())):
+            number, sleep = FIRST_TASK + place, -1 - place
+            waiting = Waiting(
+                number, sleep, sleep, task.what, task.address, None, task.age or 0.0, can_end=False
+            )
+            other.pin.tasks[sleep] = task.facts
+            other.tasks[number], other.waits[number] = task, waiting
+            if task.facts.arms:
+                other.arms[number] = task.facts.arms
+            other.dependences[number] = other._dependence(waiting)
+        other.confirm(list(other.tasks))
+        return other
+
+    def label(self, number: int) -> str:
+        """The name of a thread or of a task in a report."""
+        task = self.tasks.get(number)
+        if task is None:
+            return label(self.thread(number), number)
+        where = f" in {label(self.thread(task.thread), task.thread)}" if task.thread else ""
+        return f"task {task.name} of the event loop{where}"
+
     @property
     def pools(self) -> dict[int, Pool]:
         """The pools of the process, by their numbers."""
@@ -318,12 +377,15 @@ class Situation:
         is_certain = waiting.what == "RLock" or (reason == "parent" and self._is_alone(waiting))
         return Dependence(frozenset(), "certain" if is_certain else "likely", owner, reason)
 
-    def _dependence_on_holders(self, waiting: Waiting) -> Dependence:
+    def _dependence_on_holders(self, waiting: Waiting) -> Dependence:  # noqa: PLR0911 - a case each
         """That of a wait for an RWLock. Only the threads that have entered it can leave it."""
         holders = None if waiting.thread in self._own else self.pin.holders(waiting.sleep)
         if holders is None or not holders[1]:
             return _ANYONE
         is_written, threads, following = holders
+        if following == 0:
+            # A coroutine, which may be cancelled. Then this wait may go on, if both want to read.
+            return _ANYONE
         if not is_written and following not in (None, waiting.thread):
             # It may go on if the one that is next gives up.
             return Dependence(frozenset([following]), "certain", following)
@@ -428,7 +490,7 @@ class Situation:
                 if item is not None:
                     self.taken[number] = item
                 continue
-            if waiting.what not in ("Lock", "RLock"):
+            if waiting.what not in ("Lock", "RLock", *RWLOCK):
                 continue
             item = self._held_by(owner, waiting.address)
             if item is not None:
@@ -465,12 +527,7 @@ class Situation:
         return self._held_by(number, waiting.address) is not None
 
     def _held_by(self, owner: int, address: int) -> _holders.WithItem | None:
-        return self.held(
-            owner,
-            lambda value: (
-                address in (_native.address_of(value), lock_address(value)) and has_plain_exit(value)
-            ),
-        )
+        return self.held(owner, lambda value: is_for_lock(value, address))
 
     def held(self, owner: int, is_wanted: Callable[[Any], bool]) -> _holders.WithItem | None:
         """The innermost open `with` statement of a thread for an object that is wanted.
@@ -481,7 +538,7 @@ class Situation:
         def lock_of(value: object) -> object:
             return _FOUND if is_wanted(value) else None
 
-        frame = self.frames.get(self.identifiers[owner])
+        frame = self.frames.get(self.identifiers.get(owner, 0))
         while frame is not None:
             try:
                 item = _holders.held_in(frame, _FOUND, lock_of)
@@ -526,7 +583,17 @@ class Situation:
 
     def frames_of(self, number: int) -> list[FrameType]:
         """The frames of the program in this thread, innermost first; without those of the waiting call."""
+        task = self.tasks.get(number)
+        if task is not None:
+            return _of_program(task.frames)
         return frames_of(self.frames.get(self.identifiers.get(number, 0)))
+
+    def key_of(self, number: int) -> str:
+        """The key of the call by `singleflight` that a thread waits for; empty if it cannot be told."""
+        frame = self.frames.get(self.identifiers.get(number, 0))
+        if frame is None or not _names.is_call_in_flight(frame.f_code):
+            return ""
+        return _names.text_of_key(frame.f_locals.get("key"))
 
     def object_of(self, waiting: Waiting) -> tuple[str, Any] | None:
         """What the program calls the object that a thread waits for, and the object; None if it is not found.
@@ -598,6 +665,15 @@ def lock_address(value: object) -> int | None:
         return None
     lock: Any = object.__getattribute__(value, "_oxthreads_lock")
     return None if lock is None else _native.address_of(lock)
+
+
+def is_for_lock(value: object, address: int) -> bool:
+    """Whether a `with` statement that has entered this has the lock with this address, and releases it."""
+    if type(value) is _holders.Hold:
+        method = in_classes(mro_of(type(value.lock)), value.method)
+        is_plain = method is dict_of_class(_native.RWLock).get(value.method)
+        return is_plain and _native.address_of(value.lock) == address
+    return address in (_native.address_of(value), lock_address(value)) and has_plain_exit(value)
 
 
 def has_plain_exit(value: object) -> bool:
@@ -714,6 +790,11 @@ def frames_of(frame: FrameType | None) -> list[FrameType]:
     while frame is not None:
         every.append(frame)
         frame = frame.f_back
+    return _of_program(every)
+
+
+def _of_program(every: list[FrameType]) -> list[FrameType]:
+    """The same without the first, up to the first one of the program."""
     for place, each in enumerate(every):
         if is_of_program(each):
             return every[place:]
@@ -760,8 +841,12 @@ _MADE_OF_CONDITIONS = (_native.Barrier, _native.Event, _native.Future, _native.Q
 
 
 def class_name(value: object) -> str:
-    """The name of the class of an object."""
-    return _names.name_of_class(type(value))
+    """The name of the class of an object; for a class of oxthreads, that of the one that programs know."""
+    for cls in mro_of(type(value)):
+        name, module = _names.name_of_class(cls), dict_of_class(cls).get("__module__")
+        if not (name.startswith("_") and type(module) is str and module.startswith("oxthreads.")):
+            return name
+    return "object"
 
 
 def part_with(value: object, address: int) -> str | None:
@@ -779,12 +864,13 @@ def object_named(
 ) -> tuple[str, Any] | None:
     """What the frames of the program call the object with this address, and the object.
 
-    For a lock, this may be the condition that has it. If it `may_be_part` of another object, this may be an
-    object that has fallen back to the standard library, and is made of conditions since then.
+    For a lock, this may be the condition that has it; for calls by `singleflight`, the function. If it
+    `may_be_part` of another object, this may be an object that has fallen back to the standard library, and
+    is made of conditions since then.
     """
     return _names.find(
         lambda value: (
-            address in (_native.address_of(value), lock_address(value))
+            address in (_native.address_of(value), lock_address(value), _names.flights_address(value))
             or (may_be_part and part_with(value, address) is not None)
         ),
         [frame for frame in frames if is_of_program(frame)],

@@ -1,13 +1,16 @@
 //! What the threads that wake a coroutine know of its wait.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::inbox::{Inbox, Key};
 use super::operation::{Outcome, Running, Start};
+use crate::diagnostics::place::Frame;
+use crate::diagnostics::tasks::TaskWait;
 use crate::wait::Wake;
 
 /// The wait of one coroutine, from when it joined a list until it is over.
@@ -15,7 +18,11 @@ pub(super) struct Entry {
     /// The wait; `None` when it is over. Whoever polls it holds this lock, and may run a program's code meanwhile. So others
     /// only try to take it.
     running: Mutex<Option<Box<dyn Running>>>,
+    /// How many reports look at `running` at the moment.
+    readers: AtomicU32,
     place: Mutex<Place>,
+    /// What an observer knows of the wait, if there was one when its coroutine was suspended.
+    observed: OnceLock<Box<TaskWait>>,
 }
 
 /// Where the coroutine is.
@@ -46,6 +53,8 @@ impl Entry {
     pub(super) fn new(start: Box<dyn Start>) -> Arc<Self> {
         let entry = Arc::new(Self {
             running: Mutex::new(None),
+            readers: AtomicU32::new(0),
+            observed: OnceLock::new(),
             place: Mutex::new(Place {
                 woken: false,
                 suspended: None,
@@ -59,7 +68,7 @@ impl Entry {
     /// Completes the wait if that is possible now. `Err`: it was ended by another.
     pub(super) fn poll(&self, py: Python<'_>) -> Result<Option<Outcome>, Ended> {
         self.place.lock().woken = false;
-        let Some(mut running) = self.running.try_lock() else {
+        let Some(mut running) = self.try_running() else {
             return Err(Ended);
         };
         match &mut *running {
@@ -69,10 +78,65 @@ impl Entry {
                 if outcome.is_some() {
                     let over = running.take();
                     drop(running);
+                    self.end_observation(over.as_deref(), true);
                     drop(over);
                 }
                 Ok(outcome)
             }
+        }
+    }
+
+    /// The wait, unless it is being polled.
+    fn try_running(&self) -> Option<MutexGuard<'_, Option<Box<dyn Running>>>> {
+        loop {
+            if let Some(running) = self.running.try_lock() {
+                return Some(running);
+            }
+            // A report is done in a moment, and says that it is there before it takes the lock.
+            if self.readers.load(Ordering::SeqCst) == 0 {
+                return self.running.try_lock();
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Has a report look at the wait, if there is one and nobody polls it. No code of Python may run in there.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&dyn Running) -> R) -> Option<R> {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        let found = {
+            let running = self.running.try_lock();
+            running
+                .as_deref()
+                .and_then(|wait| wait.as_deref().map(look))
+        };
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+        found
+    }
+
+    /// Whether the coroutine is suspended, and was not woken.
+    pub(super) fn is_asleep(&self) -> bool {
+        let place = self.place.lock();
+        place.suspended.is_some() && !place.woken
+    }
+
+    /// What an observer knows of the wait.
+    pub(super) fn observed(&self) -> Option<&TaskWait> {
+        self.observed.get().map(|observed| &**observed)
+    }
+
+    /// An observer gets to know of the wait, whose coroutine is in these functions.
+    pub(super) fn observe(&self, frames: Vec<Frame>) {
+        let known = self.look(|running| (running.resource(), running.waiter_address()));
+        if let Some((resource, waiter)) = known {
+            let _ = (self.observed).set(Box::new(TaskWait::new(resource, frames, waiter)));
+        }
+    }
+
+    /// The wait is over. `over`: what it was, if it is still there.
+    fn end_observation(&self, over: Option<&dyn Running>, is_completed: bool) {
+        if let Some(observed) = self.observed.get() {
+            let by = over.map(Running::take_waker).unwrap_or_default();
+            observed.end(is_completed, by);
         }
     }
 
@@ -98,10 +162,10 @@ impl Entry {
     pub(super) fn end(&self) {
         self.resume();
         // Whoever polls it at this moment has a thread that will end it.
-        let over = self
-            .running
-            .try_lock()
-            .and_then(|mut running| running.take());
+        let over = self.try_running().and_then(|mut running| running.take());
+        if over.is_some() {
+            self.end_observation(None, false);
+        }
         drop(over);
     }
 
@@ -113,6 +177,9 @@ impl Entry {
             }
             place.suspended.clone()
         };
+        if let Some(observed) = self.observed.get() {
+            observed.woken();
+        }
         if let Some((inbox, key)) = suspended {
             inbox.deliver(key);
         }

@@ -19,8 +19,10 @@ use pyo3::prelude::*;
 use super::entry::Entry;
 use super::library::{Loop, Reached, keep};
 use super::raise_later::ask_later;
+use super::watched;
 use crate::bindings::runtime::lazy::LazyImport;
 use crate::wait::generation;
+use crate::wait::observe::ThreadNumber;
 
 static START_THREAD: LazyImport = LazyImport::new(("_thread", "start_new_thread"));
 
@@ -74,6 +76,8 @@ pub(super) struct Inbox {
     event_loop: Loop,
     closed: AtomicBool,
     generation: u32,
+    /// The thread in which it was made.
+    pub(super) thread: Option<ThreadNumber>,
 }
 
 thread_local! {
@@ -87,12 +91,15 @@ impl Inbox {
     pub(super) fn new(py: Python<'_>, event_loop: Loop) -> PyResult<Arc<Self>> {
         START_THREAD.get(py)?;
         event_loop.prepare(py)?;
-        Ok(Arc::new(Self {
+        let inbox = Arc::new(Self {
             state: Mutex::default(),
             event_loop,
             closed: AtomicBool::new(false),
             generation: generation(),
-        }))
+            thread: ThreadNumber::current(),
+        });
+        watched::add(&inbox);
+        Ok(inbox)
     }
 
     pub(super) fn event_loop(&self) -> &Loop {
@@ -130,6 +137,15 @@ impl Inbox {
             }
         };
         Key { place, number }
+    }
+
+    /// The coroutines that are suspended: what wakes each, and its wait.
+    pub(super) fn suspended(&self, py: Python<'_>) -> Vec<(Py<PyAny>, Arc<Entry>)> {
+        let state = self.state.lock();
+        let suspended = state.slots.iter().flatten();
+        suspended
+            .map(|each| (each.handle.clone_ref(py), Arc::clone(&each.entry)))
+            .collect()
     }
 
     /// Takes a coroutine out, if it is there. The caller drops it: that may run code of Python.

@@ -14,9 +14,11 @@ use super::entry::Entry;
 use super::inbox::{Inbox, Look, OwnedInbox};
 use super::raise_later::raise_later;
 use super::signal::Signal;
+use super::watched::{self, Library};
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::{Lazy, LazyImport};
 use crate::bindings::threading::caller;
+use crate::wait::observe;
 
 static MODULES: LazyImport<PyDict> = LazyImport::new(("sys", "modules"));
 static RUNNING_LOOP: LazyImport = LazyImport::new(("asyncio.events", "_get_running_loop"));
@@ -132,6 +134,10 @@ fn suspend_in_asyncio<'py>(
         drop(inbox.remove(key));
         return Ok(None);
     }
+    if observe::is_on_for_everything() {
+        let task = || CURRENT_TASK.get(py)?.call1((event_loop,));
+        watched::begin(py, entry, Library::Asyncio, task);
+    }
     Ok(Some((signal, Suspension::Asyncio(kept_here))))
 }
 
@@ -179,6 +185,9 @@ fn suspend_in_trio<'py>(
         drop(inbox.remove(key));
         foreign::call_method(&waiting, "close", (), None)?;
         return Ok(None);
+    }
+    if observe::is_on_for_everything() {
+        watched::begin(py, entry, Library::Trio, || Ok(task.clone()));
     }
     match foreign::call_method(&waiting, "send", (py.None(),), None) {
         Ok(yielded) => Ok(Some((yielded, Suspension::Trio(waiting.unbind())))),
@@ -258,6 +267,14 @@ impl Loop {
                 trio_task(py).is_ok_and(|task| task.is_some())
                     && call0(py, &TRIO_TOKEN).is_ok_and(|running| running.is(token))
             }
+        }
+    }
+
+    /// The loop of asyncio; `None` for trio, or if it is gone.
+    pub(super) fn of_asyncio<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Self::Asyncio { event_loop, .. } => event_loop.bind(py).upgrade(),
+            Self::Trio(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@
 //! * `library.rs`: asyncio and trio: which of them runs the present task, and how a task of it is suspended and woken.
 //! * `bell.rs`: how uvloop is woken without a GIL.
 //! * `raise_later.rs`: an exception that was raised where none can be.
+//! * `watched.rs`: what reports, profiles and traces know of the coroutines that wait.
 //! * `select.rs`: the wait for the first of several.
 //! * `queue.rs`, `lock.rs`, `semaphore.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`, `rwlock.rs`: the
 //!   views.
@@ -34,6 +35,7 @@ mod select;
 mod semaphore;
 mod signal;
 mod wait;
+mod watched;
 
 /// Installs the fast paths of the views; see [`fast_path`](crate::bindings::runtime::fast_path).
 pub(crate) fn install_fast_paths(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
@@ -51,3 +53,4 @@ pub(crate) use rwlock::{AsyncHold, AsyncRWLock};
 pub(crate) use select::{seconds_until_due, select_async};
 pub(crate) use semaphore::AsyncSemaphore;
 pub(crate) use wait::Wait;
+pub(crate) use watched::{show_all, waiting_coroutines};

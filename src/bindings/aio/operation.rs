@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::entry::Notify;
 use super::held::Held;
+use crate::wait::observe::{Facts, Resource, ThreadNumber};
 use crate::wait::{Operation, Pending};
 
 /// What a completed operation gives to the program.
@@ -31,6 +32,18 @@ pub(super) trait Running: Send + Sync {
 
     /// As for [`Start`].
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+
+    /// What it waits for, for an observer.
+    fn resource(&self) -> Resource;
+
+    /// What is known of that. The caller holds no leaf lock.
+    fn facts(&self) -> Facts;
+
+    /// As [`Pending::waiter_address`].
+    fn waiter_address(&self) -> usize;
+
+    /// As [`Pending::take_waker`].
+    fn take_waker(&self) -> (Option<ThreadNumber>, u32);
 }
 
 /// The wait of an operation for an object.
@@ -77,5 +90,21 @@ impl<O: Operation + Send + Sync, T: Send + Sync> Running for Polled<O, T> {
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.object.visit(visit)?;
         (self.visit_more)(self.pending.operation(), visit)
+    }
+
+    fn resource(&self) -> Resource {
+        self.pending.operation().resource()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::of(self.pending.operation())
+    }
+
+    fn waiter_address(&self) -> usize {
+        self.pending.waiter_address()
+    }
+
+    fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
+        self.pending.take_waker()
     }
 }

@@ -9,7 +9,8 @@ use super::held::Held;
 use super::operation::{Outcome, Running, Start};
 use super::wait::Wait;
 use crate::bindings::waiting::{self, Arm, Source};
-use crate::wait::{Pending, Select};
+use crate::wait::observe::{Facts, Resource, ThreadNumber};
+use crate::wait::{Operation, Pending, Select};
 
 /// A `select` that nobody has awaited yet.
 struct Selection {
@@ -93,6 +94,22 @@ impl Running for Selecting {
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.sources.visit(visit)?;
         self.kept.visit(visit)
+    }
+
+    fn resource(&self) -> Resource {
+        self.pending.operation().resource()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::of(self.pending.operation())
+    }
+
+    fn waiter_address(&self) -> usize {
+        self.pending.waiter_address()
+    }
+
+    fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
+        self.pending.take_waker()
     }
 }
 

@@ -70,6 +70,13 @@ impl Signal {
         Self::call_soon(slf, contexts)
     }
 
+    /// What is called when it is over; `None`: it is over, or nothing waits for it.
+    pub(super) fn callback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let state = self.state.lock();
+        let callback = state.callbacks.first().filter(|_| state.end.is_none())?;
+        Some(callback.function.clone_ref(py))
+    }
+
     fn contexts(py: Python<'_>, state: &State) -> Vec<Option<Py<PyAny>>> {
         (state.callbacks.iter())
             .map(|callback| {

@@ -19,7 +19,9 @@ use crate::bindings::future::Future;
 use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, Once, RLock, RWLock, Semaphore};
+use crate::bindings::threading::{
+    Barrier, Condition, Event, Flights, Lock, Once, RLock, RWLock, Semaphore,
+};
 use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
 use crate::primitives::kept_threads;
@@ -186,6 +188,7 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         Semaphore,
         Barrier,
         Once,
+        Flights,
         Queue,
         SimpleQueue,
         Future,
@@ -226,7 +229,7 @@ impl Pin {
 
     /// Return who has the lock that this sleep waits for, if several threads may have it at once, as a tuple: whether one
     /// has it alone (bool), the numbers of the threads (list of int; empty if not all are known), and that of the thread
-    /// that gets it next (int or None).
+    /// that gets it next (int or None; 0 for a coroutine).
     fn holders(&self, number: u64) -> Option<(bool, Vec<u32>, Option<u32>)> {
         let holders = self.with(|pin| pin.holders(number)).flatten()?;
         Some((
@@ -234,7 +237,10 @@ impl Pin {
             (holders.threads.into_iter())
                 .map(ThreadNumber::number)
                 .collect(),
-            holders.next.map(ThreadNumber::number),
+            holders
+                .next
+                .map(ThreadNumber::number)
+                .or(holders.coroutine_is_next.then_some(0)),
         ))
     }
 

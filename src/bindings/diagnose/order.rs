@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::bindings::diagnose::call_in_watcher;
 use crate::bindings::runtime::observed::Observed;
-use crate::bindings::threading::{Lock, RLock, caller};
+use crate::bindings::threading::{Lock, RLock, RWLock, caller};
 use crate::diagnostics::order::graph::Before;
 use crate::diagnostics::order::{self, Finding, Functions, Known, Sight};
 use crate::diagnostics::sleepers::Frame;
@@ -94,7 +94,7 @@ fn look(held: Vec<Known>, acquired: Known) -> Option<Sight> {
     let thread = Python::try_attach(caller)?;
     in_watcher(Late::Dropped, move |_| {
         let callbacks = CALLBACKS.get()?;
-        let described = |lock: &Known| (lock.what, lock.address);
+        let described = |lock: &Known| (lock.what, lock.object());
         let held: Vec<_> = held.iter().map(described).collect();
         let acquired = described(&acquired);
         type Seen = (Vec<Option<PlaceInCode>>, Vec<Option<String>>);
@@ -126,7 +126,7 @@ fn tell(finding: Finding) {
                 (
                     step.take.moment.thread,
                     scene.name.as_deref().map(str::to_owned),
-                    (lock.lock.what, lock.lock.address, lock.name.clone()),
+                    (lock.lock.what, lock.lock.object(), lock.name.clone()),
                     step.take.first.as_ref().map(place),
                     scene.frames.iter().map(place).collect(),
                 )
@@ -183,6 +183,8 @@ pub(super) fn follow(object: &Bound<'_, PyAny>) -> bool {
         lock.get().primitive().follow();
     } else if let Ok(rlock) = object.cast::<RLock>() {
         rlock.get().primitive().follow();
+    } else if let Ok(lock) = object.cast::<RWLock>() {
+        lock.get().primitive().follow();
     } else {
         return false;
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pyo3::prelude::*;
 
-use crate::bindings::{executor, queue};
+use crate::bindings::{aio, executor, queue};
 use crate::diagnostics::origins;
 use crate::diagnostics::pools::{Calls, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
@@ -271,6 +271,7 @@ pub(crate) fn start_profile(py: Python<'_>, timeline: bool) -> bool {
     if has_begun {
         executor::tell_workers();
         queue::begin_to_follow(py);
+        aio::show_all(py);
     }
     has_begun
 }

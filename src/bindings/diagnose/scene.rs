@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::bindings::fallback;
 use crate::bindings::runtime::{code, collector};
 use crate::bindings::threading::caller;
-use crate::diagnostics::sleepers::{Frame, Scene};
+use crate::diagnostics::sleepers::Scene;
 
 /// `threading._active`: the threads, by their identifiers.
 static THREADS: OnceLock<Py<PyDict>> = OnceLock::new();
@@ -29,7 +29,7 @@ pub(super) fn look(deepest: usize, asks_name: bool) -> Scene {
     let scene = if is_attached {
         Python::try_attach(|py| Scene {
             // It makes frame objects. No code of the program may run here.
-            frames: collector::paused(py, || frames(py, deepest)),
+            frames: collector::paused(py, || code::frames(py, deepest, |_| true)),
             name: asks_name.then(|| name(py)).flatten(),
         })
     } else {
@@ -39,33 +39,6 @@ pub(super) fn look(deepest: usize, asks_name: bool) -> Scene {
         frames: Vec::new(),
         name: None,
     })
-}
-
-fn frames(py: Python<'_>, deepest: usize) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    // SAFETY: attached; it returns a borrowed reference, or null if no Python function runs.
-    let innermost = unsafe { ffi::PyEval_GetFrame() };
-    // SAFETY: attached; the frame is alive, because it runs.
-    let mut next = unsafe { Bound::from_borrowed_ptr_or_opt(py, innermost.cast()) };
-    while let Some(frame) = next
-        && frames.len() < deepest
-    {
-        let pointer = frame.as_ptr().cast();
-        // SAFETY: attached, and it is a frame.
-        let offset = unsafe { ffi::PyFrame_GetLasti(pointer) };
-        // SAFETY: attached, and it is a frame.
-        let line = || unsafe { ffi::PyFrame_GetLineNumber(pointer) };
-        // SAFETY: attached, and it is a frame.
-        let code = unsafe { ffi::PyFrame_GetCode(pointer) };
-        // SAFETY: attached; it is a new reference, and never null.
-        let code = unsafe { Bound::from_owned_ptr(py, code.cast()) };
-        frames.extend(code::frame(&code, offset, line));
-        // SAFETY: attached, and it is a frame.
-        let back = unsafe { ffi::PyFrame_GetBack(pointer) };
-        // SAFETY: attached; it is a new reference, or null.
-        next = unsafe { Bound::from_owned_ptr_or_opt(py, back.cast()) };
-    }
-    frames
 }
 
 /// The name of the calling thread, if `threading` knows the thread. No code of the program runs: the thread is in the

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::bindings::aio;
 use crate::diagnostics::chrome::{self, Names};
 use crate::diagnostics::{origins, trace};
 
@@ -24,8 +25,12 @@ const BUFFER: usize = 1 << 20;
 ///     bool: whether it has begun; not if one runs already.
 #[pyfunction]
 #[pyo3(signature = (most_bytes=None))]
-pub(crate) fn start_trace(most_bytes: Option<usize>) -> bool {
-    trace::start(most_bytes.unwrap_or(trace::MOST_BYTES))
+pub(crate) fn start_trace(py: Python<'_>, most_bytes: Option<usize>) -> bool {
+    let has_begun = trace::start(most_bytes.unwrap_or(trace::MOST_BYTES));
+    if has_begun {
+        aio::show_all(py);
+    }
+    has_begun
 }
 
 /// Whether a trace runs in this process (bool).

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::diagnostics::sleepers::Frame;
@@ -118,4 +119,39 @@ pub(crate) fn frame(
         });
     }
     Some(frame)
+}
+
+/// The functions that the calling thread is in, the innermost first, as long as their code `belongs`.
+pub(crate) fn frames(
+    py: Python<'_>,
+    deepest: usize,
+    belongs: impl Fn(&Bound<'_, PyAny>) -> bool,
+) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    // SAFETY: attached; it returns a borrowed reference, or null if no Python function runs.
+    let innermost = unsafe { ffi::PyEval_GetFrame() };
+    // SAFETY: attached; the frame is alive, because it runs.
+    let mut next = unsafe { Bound::from_borrowed_ptr_or_opt(py, innermost.cast()) };
+    while let Some(frame) = next
+        && frames.len() < deepest
+    {
+        let pointer = frame.as_ptr().cast();
+        // SAFETY: attached, and it is a frame.
+        let offset = unsafe { ffi::PyFrame_GetLasti(pointer) };
+        // SAFETY: attached, and it is a frame.
+        let line = || unsafe { ffi::PyFrame_GetLineNumber(pointer) };
+        // SAFETY: attached, and it is a frame.
+        let code = unsafe { ffi::PyFrame_GetCode(pointer) };
+        // SAFETY: attached; it is a new reference, and never null.
+        let code = unsafe { Bound::from_owned_ptr(py, code.cast()) };
+        if !belongs(&code) {
+            break;
+        }
+        frames.extend(self::frame(&code, offset, line));
+        // SAFETY: attached, and it is a frame.
+        let back = unsafe { ffi::PyFrame_GetBack(pointer) };
+        // SAFETY: attached; it is a new reference, or null.
+        next = unsafe { Bound::from_owned_ptr_or_opt(py, back.cast()) };
+    }
+    frames
 }

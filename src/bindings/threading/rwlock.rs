@@ -16,6 +16,7 @@ use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::holder::holder;
 use crate::primitives::holder::Holder;
 use crate::primitives::rwlock::{self, Access, HoldsForReading};
+use crate::wait::observe::Acquisition;
 
 /// A lock that many threads may hold for reading at the same time, or one thread for writing, alone.
 ///
@@ -86,10 +87,12 @@ fn acquire(
     lock: &rwlock::RwLock,
     access: Access,
     blocking: Blocking,
+    forever: Acquisition,
 ) -> PyResult<bool> {
     let holder = holder(py);
+    let how = blocking.acquisition(forever);
     if lock
-        .try_acquire(access, holder)
+        .begin_acquire(access, holder, || how)
         .map_err(holds_for_reading)?
     {
         return Ok(true);
@@ -98,13 +101,17 @@ fn acquire(
         return Ok(false);
     };
     match block::wait(py, &mut lock.acquire(access, holder), deadline)? {
-        Some(acquired) => acquired.map(|()| true).map_err(holds_for_reading),
+        Some(acquired) => {
+            acquired.map_err(holds_for_reading)?;
+            lock.acquired(holder, how);
+            Ok(true)
+        }
         None => Ok(false),
     }
 }
 
 fn enter(py: Python<'_>, lock: &rwlock::RwLock, access: Access, limit: Limit) -> PyResult<()> {
-    if acquire(py, lock, access, limit.begin())? {
+    if acquire(py, lock, access, limit.begin(), Acquisition::Entered)? {
         return Ok(());
     }
     Err(PyTimeoutError::new_err("the lock was not acquired in time"))
@@ -146,9 +153,14 @@ fn try_enter(
     py: Python<'_>,
     lock: &rwlock::RwLock,
     access: Access,
+    limit: &Limit,
     arguments: Arguments<'_, '_>,
 ) -> bool {
-    arguments.are_none() && lock.try_acquire(access, holder(py)) == Ok(true)
+    let how = || match limit {
+        Limit::Never => Acquisition::Entered,
+        Limit::Now | Limit::After(_) => Acquisition::Tried,
+    };
+    arguments.are_none() && lock.begin_acquire(access, holder(py), how) == Ok(true)
 }
 
 /// Whether the lock was held in this way, and was released.
@@ -164,7 +176,13 @@ fn try_exit(
 
 #[inline]
 fn enter_read<'py>(slf: &Bound<'py, ReadHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-    let entered = try_enter(slf.py(), &slf.get().lock, Access::Read, arguments);
+    let entered = try_enter(
+        slf.py(),
+        &slf.get().lock,
+        Access::Read,
+        &slf.get().limit,
+        arguments,
+    );
     entered.then(|| Ok(slf.clone().into_any()))
 }
 
@@ -176,7 +194,13 @@ fn exit_read<'py>(slf: &Bound<'py, ReadHold>, arguments: Arguments<'_, 'py>) -> 
 
 #[inline]
 fn enter_write<'py>(slf: &Bound<'py, WriteHold>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
-    let entered = try_enter(slf.py(), &slf.get().lock, Access::Write, arguments);
+    let entered = try_enter(
+        slf.py(),
+        &slf.get().lock,
+        Access::Write,
+        &slf.get().limit,
+        arguments,
+    );
     entered.then(|| {
         slf.get().entered.add(1);
         Ok(slf.clone().into_any())
@@ -224,7 +248,7 @@ impl RWLock {
         timeout: &Argument<'_>,
     ) -> PyResult<bool> {
         let blocking = timeout::of_lock(py, blocking, timeout)?;
-        acquire(py, &self.inner, access, blocking)
+        acquire(py, &self.inner, access, blocking, Acquisition::Called)
     }
 }
 

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{block, errors};
 use crate::bindings::threading::flight_table::FlightTable;
 use crate::bindings::threading::holder::holder;
@@ -89,6 +90,14 @@ impl Flights {
     }
 }
 
+impl Observed for Flights {
+    type Primitive = FlightTable;
+
+    fn primitive(&self) -> &FlightTable {
+        &self.flights
+    }
+}
+
 #[pymethods]
 impl Flights {
     /// Args:
@@ -121,7 +130,7 @@ impl Flights {
         let reentrant = |Reentrant| reentrant(function);
         loop {
             let flight = Flight {
-                run: SingleRun::new("singleflight"),
+                run: SingleRun::in_place_of("singleflight", self.primitive_address()),
                 hash,
                 outcome: OnceLock::new(),
             };

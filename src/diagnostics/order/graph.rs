@@ -79,8 +79,18 @@ impl Take {
     }
 }
 
+/// The bit that tells, of a lock that several may read at once, that for which its writers wait. No address has it.
+pub const TO_WRITE: usize = 1 << (usize::BITS - 1);
+
+/// Whether no lock keeps two threads from holding these locks at the same time.
 fn are_disjoint(one: &[usize], other: &[usize]) -> bool {
-    one.iter().all(|lock| other.binary_search(lock).is_err())
+    one.iter().all(|lock| {
+        let has = |locks: &[usize], lock| locks.binary_search(&lock).is_ok();
+        // Two readers do not keep each other out: one of the two must write, and keep out readers, too.
+        let is_exclusive =
+            || lock & TO_WRITE == 0 || has(one, lock & !TO_WRITE) || has(other, lock & !TO_WRITE);
+        !(has(other, *lock) && is_exclusive())
+    })
 }
 
 /// One step of a cycle: the thread of the take held the first lock and acquired the second.

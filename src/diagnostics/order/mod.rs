@@ -33,13 +33,23 @@ const MOST_STACKS: usize = 10_000;
 /// The most locks whose names are remembered.
 const MOST_NAMES: usize = 20_000;
 
+/// Added to the address of a lock that several may read at once: that for which its writers wait.
+const TO_WRITE: usize = graph::TO_WRITE;
+
 /// A lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// Its address.
+    /// Its address in the graph.
     pub address: usize,
     /// What it is: "Lock".
     pub what: &'static str,
+}
+
+impl Known {
+    /// The address of the object.
+    pub fn object(&self) -> usize {
+        self.address & !TO_WRITE
+    }
 }
 
 /// What was found out about a thread that stands still while it acquires a lock.
@@ -176,6 +186,45 @@ fn enter(own: &mut Option<OwnEntry>, session: u32) -> Option<()> {
 
 /// The calling thread has acquired a lock.
 pub(super) fn acquired(lock: Resource, how: Acquisition) {
+    holds(lock, lock.address, &[lock.address], how);
+}
+
+/// The calling thread has entered a lock that several may read at once.
+///
+/// Such a lock is two in the graph: that for which readers wait, and that for which writers wait, which has another number.
+/// Who reads keeps out those who want to write, and who writes keeps out all. So two readers never make a cycle.
+pub(super) fn enters(lock: Resource, writes: bool, how: Acquisition) {
+    let (to_read, to_write) = (lock.address, lock.address | TO_WRITE);
+    if writes {
+        holds(lock, to_write, &[to_read, to_write], how);
+    } else {
+        holds(lock, to_read, &[to_write], how);
+    }
+}
+
+/// The calling thread has left such a lock.
+pub(super) fn leaves(lock: usize) {
+    if !watcher::is_calling() {
+        with_own(|own, _| {
+            own.remove(lock);
+            own.remove(lock | TO_WRITE);
+        });
+    }
+}
+
+/// Such a lock is dropped, and these threads have not left it.
+pub(super) fn access_lock_gone(lock: usize, holders: &[ThreadNumber]) {
+    for node in [lock, lock | TO_WRITE] {
+        gone(node, None);
+        let process = process();
+        for holder in holders {
+            leave_letter(&process, node, Some(*holder));
+        }
+    }
+}
+
+/// The calling thread has acquired `wanted`, and holds all of these now, which are one lock.
+fn holds(lock: Resource, wanted: usize, held_now: &[usize], how: Acquisition) {
     if watcher::is_calling() {
         return;
     }
@@ -185,21 +234,23 @@ pub(super) fn acquired(lock: Resource, how: Acquisition) {
         Acquisition::Tried | Acquisition::Called => sleepers::frames_here(1).pop(),
     };
     let acquired = Known {
-        address: lock.address,
+        address: wanted,
         what: lock.what,
     };
     let epoch = EPOCH.load(Ordering::Acquire);
     let unknown = with_own(|own, _| {
         own.read_mail();
-        let combination = own.combination(lock.address);
+        let combination = own.combination(wanted);
         let is_new =
             how != Acquisition::Tried && own.holds_any() && !own.remembers(combination, epoch);
         let held = is_new.then(|| (own.held().to_vec(), combination));
-        own.push(Held {
-            address: lock.address,
-            what: lock.what,
-            place,
-        });
+        for address in held_now {
+            own.push(Held {
+                address: *address,
+                what: lock.what,
+                place: place.clone(),
+            });
+        }
         held
     });
     if let Some((held, combination)) = unknown.flatten() {

@@ -11,10 +11,11 @@
 mod sole;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::sole::{Hold, Sole};
 use super::holder::{self, Holder};
-use crate::wait::observe::{Holders, Owned, Resource, ThreadNumber};
+use crate::wait::observe::{self, Acquisition, Holders, Owned, Resource, ThreadNumber};
 use crate::wait::sync::Arc;
 use crate::wait::{
     self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, Wakes, generation,
@@ -40,6 +41,9 @@ pub struct NotHeld;
 /// A lock for many readers or one writer. A holder may take it again, and a writer may also read.
 pub struct RwLock {
     sole: Sole,
+    /// The observer is told of each acquisition and release. Then the state stays under the leaf lock, so that what is done
+    /// without that need not ask.
+    is_followed: AtomicBool,
     state: Monitor<State>,
 }
 
@@ -66,6 +70,7 @@ impl RwLock {
     pub fn new() -> Self {
         Self {
             sole: Sole::new(),
+            is_followed: AtomicBool::new(false),
             state: Monitor::new(State {
                 writer: 0,
                 writes: 0,
@@ -84,10 +89,79 @@ impl RwLock {
             state.adopt(&hold);
         }
         let result = work(state, wakes);
-        if state.is_free() {
+        if state.is_free() && !self.is_followed.load(Ordering::Relaxed) {
             self.sole.unshare();
         }
         result
+    }
+
+    /// From now on the observer is told of each acquisition and release, until [`observe::follow_locks`] turns that off.
+    pub fn follow(&self) {
+        self.is_followed.store(true, Ordering::Relaxed);
+        self.with_state(|_, _| ());
+    }
+
+    #[cold]
+    fn follows(&self) -> bool {
+        let follows = observe::follows_locks();
+        if !follows {
+            self.is_followed.store(false, Ordering::Relaxed);
+        }
+        follows
+    }
+
+    /// Whether the observer is told of acquisitions and releases.
+    #[inline]
+    fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::Relaxed) && self.follows()
+    }
+
+    /// How the holder has the lock.
+    fn held(&self, holder: Holder) -> Option<Access> {
+        self.with_state(|state, _| match state.writer == holder {
+            true => Some(Access::Write),
+            false => state.reads(holder).then_some(Access::Read),
+        })
+    }
+
+    /// Does something to the lock in the thread of the holder, and tells the observer what has become of that thread's hold.
+    #[cold]
+    fn while_followed<R>(&self, holder: Holder, how: Acquisition, act: impl FnOnce() -> R) -> R {
+        let before = self.held(holder);
+        let result = act();
+        self.tell_change(before, holder, how);
+        result
+    }
+
+    fn tell_change(&self, before: Option<Access>, holder: Holder, how: Acquisition) {
+        // A coroutine is no thread, and its hold may be left in another one.
+        let after = self.held(holder);
+        if before == after || holder::thread_of(holder).is_none() {
+            return;
+        }
+        let lock = Resource::owned("RWLock", self);
+        observe::tell_of_lock(|observer| {
+            if before.is_some() {
+                observer.leaves(lock.address);
+            }
+            if let Some(access) = after {
+                // Who only reads from now on has not waited for that.
+                let how = if before.is_some() {
+                    Acquisition::Tried
+                } else {
+                    how
+                };
+                observer.enters(lock, access == Access::Write, how);
+            }
+        });
+    }
+
+    /// Tells the observer, if the lock is followed, that the calling thread, which has waited for it, holds it now.
+    #[inline]
+    pub fn acquired(&self, holder: Holder, how: Acquisition) {
+        if self.is_followed() {
+            self.tell_change(None, holder, how);
+        }
     }
 
     /// Takes the lock if that is possible without waiting. Returns whether it did.
@@ -96,14 +170,39 @@ impl RwLock {
     /// [`HoldsForReading`].
     #[inline]
     pub fn try_acquire(&self, access: Access, holder: Holder) -> Result<bool, HoldsForReading> {
+        self.begin_acquire(access, holder, || Acquisition::Tried)
+    }
+
+    /// The same. `how`: what the acquisition would do if the lock were not free.
+    ///
+    /// # Errors
+    /// [`HoldsForReading`].
+    #[inline]
+    pub fn begin_acquire(
+        &self,
+        access: Access,
+        holder: Holder,
+        how: impl FnOnce() -> Acquisition,
+    ) -> Result<bool, HoldsForReading> {
         match self.sole.acquire(access, holder) {
             Some(acquired) => acquired.map(|()| true),
-            None => self.try_acquire_shared(Request { access, holder }),
+            None => self.try_acquire_shared(Request { access, holder }, how),
         }
     }
 
     #[inline(never)]
-    fn try_acquire_shared(&self, request: Request) -> Result<bool, HoldsForReading> {
+    fn try_acquire_shared(
+        &self,
+        request: Request,
+        how: impl FnOnce() -> Acquisition,
+    ) -> Result<bool, HoldsForReading> {
+        if self.is_followed() {
+            return self.while_followed(request.holder, how(), || self.try_acquire_now(request));
+        }
+        self.try_acquire_now(request)
+    }
+
+    fn try_acquire_now(&self, request: Request) -> Result<bool, HoldsForReading> {
         self.with_state(|state, _| {
             if state.take(request) {
                 return Ok(true);
@@ -131,6 +230,14 @@ impl RwLock {
 
     #[inline(never)]
     fn release_shared(&self, request: Request) -> Result<(), NotHeld> {
+        if self.is_followed() {
+            let act = || self.release_now(request);
+            return self.while_followed(request.holder, Acquisition::Tried, act);
+        }
+        self.release_now(request)
+    }
+
+    fn release_now(&self, request: Request) -> Result<(), NotHeld> {
         self.with_state(|state, wakes| state.release(request, wakes))
     }
 
@@ -142,6 +249,14 @@ impl RwLock {
         if self.sole.downgrade(holder) {
             return Ok(());
         }
+        if self.is_followed() {
+            let act = || self.downgrade_now(holder);
+            return self.while_followed(holder, Acquisition::Tried, act);
+        }
+        self.downgrade_now(holder)
+    }
+
+    fn downgrade_now(&self, holder: Holder) -> Result<(), NotHeld> {
         self.with_state(|state, wakes| {
             if state.writer != holder {
                 return Err(NotHeld);
@@ -196,6 +311,18 @@ impl Default for RwLock {
     }
 }
 
+impl Drop for RwLock {
+    fn drop(&mut self) {
+        if self.is_followed.load(Ordering::Relaxed) {
+            let address = std::ptr::from_ref(self).addr();
+            let holders = self.holders().map(|holders| holders.threads);
+            observe::tell_of_lock(|observer| {
+                observer.access_lock_gone(address, &holders.unwrap_or_default());
+            });
+        }
+    }
+}
+
 impl Owned for RwLock {
     /// The writer, or one of the readers: a wait ends only when all of them have gone.
     fn owner(&self) -> Option<ThreadNumber> {
@@ -223,6 +350,7 @@ impl Owned for RwLock {
             is_exclusive: writer != 0,
             threads: threads.unwrap_or_default(),
             next: next.and_then(holder::thread_of),
+            coroutine_is_next: next.is_some_and(|next| holder::thread_of(next).is_none()),
         })
     }
 }
