@@ -4,6 +4,7 @@
 //! notes when it began, and where: a running coroutine can be looked at only with a GIL.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pyo3::intern;
@@ -110,31 +111,48 @@ const MANY: usize = 1024;
 fn number_of(task: &Bound<'_, PyAny>) -> PyResult<Option<ThreadNumber>> {
     let py = task.py();
     let address = task.as_ptr().addr();
-    let is_this = |reference: &Py<PyWeakrefReference>| {
-        (reference.bind(py).upgrade()).is_some_and(|other| other.is(task))
-    };
-    if let Some((reference, number)) = numbers().get(&address)
-        && is_this(reference)
+    // Nothing of Python is dropped under the lock: that may end a task, which runs code of the program.
+    let known = numbers()
+        .get(&address)
+        .map(|(reference, number)| (reference.bind(py).upgrade(), *number));
+    if let Some((Some(other), number)) = known
+        && other.is(task)
     {
-        return Ok(Some(*number));
+        return Ok(Some(number));
     }
     let reference = PyWeakrefReference::new(task)?.unbind();
     let Some(number) = ThreadNumber::for_task() else {
         return Ok(None);
     };
-    let mut gone = Vec::new();
     let mut numbers = numbers();
-    if numbers.len() >= MANY && numbers.len() == numbers.capacity() {
-        let is_gone = |_: &usize, (reference, _): &mut (Py<PyWeakrefReference>, _)| {
-            reference.bind(py).upgrade().is_none()
-        };
-        gone.extend(numbers.extract_if(is_gone));
-    }
+    let many = if numbers.len() >= MANY && numbers.len() == numbers.capacity() {
+        std::mem::take(&mut *numbers)
+    } else {
+        Numbers::new()
+    };
     let before = numbers.insert(address, (reference, number));
     drop(numbers);
-    // That is not done under the lock: it drops objects of Python.
-    drop((gone, before));
+    drop(before);
+    forget_gone(py, many);
     Ok(Some(number))
+}
+
+/// Puts back those of the tasks that there are still.
+fn forget_gone(py: Python<'_>, mut many: Numbers) {
+    many.retain(|_, (reference, _)| reference.bind(py).upgrade().is_some());
+    let mut outdated = Vec::new();
+    let mut numbers = numbers();
+    for (address, entry) in many {
+        match numbers.entry(address) {
+            // Another task is there now.
+            MapEntry::Occupied(_) => outdated.push(entry),
+            MapEntry::Vacant(place) => {
+                place.insert(entry);
+            }
+        }
+    }
+    drop(numbers);
+    drop(outdated);
 }
 
 /// Whose task it is.
