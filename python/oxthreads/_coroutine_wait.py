@@ -123,8 +123,12 @@ class TrioWait:
                 self._task = None
                 return lowlevel.Abort.SUCCEEDED
 
-            self._task = lowlevel.current_task()
-            await lowlevel.wait_task_rescheduled(abort)
+            try:
+                self._task = lowlevel.current_task()
+                await lowlevel.wait_task_rescheduled(abort)
+            finally:
+                # It does not sleep here any more, whatever a signal handler has raised.
+                self._task = None
         assert self._what is not None
         return self._what
 

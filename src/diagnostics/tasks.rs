@@ -40,12 +40,17 @@ pub struct TaskWait {
 }
 
 impl TaskWait {
-    /// The wait of a task that the calling thread runs. It begins now.
-    pub fn new(resource: Resource, frames: Vec<Frame>, waiter: usize) -> Self {
+    /// The wait of a task that this thread runs. It begins now.
+    pub fn new(
+        runs_in: Option<ThreadNumber>,
+        resource: Resource,
+        frames: Vec<Frame>,
+        waiter: usize,
+    ) -> Self {
         Self {
             number: next_number(),
             generation: generation(),
-            runs_in: ThreadNumber::current(),
+            runs_in,
             resource,
             frames,
             since: Instant::now(),

@@ -33,6 +33,8 @@ const MOST_FUNCTIONS: usize = 10_000;
 
 /// The events that a thread has room for at first. Then it takes twice as many each time, up to the second number.
 const FIRST_CHUNK: usize = 64;
+/// The same of a task, which usually ends soon.
+const FIRST_CHUNK_OF_TASK: usize = 4;
 const LARGEST_CHUNK: usize = 4096;
 
 /// How a sleep has ended.
@@ -258,7 +260,7 @@ impl Run {
         if events.dropped == 0 {
             let chunks = &mut events.chunks;
             let room = chunks.last().map_or(0, |last| last.capacity() - last.len());
-            if room > 0 || self.make_room(chunks) {
+            if room > 0 || self.make_room(track.thread, chunks) {
                 if let Some(last) = chunks.last_mut() {
                     last.push(Event { time, what });
                 }
@@ -271,9 +273,14 @@ impl Run {
     }
 
     #[cold]
-    fn make_room(&self, chunks: &mut Vec<Vec<Event>>) -> bool {
-        let before = chunks.last().map_or(FIRST_CHUNK / 2, Vec::capacity);
-        let wanted = (before * 2).clamp(FIRST_CHUNK, LARGEST_CHUNK);
+    fn make_room(&self, thread: ThreadNumber, chunks: &mut Vec<Vec<Event>>) -> bool {
+        let first = if thread.is_of_task() {
+            FIRST_CHUNK_OF_TASK
+        } else {
+            FIRST_CHUNK
+        };
+        let before = chunks.last().map_or(first / 2, Vec::capacity);
+        let wanted = (before * 2).clamp(first, LARGEST_CHUNK);
         let take = |left: usize| (left > 0).then(|| left.saturating_sub(wanted));
         let Ok(left) = (self.left).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) else {
             return false;

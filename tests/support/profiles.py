@@ -46,6 +46,7 @@ def made_up(objects: Iterable[tuple[str, str, float]], seconds: float = 2.0) -> 
         "process": 1,
         "seconds": seconds,
         "threads": 2,
+        "tasks": 0,
         "waiting": {"waits": len(rows), "seconds": sum(row["seconds"] for row in rows)},
         "idle": {"waits": 0, "seconds": 0},
         "dropped": {

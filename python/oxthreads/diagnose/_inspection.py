@@ -53,9 +53,10 @@ def description() -> dict[str, Any]:
                 situation = _situation.Situation(pin, with_own=True)
                 # For the words only: where the owners took what others wait for.
                 situation.confirm(list(situation.waits))
-                situation = situation.with_tasks()
-                _objects.tell_apart(situation, situation.waits)
-                return _described(situation)
+                # Apart from the first, which lives until the pin is left.
+                with_tasks = situation.with_tasks()
+                _objects.tell_apart(with_tasks, with_tasks.waits)
+                return _described(with_tasks)
         # A thread that looks for signals in its wait falls asleep again once it has had the interpreter.
         time.sleep(0.001)
     raise AssertionError

@@ -35,12 +35,18 @@ def clear() -> None:
 def find_names(numbers: list[int]) -> None:
     """Find names for what the sleeps with these numbers wait for. The thread of the watch calls this."""
     with _situation.without_finalizers(), _native.Pin(numbers) as pin:
-        situation = _situation.Situation(pin).with_tasks()
+        # It lives until the pin is left.
+        threads = _situation.Situation(pin)
+        situation = threads.with_tasks(_has_no_name)
         tasks = [situation.waits[number] for number in situation.tasks]
         for waiting in [*map(_situation.Waiting._make, pin.sleeps()), *tasks]:
             if waiting.thread in situation.waits and _objects.has_name(situation, waiting):
                 generation = _native.generation_of(waiting.address)
                 _found[waiting.what, waiting.address, generation] = _objects.thing(situation, waiting)
+
+
+def _has_no_name(what: str, address: int) -> bool:
+    return (what, address, _native.generation_of(address)) not in _found
 
 
 def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:

@@ -171,7 +171,7 @@ def overview(data: dict[str, Any]) -> str:
             " program is slow, this waiting is not the reason."
         )
     threads = number_of(data["threads"], "thread", "threads")
-    if data["tasks"]:
+    if data.get("tasks"):
         threads += f" and {number_of(data['tasks'], 'task', 'tasks')}"
     return (
         f"In {duration(data['seconds'])}, threads waited for each other for {duration(waiting['seconds'])} in"

@@ -30,7 +30,7 @@ def table(data: dict[str, Any]) -> str:
     """
     waiting, idle = data["waiting"], data["idle"]
     threads = f"{data['threads']} {'thread' if data['threads'] == 1 else 'threads'}"
-    if data["tasks"]:
+    if data.get("tasks"):
         threads += f" and {data['tasks']} {'task' if data['tasks'] == 1 else 'tasks'} of event loops"
     lines = [
         f"oxthreads profile: {_time(data['seconds'])}, {_time(data['processor_seconds'])} of processor time,"

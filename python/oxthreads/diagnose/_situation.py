@@ -173,6 +173,8 @@ class Situation:
 
     def __init__(self, pin: _native.Pin, *, with_own: bool = False) -> None:
         self.pin = _Pinned(pin)
+        #: What must not be dropped before the pin is left.
+        self._kept: list[list[object]] = []
         #: The tasks that wait, by numbers of their own; see `with_tasks`.
         self.tasks: dict[int, _tasks.Task] = {}
         self.waits = {waiting.thread: waiting for waiting in map(Waiting._make, pin.sleeps())}
@@ -299,17 +301,26 @@ class Situation:
         self.dependences[number] = Dependence(frozenset([owner]), "likely", owner)
         self.standard_locks[number] = wait.lock
 
-    def with_tasks(self) -> Situation:
+    def with_tasks(self, is_wanted: Callable[[str, int], bool] | None = None) -> Situation:
         """The same with the coroutines that wait, as if they were threads: for the words only.
 
         They have the numbers from `FIRST_TASK` on, which no thread has. None of them is ever stuck.
+        `is_wanted` is that of `_tasks.all_waiting`.
+
+        This object must live until the pin is left: it keeps what was looked at, since a task may end
+        meanwhile. To drop it runs code of the program, which may wait for a thread that is pinned.
         """
+        kept: list[object] = []
+        self._kept.append(kept)
         other = copy.copy(self)
+        other._kept = []
+        kept.append(other)
         for name in ("waits", "dependences", "arms", "taken", "pending"):
             setattr(other, name, dict(getattr(self, name)))
         other.pin, other.tasks = copy.copy(self.pin), {}
         other.pin.tasks = {}
-        for place, task in enumerate(_tasks.all_waiting(has_gil=has_gil())):
+        waiting_tasks = _tasks.all_waiting(has_gil=has_gil(), kept=kept, is_wanted=is_wanted)
+        for place, task in enumerate(waiting_tasks):
             number, sleep = FIRST_TASK + place, -1 - place
             waiting = Waiting(
                 number, sleep, sleep, task.what, task.address, None, task.age or 0.0, can_end=False
@@ -383,8 +394,8 @@ class Situation:
         if holders is None or not holders[1]:
             return _ANYONE
         is_written, threads, following = holders
-        if following == 0:
-            # A coroutine, which may be cancelled. Then this wait may go on, if both want to read.
+        if following == 0 and not is_written:
+            # A coroutine, which may be cancelled. Then this wait may go on, if it wants to read.
             return _ANYONE
         if not is_written and following not in (None, waiting.thread):
             # It may go on if the one that is next gives up.

@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 from oxthreads import _oxthreads as _native
 from oxthreads.diagnose._look_ups import in_classes, mro_of
 
-__all__ = ["Facts", "Task", "all_waiting"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MOST_OBJECTS", "Facts", "Task", "all_waiting"]
+
+#: The most objects that are looked at, if only some are wanted.
+MOST_OBJECTS = 100
 
 #: The most functions of a task that are looked at.
 _DEEPEST = 100
@@ -54,16 +61,32 @@ class Task(NamedTuple):
     frames: list[FrameType]
 
 
-def all_waiting(*, has_gil: bool) -> list[Task]:
-    """The tasks that wait now, those that have waited longest first."""
-    found = []
-    for task, event_loop, thread, (
-        what,
-        address,
-    ), age, owner, holders, pending, arms, noted in _native.waiting_coroutines():
+def all_waiting(
+    *, has_gil: bool, kept: list[object], is_wanted: Callable[[str, int], bool] | None = None
+) -> list[Task]:
+    """The tasks that wait now, those that have waited longest first.
+
+    Args:
+        has_gil: whether there is a GIL.
+        kept: gets everything of the program that was looked at. A task may end meanwhile, and then this
+            function has the last reference to it. The caller drops that where code of the program may run.
+        is_wanted: called with what is waited for and its address. Only wanted objects are looked at, each
+            with one of its tasks, and `MOST_OBJECTS` of them.
+    """
+    found: list[Task] = []
+    coroutines = _native.waiting_coroutines()
+    kept.append(coroutines)
+    looked_at: set[tuple[str, int]] = set()
+    for task, event_loop, thread, (what, address), age, owner, holders, pending, arms, noted in coroutines:
+        if is_wanted is not None:
+            if len(looked_at) == MOST_OBJECTS:
+                break
+            if (what, address) in looked_at or not is_wanted(what, address):
+                continue
+            looked_at.add((what, address))
         if event_loop is not None and _is_closed(event_loop):
             continue
-        frames = _frames(_coroutine(task)) if has_gil else []
+        frames = _frames(_coroutine(task), kept) if has_gil else []
         stack = noted or [
             (each.f_code.co_filename, each.f_lineno or 0, each.f_code.co_name) for each in frames
         ]
@@ -106,17 +129,21 @@ def _coroutine(task: Any) -> Any:
     return None
 
 
-def _frames(coroutine: Any) -> list[FrameType]:
-    """The frames of a suspended coroutine and of what it awaits, innermost first."""
+def _frames(coroutine: Any, kept: list[object]) -> list[FrameType]:
+    """The frames of a suspended coroutine and of what it awaits, innermost first; see `all_waiting`."""
     frames: list[FrameType] = []
+    kept.append(frames)
     awaited = coroutine
     for _ in range(_DEEPEST):
         if awaited is None:
             break
+        kept.append(awaited)
         names = _NAMES.get(type(awaited))
         if names is None:
             # The step of an asynchronous generator, or what a coroutine's `__await__` returns.
-            behind = [each for each in gc.get_referents(awaited) if type(each) in _NAMES]
+            behind = gc.get_referents(awaited)
+            kept.append(behind)
+            behind = [each for each in behind if type(each) in _NAMES]
             if type(awaited).__name__ not in _WRAPPERS or len(behind) != 1:
                 break
             awaited = behind[0]

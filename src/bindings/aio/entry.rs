@@ -1,6 +1,6 @@
 //! What the threads that wake a coroutine know of its wait.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -12,14 +12,15 @@ use super::operation::{Outcome, Running, Start};
 use crate::diagnostics::place::Frame;
 use crate::diagnostics::tasks::TaskWait;
 use crate::wait::Wake;
+use crate::wait::observe::ThreadNumber;
 
 /// The wait of one coroutine, from when it joined a list until it is over.
 pub(super) struct Entry {
     /// The wait; `None` when it is over. Whoever polls it holds this lock, and may run a program's code meanwhile. So others
     /// only try to take it.
     running: Mutex<Option<Box<dyn Running>>>,
-    /// How many reports look at `running` at the moment.
-    readers: AtomicU32,
+    /// Whether the wait is being polled or ended. Otherwise a report or the collector has `running`, for a moment.
+    is_polled: AtomicBool,
     place: Mutex<Place>,
     /// What an observer knows of the wait, if there was one when its coroutine was suspended.
     observed: OnceLock<Box<TaskWait>>,
@@ -31,6 +32,19 @@ struct Place {
     woken: bool,
     /// The coroutine is suspended, and is found by this key in this inbox.
     suspended: Option<(Arc<Inbox>, Key)>,
+}
+
+/// The wait, for the one who polls or ends it.
+struct Polled<'a> {
+    running: MutexGuard<'a, Option<Box<dyn Running>>>,
+    is_polled: &'a AtomicBool,
+}
+
+impl Drop for Polled<'_> {
+    fn drop(&mut self) {
+        // Before the lock is released. Who finds it locked and this false tries again.
+        self.is_polled.store(false, Ordering::SeqCst);
+    }
 }
 
 /// The [`Wake`] of an entry.
@@ -53,7 +67,7 @@ impl Entry {
     pub(super) fn new(start: Box<dyn Start>) -> Arc<Self> {
         let entry = Arc::new(Self {
             running: Mutex::new(None),
-            readers: AtomicU32::new(0),
+            is_polled: AtomicBool::new(false),
             observed: OnceLock::new(),
             place: Mutex::new(Place {
                 woken: false,
@@ -68,16 +82,16 @@ impl Entry {
     /// Completes the wait if that is possible now. `Err`: it was ended by another.
     pub(super) fn poll(&self, py: Python<'_>) -> Result<Option<Outcome>, Ended> {
         self.place.lock().woken = false;
-        let Some(mut running) = self.try_running() else {
+        let Some(mut polled) = self.try_running() else {
             return Err(Ended);
         };
-        match &mut *running {
+        match &mut *polled.running {
             None => Err(Ended),
             Some(wait) => {
                 let outcome = wait.poll(py);
                 if outcome.is_some() {
-                    let over = running.take();
-                    drop(running);
+                    let over = polled.running.take();
+                    drop(polled);
                     self.end_observation(over.as_deref(), true);
                     drop(over);
                 }
@@ -87,14 +101,15 @@ impl Entry {
     }
 
     /// The wait, unless it is being polled.
-    fn try_running(&self) -> Option<MutexGuard<'_, Option<Box<dyn Running>>>> {
+    fn try_running(&self) -> Option<Polled<'_>> {
         loop {
             if let Some(running) = self.running.try_lock() {
-                return Some(running);
+                self.is_polled.store(true, Ordering::SeqCst);
+                let is_polled = &self.is_polled;
+                return Some(Polled { running, is_polled });
             }
-            // A report is done in a moment, and says that it is there before it takes the lock.
-            if self.readers.load(Ordering::SeqCst) == 0 {
-                return self.running.try_lock();
+            if self.is_polled.load(Ordering::SeqCst) {
+                return None;
             }
             std::thread::yield_now();
         }
@@ -102,15 +117,10 @@ impl Entry {
 
     /// Has a report look at the wait, if there is one and nobody polls it. No code of Python may run in there.
     pub(super) fn look<R>(&self, look: impl FnOnce(&dyn Running) -> R) -> Option<R> {
-        self.readers.fetch_add(1, Ordering::SeqCst);
-        let found = {
-            let running = self.running.try_lock();
-            running
-                .as_deref()
-                .and_then(|wait| wait.as_deref().map(look))
-        };
-        self.readers.fetch_sub(1, Ordering::SeqCst);
-        found
+        let running = self.running.try_lock();
+        running
+            .as_deref()
+            .and_then(|wait| wait.as_deref().map(look))
     }
 
     /// Whether the coroutine is suspended, and was not woken.
@@ -124,11 +134,12 @@ impl Entry {
         self.observed.get().map(|observed| &**observed)
     }
 
-    /// An observer gets to know of the wait, whose coroutine is in these functions.
-    pub(super) fn observe(&self, frames: Vec<Frame>) {
+    /// An observer gets to know of the wait, whose coroutine is in these functions of this thread.
+    pub(super) fn observe(&self, frames: Vec<Frame>, runs_in: Option<ThreadNumber>) {
         let known = self.look(|running| (running.resource(), running.waiter_address()));
         if let Some((resource, waiter)) = known {
-            let _ = (self.observed).set(Box::new(TaskWait::new(resource, frames, waiter)));
+            let observed = TaskWait::new(runs_in, resource, frames, waiter);
+            let _ = self.observed.set(Box::new(observed));
         }
     }
 
@@ -162,7 +173,7 @@ impl Entry {
     pub(super) fn end(&self) {
         self.resume();
         // Whoever polls it at this moment has a thread that will end it.
-        let over = self.try_running().and_then(|mut running| running.take());
+        let over = (self.try_running()).and_then(|mut polled| polled.running.take());
         if over.is_some() {
             self.end_observation(None, false);
         }

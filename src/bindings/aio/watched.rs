@@ -13,6 +13,7 @@ use pyo3::types::{PyString, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::entry::Entry;
 use super::inbox::Inbox;
+use super::library::keep;
 use super::signal::Signal;
 use crate::bindings::runtime::lazy::LazyImport;
 use crate::bindings::runtime::{code, collector};
@@ -87,10 +88,14 @@ pub(super) fn begin<'py>(
     if entry.observed().is_none() {
         // It makes frame objects. No code of the program may run here.
         let frames = collector::paused(py, || code::frames(py, DEEPEST, belongs_to_task));
-        entry.observe(frames);
+        entry.observe(frames, ThreadNumber::current());
         if tasks::are_shown() {
-            // What cannot be found out about a task makes no difference to it.
-            let _ = task().and_then(|task| show(entry, library, &task));
+            match task() {
+                // What cannot be found out about a task makes no difference to it.
+                Ok(task) => drop(show(entry, library, &task)),
+                // On Python 3.11 this runs Python code, and so signal handlers.
+                Err(error) => keep(py, error),
+            }
         }
     }
 }
@@ -207,9 +212,9 @@ fn task_of(py: Python<'_>, handle: &Py<PyAny>) -> Option<(Library, Py<PyAny>)> {
 
 /// Tells a profile or a trace that has just begun of the waits that last already.
 pub(crate) fn show_all(py: Python<'_>) {
-    for (_, handle, entry) in suspended(py) {
+    for (inbox, handle, entry) in suspended(py) {
         if entry.observed().is_none() {
-            entry.observe(Vec::new());
+            entry.observe(Vec::new(), inbox.thread);
         }
         if let Some((library, task)) = task_of(py, &handle) {
             let _ = show(&entry, library, task.bind(py));

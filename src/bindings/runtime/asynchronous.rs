@@ -194,7 +194,10 @@ pub(crate) fn raise(py: Python<'_>) -> PyResult<()> {
 /// What is raised.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     foreign::check_signals(py)?;
-    if pending(py).exception {
+    let pending = pending(py);
+    // The sign of remote code is also that of a thread that wants to stop all others, and may be left from that. To
+    // run bytecode removes it.
+    if pending.exception || pending.remote {
         raise(py)
     } else {
         Ok(())

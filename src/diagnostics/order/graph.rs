@@ -79,8 +79,9 @@ impl Take {
     }
 }
 
-/// The bit that tells, of a lock that several may read at once, that for which its writers wait. No address has it.
-pub const TO_WRITE: usize = 1 << (usize::BITS - 1);
+/// The bit that tells, of a lock that several may read at once, that for which its writers wait. No address of a lock has
+/// it, because they are even.
+pub const TO_WRITE: usize = 1;
 
 /// Whether no lock keeps two threads from holding these locks at the same time.
 fn are_disjoint(one: &[usize], other: &[usize]) -> bool {

@@ -73,7 +73,7 @@ const SPREAD: usize = 0x9e37_79b9;
 
 /// Spreads the bits of an address.
 fn scattered(address: usize) -> usize {
-    let mixed = (address >> 3).wrapping_mul(SPREAD);
+    let mixed = address.rotate_right(3).wrapping_mul(SPREAD);
     mixed ^ mixed >> 29
 }
 
