@@ -45,7 +45,10 @@ def until_nobody_waits() -> None:
             gc.collect()  # some threads end with an object
         return not _oxthreads.asleep()
 
-    spin_until(nobody_waits)
+    try:
+        spin_until(nobody_waits)
+    except AssertionError:
+        raise AssertionError(f"there are still waits:\n{diagnose.report()}") from None
 
 
 def names_found(name: str) -> list[tuple[str, int, int]]:
