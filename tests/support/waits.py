@@ -6,7 +6,9 @@ Waits are known from the first report, profile, trace or watch of the process on
 from __future__ import annotations
 
 import gc
+import sys
 import threading
+from typing import Any
 
 from oxthreads import _oxthreads, diagnose
 from oxthreads.diagnose import _profile_names
@@ -38,6 +40,11 @@ def until_waits(what: str, *threads: threading.Thread) -> None:
 
 def until_nobody_waits() -> None:
     """Return once no thread of an earlier test is in a wait that a profile or a trace would show."""
+    # The idle threads of `oxthreads.aio.to_thread` wait for a minute.
+    of_coroutines: Any = sys.modules.get("oxthreads.aio._pool")
+    if of_coroutines is not None and of_coroutines._default._pool is not None:
+        of_coroutines._default._pool.shutdown()
+        of_coroutines._default._pool = None
     diagnose.report()  # from here on, waits are known
 
     def nobody_waits() -> bool:
