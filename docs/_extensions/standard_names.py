@@ -17,7 +17,7 @@ LIBRARY = "https://docs.python.org/3/library/"
 #: Imported so that it is known which names they have.
 MIRRORED = (concurrent.futures, queue, threading)
 #: What types are called in docstrings beside their names: "int, float or None", "callable".
-WORDS = {"callable", "context manager", "generator", "iterable", "iterator", "mapping"}
+WORDS = {"callable", "context manager", "generator", "iterable", "iterator", "mapping", "source"}
 #: The pages of built-in types that are neither exceptions nor functions.
 TYPES = {"bytes", "dict", "float", "frozenset", "int", "list", "range", "set", "str", "tuple"}
 #: Names that the standard library describes elsewhere than under themselves.

@@ -144,11 +144,11 @@ def put(queue: AnyQueue[T], item: T) -> Put[T]:
     Thread-safe.
 
     Args:
-        queue (Queue or SimpleQueue): a queue of oxthreads.
+        queue (oxthreads.queue.Queue or SimpleQueue): a queue of oxthreads.
         item: any object.
 
     Returns:
-        Put: the source, with the attributes ``queue`` and ``item``. ``select`` returns None as its value.
+        source: it has the attributes ``queue`` and ``item``. ``select`` returns None as its value.
 
     Raises:
         TypeError: if ``queue`` is not a queue of oxthreads, or uses the standard library.
@@ -174,13 +174,13 @@ def get(queue: AnyQueue[T], max_items: int | None = None) -> GetMany[T]:
     Thread-safe.
 
     Args:
-        queue (Queue or SimpleQueue): a queue of oxthreads.
+        queue (oxthreads.queue.Queue or SimpleQueue): a queue of oxthreads.
         max_items (int): at most so many items. None means all that are there. With zero it is always ready,
             and takes nothing.
 
     Returns:
-        GetMany: the source, with the attributes ``queue`` and ``max_items``. ``select`` returns the list of
-        items as its value.
+        source: it has the attributes ``queue`` and ``max_items``. ``select`` returns the list of items as its
+        value.
 
     Raises:
         TypeError: if ``queue`` is not a queue of oxthreads, or uses the standard library.
@@ -210,7 +210,7 @@ def after(seconds: float) -> Timer[None]:
         seconds (float): the time from this call until it is ready.
 
     Returns:
-        Timer: the source. ``select`` returns None as its value.
+        source: ``select`` returns None as its value.
 
     Raises:
         TypeError: if ``seconds`` is not a number.
@@ -241,8 +241,7 @@ def every(seconds: float) -> Timer[int]:
         seconds (float): the time from this call until it is ready first, and between two times.
 
     Returns:
-        Timer: the source. ``select`` returns an int as its value: how many times have passed since it was
-        returned last.
+        source: ``select`` returns an int as its value: how many times have passed since it was returned last.
 
     Raises:
         TypeError: if ``seconds`` is not a number.
@@ -268,7 +267,7 @@ def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
     Thread-safe: several threads may share one iterator, and each item goes to one of them.
 
     Args:
-        *queues (Queue or SimpleQueue): queues of oxthreads.
+        *queues (oxthreads.queue.Queue or SimpleQueue): queues of oxthreads.
 
     Returns:
         iterator: of tuples, each a queue and its item.
@@ -333,11 +332,11 @@ def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) ->
     Thread-safe.
 
     Args:
-        source (Queue, SimpleQueue, Event, Future or Thread): the object to watch.
+        source (oxthreads.queue.Queue, SimpleQueue, Event, Future or Thread): the object to watch.
 
     Returns:
-        Readable: a file with ``fileno()``, ``close()`` and ``closed``. It is also a context manager, and has
-        the attribute ``source``.
+        context manager: a file with ``fileno()``, ``close()`` and ``closed``, and with the attribute
+        ``source``.
 
     Raises:
         TypeError: if ``source`` is something else, or a queue or event that uses the standard library.

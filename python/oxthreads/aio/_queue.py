@@ -96,12 +96,12 @@ class Queue(Generic[T]):
 
     @property
     def sync_q(self) -> _SyncSide[T]:
-        """The side of threads: an ``oxthreads.queue.Queue``, and ``close`` and ``closed``."""
+        """The side of threads, an ``oxthreads.queue.Queue`` with ``close`` and ``closed``."""
         return self._sync
 
     @property
     def async_q(self) -> _AsyncSide[T]:
-        """The side of coroutines: an :class:`AsyncQueue`, and ``close``, ``aclose`` and ``closed``."""
+        """The side of coroutines, an :class:`AsyncQueue` with ``close``, ``aclose`` and ``closed``."""
         return self._async
 
     @property
