@@ -80,8 +80,12 @@ impl Take {
 }
 
 /// The bit that tells, of a lock that several may read at once, that for which its writers wait. No address of a lock has
-/// it, because they are even.
-pub const TO_WRITE: usize = 1;
+/// it: with 64 bits it is the highest, which addresses do not use, and otherwise the lowest, because locks are at even ones.
+pub const TO_WRITE: usize = if usize::BITS == 64 {
+    1 << (usize::BITS - 1)
+} else {
+    1
+};
 
 /// Whether no lock keeps two threads from holding these locks at the same time.
 fn are_disjoint(one: &[usize], other: &[usize]) -> bool {
