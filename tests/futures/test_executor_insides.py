@@ -668,6 +668,8 @@ def test_workers_end_though_other_threads_have_waited_longer_for_items() -> None
     executor = OXTHREADS.futures.ThreadPoolExecutor(2)
     go = threading.Event()
     futures = [executor.submit(go.wait) for _ in range(2)]
+    # Otherwise the other threads could take the calls.
+    spin_until(lambda: all(future.running() for future in futures))
     takings = [Result(executor._work_queue.get) for _ in range(2)]
     for taking in takings:
         until_asleep(taking.thread)

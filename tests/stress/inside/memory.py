@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -58,10 +59,23 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def _until_threads_have_ended() -> None:
+    """Return when the number of threads has stayed the same for a while.
+
+    The threads of a pool that is dropped end by themselves, and have memory until then.
+    """
+    tasks = Path("/proc/self/task")
+    counts: list[int] = []
+    while tasks.is_dir() and not (len(counts) >= 5 and len(set(counts[-5:])) == 1):
+        counts.append(len(list(tasks.iterdir())))
+        time.sleep(0.02)
+
+
 def growth(operation: Callable[[], object], operations: int) -> tuple[int, int, int]:
     """By how much the memory in use, Python's blocks and the resident memory grow during the operations."""
 
     def look() -> tuple[int, int, int]:
+        _until_threads_have_ended()
         gc.collect()
         return in_use() or 0, sys.getallocatedblocks(), resident()
 
