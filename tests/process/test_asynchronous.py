@@ -520,8 +520,8 @@ def test_an_interrupt_during_a_hand_over_loses_nothing(frantic: None, name: str)
                 take()
                 taken += 1
         feeder.get()
-    # Without a GIL, a signal can come between the last look for signals and the end of the call: for a few in a
-    # hundred, and for more if the machine has much to do.
+    # Without a GIL, a signal can come between the last look for signals and the end of the call: for a few in
+    # a hundred, and for more if the machine has much to do.
     assert abs(count_lost(given, taken)) <= (INTERRUPTS // 4 if FREE_THREADED else 0)
 
 
