@@ -8,7 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::inbox::{Inbox, Key};
-use super::operation::{Outcome, Running, Start};
+use super::operation::{Observable, Outcome, Running, Start};
 use crate::diagnostics::place::Frame;
 use crate::diagnostics::tasks::TaskWait;
 use crate::wait::Wake;
@@ -116,11 +116,11 @@ impl Entry {
     }
 
     /// Has a report look at the wait, if there is one and nobody polls it. No code of Python may run in there.
-    pub(super) fn look<R>(&self, look: impl FnOnce(&dyn Running) -> R) -> Option<R> {
+    pub(super) fn look<R>(&self, look: impl FnOnce(&dyn Observable) -> R) -> Option<R> {
         let running = self.running.try_lock();
         running
             .as_deref()
-            .and_then(|wait| wait.as_deref().map(look))
+            .and_then(|wait| wait.as_deref().map(|wait| look(wait.observable())))
     }
 
     /// Whether the coroutine is suspended, and was not woken.
@@ -136,7 +136,7 @@ impl Entry {
 
     /// An observer gets to know of the wait, whose coroutine is in these functions of this thread.
     pub(super) fn observe(&self, frames: Vec<Frame>, runs_in: Option<ThreadNumber>) {
-        let known = self.look(|running| (running.resource(), running.waiter_address()));
+        let known = self.look(|wait| (wait.resource(), wait.waiter_address()));
         if let Some((resource, waiter)) = known {
             let observed = TaskWait::new(runs_in, resource, frames, waiter);
             let _ = self.observed.set(Box::new(observed));
@@ -146,7 +146,7 @@ impl Entry {
     /// The wait is over. `over`: what it was, if it is still there.
     fn end_observation(&self, over: Option<&dyn Running>, is_completed: bool) {
         if let Some(observed) = self.observed.get() {
-            let by = over.map(Running::take_waker).unwrap_or_default();
+            let by = (over.map(|over| over.observable().take_waker())).unwrap_or_default();
             observed.end(is_completed, by);
         }
     }

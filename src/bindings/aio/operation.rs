@@ -33,7 +33,13 @@ pub(super) trait Running: Send + Sync {
     /// As for [`Start`].
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 
-    /// What it waits for, for an observer.
+    /// The same, as reports, profiles and traces see it.
+    fn observable(&self) -> &dyn Observable;
+}
+
+/// A wait without its type, as reports, profiles and traces see it.
+pub(super) trait Observable {
+    /// What it waits for.
     fn resource(&self) -> Resource;
 
     /// What is known of that. The caller holds no leaf lock.
@@ -44,6 +50,24 @@ pub(super) trait Running: Send + Sync {
 
     /// As [`Pending::take_waker`].
     fn take_waker(&self) -> (Option<ThreadNumber>, u32);
+}
+
+impl<O: Operation> Observable for Pending<O> {
+    fn resource(&self) -> Resource {
+        self.operation().resource()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::of(self.operation())
+    }
+
+    fn waiter_address(&self) -> usize {
+        Self::waiter_address(self)
+    }
+
+    fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
+        Self::take_waker(self)
+    }
 }
 
 /// The wait of an operation for an object.
@@ -92,19 +116,7 @@ impl<O: Operation + Send + Sync, T: Send + Sync> Running for Polled<O, T> {
         (self.visit_more)(self.pending.operation(), visit)
     }
 
-    fn resource(&self) -> Resource {
-        self.pending.operation().resource()
-    }
-
-    fn facts(&self) -> Facts {
-        Facts::of(self.pending.operation())
-    }
-
-    fn waiter_address(&self) -> usize {
-        self.pending.waiter_address()
-    }
-
-    fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
-        self.pending.take_waker()
+    fn observable(&self) -> &dyn Observable {
+        &self.pending
     }
 }

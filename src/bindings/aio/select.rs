@@ -6,11 +6,10 @@ use pyo3::types::PyTuple;
 
 use super::entry::Notify;
 use super::held::Held;
-use super::operation::{Outcome, Running, Start};
+use super::operation::{Observable, Outcome, Running, Start};
 use super::wait::Wait;
 use crate::bindings::waiting::{self, Arm, Source};
-use crate::wait::observe::{Facts, Resource, ThreadNumber};
-use crate::wait::{Operation, Pending, Select};
+use crate::wait::{Pending, Select};
 
 /// A `select` that nobody has awaited yet.
 struct Selection {
@@ -96,20 +95,8 @@ impl Running for Selecting {
         self.kept.visit(visit)
     }
 
-    fn resource(&self) -> Resource {
-        self.pending.operation().resource()
-    }
-
-    fn facts(&self) -> Facts {
-        Facts::of(self.pending.operation())
-    }
-
-    fn waiter_address(&self) -> usize {
-        self.pending.waiter_address()
-    }
-
-    fn take_waker(&self) -> (Option<ThreadNumber>, u32) {
-        self.pending.take_waker()
+    fn observable(&self) -> &dyn Observable {
+        &self.pending
     }
 }
 

@@ -190,7 +190,7 @@ fn show(entry: &Entry, library: Library, task: &Bound<'_, PyAny>) -> PyResult<()
     };
     let name = name_of(library, task).unwrap_or_default();
     if let Some(number) = number_of(task)?
-        && let Some(facts) = entry.look(|running| running.facts())
+        && let Some(facts) = entry.look(|wait| wait.facts())
     {
         observed.show(number, &format!("task {name}").trim_end().into(), &facts);
     }
@@ -267,7 +267,7 @@ pub(crate) fn waiting_coroutines(py: Python<'_>) -> Vec<Described> {
         if (library == Library::Asyncio) != event_loop.is_some() {
             continue;
         }
-        let looked = entry.look(|running| (running.resource(), running.facts()));
+        let looked = entry.look(|wait| (wait.resource(), wait.facts()));
         let Some((resource, facts)) = looked else {
             continue;
         };
