@@ -48,7 +48,9 @@ fn through_ours(count: u64) -> Duration {
 }
 
 fn block<O: Operation>(mut operation: O) -> O::Output {
-    match drive(&mut operation, Deadline::NEVER, Waiter::park) {
+    match drive(&mut operation, Deadline::NEVER, |waiter, deadline| {
+        waiter.park(deadline)
+    }) {
         Wait::Ready(output) => output,
         _ => unreachable!("no deadline, and no signal on these threads"),
     }

@@ -14,6 +14,7 @@ use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::lazy::{self, HasImports, Imports};
+use crate::bindings::tasks;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, Once, RLock, RWLock, Semaphore};
 use crate::bindings::waiting;
 
@@ -35,7 +36,7 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 5] = [
+const IMPORTS: [(&str, &[Imports]); 6] = [
     ("oxthreads.locks", &[RWLock::IMPORTS]),
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (
@@ -58,6 +59,7 @@ const IMPORTS: [(&str, &[Imports]); 5] = [
             WorkQueue::IMPORTS,
         ],
     ),
+    ("oxthreads.tasks", tasks::IMPORTS),
     ("oxthreads.waiting", &[waiting::IMPORTS]),
 ];
 

@@ -116,6 +116,8 @@ pub struct WaitNotified<C> {
     ticket: Ticket,
     /// The wait has been in the list. It then stays here even if the condition falls back.
     begun: bool,
+    /// It is in the list, or was notified there, although its thread has been woken.
+    stays: bool,
 }
 
 impl<C> WaitNotified<C> {
@@ -125,6 +127,7 @@ impl<C> WaitNotified<C> {
             condition,
             ticket: Ticket::next(),
             begun: false,
+            stays: false,
         }
     }
 
@@ -147,12 +150,23 @@ impl<C: Deref<Target = Condition>> Operation for WaitNotified<C> {
             return Some(Err(FellBack));
         }
         self.begun = true;
+        if std::mem::take(&mut self.stays) {
+            // Else it was notified since it was woken.
+            return (!waiters.contains(self.ticket)).then_some(Ok(()));
+        }
         waiters.join(self.ticket, waiter, ());
         None
     }
 
-    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
-        match self.condition.waiters.lock().leave(self.ticket) {
+    fn leave(&mut self, parked: Parked) -> Option<Self::Output> {
+        let mut waiters = self.condition.waiters.lock();
+        // Woken, but not notified. It attempts again at once, with the same waiter. If it left the list until then, it
+        // would miss a notification.
+        if parked == Parked::Unparked && waiters.contains(self.ticket) {
+            self.stays = true;
+            return None;
+        }
+        match waiters.leave(self.ticket) {
             Some(()) => None,
             None => Some(Ok(())),
         }
@@ -160,6 +174,7 @@ impl<C: Deref<Target = Condition>> Operation for WaitNotified<C> {
 
     #[cold]
     fn abandon(&mut self) -> Option<Self::Output> {
+        self.stays = false;
         if self.leave(Parked::Raising).is_some() {
             self.condition.notify_one();
         }

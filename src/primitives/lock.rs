@@ -353,6 +353,8 @@ impl<L> Acquire<L> {
 impl<L: Deref<Target = Lock>> Operation for Acquire<L> {
     type Output = ();
 
+    const IS_CANCELLATION_POINT: bool = false;
+
     fn resource(&self) -> Resource {
         Resource::owned("Lock", &*self.lock)
     }

@@ -14,6 +14,8 @@
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
 //! * [`pool`]: pending jobs, and the workers that wait for them.
+//! * [`task_group`]: the tasks of a group, and a wait until all have ended.
+//! * [`sleeping`]: a wait that only its time ends.
 //! * [`holder`]: who holds a lock, or does such work.
 //! * [`kept_threads`]: operating system threads that are used again; [`thread_state`]: what tells whether one can be.
 
@@ -32,6 +34,8 @@ pub mod rlock;
 pub mod rwlock;
 pub mod semaphore;
 pub mod single_run;
+pub mod sleeping;
+pub mod task_group;
 pub mod thread_state;
 
 /// The primitive has fallen back: another implementation has taken its state over, and the caller must turn to

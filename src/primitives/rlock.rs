@@ -243,6 +243,8 @@ impl<L: Deref<Target = RLock>> Acquire<L> {
 impl<L: Deref<Target = RLock>> Operation for Acquire<L> {
     type Output = ();
 
+    const IS_CANCELLATION_POINT: bool = false;
+
     fn resource(&self) -> Resource {
         Resource::owned("RLock", self.rlock())
     }

@@ -33,6 +33,11 @@ impl Deadline {
         }
     }
 
+    /// The moment; `None` for never.
+    pub fn moment(self) -> Option<Instant> {
+        self.0
+    }
+
     /// Whether the moment is over.
     pub fn has_passed(self) -> bool {
         self.remaining() == Some(Duration::ZERO)

@@ -12,6 +12,7 @@
 //!   released.
 //! * `operation`: the operation, and the loop that drives it.
 //! * `claim`: a wait for several objects, completed by exactly one of them.
+//! * [`scope`]: parts of a program whose waits end together.
 //! * `monitor`: state under a leaf lock that begins anew in a forked child.
 //! * `fork`: the generation of a process, and waiters that stay queued while foreign code runs.
 //! * `observe`: an optional observer of all waits (for reports of hangs, profiles).
@@ -45,6 +46,7 @@ pub mod observe;
 mod operation;
 mod parker;
 mod pending;
+pub mod scope;
 mod select;
 pub mod spin;
 pub mod sync;

@@ -14,6 +14,10 @@ pub trait Operation {
     /// If not, it is abandoned before the foreign code runs, and attempted again afterwards.
     const KEEPS: bool = true;
 
+    /// Whether the wait ends when a scope of its thread is cancelled. That of a lock does not: after it, the program
+    /// relies on having the lock.
+    const IS_CANCELLATION_POINT: bool = true;
+
     /// The waiter of the thread that is about to wait. It is asked for anew after each interruption.
     fn waiter(&self) -> Arc<Waiter> {
         Waiter::new()
@@ -67,7 +71,7 @@ impl<O: Operation> Drop for Joined<'_, O> {
 pub fn drive<O: Operation>(
     operation: &mut O,
     deadline: Deadline,
-    mut suspend: impl FnMut(&Waiter, Deadline) -> Parked,
+    mut suspend: impl FnMut(&Arc<Waiter>, Deadline) -> Parked,
 ) -> Wait<O::Output> {
     let waiter = operation.waiter();
     let mut has_slept = false;

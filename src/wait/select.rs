@@ -107,6 +107,8 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
 
     const KEEPS: bool = O::KEEPS;
 
+    const IS_CANCELLATION_POINT: bool = O::IS_CANCELLATION_POINT;
+
     fn waiter(&self) -> Arc<Waiter> {
         self.operation.waiter()
     }

@@ -219,7 +219,8 @@ fn an_interrupted_wait_learns_of_a_set_that_was_cleared_meanwhile() {
     event.set().unwrap();
     event.clear().unwrap();
     assert_eq!(
-        drive(&mut waiting, soon(), Waiter::park),
+        drive(&mut waiting, soon(), |waiter, deadline| waiter
+            .park(deadline)),
         Wait::Ready(Ok(()))
     );
 }
@@ -430,7 +431,10 @@ fn a_put_that_times_out_stores_nothing_and_gives_the_item_back() {
     queue.try_put(1).unwrap();
     assert_eq!(queue.try_put(2), Err(PutError::Full(2)));
     let mut put = queue.put(3);
-    assert_eq!(drive(&mut put, soon(), Waiter::park), Wait::TimedOut);
+    assert_eq!(
+        drive(&mut put, soon(), |waiter, deadline| waiter.park(deadline)),
+        Wait::TimedOut
+    );
     assert_eq!(put.into_item(), Some(3));
     assert_eq!(queue.try_get(), Ok(1));
     assert_eq!(queue.try_get(), Err(GetError::Empty));

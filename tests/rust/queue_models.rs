@@ -48,7 +48,9 @@ fn model(program: impl Fn() + Sync + Send + 'static) {
 }
 
 fn block<O: Operation>(mut operation: O) -> O::Output {
-    match drive(&mut operation, Deadline::NEVER, Waiter::park) {
+    match drive(&mut operation, Deadline::NEVER, |waiter, deadline| {
+        waiter.park(deadline)
+    }) {
         Wait::Ready(output) => output,
         _ => unreachable!(),
     }

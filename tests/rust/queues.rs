@@ -69,7 +69,9 @@ impl Item for Foreign {
 
 fn block_for_ever<O: Operation>(mut operation: O) -> O::Output {
     loop {
-        match drive(&mut operation, Deadline::NEVER, Waiter::park) {
+        match drive(&mut operation, Deadline::NEVER, |waiter, deadline| {
+            waiter.park(deadline)
+        }) {
             Wait::Ready(output) => return output,
             // No signal is sent to these threads; but not every parker can tell.
             Wait::Interrupted => {}

@@ -14,6 +14,7 @@ use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::standard_frames::{Raiser, put_before, raised_by};
 use crate::primitives::future::Outcome;
 use crate::primitives::pool;
+use crate::wait::scope::Inside;
 
 fn invoke<'py>(call: &Call, thread: ThisThread<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = thread.py();
@@ -41,14 +42,34 @@ fn invoke<'py>(call: &Call, thread: ThisThread<'py>) -> PyResult<Bound<'py, PyAn
 /// In the second value: what a done callback raised, if that is not an `Exception`; or the error that some
 /// other code had finished the future before; or an error of [`put_before`].
 pub(super) fn run(
-    call: Call,
+    mut call: Call,
     future: &Bound<'_, Future>,
     thread: ThisThread<'_>,
     record: &pool::Worker,
 ) -> (Option<PyErr>, PyResult<()>) {
     let py = future.py();
     let profiled = profiled::begin(py, &call);
-    let outcome = invoke(&call, thread);
+    // The call belongs to the scopes of its group; or to none, also if the thread that runs it is in one.
+    let task = call
+        .task
+        .take()
+        .map(|task| task.begin(py, call.function.object()));
+    let outside = if task.is_none() { Inside::none() } else { None };
+    let outcome = match &task {
+        Some(Err(_)) => Err(errors::cancelled(py)),
+        Some(Ok(_)) | None => invoke(&call, thread),
+    };
+    let (task, outcome) = match task {
+        Some(Ok(task)) => {
+            let outcome = outcome.map_err(|error| task.fail(py, error));
+            (Some(task.leave()), outcome)
+        }
+        Some(Err(task)) => (Some(task), outcome),
+        None => (None, outcome),
+    };
+    drop(outside);
+    // Done callbacks, too, belong to no scope.
+    let _outside = Inside::none();
     // First: whoever sees the future done finds the call in the profile.
     let _ended = profiled.map(|profiled| profiled.end(outcome.is_err()));
     let (raised, ended) = match outcome {
@@ -67,6 +88,8 @@ pub(super) fn run(
     };
     // Drop the function and its arguments after the future has finished, as the standard library does.
     drop(call);
+    // The last: whoever waits for the group finds its futures done.
+    drop(task);
     (raised, ended)
 }
 

@@ -42,6 +42,7 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
+use crate::bindings::tasks::Task;
 use crate::diagnostics::{labels, trace};
 use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
 use crate::wait::deadline::Deadline;
@@ -124,6 +125,8 @@ struct Submission<'py> {
     priority: i64,
     /// Whether the call runs in a copy of the submitter's context.
     carries_context: bool,
+    /// The task of a group that the call is, if it is one.
+    task: Option<Task>,
 }
 
 /// The native half of oxthreads.concurrent.futures.ThreadPoolExecutor.
@@ -202,6 +205,7 @@ impl ThreadPoolExecutor {
             submission.keywords,
             context,
             pool.number(),
+            submission.task,
         );
         let is_traced = trace::is_on();
         if is_traced {
@@ -247,10 +251,14 @@ impl ThreadPoolExecutor {
                 }
             }
             SubmitError::FellBack => {
-                let Some(call) = future.get().take_call() else {
+                let Some(mut call) = future.get().take_call() else {
                     return Ok(future.into_any());
                 };
-                let function = PyTuple::new(py, [call.function.object()])?.into_any();
+                let function = match call.task.take() {
+                    Some(task) => task.into_function(call.function.object().bind(py))?,
+                    None => call.function.object().bind(py).clone(),
+                };
+                let function = PyTuple::new(py, [function])?.into_any();
                 let arguments = function
                     .add(call.arguments.object())?
                     .cast_into::<PyTuple>()?;
@@ -361,6 +369,7 @@ impl ThreadPoolExecutor {
                 keywords: None,
                 priority: ORDINARY,
                 carries_context: slf.get().carries_context.load(Ordering::Relaxed),
+                task: None,
             },
         ))
     }
@@ -387,6 +396,25 @@ impl HasFunctions for ThreadPoolExecutor {
 }
 
 impl ThreadPoolExecutor {
+    /// `submit` for a task of a group.
+    pub(crate) fn submit_task<'py>(
+        slf: &Bound<'py, Self>,
+        function: Bound<'py, PyAny>,
+        arguments: Bound<'py, PyTuple>,
+        keywords: Option<Bound<'py, PyDict>>,
+        task: Task,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let submission = Submission {
+            function,
+            arguments,
+            keywords,
+            priority: ORDINARY,
+            carries_context: slf.get().carries_context.load(Ordering::Relaxed),
+            task: Some(task),
+        };
+        Self::submit_call(slf, submission)
+    }
+
     /// The pool, for metrics.
     pub(crate) fn pool(&self) -> &Pool<Py<Future>> {
         &self.pool
@@ -441,6 +469,7 @@ impl ThreadPoolExecutor {
             keywords: kwargs,
             priority: ORDINARY,
             carries_context: slf.get().carries_context.load(Ordering::Relaxed),
+            task: None,
         };
         Self::submit_call(slf, submission)
     }
@@ -461,6 +490,7 @@ impl ThreadPoolExecutor {
             keywords: Some(keywords),
             priority,
             carries_context: carries_context.unwrap_or(own),
+            task: None,
         };
         Self::submit_call(slf, submission)
     }

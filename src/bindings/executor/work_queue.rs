@@ -86,7 +86,7 @@ impl WorkQueue {
 
     /// The item for the job. `None`: the job is stale, because another thread has taken its call.
     fn unpack<'py>(&self, future: &Bound<'py, Future>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(call) = future.get().take_call() else {
+        let Some(mut call) = future.get().take_call() else {
             self.pool.forget_stale();
             return Ok(None);
         };
@@ -94,6 +94,10 @@ impl WorkQueue {
         // Nobody can know who will run this call, or whether anyone will. So a worker that waits for it must not
         // rely on the pool's workers.
         self.pool.set_helping(false);
+        if let Some(task) = call.task.take() {
+            let function = task.into_function(call.function.object().bind(future.py()))?;
+            call.function = function.into();
+        }
         match item_of(future, &call) {
             Ok(item) => Ok(Some(item)),
             Err(error) => {
@@ -175,6 +179,7 @@ impl WorkQueue {
             None,
             None,
             self.pool.number(),
+            None,
         ));
         let refused = self.pool.put(job.unbind());
         drop(refused.map_err(|job| job.into_bound(py)));

@@ -103,7 +103,38 @@ pub(super) fn wait<'py, O: Operation>(
         Some(worker) if deadline == Deadline::NEVER && worker.record.is_here() => {
             worker.wait(py, operation, dependency)
         }
-        _ => block::wait(py, operation, deadline),
+        _ => {
+            if deadline == Deadline::NEVER {
+                run_own_tasks(dependency)?;
+            }
+            block::wait(py, operation, deadline)
+        }
+    })
+}
+
+/// If the calling thread is a worker and waits for a task of a group that its pool has not begun, it runs the task. Else
+/// a group that is opened inside a call of its own pool could wait for ever for a free worker.
+fn run_own_tasks<'py>(mut dependency: impl FnMut(&PoolMember) -> Dependency<'py>) -> PyResult<()> {
+    with_current(|worker| {
+        let Some(worker) = worker else { return Ok(()) };
+        while let Dependency::OwnPool(Some(future)) = dependency(worker) {
+            if !future.get().is_pending_task() {
+                break;
+            }
+            (worker.help)(worker, &future)?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs the call of a future of this pool in the calling thread, which is one of its workers, unless the call has begun.
+/// Returns whether the thread is such a worker.
+pub(crate) fn run_as_worker(pool: &Pool<Py<Future>>, future: &Bound<'_, Future>) -> PyResult<bool> {
+    with_current(|worker| match worker {
+        Some(worker) if worker.pool.number() == pool.number() => {
+            (worker.help)(worker, future).map(|()| true)
+        }
+        _ => Ok(false),
     })
 }
 

@@ -38,8 +38,8 @@ mod waiting;
 mod work;
 
 pub(crate) use completions::{Completions, Observer};
-pub(crate) use helping::{CurrentGuard, PoolMember, is_worker_of};
-pub(crate) use work::{Call, Started};
+pub(crate) use helping::{CurrentGuard, PoolMember, is_worker_of, run_as_worker};
+pub(crate) use work::{Call, Started, name_of};
 
 /// The native half of oxthreads.concurrent.futures.Future.
 #[pyclass(subclass, frozen, name = "Future", module = "oxthreads._oxthreads")]
@@ -375,7 +375,12 @@ impl Future {
     /// Returns:
     ///     bool: True if the call is cancelled, now or before; False if it is running or has ended.
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        match slf.get().inner.cancel() {
+        let cancelled = slf.get().inner.cancel();
+        if cancelled.is_ok() {
+            // The group need not wait until a worker comes across the call.
+            drop(slf.get().take_task());
+        }
+        match cancelled {
             Ok(false) => Ok(true),
             Ok(true) => Self::run_callbacks(slf).map(|()| true),
             Err(Refused::State(_)) => Ok(false),

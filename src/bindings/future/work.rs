@@ -9,6 +9,7 @@ use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::tasks::Task;
 use crate::primitives::FellBack;
 use crate::primitives::future::{Start, Work};
 use crate::primitives::pool::Job;
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) submitted: Instant,
     /// The number of the pool that the call was submitted to.
     pub(crate) pool: u64,
+    /// The task of a group that the call is, if it is one.
+    pub(crate) task: Option<Task>,
 }
 
 impl Work for Call {
@@ -45,7 +48,7 @@ impl Work for Call {
 }
 
 /// What a report calls the function. It runs no code of the program: it asks only types of the interpreter.
-fn name_of(function: &Bound<'_, PyAny>) -> String {
+pub(crate) fn name_of(function: &Bound<'_, PyAny>) -> String {
     let class = function.get_type();
     let class_name = (class.name().ok()).map_or_else(String::new, |name| name.to_string());
     // SAFETY: attached, and the type of an object is alive.
@@ -81,6 +84,7 @@ impl Call {
         keywords: Option<Bound<'_, PyDict>>,
         context: Option<Owned>,
         pool: u64,
+        task: Option<Task>,
     ) -> Self {
         Self {
             function: function.into(),
@@ -89,6 +93,7 @@ impl Call {
             context,
             submitted: Instant::now(),
             pool,
+            task,
         }
     }
 
@@ -144,6 +149,23 @@ impl Future {
     /// Takes the call out of the future. The caller then decides whether it is ever run.
     pub(crate) fn take_call(&self) -> Option<Call> {
         self.inner.take_work()
+    }
+
+    /// Takes what the call is to a group of tasks, if it is one of its tasks and has not begun. To drop it ends the task.
+    pub(crate) fn take_task(&self) -> Option<Task> {
+        if !self.inner.has_work() {
+            return None;
+        }
+        self.inner.with(|record| record.work.as_mut()?.task.take())
+    }
+
+    /// Whether the future is that of a task of a group, which has not begun.
+    pub(super) fn is_pending_task(&self) -> bool {
+        let is_task = |call: &Call| call.task.is_some();
+        self.inner.has_work()
+            && self
+                .inner
+                .with(|record| record.work.as_ref().is_some_and(is_task))
     }
 
     /// What the future means to the workers of the pool with this number. `is_running` tells whether one of them

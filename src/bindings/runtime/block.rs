@@ -27,6 +27,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::bindings::runtime::asynchronous::{self, Pending};
+use crate::bindings::runtime::cancellation::Watch;
 use crate::bindings::runtime::{errors, foreign, interruption};
 use crate::wait::deadline::{Deadline, Wait};
 use crate::wait::{self, Operation, Parked, Waiter};
@@ -260,14 +261,27 @@ pub(crate) fn wait_in<O: Operation>(
     place: &mut (impl Sleep + Send),
 ) -> PyResult<Option<O::Output>> {
     let mut signal_poll = SignalPoll::new();
+    let mut watch = Watch::new::<O>();
     let mut was_left = false;
     loop {
         let mut finalizing = None;
         let mut raised = None;
         let outcome = wait::drive(operation, deadline, |waiter, deadline| {
             loop {
-                match sleep(py, waiter, deadline, &mut signal_poll, place) {
+                let registration = watch.register(waiter);
+                let until = match watch.allowed(py, deadline) {
+                    Ok(until) => until,
+                    Err(error) => {
+                        drop(registration);
+                        watch.end_by(error);
+                        return Parked::TimedOut;
+                    }
+                };
+                let slept = sleep(py, waiter, until, &mut signal_poll, place);
+                drop(registration);
+                match slept {
                     Ok(parked) => {
+                        let parked = limited(parked, until, deadline);
                         match check_after_sleep::<O>(py, waiter, parked, &signal_poll, &mut raised)
                         {
                             Parked::Interrupted => {}
@@ -291,7 +305,7 @@ pub(crate) fn wait_in<O: Operation>(
         }
         match (outcome, finalizing) {
             (Wait::Ready(output), _) => return Ok(Some(output)),
-            (Wait::TimedOut, _) => return Ok(None),
+            (Wait::TimedOut, _) => return watch.take_error().map_or(Ok(None), Err),
             (Wait::Interrupted, Some(error)) => return Err(error),
             (Wait::Interrupted, None) => {
                 observe::while_handling_signals(|| {
@@ -301,6 +315,17 @@ pub(crate) fn wait_in<O: Operation>(
                 was_left = true;
             }
         }
+    }
+}
+
+/// How the sleep ended, if it could last until then at most: that the time of a scope is over is a reason to look again,
+/// and not the end of the wait.
+#[inline]
+fn limited(parked: Parked, until: Deadline, deadline: Deadline) -> Parked {
+    if parked == Parked::TimedOut && until != deadline {
+        Parked::Interrupted
+    } else {
+        parked
     }
 }
 
@@ -374,17 +399,23 @@ pub(crate) fn wait_while_queued<O: Operation>(
     let mut prepare = Some(prepare);
     let mut raised = None;
     let mut signal_poll = SignalPoll::new();
+    let mut watch = Watch::new::<O>();
     let outcome = wait::drive(operation, deadline, |parking, deadline| {
         let mut step = prepare.take().map_or(Ok(()), |prepare| prepare());
         loop {
+            let registration = watch.register(parking);
+            let until = match step.as_ref().map(|()| watch.allowed(py, deadline)) {
+                Ok(Err(error)) => {
+                    drop(registration);
+                    watch.end_by(error);
+                    return Parked::TimedOut;
+                }
+                Ok(Ok(until)) => until,
+                Err(_) => deadline,
+            };
             let slept = step.and_then(|()| {
-                let parked = sleep(
-                    py,
-                    parking,
-                    deadline,
-                    &mut signal_poll,
-                    &mut BeforeSleep::Spin,
-                )?;
+                let parked = sleep(py, parking, until, &mut signal_poll, &mut BeforeSleep::Spin)?;
+                let parked = limited(parked, until, deadline);
                 if let Some(reason) = observe::verdict() {
                     return Err(errors::deadlock(py, reason));
                 }
@@ -400,6 +431,7 @@ pub(crate) fn wait_while_queued<O: Operation>(
                 }
                 Ok(parked)
             });
+            drop(registration);
             match slept {
                 Ok(Parked::Interrupted) => step = Ok(()),
                 Ok(parked) => return parked,
@@ -415,7 +447,10 @@ pub(crate) fn wait_while_queued<O: Operation>(
     }
     let outcome = match outcome {
         Wait::Ready(output) => Some(output),
-        Wait::TimedOut | Wait::Interrupted => None,
+        Wait::TimedOut | Wait::Interrupted => {
+            raised = raised.or(watch.take_error());
+            None
+        }
     };
     QueuedWait { outcome, raised }
 }

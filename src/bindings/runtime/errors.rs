@@ -317,6 +317,14 @@ pub(crate) fn after(py: Python<'_>, later: PyErr, earlier: Option<PyErr>) -> PyE
     later
 }
 
+/// The exception that the calling thread handles, if any.
+pub(crate) fn handled(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    // SAFETY: attached, as `py` shows.
+    let handled = unsafe { ffi::PyErr_GetHandledException() };
+    // SAFETY: attached; the call above returned a new reference, or null.
+    unsafe { Bound::from_owned_ptr_or_opt(py, handled) }
+}
+
 /// While this value lives, the exception counts as being handled, as in an `except` block. It becomes the context of
 /// exceptions that are raised.
 pub(crate) struct Handling<'py> {
@@ -327,10 +335,7 @@ pub(crate) struct Handling<'py> {
 impl<'py> Handling<'py> {
     pub(crate) fn new(exception: &Bound<'py, PyAny>) -> Self {
         let py = exception.py();
-        // SAFETY: attached, as `py` shows.
-        let before = unsafe { ffi::PyErr_GetHandledException() };
-        // SAFETY: attached; the call above returned a new reference, or null.
-        let before = unsafe { Bound::from_owned_ptr_or_opt(py, before) };
+        let before = handled(py);
         // SAFETY: attached; it takes a reference of its own to the live exception.
         unsafe { ffi::PyErr_SetHandledException(exception.as_ptr()) };
         Self {

@@ -2,6 +2,7 @@
 //!
 //! * [`block`]: waits with the interpreter released, and checks for signals and exceptions during them.
 //! * [`asynchronous`]: exceptions that other threads have set for this one, and pending signals.
+//! * [`cancellation`]: how the scopes of a thread end its waits.
 //! * [`foreign`]: calls of code that a program may have written.
 //! * [`lazy`]: lazy imports, and preloading them.
 //! * [`fast_path`]: the fast paths of the most frequent methods.
@@ -23,6 +24,7 @@ pub(crate) mod asynchronous;
 #[cfg(unix)]
 pub(crate) mod bell;
 pub(crate) mod block;
+pub(crate) mod cancellation;
 pub(crate) mod code;
 pub(crate) mod collector;
 pub(crate) mod errors;

@@ -92,6 +92,8 @@ impl<'a, J: Job, O, H> AsWorker<'a, J, O, H> {
 impl<J: Job, O: Operation, H: FnMut() -> bool> Operation for AsWorker<'_, J, O, H> {
     type Output = Awaited<O::Output>;
 
+    const IS_CANCELLATION_POINT: bool = O::IS_CANCELLATION_POINT;
+
     const KEEPS: bool = O::KEEPS;
 
     fn resource(&self) -> Resource {

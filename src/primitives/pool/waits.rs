@@ -73,6 +73,8 @@ impl<P: Deref<Target = Pool<J>>, J: Job> Take<P, J> {
 impl<P: Deref<Target = Pool<J>>, J: Job> Operation for Take<P, J> {
     type Output = Next<J>;
 
+    const IS_CANCELLATION_POINT: bool = false;
+
     fn resource(&self) -> Resource {
         Resource::new("call for a worker", &*self.pool)
     }
@@ -258,6 +260,8 @@ impl<P> WaitForStarts<P> {
 
 impl<P: Deref<Target = Pool<J>>, J: Job> Operation for WaitForStarts<P> {
     type Output = ();
+
+    const IS_CANCELLATION_POINT: bool = false;
 
     fn resource(&self) -> Resource {
         Resource::new("start of workers", &*self.pool)

@@ -507,6 +507,8 @@ impl<L> Acquire<L> {
 impl<L: Deref<Target = RwLock>> Operation for Acquire<L> {
     type Output = Result<(), HoldsForReading>;
 
+    const IS_CANCELLATION_POINT: bool = false;
+
     fn resource(&self) -> Resource {
         let what = match self.request.access {
             Access::Read => "read access to RWLock",

@@ -75,7 +75,11 @@ fn an_rlock_whose_wake_crosses_a_time_out_is_owned() {
     let rlock = RLock::new();
     assert_eq!(rlock.try_acquire(1), Ok(true));
     let mut acquire = rlock.acquire(Hold::once(2));
-    assert_eq!(drive(&mut acquire, soon(), Waiter::park), Wait::TimedOut);
+    assert_eq!(
+        drive(&mut acquire, soon(), |waiter, deadline| waiter
+            .park(deadline)),
+        Wait::TimedOut
+    );
     assert_eq!(rlock.hold(), Hold::once(1));
     let outcome = drive(&mut acquire, Deadline::NEVER, |_, _| {
         rlock.release(1).unwrap();

@@ -1,0 +1,257 @@
+//! The tasks of a group: which of them have not begun, which run, and a wait until all have ended.
+
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::Deref;
+
+use crate::wait::observe::Resource;
+use crate::wait::sync::Arc;
+use crate::wait::{self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, generation};
+
+/// Where a task stands in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    index: usize,
+    /// The process that it belongs to. In a forked child, the group has no tasks of the parent.
+    generation: u32,
+}
+
+enum Slot<P, R> {
+    Free,
+    /// It has not begun. Without a payload: that is not known yet, or was taken.
+    Pending(Option<P>),
+    Running(R),
+}
+
+/// The tasks of a group. `P`: what the group keeps of a task that has not begun. `R`: what it keeps of one that runs.
+pub struct TaskGroup<P, R> {
+    state: Monitor<State<P, R>>,
+}
+
+struct State<P, R> {
+    slots: Vec<Slot<P, R>>,
+    /// The indices of the slots that are free.
+    free: Vec<usize>,
+    /// All slots before this one have no payload that could be taken.
+    searched: usize,
+    unfinished: usize,
+    /// The payload says whether the thread runs tasks that have not begun.
+    waiters: WaiterList<bool>,
+    /// The generation of the process that this state belongs to.
+    generation: u32,
+}
+
+impl<P, R> TaskGroup<P, R> {
+    /// A group without tasks.
+    pub fn new() -> Self {
+        Self {
+            state: Monitor::new(State {
+                slots: Vec::new(),
+                free: Vec::new(),
+                searched: 0,
+                unfinished: 0,
+                waiters: WaiterList::new(),
+                generation: generation(),
+            }),
+        }
+    }
+
+    /// Adds a task that has not begun.
+    pub fn add(&self) -> Place {
+        let mut state = self.state.enter();
+        let state = &mut *state;
+        state.unfinished += 1;
+        let index = match state.free.pop() {
+            Some(index) => {
+                state.slots[index] = Slot::Pending(None);
+                index
+            }
+            None => {
+                state.slots.push(Slot::Pending(None));
+                state.slots.len() - 1
+            }
+        };
+        Place {
+            index,
+            generation: state.generation,
+        }
+    }
+
+    /// What to keep of the task until it begins. Returns it if the task has begun already, or has ended.
+    pub fn keep(&self, place: Place, pending: P) -> Option<P> {
+        let mut entered = self.state.enter();
+        let (state, wakes) = entered.parts();
+        match state.slot(place) {
+            Some(Slot::Pending(kept @ None)) => {
+                *kept = Some(pending);
+                state.searched = state.searched.min(place.index);
+                state
+                    .waiters
+                    .wake_in_place_where(wakes, true, |helps| *helps);
+                None
+            }
+            _ => Some(pending),
+        }
+    }
+
+    /// The task begins. Returns what was kept of it.
+    pub fn begin(&self, place: Place, running: R) -> Option<P> {
+        let mut state = self.state.enter();
+        match mem::replace(state.slot(place)?, Slot::Running(running)) {
+            Slot::Pending(kept) => kept,
+            Slot::Free | Slot::Running(_) => None,
+        }
+    }
+
+    /// The task has ended, whether it had begun or not. Returns what was kept of it, for the caller to drop.
+    pub fn end(&self, place: Place) -> (Option<P>, Option<R>) {
+        let mut entered = self.state.enter();
+        let (state, wakes) = entered.parts();
+        let Some(slot) = state.slot(place) else {
+            return (None, None);
+        };
+        let kept = match mem::replace(slot, Slot::Free) {
+            Slot::Pending(pending) => (pending, None),
+            Slot::Running(running) => (None, Some(running)),
+            Slot::Free => return (None, None),
+        };
+        state.free.push(place.index);
+        state.unfinished -= 1;
+        if state.unfinished == 0 {
+            state.slots.clear();
+            state.free.clear();
+            state.searched = 0;
+            state.waiters.drain(wakes);
+        }
+        kept
+    }
+
+    /// Takes what is kept of a task that has not begun: of each only once.
+    pub fn take_pending(&self) -> Option<P> {
+        let mut state = self.state.enter();
+        match state.next_pending()? {
+            Slot::Pending(kept) => kept.take(),
+            Slot::Free | Slot::Running(_) => None,
+        }
+    }
+
+    /// How many tasks have not ended, and how many of them run.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.state.enter();
+        let running = |slot: &&Slot<P, R>| matches!(slot, Slot::Running(_));
+        (state.unfinished, state.slots.iter().filter(running).count())
+    }
+
+    /// Calls `look` with what is kept of each task, under the leaf lock.
+    pub fn for_each(&self, mut look: impl FnMut(Option<&P>, Option<&R>)) {
+        for slot in &self.state.enter_unchecked().slots {
+            match slot {
+                Slot::Free => {}
+                Slot::Pending(kept) => look(kept.as_ref(), None),
+                Slot::Running(running) => look(None, Some(running)),
+            }
+        }
+    }
+
+    /// The operation that waits until all tasks have ended; or, if the thread `helps`, until there is one that has not
+    /// begun, and of which something is kept.
+    pub fn wait(&self, helps: bool) -> WaitEnded<&Self, P, R> {
+        WaitEnded {
+            group: self,
+            helps,
+            ticket: Ticket::next(),
+            of: PhantomData,
+        }
+    }
+}
+
+impl<P, R> Default for TaskGroup<P, R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P, R> State<P, R> {
+    /// The first slot of a task that has not begun, and of which something is kept.
+    fn next_pending(&mut self) -> Option<&mut Slot<P, R>> {
+        let rest = self.slots.get(self.searched..)?;
+        let found = (rest.iter()).position(|slot| matches!(slot, Slot::Pending(Some(_))));
+        self.searched += found.unwrap_or(rest.len());
+        self.slots.get_mut(self.searched)
+    }
+
+    fn slot(&mut self, place: Place) -> Option<&mut Slot<P, R>> {
+        if place.generation == self.generation {
+            self.slots.get_mut(place.index)
+        } else {
+            None
+        }
+    }
+}
+
+impl<P, R> wait::State for State<P, R> {
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+
+    fn begin_anew(&mut self) {
+        // The threads of the tasks exist only in the parent. What was kept of them is leaked: to drop it would run foreign
+        // code under the leaf lock.
+        mem::forget(mem::take(&mut self.slots));
+        self.free.clear();
+        self.searched = 0;
+        self.unfinished = 0;
+        self.waiters.forget_other_processes();
+    }
+}
+
+/// Why a wait for the tasks of a group is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// All tasks have ended.
+    Ended,
+    /// There is a task that the thread can run itself.
+    Pending,
+}
+
+/// A thread's wait until all tasks of a group have ended.
+pub struct WaitEnded<G, P, R> {
+    group: G,
+    helps: bool,
+    ticket: Ticket,
+    of: PhantomData<fn() -> (P, R)>,
+}
+
+impl<P, R, G: Deref<Target = TaskGroup<P, R>>> Operation for WaitEnded<G, P, R> {
+    type Output = Awaited;
+
+    fn resource(&self) -> Resource {
+        Resource::new("TaskGroup", &*self.group)
+    }
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Awaited> {
+        let mut state = self.group.state.enter();
+        if state.unfinished == 0 {
+            return Some(Awaited::Ended);
+        }
+        if self.helps && state.next_pending().is_some() {
+            return Some(Awaited::Pending);
+        }
+        state.waiters.join(self.ticket, waiter, self.helps);
+        None
+    }
+
+    fn leave(&mut self, _parked: Parked) -> Option<Awaited> {
+        let mut state = self.group.state.enter();
+        match state.waiters.leave(self.ticket) {
+            Some(_) => None,
+            None => Some(Awaited::Ended),
+        }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Awaited> {
+        // This wait takes nothing from other threads.
+        self.leave(Parked::Raising)
+    }
+}

@@ -1,0 +1,347 @@
+//! Scopes: parts of a program whose waits end together.
+//!
+//! A scope is entered by a thread, and covers what that thread does until it leaves the scope. Tasks that are started
+//! inside may take it along to their threads. A scope is *cancelled* by a call, or because its deadline has passed. Then
+//! the waits of all threads that are inside are ended, those that go on and those that begin later.
+//!
+//! Scopes are nested: each has the one that was entered before as its parent. What ends a scope ends all that are inside
+//! of it, but for those behind a *shield*. This follows trio's cancel scopes (Nathaniel J. Smith, "Timeouts and
+//! cancellation for humans", 2018).
+//!
+//! No wait is lost between the check and the sleep: a thread first registers its waiter in its scopes, then looks whether
+//! one of them is cancelled, and then sleeps. Whoever cancels a scope first marks it, and then wakes what is registered.
+//! There is no timer: each sleep ends at the earliest deadline of its scopes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use super::sync::{Arc, Mutex};
+use super::{Waiter, generation};
+
+/// A part of a program whose waits end together.
+pub struct Scope {
+    /// The scope that this one is inside of, once it was entered.
+    parent: OnceLock<Option<Arc<Self>>>,
+    /// Whether its waits are to end. It stays so.
+    is_cancelled: AtomicBool,
+    /// Whether it counts no longer, although a thread may not have left it.
+    is_over: AtomicBool,
+    /// The process that it was made in. In a forked child, it is none of the child's tasks'.
+    generation: u32,
+    /// How long code that handles its cancellation may wait.
+    grace: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    deadline: Deadline,
+    is_shield: bool,
+    /// The waiters of threads that sleep inside, by their addresses.
+    sleepers: BTreeMap<usize, Arc<Waiter>>,
+}
+
+/// What is known of the scopes of a thread at one moment.
+pub struct Look {
+    /// Those that are cancelled, the innermost first.
+    pub cancelled: Vec<Arc<Scope>>,
+    /// The earliest deadline of the others.
+    pub deadline: Deadline,
+}
+
+impl Scope {
+    /// A scope that no thread has entered. `grace`: how long code that handles its cancellation may wait.
+    pub fn new(deadline: Deadline, is_shield: bool, grace: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            parent: OnceLock::new(),
+            is_cancelled: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            generation: generation(),
+            grace,
+            state: Mutex::new(State {
+                deadline,
+                is_shield,
+                sleepers: BTreeMap::new(),
+            }),
+        })
+    }
+
+    /// Ends the waits inside. Returns whether it was not cancelled before.
+    pub fn cancel(&self) -> bool {
+        // Before the sleepers are read: a thread that registers later sees it.
+        let is_first = !self.is_cancelled.swap(true, Ordering::SeqCst);
+        if is_first {
+            self.wake();
+        }
+        is_first
+    }
+
+    /// Whether it was cancelled, by [`Scope::cancel`] or because a thread has seen that its deadline had passed.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was made in this process, and not in the parent of a fork.
+    pub fn is_of_this_process(&self) -> bool {
+        self.generation == generation()
+    }
+
+    /// How long code that handles its cancellation may wait.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// The moment at which it is cancelled.
+    pub fn deadline(&self) -> Deadline {
+        self.state.lock().deadline
+    }
+
+    /// Changes that moment. Threads that sleep inside look again.
+    pub fn set_deadline(&self, deadline: Deadline) {
+        self.state.lock().deadline = deadline;
+        self.wake();
+    }
+
+    /// Whether the cancellation of the scopes around it does not reach what is inside.
+    pub fn is_shield(&self) -> bool {
+        self.state.lock().is_shield
+    }
+
+    /// Changes that. Threads that sleep inside look again.
+    pub fn set_shield(&self, is_shield: bool) {
+        self.state.lock().is_shield = is_shield;
+        self.wake();
+    }
+
+    /// It counts no longer: a thread that has not left it is as if it had.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.get()?.as_ref()
+    }
+
+    /// The scopes around this one, from the inside to the outside.
+    pub fn around(&self) -> impl Iterator<Item = Arc<Self>> {
+        let first = self.parent().cloned();
+        std::iter::successors(first, |scope| scope.parent().cloned())
+    }
+
+    /// Wakes all threads that sleep inside.
+    fn wake(&self) {
+        let sleepers = mem::take(&mut self.state.lock().sleepers);
+        for waiter in sleepers.into_values() {
+            waiter.unpark();
+        }
+    }
+
+    /// This scope and those around it that reach what is inside, from the inside to the outside.
+    fn for_each(self: &Arc<Self>, mut act: impl FnMut(&Arc<Self>, &mut State)) {
+        let mut next = Some(self);
+        while let Some(scope) = next {
+            next = scope.parent();
+            if !scope.is_over() {
+                let mut state = scope.state.lock();
+                act(scope, &mut state);
+                if state.is_shield {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Looks at this scope, which is the innermost of the calling thread, and at those around it. A scope whose deadline
+    /// has passed is cancelled.
+    pub fn look(self: &Arc<Self>) -> Look {
+        let mut found = Look {
+            cancelled: Vec::new(),
+            deadline: Deadline::NEVER,
+        };
+        self.for_each(|scope, state| {
+            if scope.is_cancelled() || state.deadline.has_passed() {
+                found.cancelled.push(Arc::clone(scope));
+            } else {
+                found.deadline = found.deadline.earlier(state.deadline);
+            }
+        });
+        // Not above: it takes the lock of the scope.
+        for scope in &found.cancelled {
+            scope.cancel();
+        }
+        found
+    }
+}
+
+/// The waiter of a thread that is about to sleep, or sleeps. While this value lives, the waiter is woken when one of its
+/// scopes is cancelled or changed.
+pub struct Registration<'a> {
+    scope: &'a Arc<Scope>,
+    waiter: usize,
+}
+
+impl<'a> Registration<'a> {
+    /// Registers the waiter in this scope, which is the innermost of the calling thread, and in those around it.
+    pub fn new(scope: &'a Arc<Scope>, waiter: &Arc<Waiter>) -> Self {
+        let address = Arc::as_ptr(waiter).addr();
+        scope.for_each(|_, state| {
+            state.sleepers.insert(address, Arc::clone(waiter));
+        });
+        Self {
+            scope,
+            waiter: address,
+        }
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        // All around it, also behind what has become a shield meanwhile.
+        let mut next = Some(self.scope);
+        while let Some(scope) = next {
+            let removed = scope.state.lock().sleepers.remove(&self.waiter);
+            drop(removed);
+            next = scope.parent();
+        }
+    }
+}
+
+/// What a thread does: the code that it began with, or a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run(u64);
+
+thread_local! {
+    /// The innermost scope of this thread.
+    static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
+    /// What the thread does now, and the last number that it has used.
+    static RUN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// The innermost scope that the calling thread is in.
+#[inline]
+pub fn current() -> Option<Arc<Scope>> {
+    // It fails in a thread that is ending: that is in no scope.
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// Whether the calling thread is in a scope.
+#[inline]
+fn is_in_any() -> bool {
+    CURRENT
+        .try_with(|current| current.borrow().is_some())
+        .unwrap_or(false)
+}
+
+/// What the calling thread does now.
+pub fn current_run() -> Run {
+    Run(RUN.get().0)
+}
+
+fn replace(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+    CURRENT
+        .try_with(|current| current.replace(scope))
+        .unwrap_or(None)
+}
+
+/// The scope has been entered before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered;
+
+/// The calling thread enters the scope.
+///
+/// # Errors
+/// [`Entered`]: a scope is entered once.
+pub fn enter(scope: &Arc<Scope>) -> Result<(), Entered> {
+    // A scope that its thread will never leave is passed over here, and is freed.
+    let mut parent = current();
+    while let Some(outer) = &parent
+        && outer.is_over()
+    {
+        parent = outer.parent().cloned();
+    }
+    scope.parent.set(parent).map_err(|_| Entered)?;
+    drop(replace(Some(Arc::clone(scope))));
+    Ok(())
+}
+
+/// How a thread has left a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It was the innermost.
+    Innermost,
+    /// The thread is still in a scope that was entered later.
+    OutOfOrder,
+    /// The thread was not in it.
+    NotInside,
+}
+
+/// The calling thread leaves the scope.
+pub fn leave(scope: &Arc<Scope>) -> Left {
+    let mut innermost = current();
+    while let Some(inner) = &innermost
+        && inner.is_over()
+    {
+        innermost = inner.parent().cloned();
+    }
+    let Some(innermost) = innermost else {
+        return Left::NotInside;
+    };
+    if Arc::ptr_eq(&innermost, scope) {
+        drop(replace(scope.parent().cloned()));
+        return Left::Innermost;
+    }
+    let mut next = innermost.parent();
+    while let Some(outer) = next {
+        if Arc::ptr_eq(outer, scope) {
+            // The inner one still has it as its parent.
+            scope.end();
+            return Left::OutOfOrder;
+        }
+        next = outer.parent();
+    }
+    Left::NotInside
+}
+
+/// While this value lives, the calling thread does something else, in other scopes.
+pub struct Inside {
+    before: Option<Arc<Scope>>,
+    run_before: u64,
+}
+
+impl Inside {
+    /// Begins a task inside this scope and those around it; or in no scope at all.
+    pub fn new(scope: Option<Arc<Scope>>) -> Self {
+        let (run_before, last) = RUN.get();
+        RUN.set((last + 1, last + 1));
+        Self {
+            before: replace(scope),
+            run_before,
+        }
+    }
+
+    /// Begins something that belongs to no scope. `None`: the thread is in none.
+    #[inline]
+    pub fn none() -> Option<Self> {
+        is_in_any().then(|| Self::new(None))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let (_, last) = RUN.get();
+        RUN.set((self.run_before, last));
+        // Whatever the task has entered and not left is gone.
+        drop(replace(self.before.take()));
+    }
+}
