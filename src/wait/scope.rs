@@ -43,7 +43,12 @@ struct State {
     is_shield: bool,
     /// The waiters of threads that sleep inside, by their addresses.
     sleepers: BTreeMap<usize, Arc<Waiter>>,
+    /// Those of them that are to be woken, one after the other.
+    to_wake: BTreeMap<usize, Arc<Waiter>>,
 }
+
+/// How many threads are woken at a time.
+const AT_A_TIME: usize = if cfg!(Py_GIL_DISABLED) { 64 } else { 2 };
 
 /// What is known of the scopes of a thread at one moment.
 pub struct Look {
@@ -66,6 +71,7 @@ impl Scope {
                 deadline,
                 is_shield,
                 sleepers: BTreeMap::new(),
+                to_wake: BTreeMap::new(),
             }),
         })
     }
@@ -136,10 +142,18 @@ impl Scope {
         std::iter::successors(first, |scope| scope.parent().cloned())
     }
 
-    /// Wakes all threads that sleep inside.
+    /// Wakes all threads that sleep inside: the first of them here, and each wakes the next when it goes on. Thousands of
+    /// threads that wait for the interpreter at the same time hinder each other.
     fn wake(&self) {
-        let sleepers = mem::take(&mut self.state.lock().sleepers);
-        for waiter in sleepers.into_values() {
+        let first: Vec<_> = {
+            let mut state = self.state.lock();
+            let sleepers = mem::take(&mut state.sleepers);
+            state.to_wake.extend(sleepers);
+            (0..AT_A_TIME)
+                .map_while(|_| state.to_wake.pop_first())
+                .collect()
+        };
+        for (_, waiter) in first {
             waiter.unpark();
         }
     }
@@ -207,8 +221,17 @@ impl Drop for Registration<'_> {
         // All around it, also behind what has become a shield meanwhile.
         let mut next = Some(self.scope);
         while let Some(scope) = next {
-            let removed = scope.state.lock().sleepers.remove(&self.waiter);
+            let (removed, woken) = {
+                let mut state = scope.state.lock();
+                let asleep = state.sleepers.remove(&self.waiter);
+                let removed = asleep.or_else(|| state.to_wake.remove(&self.waiter));
+                // It was woken by this scope or, before its turn, by something else.
+                (removed, state.to_wake.pop_first())
+            };
             drop(removed);
+            if let Some((_, waiter)) = woken {
+                waiter.unpark();
+            }
             next = scope.parent();
         }
     }

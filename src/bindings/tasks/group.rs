@@ -74,8 +74,8 @@ impl Group {
     /// A task has failed: the error is kept, and the other tasks are cancelled.
     pub(super) fn fail(&self, py: Python<'_>, error: &PyErr) {
         // `result()` of a task that was cancelled.
-        let is_consequence = error.is_instance(py, &cancelled_error(py))
-            && !self.scope.look().cancelled.is_empty();
+        let is_consequence =
+            error.is_instance(py, &cancelled_error(py)) && !self.scope.look().cancelled.is_empty();
         if is_consequence {
             return;
         }
