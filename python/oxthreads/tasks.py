@@ -164,6 +164,12 @@ def _runs_natively(executor: ThreadPoolExecutor) -> bool:
     return type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor)
 
 
+def _split(group: BaseExceptionGroup[Any], is_own: Callable[[BaseException], bool]) -> tuple[Any, Any]:
+    """Divide a group of exceptions into those that end a scope, and the others."""
+    # Before Python 3.13, split() takes only functions that are written in Python.
+    return group.split(lambda error: is_own(error))
+
+
 #: The longest time that a join in a scope sleeps before it looks whether the scope was cancelled, in seconds.
 _LONGEST_SLEEP = 0.05
 
