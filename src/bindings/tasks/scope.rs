@@ -265,7 +265,7 @@ impl CancelScope {
         self.scope.cancel();
     }
 
-    /// When it is cancelled by itself (float), in seconds on the clock of `time.monotonic`; math.inf: never.
+    /// When it is cancelled by itself (float), in seconds on the clock of `time.monotonic`. math.inf means never.
     #[getter]
     fn deadline(&self, py: Python<'_>) -> PyResult<f64> {
         if let Some(deadline) = *self.deadline.lock() {
