@@ -253,19 +253,29 @@ impl Drop for Registration<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run(u64);
 
+/// What is known of a thread.
+struct ThreadScopes {
+    /// The innermost scope that the thread is in.
+    innermost: RefCell<Option<Arc<Scope>>>,
+    /// What it does now, and the last number that was used for that.
+    run: Cell<(u64, u64)>,
+}
+
 thread_local! {
-    /// The innermost scope of this thread.
-    static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
-    /// What the thread does now, and the last number that it has used.
-    static RUN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    static HERE: ThreadScopes = const {
+        ThreadScopes {
+            innermost: RefCell::new(None),
+            run: Cell::new((0, 0)),
+        }
+    };
 }
 
 /// The innermost scope that the calling thread is in.
 #[inline]
 pub fn current() -> Option<Arc<Scope>> {
     // It fails in a thread that is ending: that is in no scope.
-    let innermost = CURRENT
-        .try_with(|current| current.borrow().clone())
+    let innermost = HERE
+        .try_with(|here| here.innermost.borrow().clone())
         .ok()
         .flatten()?;
     if innermost.is_over() {
@@ -282,22 +292,23 @@ fn forget(over: &Arc<Scope>) -> Option<Arc<Scope>> {
     left
 }
 
-/// Whether the calling thread is in a scope.
+/// Whether a scope that the calling thread is in is cancelled.
 #[inline]
-fn is_in_any() -> bool {
-    CURRENT
-        .try_with(|current| current.borrow().is_some())
-        .unwrap_or(false)
+pub fn is_cancelled_here() -> bool {
+    let look = |here: &ThreadScopes| match &*here.innermost.borrow() {
+        None => false,
+        Some(innermost) => !innermost.look().cancelled.is_empty(),
+    };
+    HERE.try_with(look).unwrap_or(false)
 }
 
 /// What the calling thread does now.
 pub fn current_run() -> Run {
-    Run(RUN.get().0)
+    Run(HERE.try_with(|here| here.run.get().0).unwrap_or(0))
 }
 
 fn replace(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
-    CURRENT
-        .try_with(|current| current.replace(scope))
+    HERE.try_with(|here| here.innermost.replace(scope))
         .unwrap_or(None)
 }
 
@@ -356,26 +367,32 @@ pub struct Inside {
 impl Inside {
     /// Begins a task inside this scope and those around it; or in no scope at all.
     pub fn new(scope: Option<Arc<Scope>>) -> Self {
-        let (run_before, last) = RUN.get();
-        RUN.set((last + 1, last + 1));
-        Self {
-            before: replace(scope),
-            run_before,
-        }
+        let begin = |here: &ThreadScopes| {
+            let (before, last) = here.run.get();
+            here.run.set((last + 1, last + 1));
+            (here.innermost.replace(scope), before)
+        };
+        let (before, run_before) = HERE.try_with(begin).unwrap_or((None, 0));
+        Self { before, run_before }
     }
 
     /// Begins something that belongs to no scope. `None`: the thread is in none.
     #[inline]
     pub fn none() -> Option<Self> {
-        is_in_any().then(|| Self::new(None))
+        let is_in_any = HERE.try_with(|here| here.innermost.borrow().is_some());
+        is_in_any.unwrap_or(false).then(|| Self::new(None))
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let (_, last) = RUN.get();
-        RUN.set((self.run_before, last));
-        // Whatever the task has entered and not left is gone.
-        drop(replace(self.before.take()));
+        let before = self.before.take();
+        let end = |here: &ThreadScopes| {
+            let (_, last) = here.run.get();
+            here.run.set((self.run_before, last));
+            // Whatever the task has entered and not left is gone.
+            here.innermost.replace(before)
+        };
+        drop(HERE.try_with(end).ok());
     }
 }
