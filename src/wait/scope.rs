@@ -15,7 +15,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -25,8 +24,7 @@ use super::{Waiter, generation};
 
 /// A part of a program whose waits end together.
 pub struct Scope {
-    /// The scope that this one is inside of, once it was entered.
-    parent: OnceLock<Option<Arc<Self>>>,
+    was_entered: AtomicBool,
     /// One: its waits are to end. It stays so.
     is_cancelled: AtomicU8,
     /// Whether it counts no longer, although a thread may not have left it.
@@ -39,6 +37,8 @@ pub struct Scope {
 }
 
 struct State {
+    /// The scope that this one is inside of.
+    parent: Option<Arc<Scope>>,
     deadline: Deadline,
     is_shield: bool,
     /// The waiters of threads that sleep inside, by their addresses.
@@ -68,12 +68,13 @@ impl Scope {
     /// A scope that no thread has entered. `grace`: how long code that handles its cancellation may wait.
     pub fn new(deadline: Deadline, is_shield: bool, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
-            parent: OnceLock::new(),
+            was_entered: AtomicBool::new(false),
             is_cancelled: AtomicU8::new(0),
             is_over: AtomicBool::new(false),
             generation: generation(),
             grace,
             state: Mutex::new(State {
+                parent: None,
                 deadline,
                 is_shield,
                 sleepers: BTreeMap::new(),
@@ -138,8 +139,8 @@ impl Scope {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    fn parent(&self) -> Option<&Arc<Self>> {
-        self.parent.get()?.as_ref()
+    fn parent(&self) -> Option<Arc<Self>> {
+        self.state.lock().parent.clone()
     }
 
     /// Whether it is that scope, or inside of it.
@@ -150,8 +151,7 @@ impl Scope {
 
     /// The scopes around this one, from the inside to the outside.
     pub fn around(&self) -> impl Iterator<Item = Arc<Self>> {
-        let first = self.parent().cloned();
-        std::iter::successors(first, |scope| scope.parent().cloned())
+        std::iter::successors(self.parent(), |scope| scope.parent())
     }
 
     /// Wakes all threads that sleep inside: the first of them here, and each wakes the next when it goes on. Thousands of
@@ -172,17 +172,25 @@ impl Scope {
 
     /// This scope and those around it that reach what is inside, from the inside to the outside.
     fn for_each(self: &Arc<Self>, mut act: impl FnMut(&Arc<Self>, &mut State)) {
-        let mut next = Some(self);
-        while let Some(scope) = next {
-            next = scope.parent();
-            if !scope.is_over() {
-                let mut state = scope.state.lock();
-                act(scope, &mut state);
-                if state.is_shield {
-                    return;
-                }
+        // The first is borrowed, and most have no other.
+        let Some(mut next) = self.visit(&mut act) else {
+            return;
+        };
+        while let Some(outer) = next.visit(&mut act) {
+            next = outer;
+        }
+    }
+
+    /// Calls `act`. Returns the scope around this one, if it reaches what is inside of this one.
+    fn visit(self: &Arc<Self>, act: &mut impl FnMut(&Arc<Self>, &mut State)) -> Option<Arc<Self>> {
+        let mut state = self.state.lock();
+        if !self.is_over() {
+            act(self, &mut state);
+            if state.is_shield {
+                return None;
             }
         }
+        state.parent.clone()
     }
 
     /// Looks at this scope, which is the innermost of the calling thread, and at those around it. A scope whose deadline
@@ -231,20 +239,20 @@ impl<'a> Registration<'a> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         // All around it, also behind what has become a shield meanwhile.
-        let mut next = Some(self.scope);
+        let mut next = Some(Arc::clone(self.scope));
         while let Some(scope) = next {
-            let (removed, woken) = {
+            let (removed, woken, parent) = {
                 let mut state = scope.state.lock();
                 let asleep = state.sleepers.remove(&self.waiter);
                 let removed = asleep.or_else(|| state.to_wake.remove(&self.waiter));
                 // It was woken by this scope or, before its turn, by something else.
-                (removed, state.to_wake.pop_first())
+                (removed, state.to_wake.pop_first(), state.parent.clone())
             };
             drop(removed);
             if let Some((_, waiter)) = woken {
                 waiter.unpark();
             }
-            next = scope.parent();
+            next = parent;
         }
     }
 }
@@ -321,7 +329,10 @@ pub struct Entered;
 /// # Errors
 /// [`Entered`]: a scope is entered once.
 pub fn enter(scope: &Arc<Scope>) -> Result<(), Entered> {
-    scope.parent.set(current()).map_err(|_| Entered)?;
+    if scope.was_entered.swap(true, Ordering::Relaxed) {
+        return Err(Entered);
+    }
+    scope.state.lock().parent = current();
     drop(replace(Some(Arc::clone(scope))));
     Ok(())
 }
@@ -343,17 +354,18 @@ pub fn leave(scope: &Arc<Scope>) -> Left {
         return Left::NotInside;
     };
     if Arc::ptr_eq(&innermost, scope) {
-        drop(replace(scope.parent().cloned()));
+        drop(replace(scope.parent()));
         return Left::Innermost;
     }
-    let mut next = innermost.parent();
-    while let Some(outer) = next {
-        if Arc::ptr_eq(outer, scope) {
-            // The inner one still has it as its parent.
-            scope.end();
+    let mut inner = innermost;
+    while let Some(outer) = inner.parent() {
+        if Arc::ptr_eq(&outer, scope) {
+            let around = scope.parent();
+            let left = std::mem::replace(&mut inner.state.lock().parent, around);
+            drop(left);
             return Left::OutOfOrder;
         }
-        next = outer.parent();
+        inner = outer;
     }
     Left::NotInside
 }
