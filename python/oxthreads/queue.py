@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 else:
     T = object
 
-# Where the item is that each of the standard `_get`s takes, and the standard `_qsize`s. As they were at first:
-# a program may replace them.
+# Where the item is that each standard `_get` takes, and the standard `_qsize`s. As they were at first: a
+# program may replace them.
 _NEXT = {
     vars(_StandardQueue)["_get"]: 0,
     vars(_StandardLifoQueue)["_get"]: -1,
@@ -252,7 +252,8 @@ class _TakenAhead:
     """The item that peek() has taken from a queue whose class takes items in a way of its own.
 
     Only the class knows which item comes next, so the item is taken and kept here. Until somebody gets it,
-    the queue has this object's methods as its ``_get`` and ``_qsize``. The queue's mutex is held in all of them.
+    the queue has this object's methods as its ``_get`` and ``_qsize``. The mutex of the queue is held in all
+    of them.
     """
 
     def __init__(self, queue: Any) -> None:

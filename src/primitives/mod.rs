@@ -7,6 +7,7 @@
 //! * [`single_run`]: work that one thread does for all who ask for it.
 //! * [`condition`]: waiters that are notified one by one.
 //! * [`semaphore`]: permits, taken one at a time.
+//! * [`limiter`]: acquisitions at a pace.
 //! * [`event`]: a flag that threads wait for.
 //! * [`barrier`]: a meeting point for a fixed number of threads.
 //! * [`queue`]: bounded queues with a count of unfinished tasks and a shutdown.
@@ -24,6 +25,7 @@ pub mod event;
 pub mod future;
 pub mod holder;
 pub mod kept_threads;
+pub mod limiter;
 pub mod lock;
 pub mod pool;
 pub mod progress;

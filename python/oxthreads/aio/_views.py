@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from oxthreads._oxthreads import (
     AsyncEvent,
     AsyncFuture,
+    AsyncLimiter,
     AsyncLock,
     AsyncQueue,
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    Limiter,
     Lock,
     RLock,
     RWLock,
@@ -46,6 +48,7 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
     (SimpleQueue, AsyncSimpleQueue),
     (Lock, AsyncLock),
     (RWLock, AsyncRWLock),
+    (Limiter, AsyncLimiter),
     (_NativeSemaphore, AsyncSemaphore),
     (_NativeEvent, AsyncEvent),
     (_NativeFuture, AsyncFuture),
@@ -63,6 +66,8 @@ def as_async(thing: SimpleQueue[T], /) -> AsyncSimpleQueue[T]: ...
 def as_async(thing: Lock, /) -> AsyncLock: ...
 @overload
 def as_async(thing: RWLock, /) -> AsyncRWLock: ...
+@overload
+def as_async(thing: Limiter, /) -> AsyncLimiter: ...
 @overload
 def as_async(thing: Semaphore, /) -> AsyncSemaphore: ...
 @overload
@@ -83,13 +88,13 @@ def as_async(thing: Any, /) -> Any:
     may use views of the same object at once, in any threads, and threads use the object itself.
 
     Args:
-        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, RWLock, Semaphore, BoundedSemaphore,
-            Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules,
+        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, RWLock, Limiter, Semaphore,
+            BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules,
             where the patch is installed).
 
     Returns:
-        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncRWLock, AsyncSemaphore, AsyncEvent, AsyncCondition,
-        AsyncBarrier, AsyncFuture or AsyncExecutor.
+        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore, AsyncEvent,
+        AsyncCondition, AsyncBarrier, AsyncFuture or AsyncExecutor.
 
     Raises:
         TypeError: the object is none of these; or it is an RLock, or a Condition over one, which belong to a
@@ -130,5 +135,5 @@ def _refusal(thing: object) -> str:
         )
     return (
         f"{module}.{kind.__qualname__} has no view for coroutines; as_async takes queues, locks, semaphores, "
-        "conditions, events, barriers, futures and thread pools of oxthreads"
+        "limiters, conditions, events, barriers, futures and thread pools of oxthreads"
     )

@@ -9,8 +9,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
+use super::alarm::Alarm;
 use super::entry::{Ended, Entry};
-use super::library::{self, Suspension};
+use super::library::{self, SuspendedBy, Suspension};
 use super::operation::Start;
 
 /// The wait of a coroutine. Await it, once.
@@ -170,8 +171,13 @@ impl Wait {
 
     /// Ends the wait.
     fn end(&mut self) {
-        if let Stage::Waiting { entry, .. } = std::mem::replace(&mut self.stage, Stage::Over) {
+        if let Stage::Waiting { entry, suspension } =
+            std::mem::replace(&mut self.stage, Stage::Over)
+        {
             entry.end();
+            if let Some(mut suspension) = suspension {
+                Python::attach(|py| suspension.end_alarm(py));
+            }
         }
     }
 }
@@ -302,10 +308,12 @@ impl Wait {
         match &self.stage {
             Stage::New(start) => start.visit(&visit),
             Stage::Waiting { entry, suspension } => {
-                match suspension {
-                    Some(Suspension::Asyncio(Some(inbox))) => visit.call(inbox)?,
-                    Some(Suspension::Trio(waiting)) => visit.call(waiting)?,
-                    _ => {}
+                if let Some(suspension) = suspension {
+                    match &suspension.by {
+                        SuspendedBy::Asyncio(inbox) => visit.call(inbox)?,
+                        SuspendedBy::Trio(waiting) => visit.call(waiting)?,
+                    }
+                    visit.call(suspension.alarm.as_ref().map(Alarm::object))?;
                 }
                 entry.visit(&visit)
             }
