@@ -85,9 +85,9 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncEvent, AsyncFuture, AsyncHold, AsyncLimiter, AsyncLock, AsyncQueue, AsyncRWLock,
-        AsyncSemaphore, AsyncSimpleQueue, Wait, refuse_files, select_async, wait_at_barrier,
-        wait_notified, waiting_coroutines,
+        AsyncDelayQueue, AsyncEvent, AsyncFuture, AsyncHold, AsyncLimiter, AsyncLock, AsyncQueue,
+        AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue, Wait, refuse_files, select_async,
+        wait_at_barrier, wait_notified, waiting_coroutines,
     };
     #[pymodule_export]
     use super::diagnose::{
@@ -111,7 +111,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]
-    use super::queue::{Queue, QueueIterator, SimpleQueue};
+    use super::queue::{DelayQueue, Queue, QueueIterator, Scheduled, SimpleQueue};
     #[pymodule_export]
     use super::registry::{install_in, preload, set_questions};
     #[pymodule_export]

@@ -12,7 +12,7 @@ use crate::bindings::aio;
 use crate::bindings::executor::{ThreadPoolExecutor, WorkQueue};
 use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::lazy::{self, HasImports, Imports};
 use crate::bindings::threading::{
     Barrier, Condition, Event, Limiter, Lock, Once, RLock, RWLock, Semaphore,
@@ -37,7 +37,8 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 5] = [
+const IMPORTS: [(&str, &[Imports]); 6] = [
+    ("oxthreads._delay_queue", &[DelayQueue::IMPORTS]),
     ("oxthreads.locks", &[RWLock::IMPORTS, Limiter::IMPORTS]),
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (

@@ -11,6 +11,7 @@
 //! * [`event`]: a flag that threads wait for.
 //! * [`barrier`]: a meeting point for a fixed number of threads.
 //! * [`queue`]: bounded queues with a count of unfinished tasks and a shutdown.
+//! * [`delay_queue`]: a queue whose items can be taken when their time has come.
 //! * [`future`]: a result that is set once.
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
@@ -21,6 +22,7 @@
 pub mod barrier;
 pub mod completion;
 pub mod condition;
+pub mod delay_queue;
 pub mod event;
 pub mod future;
 pub mod holder;

@@ -28,6 +28,7 @@ Example:
 from __future__ import annotations
 
 from oxthreads._oxthreads import (
+    AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
     AsyncHold,
@@ -66,6 +67,7 @@ else:
 __all__ = [
     "AsyncBarrier",
     "AsyncCondition",
+    "AsyncDelayQueue",
     "AsyncEvent",
     "AsyncExecutor",
     "AsyncFuture",

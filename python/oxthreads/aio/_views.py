@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from oxthreads._oxthreads import (
+    AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
     AsyncLimiter,
@@ -13,6 +14,7 @@ from oxthreads._oxthreads import (
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    DelayQueue,
     Limiter,
     Lock,
     RLock,
@@ -49,6 +51,7 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
     (Lock, AsyncLock),
     (RWLock, AsyncRWLock),
     (Limiter, AsyncLimiter),
+    (DelayQueue, AsyncDelayQueue),
     (_NativeSemaphore, AsyncSemaphore),
     (_NativeEvent, AsyncEvent),
     (_NativeFuture, AsyncFuture),
@@ -62,6 +65,8 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
 def as_async(thing: Queue[T], /) -> AsyncQueue[T]: ...
 @overload
 def as_async(thing: SimpleQueue[T], /) -> AsyncSimpleQueue[T]: ...
+@overload
+def as_async(thing: DelayQueue[T], /) -> AsyncDelayQueue[T]: ...
 @overload
 def as_async(thing: Lock, /) -> AsyncLock: ...
 @overload
@@ -88,13 +93,13 @@ def as_async(thing: Any, /) -> Any:
     may use views of the same object at once, in any threads, and threads use the object itself.
 
     Args:
-        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, RWLock, Limiter, Semaphore,
-            BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules,
-            where the patch is installed).
+        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
+            BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
+            standard modules, where the patch is installed).
 
     Returns:
-        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore, AsyncEvent,
-        AsyncCondition, AsyncBarrier, AsyncFuture or AsyncExecutor.
+        AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
+        AsyncEvent, AsyncCondition, AsyncBarrier, AsyncFuture or AsyncExecutor.
 
     Raises:
         TypeError: the object is none of these; or it is an RLock, or a Condition over one, which belong to a

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -65,8 +66,12 @@ impl Alarm {
     /// Ends it, if it has not rung.
     pub(super) fn cancel(self, py: Python<'_>) {
         let cancel = self.cancel.bind(py);
-        if let Err(error) = foreign::call(cancel, &PyTuple::empty(py), None) {
-            keep(py, error);
+        match foreign::call(cancel, &PyTuple::empty(py), None) {
+            Ok(_) => {}
+            // A loop that is being collected has lost its attributes.
+            Err(error) if error.is_instance_of::<PyAttributeError>(py) => {}
+            // That of a signal handler.
+            Err(error) => keep(py, error),
         }
     }
 

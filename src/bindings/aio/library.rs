@@ -63,15 +63,6 @@ pub(super) struct Suspension {
     pub(super) alarm: Option<Alarm>,
 }
 
-impl Suspension {
-    /// The coroutine goes on, or is given up.
-    pub(super) fn end_alarm(&mut self, py: Python<'_>) {
-        if let Some(alarm) = self.alarm.take() {
-            alarm.cancel(py);
-        }
-    }
-}
-
 /// What suspends a coroutine.
 pub(super) enum SuspendedBy {
     /// By a [`Signal`], which asyncio has. The inbox, if the loop cannot keep it.
@@ -258,7 +249,7 @@ pub(super) fn go_on(
     mut suspension: Suspension,
     sent: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    suspension.end_alarm(py);
+    cancel(py, suspension.alarm.take());
     let SuspendedBy::Trio(waiting) = suspension.by else {
         return Ok(());
     };

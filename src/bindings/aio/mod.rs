@@ -11,7 +11,7 @@
 //! * `raise_later.rs`: an exception that was raised where none can be.
 //! * `watched.rs`: what reports, profiles and traces know of the coroutines that wait.
 //! * `select.rs`: the wait for the first of several.
-//! * `queue.rs`, `lock.rs`, `semaphore.rs`, `limiter.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`, `rwlock.rs`: the
+//! * `queue.rs`, `delay_queue.rs`, `lock.rs`, `semaphore.rs`, `limiter.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`, `rwlock.rs`: the
 //!   views.
 //!
 //! A coroutine waits as a thread does, by an operation of `src/primitives/`; a `Pending` polls it instead of a sleeping
@@ -22,6 +22,7 @@ mod alarm;
 mod barrier;
 mod bell;
 mod condition;
+mod delay_queue;
 mod entry;
 mod event;
 mod future;
@@ -48,6 +49,7 @@ pub(crate) fn install_fast_paths(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
 
 pub(crate) use barrier::wait_at_barrier;
 pub(crate) use condition::wait_notified;
+pub(crate) use delay_queue::AsyncDelayQueue;
 pub(crate) use event::AsyncEvent;
 pub(crate) use future::AsyncFuture;
 pub(crate) use limiter::AsyncLimiter;

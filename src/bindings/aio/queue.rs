@@ -20,12 +20,14 @@ use crate::primitives::FellBack;
 use crate::primitives::queue::{self, GetError, PutError};
 use crate::wait::Converted;
 
-static EMPTY: LazyImport<PyType> = LazyImport::new(("oxthreads.aio._exceptions", "QueueEmpty"));
-static FULL: LazyImport<PyType> = LazyImport::new(("oxthreads.aio._exceptions", "QueueFull"));
-static SHUT_DOWN: LazyImport<PyType> =
+pub(super) static EMPTY: LazyImport<PyType> =
+    LazyImport::new(("oxthreads.aio._exceptions", "QueueEmpty"));
+pub(super) static FULL: LazyImport<PyType> =
+    LazyImport::new(("oxthreads.aio._exceptions", "QueueFull"));
+pub(super) static SHUT_DOWN: LazyImport<PyType> =
     LazyImport::new(("oxthreads.aio._exceptions", "QueueShutDown"));
 
-fn raise(py: Python<'_>, class: &LazyImport<PyType>) -> PyErr {
+pub(super) fn raise(py: Python<'_>, class: &LazyImport<PyType>) -> PyErr {
     match class.get(py) {
         Ok(class) => PyErr::from_type(class.clone(), ()),
         Err(error) => error,

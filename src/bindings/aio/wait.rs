@@ -169,15 +169,26 @@ impl Wait {
         PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &message, 1)
     }
 
-    /// Ends the wait.
-    fn end(&mut self) {
-        if let Stage::Waiting { entry, suspension } =
-            std::mem::replace(&mut self.stage, Stage::Over)
+    /// Ends the wait, in a task.
+    fn end_in_task(&mut self, py: Python<'_>) {
+        if let Stage::Waiting {
+            suspension: Some(suspension),
+            ..
+        } = &mut self.stage
         {
-            entry.end();
-            if let Some(mut suspension) = suspension {
-                Python::attach(|py| suspension.end_alarm(py));
+            let alarm = suspension.alarm.take();
+            self.end();
+            if let Some(alarm) = alarm {
+                alarm.cancel(py);
             }
+        }
+        self.end();
+    }
+
+    /// Ends the wait. An alarm that is left does nothing.
+    fn end(&mut self) {
+        if let Stage::Waiting { entry, .. } = std::mem::replace(&mut self.stage, Stage::Over) {
+            entry.end();
         }
     }
 }
@@ -266,7 +277,7 @@ impl Wait {
         val: Option<&Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.end();
+        self.end_in_task(py);
         let error = match (typ.cast::<PyType>(), val) {
             (Ok(_), Some(value)) if value.is_instance_of::<PyBaseException>() => {
                 PyErr::from_value(value.clone())
@@ -285,8 +296,8 @@ impl Wait {
     }
 
     /// End the wait.
-    fn close(&mut self) {
-        self.end();
+    fn close(&mut self, py: Python<'_>) {
+        self.end_in_task(py);
     }
 
     #[getter]

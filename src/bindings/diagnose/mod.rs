@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
-use crate::bindings::queue::{self, Queue, SimpleQueue};
+use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{
@@ -192,6 +192,7 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         Flights,
         Queue,
         SimpleQueue,
+        DelayQueue,
         Future,
         ThreadPoolExecutor
     )

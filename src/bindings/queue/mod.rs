@@ -7,6 +7,7 @@
 //! * `overrides`: which methods a queue's class overrides, and the order of its items.
 //! * `profiled`: what a profile of waiting is told.
 //! * `simple`: `SimpleQueue`.
+//! * `delay_queue`: `DelayQueue`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +32,7 @@ use crate::primitives::queue::{self, GetError, PutError, TaskDoneError};
 use crate::wait::deadline::Deadline;
 
 mod batches;
+mod delay_queue;
 mod fast_path;
 mod item;
 mod overrides;
@@ -39,6 +41,7 @@ mod simple;
 mod waits;
 
 pub(crate) use batches::{QueueIterator, list, most, stopped};
+pub(crate) use delay_queue::{DelayQueue, Scheduled};
 pub(crate) use item::Item;
 pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made, note_waited_for};
 pub(crate) use simple::SimpleQueue;

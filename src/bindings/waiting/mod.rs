@@ -71,7 +71,7 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///
 /// A source is ready when a wait for it alone would end. What ``select`` does with it, and the value:
 ///
-/// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``: gets an item; the item.
+/// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``, ``DelayQueue``: gets an item; the item.
 /// * ``put(queue, item)``: puts the item; None. ``get(queue, max_items)``: gets several items; the list of them.
 /// * ``Event``: the flag is set; True.
 /// * ``Lock``, ``Semaphore``, ``BoundedSemaphore``: acquires it; True. ``Limiter``: acquires one; True.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple, PyType};
 
 use crate::bindings::future::Future;
-use crate::bindings::queue::{Item, note_waited_for, stopped};
+use crate::bindings::queue::{DelayQueue, Item, note_waited_for, stopped};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::{Kept, Observed};
 use crate::bindings::runtime::{errors, foreign};
@@ -18,7 +18,7 @@ use crate::bindings::waiting::arms::{GetMany, Put, QueueOf};
 use crate::bindings::waiting::files;
 use crate::bindings::waiting::timer::{Timer, WaitForTime};
 use crate::primitives::queue::{GetError, PutError};
-use crate::primitives::{FellBack, event, future, limiter, lock, queue, semaphore};
+use crate::primitives::{FellBack, delay_queue, event, future, limiter, lock, queue, semaphore};
 use crate::wait::observe::Acquisition;
 use crate::wait::{AnyOperation, Converted};
 
@@ -53,6 +53,16 @@ impl From<Result<Item, GetError<PyErr>>> for Outcome {
             Err(GetError::ShutDown | GetError::Empty) => Self::ShutDown,
             Err(GetError::FellBack) => Self::FellBack,
             Err(GetError::Comparison(error)) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Result<Item, delay_queue::GetError>> for Outcome {
+    fn from(taken: Result<Item, delay_queue::GetError>) -> Self {
+        match taken {
+            Ok(item) => Self::Item(item),
+            // The wait never ends as `Empty`.
+            Err(delay_queue::GetError::ShutDown | delay_queue::GetError::Empty) => Self::ShutDown,
         }
     }
 }
@@ -105,6 +115,7 @@ pub(crate) enum Source<'py> {
     Future(Bound<'py, Future>),
     Lock(Bound<'py, Lock>),
     Semaphore(Bound<'py, Semaphore>),
+    DelayQueue(Bound<'py, DelayQueue>),
     Limiter(Bound<'py, Limiter>),
     Timer(Bound<'py, Timer>),
     File(c_int),
@@ -140,6 +151,9 @@ impl<'py> Source<'py> {
         }
         if let Ok(limiter) = object.cast::<Limiter>() {
             return Ok(Self::Limiter(limiter.clone()));
+        }
+        if let Ok(queue) = object.cast::<DelayQueue>() {
+            return Ok(Self::DelayQueue(queue.clone()));
         }
         if let Ok(put) = object.cast::<Put>() {
             return Ok(Self::Put(put.clone()));
@@ -265,6 +279,11 @@ impl<'py> Source<'py> {
                 None => return Ok(None),
                 Some(outcome) => outcome,
             },
+            Self::DelayQueue(queue) => match queue.get().primitive().try_get() {
+                Ok(item) => return Ok(Some(item.into_bound(py))),
+                Err(delay_queue::GetError::Empty) => return Ok(None),
+                Err(delay_queue::GetError::ShutDown) => Outcome::ShutDown,
+            },
             Self::Limiter(limiter) => {
                 let acquired = limiter.get().primitive().try_acquire(1);
                 return Ok(acquired.then(|| yes(py)));
@@ -310,6 +329,7 @@ impl<'py> Source<'py> {
                 return Self::Queue(get.get().queue(py)).operation(get.get().queue(py).as_any());
             }
             Self::Timer(timer) => Box::new(WaitForTime::new(timer)),
+            Self::DelayQueue(queue) => arm(delay_queue::Get::new(Kept::new(queue))),
             Self::Limiter(limiter) => arm(limiter::Acquire::new(Kept::new(limiter), 1)),
             Self::File(number) => Box::new(files::Readable::new(*number)),
         })
@@ -326,6 +346,7 @@ impl<'py> Source<'py> {
             Self::Lock(lock) => lock.as_any().clone(),
             Self::Semaphore(semaphore) => semaphore.as_any().clone(),
             Self::Timer(timer) => timer.as_any().clone(),
+            Self::DelayQueue(queue) => queue.as_any().clone(),
             Self::Limiter(limiter) => limiter.as_any().clone(),
             Self::File(_) => return None,
         })
