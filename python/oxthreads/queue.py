@@ -217,14 +217,15 @@ class Queue(_NativeQueue[T], _QueueWithShutdown[T]):
 
     def _oxthreads_next(self) -> T:
         # A class with its own `_init` need not have the standard attribute.
-        get, items = self._get, dictionary(self).get("queue")
+        get = self._get
+        items: Any = dictionary(self).get("queue")
         holder = getattr(get, "__self__", None)
         if isinstance(holder, _TakenAhead):
             return holder.item  # type: ignore[no-any-return]
         place = _NEXT.get(getattr(get, "__func__", None))
         if place is None or type(items) not in {deque, list}:
             return _TakenAhead(self).item  # type: ignore[no-any-return]
-        return items[place]
+        return items[place]  # type: ignore[no-any-return]
 
     def _oxthreads_clear(self) -> int:
         removed: list[T] = []

@@ -117,7 +117,7 @@ def test_small_acquisitions_do_not_overtake_a_large_one() -> None:
 
 @pytest.mark.parametrize("how", ["time-out", "signal"])
 def test_when_the_first_gives_up_the_next_goes_on(how: str) -> None:
-    limiter = used_up(rate=5, burst=5)
+    limiter = used_up(rate=2.5, burst=5)
     followers: list[Result] = []
 
     def follow() -> None:
@@ -126,7 +126,7 @@ def test_when_the_first_gives_up_the_next_goes_on(how: str) -> None:
 
     helper = Result(follow)
     if how == "time-out":
-        assert limiter.acquire(amount=5, timeout=0.05) is False
+        assert limiter.acquire(amount=5, timeout=1) is False
     else:
         with handler(fail):
             sender = signal_once_asleep()
@@ -319,7 +319,7 @@ def test_select_takes_the_first_that_is_due() -> None:
 
 
 def test_select_passes_its_place_on_when_another_source_is_first() -> None:
-    limiter, items = used_up(rate=4, burst=4), Queue[str]()
+    limiter, items = used_up(rate=0.5), Queue[str]()
     first = Result(select, limiter, items)
     spin_until(lambda: limiter.waiting == 1)
     second = Result(limiter.acquire)
@@ -341,7 +341,7 @@ def test_select_with_timers_and_a_limiter() -> None:
 
 @pytest.mark.parametrize("loops", ALL)
 def test_coroutines_and_threads_wait_in_one_order(loops: EventLoops) -> None:
-    limiter, order = used_up(), []
+    limiter, order, begun = used_up(), [], []
     view = as_async(limiter)
 
     async def main() -> None:
@@ -358,6 +358,7 @@ def test_coroutines_and_threads_wait_in_one_order(loops: EventLoops) -> None:
 
             thread = Result(acquire)
             await loops.until(lambda: limiter.waiting == 2)
+            begun.append(time.monotonic())
             limiter.rate = 100
             await loops.until(lambda: not thread.thread.is_alive())
             thread.get()
@@ -365,7 +366,9 @@ def test_coroutines_and_threads_wait_in_one_order(loops: EventLoops) -> None:
         await loops.together(coroutine, others)
 
     loops.run(main)
-    assert order == ["coroutine", "thread"]
+    # If the machine is so slow that the loop is late, the thread goes first.
+    assert sorted(order) == ["coroutine", "thread"]
+    assert order[0] == "coroutine" or time.monotonic() - begun[0] > 0.05
 
 
 @pytest.mark.parametrize("loops", ALL)
@@ -389,12 +392,12 @@ def test_coroutines_wait_for_their_time(loops: EventLoops) -> None:
 
 @pytest.mark.parametrize("loops", ALL)
 def test_a_cancelled_coroutine_lets_the_next_one_go_on(loops: EventLoops) -> None:
-    limiter = used_up(rate=5, burst=5)
+    limiter = used_up(rate=2.5, burst=5)
     view = as_async(limiter)
 
     async def main() -> None:
         async def impatient() -> None:
-            assert not await loops.ends_in_time(lambda: view.acquire(amount=5), 0.05)
+            assert not await loops.ends_in_time(lambda: view.acquire(amount=5), 0.5)
 
         async def next_one() -> bool:
             await loops.until(lambda: limiter.waiting == 1)
@@ -474,7 +477,7 @@ def test_a_thread_that_is_killed_lets_the_next_one_go_on() -> None:
     class Killed(BaseException):
         pass
 
-    limiter = used_up(rate=5, burst=5)
+    limiter = used_up(rate=1, burst=5)
     victim = Result(limiter.acquire, amount=5)
     until_asleep(victim.thread)
     follower = Result(limiter.acquire)

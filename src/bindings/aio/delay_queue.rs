@@ -138,7 +138,7 @@ impl Start for Join {
 ///     >>> from oxthreads.channels import DelayQueue
 ///     >>> async def main():
 ///     ...     reminders = as_async(DelayQueue())
-///     ...     tea = await reminders.put("tea", delay=0.02)
+///     ...     tea = await reminders.put("tea", delay=0.3)
 ///     ...     cake = await reminders.put("cake", delay=0.01)
 ///     ...     return [await reminders.get(), await reminders.get()]
 ///     >>> asyncio.run(main())

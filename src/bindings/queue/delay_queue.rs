@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyGenericAlias, PyInt, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyTuple};
 
 use crate::bindings::queue::batches::QueueIterator;
 use crate::bindings::queue::item::Item;
@@ -35,13 +35,13 @@ use crate::wait::deadline::Deadline;
 ///
 ///     >>> from oxthreads.channels import DelayQueue
 ///     >>> reminders = DelayQueue()
-///     >>> tea = reminders.put("take the tea out", delay=0.02)
+///     >>> tea = reminders.put("take the tea out", delay=0.3)
 ///     >>> cake = reminders.put("take the cake out", delay=0.01)
 ///     >>> reminders.get(), reminders.get()
 ///     ('take the cake out', 'take the tea out')
 ///
 /// That one getter waits for the time, and the others for this getter, is the scheme of Java's ``DelayQueue``.
-#[pyclass(subclass, frozen, weakref, module = "oxthreads.channels")]
+#[pyclass(subclass, frozen, weakref, generic, module = "oxthreads.channels")]
 pub(crate) struct DelayQueue {
     inner: delay_queue::DelayQueue<Item>,
     /// What `time.monotonic()` returned when the queue was made.
@@ -413,15 +413,6 @@ impl DelayQueue {
     #[getter]
     fn unfinished_tasks(&self) -> i64 {
         self.inner.unfinished()
-    }
-
-    /// Return a generic alias.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        cls: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyGenericAlias>> {
-        PyGenericAlias::new(cls.py(), cls.as_any(), item)
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -41,8 +41,8 @@ use crate::wait::deadline::Deadline;
 /// Example:
 ///
 ///     >>> from oxthreads.locks import Limiter
-///     >>> limiter = Limiter(100, per=1.0, burst=2)
-///     >>> for request in range(3):  # the third one waits for a hundredth of a second
+///     >>> limiter = Limiter(5, per=1.0, burst=2)
+///     >>> for request in range(3):  # the third one waits for a fifth of a second
 ///     ...     with limiter:
 ///     ...         pass
 ///     >>> limiter.acquire(blocking=False)
