@@ -23,8 +23,8 @@ service, reminders, later = Limiter(1e-6), DelayQueue(), DelayQueue(1)
 service.acquire()
 later.put("in an hour", 3600)
 
-def waits(function, *arguments):
-    print(said_of(wait_in(function, *arguments)).splitlines()[0].partition(" for ")[2])
+def waits(name, function, *arguments):
+    print(said_of(wait_in(function, *arguments, name=name)).splitlines()[0].partition(" for ")[2])
 """
 )
 
@@ -40,15 +40,15 @@ def output_of(program: str, *options: str) -> list[str]:
 def test_a_report_names_them_and_says_how_long_the_first_waits() -> None:
     first, second, get, timed, put, join = output_of(
         """
-waits(service.acquire)
-waits(service.acquire)
-waits(reminders.get)
-waits(later.get)
-waits(later.put, 2)
-waits(later.join)
+waits("first", service.acquire)
+waits("second", service.acquire)
+waits("third", reminders.get)
+waits("fourth", later.get)
+waits("fifth", later.put, 2)
+waits("sixth", later.join)
 """
     )
-    assert first.startswith("Limiter service, for 9999")
+    assert first.startswith("Limiter service, for ")
     assert first.endswith(" s more at most")
     assert second == "Limiter service"
     assert get == "an item of DelayQueue reminders"
@@ -57,11 +57,13 @@ waits(later.join)
 
 
 def test_given_names_are_used() -> None:
-    assert output_of(
+    limiter, queue = output_of(
         """
 diagnose.set_name(service, "the service")
 diagnose.set_name(reminders, "bell")
-waits(service.acquire, True, -1)
-waits(reminders.get)
+waits("first", service.acquire, True, -1)
+waits("second", reminders.get)
 """
-    )[1:] == ["an item of DelayQueue bell"]
+    )
+    assert limiter.startswith("Limiter the service, for ")
+    assert queue == "an item of DelayQueue bell"
