@@ -215,11 +215,23 @@ impl<T> DelayQueue<T> {
     /// # Errors
     /// The [`PutError`] that applies, with the item.
     pub fn try_put(&self, time: Nanoseconds, item: T) -> Result<Key, PutError<T>> {
+        self.put_now(time, item, true)
+    }
+
+    /// As [`DelayQueue::try_put`], but not before those who wait for room.
+    ///
+    /// # Errors
+    /// Those of [`DelayQueue::try_put`].
+    pub fn try_put_in_turn(&self, time: Nanoseconds, item: T) -> Result<Key, PutError<T>> {
+        self.put_now(time, item, false)
+    }
+
+    fn put_now(&self, time: Nanoseconds, item: T, may_overtake: bool) -> Result<Key, PutError<T>> {
         self.change(|state, wakes| {
             if state.shut_down {
                 return Err(PutError::ShutDown(item));
             }
-            if !state.has_room() {
+            if !state.has_room() || !may_overtake && !state.putters.is_empty() {
                 return Err(PutError::Full(item));
             }
             Ok(state.insert(time, item, wakes))
@@ -231,11 +243,25 @@ impl<T> DelayQueue<T> {
     /// # Errors
     /// The [`GetError`] that applies.
     pub fn try_get(&self) -> Result<T, GetError> {
+        self.get_now(true)
+    }
+
+    /// As [`DelayQueue::try_get`], but not before those who wait for it.
+    ///
+    /// # Errors
+    /// Those of [`DelayQueue::try_get`].
+    pub fn try_get_in_turn(&self) -> Result<T, GetError> {
+        self.get_now(false)
+    }
+
+    fn get_now(&self, may_overtake: bool) -> Result<T, GetError> {
         let now = Instant::now();
         self.change(|state, wakes| match state.find(self.begin, now) {
             Found::ShutDown => Err(GetError::ShutDown),
-            Found::Later(_) => Err(GetError::Empty),
-            Found::Ready(key) => state.remove(key, wakes).ok_or(GetError::Empty),
+            Found::Ready(key) if may_overtake || state.getters.is_empty() => {
+                state.remove(key, wakes).ok_or(GetError::Empty)
+            }
+            Found::Later(_) | Found::Ready(_) => Err(GetError::Empty),
         })
     }
 

@@ -39,8 +39,16 @@ fn got(py: Python<'_>, result: Result<Item, GetError>, wants: Wants) -> Outcome 
 }
 
 impl Start for Get {
-    fn try_now(&mut self, _py: Python<'_>) -> Option<Outcome> {
-        None // the wait looks first, too, and keeps the order of those who wait
+    fn try_now(&mut self, py: Python<'_>) -> Option<Outcome> {
+        let queue = self.queue.get().primitive();
+        let result = match self.wants {
+            Wants::Item | Wants::Next => queue.try_get_in_turn(),
+            Wants::Look => queue.try_peek(),
+        };
+        match result {
+            Err(GetError::Empty) => None,
+            result => Some(got(py, result, self.wants)),
+        }
     }
 
     fn begin(self: Box<Self>, notify: Notify) -> Box<dyn Running> {
@@ -83,7 +91,7 @@ fn put(py: Python<'_>, queue: &Py<DelayQueue>, result: Result<Key, PutError<Item
 
 impl Start for Put {
     fn try_now(&mut self, _py: Python<'_>) -> Option<Outcome> {
-        None // as for `Get`
+        None // the wait looks first, too
     }
 
     fn begin(self: Box<Self>, notify: Notify) -> Box<dyn Running> {

@@ -120,13 +120,16 @@ impl DelayQueue {
         let item = Item::new(item);
         let put = match deadline(block, timeout)? {
             None => queue.try_put(time, item),
-            Some(deadline) => {
-                let mut put = delay_queue::Put::new(queue, time, Some(item));
-                match block::wait(py, &mut put, deadline)? {
-                    Some(put) => put,
-                    None => return Err(errors::full(py)),
+            Some(deadline) => match queue.try_put_in_turn(time, item) {
+                Err(PutError::Full(item)) => {
+                    let mut put = delay_queue::Put::new(queue, time, Some(item));
+                    match block::wait(py, &mut put, deadline)? {
+                        Some(put) => put,
+                        None => return Err(errors::full(py)),
+                    }
                 }
-            }
+                put => put,
+            },
         };
         match put {
             Ok(key) => Scheduled::of(slf, key),
@@ -146,13 +149,22 @@ impl DelayQueue {
             None if only_looks => queue.try_peek(),
             None => queue.try_get(),
             Some(deadline) => {
-                let mut get = delay_queue::Get::new(queue);
-                if only_looks {
-                    get = get.only_looking();
-                }
-                match block::wait(py, &mut get, deadline)? {
-                    Some(got) => got,
-                    None => return Err(errors::empty(py)),
+                let now = if only_looks {
+                    queue.try_peek()
+                } else {
+                    queue.try_get_in_turn()
+                };
+                if matches!(now, Err(GetError::Empty)) {
+                    let mut get = delay_queue::Get::new(queue);
+                    if only_looks {
+                        get = get.only_looking();
+                    }
+                    match block::wait(py, &mut get, deadline)? {
+                        Some(got) => got,
+                        None => return Err(errors::empty(py)),
+                    }
+                } else {
+                    now
                 }
             }
         };

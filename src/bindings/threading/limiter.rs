@@ -182,8 +182,9 @@ impl Limiter {
             },
         };
         self.inner.set_pace(|changed| *changed = pace);
-        if let Some(name) = &name {
-            labels::set(self.primitive_address(), name);
+        match &name {
+            Some(name) => labels::set(self.primitive_address(), name),
+            None => drop(labels::forget(self.primitive_address())),
         }
         *self.name.lock() = name;
         Ok(())
