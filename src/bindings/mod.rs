@@ -11,6 +11,7 @@
 //! * `future/`: `Future`, and waits for many futures.
 //! * `aio/`: the objects as coroutines wait for them.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
+//! * `channels/`: `Channel`, `Broadcast` and `Watch`.
 //! * `waiting/`: `select`, which waits for the first of several objects.
 //! * `progress.rs`: `Executor.map(progress=...)`.
 //! * `diagnose/`: what reports of hangs ask the engine.
@@ -41,6 +42,7 @@
 use pyo3::prelude::*;
 
 mod aio;
+mod channels;
 mod diagnose;
 mod executor;
 mod fallback;
@@ -85,10 +87,13 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore,
-        AsyncSimpleQueue, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
+        AsyncBroadcast, AsyncChannel, AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue,
+        AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue, AsyncSubscription, AsyncWatch,
+        AsyncWatchReader, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
         waiting_coroutines,
     };
+    #[pymodule_export]
+    use super::channels::{Broadcast, Channel, Subscription, Watch, WatchReader};
     #[pymodule_export]
     use super::diagnose::{
         ExitWait, Pin, PoolLedger, Recording, ThreadOrder, address_of, asleep, before_start,

@@ -28,6 +28,8 @@ Example:
 from __future__ import annotations
 
 from oxthreads._oxthreads import (
+    AsyncBroadcast,
+    AsyncChannel,
     AsyncEvent,
     AsyncFuture,
     AsyncHold,
@@ -36,6 +38,9 @@ from oxthreads._oxthreads import (
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    AsyncSubscription,
+    AsyncWatch,
+    AsyncWatchReader,
     Wait,
 )
 
@@ -64,6 +69,8 @@ else:
 
 __all__ = [
     "AsyncBarrier",
+    "AsyncBroadcast",
+    "AsyncChannel",
     "AsyncCondition",
     "AsyncEvent",
     "AsyncExecutor",
@@ -74,6 +81,9 @@ __all__ = [
     "AsyncRWLock",
     "AsyncSemaphore",
     "AsyncSimpleQueue",
+    "AsyncSubscription",
+    "AsyncWatch",
+    "AsyncWatchReader",
     "LifoQueue",
     "PriorityQueue",
     "Queue",
