@@ -354,11 +354,11 @@ def test_threads_that_wait_do_not_hold_up_the_end(ending: Ending, late: str) -> 
 
 def test_an_endless_wait_at_the_end_raises() -> None:
     done = python(
-        "import sys\nfrom oxthreads.channels import Channel\n"
+        "import os, sys\nfrom oxthreads.channels import Channel\n"
         "class Late:\n"
-        "    def __del__(self, channel=Channel(1)):\n"
+        "    def __del__(self, channel=Channel(1), write=os.write):\n"
         "        try: channel.receive()\n"
-        "        except RuntimeError as error: print(type(error).__name__)\n"
+        "        except RuntimeError as error: write(1, type(error).__name__.encode() + b'\\n')\n"
         "sys.keep = Late()\n"
         if sys.version_info >= (3, 13)
         else "print('PythonFinalizationError')"
