@@ -148,7 +148,7 @@ def put(queue: AnyQueue[T] | Channel[T] | Broadcast[T], item: T) -> Put[T]:
     Thread-safe.
 
     Args:
-        queue (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel or oxthreads.channels.Broadcast):
+        queue (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel, oxthreads.channels.Broadcast):
             where the item is to go.
         item: any object.
 
@@ -156,8 +156,8 @@ def put(queue: AnyQueue[T] | Channel[T] | Broadcast[T], item: T) -> Put[T]:
         source: it has the attributes ``queue`` and ``item``. ``select`` returns None as its value.
 
     Raises:
-        TypeError: if ``queue`` is none of these, or uses the standard library, or its class has a ``send`` of its
-            own.
+        TypeError: if ``queue`` is none of these, or uses the standard library, or its class has a ``send``
+            of its own.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -268,21 +268,21 @@ def merge(*queues: AnyStream[T]) -> Iterator[tuple[AnyStream[T], T]]:
     """Return an iterator over the items of several queues, as they come: pairs of a queue and its item.
 
     A queue that is shut down and empty is dropped, and the iteration ends when all are. No queue is neglected
-    if several have items. Channels and subscriptions may be among the queues, and end when they are closed. So
-    may readers of a watched value.
+    if several have items. Channels, subscriptions and readers of watched values may be among the queues, and
+    end when they are closed.
 
     Thread-safe: several threads may share one iterator, and each item goes to one of them.
 
     Args:
-        *queues (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel, oxthreads.channels.Subscription
-            or oxthreads.channels.WatchReader): what has items, and an end.
+        *queues (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel,
+            oxthreads.channels.Subscription, oxthreads.channels.WatchReader): what has items, and an end.
 
     Returns:
         iterator: of tuples, each a queue and its item.
 
     Raises:
         TypeError: if an argument is none of these, or uses the standard library.
-        oxthreads.channels.Lagged: by the iterator, if a subscription has missed items. It may be used further.
+        oxthreads.channels.Lagged: by the iterator, if a subscription has missed items. It can be used on.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -330,10 +330,10 @@ def readable(source: AnyStream[Any] | _Event | Future[Any] | _standard.Thread) -
     Use it where something else waits for sockets already: ``selectors``, an event loop, a GUI. The descriptor
     has nothing to read. When it is readable, ask the source: ``queue.get_nowait()``, ``event.is_set()``.
 
-    A queue is ready if it has an item, or is shut down. So are a channel and a subscription; a rendezvous also if
-    a thread waits to send. A reader of a watched value is ready if there is a value that was not seen. An item that a waiting thread is due to get does not
-    count. Another thread may take the item before the one that has seen the descriptor: so be ready for
-    ``queue.Empty``.
+    A queue is ready if it has an item, or is shut down. So are a channel and a subscription; a rendezvous
+    also if a thread waits to send. A reader of a watched value is ready if there is one that was not seen. An
+    item that a waiting thread is due to get does not count. Another thread may take the item before the
+    one that has seen the descriptor: so be ready for ``queue.Empty``.
 
     As long as the file is open, each change between ready and not ready costs a system call. Without one the
     source costs nothing more. In a forked child, ``fileno`` returns a new descriptor. If a queue or an event

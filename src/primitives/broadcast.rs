@@ -15,6 +15,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::channel::SendError;
@@ -48,10 +49,12 @@ pub enum SubscriptionError {
 }
 
 /// A broadcast of `T`.
+///
+/// It may be [made](Broadcast::make) later than it comes into being. Its address does not change, for observers.
 pub struct Broadcast<T> {
     state: Monitor<State<T>>,
-    capacity: usize,
-    on_lag: OnLag,
+    /// How many items it keeps, and what a send does then.
+    limits: OnceLock<(usize, OnLag)>,
 }
 
 /// An item in the ring.
@@ -168,7 +171,27 @@ impl<T: Item> Broadcast<T> {
     /// # Panics
     /// If the capacity is zero.
     pub fn new(capacity: usize, on_lag: OnLag) -> Self {
+        let broadcast = Self::unmade();
+        broadcast.make(capacity, on_lag);
+        broadcast
+    }
+
+    /// Makes it, as [`Broadcast::new`] does. Returns whether it was not made before.
+    ///
+    /// # Panics
+    /// If the capacity is zero.
+    pub fn make(&self, capacity: usize, on_lag: OnLag) -> bool {
         assert!(capacity > 0, "a ring has room for an item");
+        self.limits.set((capacity, on_lag)).is_ok()
+    }
+
+    #[inline]
+    fn limits(&self) -> (usize, OnLag) {
+        *self.limits.get_or_init(|| (1, OnLag::Raise))
+    }
+
+    /// One that is made later. If it is used before, it keeps one item, and raises.
+    pub fn unmade() -> Self {
         Self {
             state: Monitor::new(State {
                 ring: VecDeque::new(),
@@ -181,19 +204,18 @@ impl<T: Item> Broadcast<T> {
                 closed: false,
                 generation: generation(),
             }),
-            capacity,
-            on_lag,
+            limits: OnceLock::new(),
         }
     }
 
     /// How many items it keeps for those that have not received them.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.limits().0
     }
 
     /// What a send does if the ring is full.
     pub fn on_lag(&self) -> OnLag {
-        self.on_lag
+        self.limits().1
     }
 
     /// The number of items that somebody has not received.
@@ -238,8 +260,8 @@ impl<T: Item> Broadcast<T> {
         if state.closed {
             return Err(SendError::Closed(item));
         }
-        if state.ring.len() >= self.capacity {
-            if self.on_lag == OnLag::Block {
+        if state.ring.len() >= self.capacity() {
+            if self.on_lag() == OnLag::Block {
                 return Err(SendError::Full(item));
             }
             state.drop_oldest(&mut unused);
@@ -353,7 +375,7 @@ impl<T: Item, B: Deref<Target = Broadcast<T>>> Subscription<T, B> {
         }
         let key = self.key;
         (state.receivers).wake_in_place_where(wakes, false, |other| *other == key);
-        state.make_room(self.broadcast.capacity, &mut unused, wakes);
+        state.make_room(self.broadcast.capacity(), &mut unused, wakes);
     }
 
     /// How many items it has missed so far.
@@ -404,7 +426,7 @@ impl<T: Item, B: Deref<Target = Broadcast<T>>> Subscription<T, B> {
             let missed = first - cursor.next;
             cursor.missed += missed;
             cursor.next = first;
-            if self.broadcast.on_lag == OnLag::Raise {
+            if self.broadcast.on_lag() == OnLag::Raise {
                 return Err(SubscriptionError::Lagged(missed));
             }
         }
@@ -426,7 +448,7 @@ impl<T: Item, B: Deref<Target = Broadcast<T>>> Subscription<T, B> {
         } else {
             state.ring[index].item.share()
         };
-        state.make_room(self.broadcast.capacity, unused, wakes);
+        state.make_room(self.broadcast.capacity(), unused, wakes);
         state.tell_watchers();
         Ok(item)
     }
@@ -520,7 +542,7 @@ impl<T: Item + Send + 'static, B: Deref<Target = Broadcast<T>>> Operation for Se
     const KEEPS: bool = false;
 
     fn is_final(&self) -> bool {
-        self.broadcast.on_lag == OnLag::Block
+        self.broadcast.on_lag() == OnLag::Block
     }
 
     fn resource(&self) -> Resource {
@@ -528,13 +550,13 @@ impl<T: Item + Send + 'static, B: Deref<Target = Broadcast<T>>> Operation for Se
     }
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
-        if self.broadcast.on_lag != OnLag::Block {
+        if self.broadcast.on_lag() != OnLag::Block {
             return Some(self.broadcast.try_send(self.item.take()?));
         }
         let mut unused = Vec::new();
         let mut state = self.broadcast.state.enter();
         let (state, wakes) = state.parts();
-        let has_room = state.ring.len() < self.broadcast.capacity;
+        let has_room = state.ring.len() < self.broadcast.capacity();
         // Not if another arm of the same wait has taken effect.
         if (state.closed || has_room) && waiter.claim_own() {
             let item = self.item.take()?;

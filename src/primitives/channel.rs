@@ -22,6 +22,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Deref;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::queue::{self, GetError, Item, PutError, Queue};
@@ -63,11 +64,18 @@ pub enum ReceiveError {
 }
 
 /// A channel of `T`.
+///
+/// It may be [made](Channel::make) later than it comes into being. Its address does not change, for observers.
 pub struct Channel<T> {
-    inner: Inner<T>,
-    on_full: OnFull,
+    made: OnceLock<Made<T>>,
     /// How many items were dropped because there was no room.
     dropped: AtomicU64,
+}
+
+struct Made<T> {
+    inner: Inner<T>,
+    capacity: Option<usize>,
+    on_full: OnFull,
 }
 
 enum Inner<T> {
@@ -185,11 +193,8 @@ impl<T: Item + Send + 'static> Owned for Channel<T> {
     }
 }
 
-impl<T: Item + 'static> Channel<T> {
-    /// Creates an empty channel. It allocates nothing for the capacity, however large.
-    ///
-    /// `capacity`: how many items it holds; `Some(0)` makes a rendezvous, and `None` means no limit.
-    pub fn new(capacity: Option<usize>, on_full: OnFull) -> Self {
+impl<T: Item> Made<T> {
+    fn new(capacity: Option<usize>, on_full: OnFull) -> Self {
         let limit = capacity.map_or(0, |capacity| i64::try_from(capacity).unwrap_or(0));
         Self {
             inner: if capacity == Some(0) {
@@ -197,14 +202,48 @@ impl<T: Item + 'static> Channel<T> {
             } else {
                 Inner::Buffered(Queue::with_settled_end(limit))
             },
+            capacity,
             on_full,
+        }
+    }
+}
+
+impl<T: Item + 'static> Channel<T> {
+    /// Creates an empty channel. It allocates nothing for the capacity, however large.
+    ///
+    /// `capacity`: how many items it holds; `Some(0)` makes a rendezvous, and `None` means no limit.
+    pub fn new(capacity: Option<usize>, on_full: OnFull) -> Self {
+        let channel = Self::unmade();
+        channel.make(capacity, on_full);
+        channel
+    }
+
+    /// One that is made later. If it is used before, it is a rendezvous that blocks.
+    pub const fn unmade() -> Self {
+        Self {
+            made: OnceLock::new(),
             dropped: AtomicU64::new(0),
         }
     }
 
+    /// Makes it, as [`Channel::new`] does. Returns whether it was not made before.
+    pub fn make(&self, capacity: Option<usize>, on_full: OnFull) -> bool {
+        self.made.set(Made::new(capacity, on_full)).is_ok()
+    }
+
+    #[inline]
+    fn made(&self) -> &Made<T> {
+        self.made.get_or_init(|| Made::new(Some(0), OnFull::Block))
+    }
+
+    /// How many items it holds. `None`: there is no limit.
+    pub fn capacity(&self) -> Option<usize> {
+        self.made().capacity
+    }
+
     /// What a send does that finds no room.
     pub fn on_full(&self) -> OnFull {
-        self.on_full
+        self.made().on_full
     }
 
     /// How many items were dropped because there was no room.
@@ -218,7 +257,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// The number of items in it.
     pub fn len(&self) -> usize {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => queue.len(),
             Inner::Rendezvous(meeting) => meeting.enter().handed.len(),
         }
@@ -231,7 +270,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => queue.is_shut_down(),
             Inner::Rendezvous(meeting) => meeting.enter().closed,
         }
@@ -239,7 +278,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// Closes it. Sends that wait end with their items; receives end when no item is left.
     pub fn close(&self) {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => drop(queue.shut_down(false)),
             Inner::Rendezvous(meeting) => {
                 let mut meeting = meeting.enter();
@@ -255,7 +294,7 @@ impl<T: Item + 'static> Channel<T> {
     /// The [`SendError`] that applies. A full channel is one only for [`OnFull::Block`] and [`OnFull::Raise`].
     #[inline]
     pub fn try_send(&self, item: T) -> Result<Option<T>, SendError<T>> {
-        let sent = match &self.inner {
+        let sent = match &self.made().inner {
             Inner::Buffered(queue) => queue.try_put(item).map_err(put_error),
             Inner::Rendezvous(meeting) => {
                 let mut meeting = meeting.enter();
@@ -277,8 +316,8 @@ impl<T: Item + 'static> Channel<T> {
     /// The [`SendError`] that applies.
     #[inline]
     pub fn try_send_if_kept(&self, item: T) -> Result<Option<T>, SendError<T>> {
-        match &self.inner {
-            Inner::Rendezvous(meeting) if self.on_full == OnFull::Block => {
+        match &self.made().inner {
+            Inner::Rendezvous(meeting) if self.made().on_full == OnFull::Block => {
                 if meeting.enter().closed {
                     Err(SendError::Closed(item))
                 } else {
@@ -292,7 +331,7 @@ impl<T: Item + 'static> Channel<T> {
     /// What becomes of an item for which there is no room.
     #[cold]
     fn send_over(&self, item: T) -> Result<Option<T>, SendError<T>> {
-        match (self.on_full, &self.inner) {
+        match (self.made().on_full, &self.made().inner) {
             (OnFull::Block | OnFull::Raise, _) => Err(SendError::Full(item)),
             (OnFull::DropOldest, Inner::Buffered(queue)) => {
                 let dropped = queue.put_over_oldest(item).map_err(put_error)?;
@@ -315,7 +354,7 @@ impl<T: Item + 'static> Channel<T> {
     /// The [`ReceiveError`] that applies.
     #[inline]
     pub fn try_receive(&self) -> Result<T, ReceiveError> {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => queue.try_get().map_err(get_error),
             Inner::Rendezvous(meeting) => {
                 let mut meeting = meeting.enter();
@@ -337,7 +376,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// From now on `watcher` is told whether a receive would not wait, as by [`Queue::watch`].
     pub fn watch(&self, ticket: Ticket, watcher: &Arc<Waiter>) {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => drop(queue.watch(ticket, watcher)),
             Inner::Rendezvous(meeting) => {
                 let mut meeting = meeting.enter();
@@ -349,7 +388,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// Ends what [`Channel::watch`] began.
     pub fn unwatch(&self, ticket: Ticket) {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => queue.unwatch(ticket),
             Inner::Rendezvous(meeting) => {
                 meeting.enter().watchers.leave(ticket);
@@ -359,9 +398,10 @@ impl<T: Item + 'static> Channel<T> {
 
     /// Takes all items out and wakes nobody: for the garbage collector.
     pub fn take_items(&self) -> VecDeque<T> {
-        match &self.inner {
-            Inner::Buffered(queue) => queue.take_items(),
-            Inner::Rendezvous(meeting) => std::mem::take(&mut meeting.enter().handed),
+        match self.made.get().map(|made| &made.inner) {
+            None => VecDeque::new(),
+            Some(Inner::Buffered(queue)) => queue.take_items(),
+            Some(Inner::Rendezvous(meeting)) => std::mem::take(&mut meeting.enter().handed),
         }
     }
 
@@ -371,9 +411,10 @@ impl<T: Item + 'static> Channel<T> {
     /// # Errors
     /// The first error of `visit`.
     pub fn try_for_each<E>(&self, mut visit: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
-        match &self.inner {
-            Inner::Buffered(queue) => queue.try_for_each(visit),
-            Inner::Rendezvous(meeting) => {
+        match self.made.get().map(|made| &made.inner) {
+            None => Ok(()),
+            Some(Inner::Buffered(queue)) => queue.try_for_each(visit),
+            Some(Inner::Rendezvous(meeting)) => {
                 let state = meeting.enter_unchecked();
                 (state.handed.iter())
                     .chain(state.senders.payloads())
@@ -384,7 +425,7 @@ impl<T: Item + 'static> Channel<T> {
 
     /// The number of bytes that items and waiters take, in addition to the channel itself.
     pub fn allocated(&self) -> usize {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(queue) => queue.allocated(),
             Inner::Rendezvous(meeting) => {
                 let state = meeting.enter();
@@ -396,14 +437,14 @@ impl<T: Item + 'static> Channel<T> {
     }
 
     fn meeting(&self) -> Option<Entered<'_, Meeting<T>>> {
-        match &self.inner {
+        match &self.made().inner {
             Inner::Buffered(_) => None,
             Inner::Rendezvous(meeting) => Some(meeting.enter()),
         }
     }
 
     fn is_rendezvous(&self) -> bool {
-        matches!(self.inner, Inner::Rendezvous(_))
+        matches!(self.made().inner, Inner::Rendezvous(_))
     }
 }
 
@@ -427,11 +468,11 @@ fn get_error<E>(error: GetError<E>) -> ReceiveError {
 /// The queue of a channel with room.
 struct Buffer<C>(C);
 
-impl<T: 'static, C: Deref<Target = Channel<T>>> Deref for Buffer<C> {
+impl<T: Item + 'static, C: Deref<Target = Channel<T>>> Deref for Buffer<C> {
     type Target = Queue<T>;
 
     fn deref(&self) -> &Queue<T> {
-        match &self.0.inner {
+        match &self.0.made().inner {
             Inner::Buffered(queue) => queue,
             Inner::Rendezvous(_) => unreachable!("the operation was made for a queue"),
         }
@@ -464,7 +505,7 @@ impl<T: Item + 'static, C: Deref<Target = Channel<T>>> Sending<C, T> {
 
     /// The wait that has not begun, with an item that may have been sent already. Then it is not to be polled.
     pub fn of(channel: C, item: Option<T>) -> Self {
-        Self(match (channel.on_full, &channel.inner) {
+        Self(match (channel.made().on_full, &channel.made().inner) {
             (OnFull::Block, Inner::Buffered(_)) => Way::Room(queue::Put::of(Buffer(channel), item)),
             (OnFull::Block, Inner::Rendezvous(_)) => Way::Receiver {
                 channel,

@@ -352,4 +352,4 @@ def test_they_say_what_they_are() -> None:
     broadcast, watch = Broadcast[int](1), Watch(1)
     for thing in (Channel[int](), broadcast, broadcast.subscribe(), watch, watch.subscribe()):
         name = type(thing).__name__
-        assert repr(as_async(thing)).startswith(f"<Async{name} of <oxthreads.channels.{name}")  # type: ignore[call-overload]
+        assert repr(as_async(thing)).startswith(f"<Async{name} of <oxthreads.channels.{name}")

@@ -95,7 +95,9 @@ def test_the_capacity_is_what_was_given(capacity: Any, shown: float) -> None:
         ((1, "block", 3), TypeError, None),
     ],
 )
-def test_wrong_arguments_are_refused(arguments: tuple[Any, ...], error: type[Exception], words: str | None) -> None:
+def test_wrong_arguments_are_refused(
+    arguments: tuple[Any, ...], error: type[Exception], words: str | None
+) -> None:
     with pytest.raises(error, match=words):
         Channel(*arguments)
 

@@ -231,7 +231,7 @@ def test_a_handler_may_close_the_channel_that_the_thread_waits_for() -> None:
 
 
 def test_another_receiver_is_served_while_a_handler_runs() -> None:
-    """The wait of the main thread has been woken for an item, and its handler waits until another one has it."""
+    """The main thread has been woken for an item, and its handler waits until another thread has it."""
     for capacity in (0, 1):
         channel: Channel[int] = Channel(capacity)
         other_has_it = threading.Event()
@@ -321,7 +321,8 @@ idle = Broadcast(1).subscribe()
 watch = Watch(0)
 reader = watch.subscribe()
 {HELPERS}
-until_asleep(*daemons(lambda: meeting.send(1), lambda: meeting.send(1, timeout=1000), other.receive, empty.receive,
+until_asleep(*daemons(
+    lambda: meeting.send(1), lambda: meeting.send(1, timeout=1000), other.receive, empty.receive,
     lambda: full.send(1), lambda: broadcast.send(1), idle.receive, reader.changed,
     lambda: watch.wait_for(bool), lambda: select(put(full, 1), empty, idle, reader), lambda: list(empty)))
 """

@@ -156,7 +156,7 @@ def test_nothing_is_received_from_a_sender_after_the_end() -> None:
 
 
 def test_an_item_that_its_receiver_gave_back_is_received_after_the_end() -> None:
-    """`send_nowait` hands the item to a thread that waits. It is not lost if that thread times out just then."""
+    """`send_nowait` hands it to a thread that waits. It is not lost if that one times out just then."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -207,7 +207,9 @@ def test_merge_takes_channels_and_queues_until_all_have_ended() -> None:
     watch.close()
     found = list(merge(channel, items, subscription, reader))
     assert sorted(item for _, item in found) == ["a", "b", "c", "d"]
-    assert {id(source) for source, _ in found} == {id(each) for each in (channel, items, subscription, reader)}
+    assert {id(source) for source, _ in found} == {
+        id(each) for each in (channel, items, subscription, reader)
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no descriptors there")

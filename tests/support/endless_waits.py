@@ -70,12 +70,17 @@ def _waits_for_channels() -> dict[str, Callable[[float | None], object]]:
     broadcast.send(1)
     watch = Watch(0)
     reader = watch.subscribe()
+
+    def send_to_all(timeout: float | None) -> object:
+        broadcast.send(2, timeout)
+        return subscription
+
     return {
         "Channel.send": lambda timeout: full.send(2, timeout),
         "Channel.receive": empty.receive,
         "Channel.send, rendezvous": lambda timeout: meeting.send(1, timeout),
         "Channel.receive, rendezvous": meeting.receive,
-        "Broadcast.send": lambda timeout: broadcast.send(2, timeout) or subscription,
+        "Broadcast.send": send_to_all,
         "Subscription.receive": other.receive,
         "WatchReader.changed": reader.changed,
         "Watch.wait_for": lambda timeout: watch.wait_for(bool, timeout),
@@ -95,7 +100,14 @@ CHANNELS = ["Channel.send", "Channel.receive", "Channel.send, rendezvous", "Chan
 CHANNELS += ["Broadcast.send", "Subscription.receive", "WatchReader.changed", "Watch.wait_for"]
 WAITS = ["Lock.acquire", "Event.wait", "Queue.get", "Queue.put", "Queue.join"]
 WAITS += ["Future.result", "Future.exception", "Thread.join", "RLock.acquire", "Condition.wait"]
-WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait", "select", *CHANNELS]
+WAITS += [
+    "Condition(Lock).wait",
+    "Condition.wait_for",
+    "Semaphore.acquire",
+    "Barrier.wait",
+    "select",
+    *CHANNELS,
+]
 DEADLINES = ["Lock.acquire", "Event.wait", "Queue.get", "Future.result", "RLock.acquire", "Condition.wait"]
 DEADLINES += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
 DEADLINES += ["Queue.put", "Future.exception", "Thread.join", "select", *CHANNELS]

@@ -58,6 +58,9 @@ _PARTS = {
     "all_tasks_done": _KINDS["end of the work of a queue"],
 }
 
+#: The classes of which is said how many items there are.
+_CHANNELS: tuple[Any, ...] = (_native.Channel, _native.Broadcast, _native.Subscription)
+
 #: Waits whose words are not about an object with an address.
 _NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures", "one of several sources")
 
@@ -182,7 +185,7 @@ def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
     barrier: Any = _native.Barrier
     if is_a(value, _native.Queue):
         return _state_of_queue(situation, value, waiting)
-    if is_a(value, (_native.Channel, _native.Broadcast, _native.Subscription)):
+    if any(is_a(value, each) for each in _CHANNELS):
         return _state_of_channel(value)
     if is_a(value, _native.Event):
         return "which is not set"
@@ -196,10 +199,9 @@ def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
 
 def _state_of_channel(value: Any) -> str:
     # The method of the native class: that of a subclass may run code of the program.
-    kinds: tuple[Any, ...] = (_native.Channel, _native.Broadcast, _native.Subscription)
-    native = next(each for each in kinds if is_a(value, each))
+    native = next(each for each in _CHANNELS if is_a(value, each))
     items = native.__len__(value)
-    if is_a(value, _native.Channel) and not items and kinds[0].capacity.__get__(value) == 0:
+    if native is _native.Channel and not items and native.capacity.__get__(value) == 0:
         return "where nobody is on the other side"
     return f"which has {items} {'item' if items == 1 else 'items'}"
 

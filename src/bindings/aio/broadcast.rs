@@ -209,6 +209,17 @@ impl AsyncBroadcast {
 ///
 /// Args:
 ///     subscription (Subscription): what Broadcast.subscribe has returned.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads.aio import as_async
+///     >>> from oxthreads.channels import Broadcast
+///     >>> prices = Broadcast(capacity=10)
+///     >>> mine = prices.subscribe()
+///     >>> prices.send(3)
+///     >>> asyncio.run(as_async(mine).receive())
+///     3
 #[pyclass(frozen, weakref, generic, module = "oxthreads.aio")]
 pub(crate) struct AsyncSubscription {
     subscription: Py<Subscription>,

@@ -222,6 +222,17 @@ impl AsyncWatch {
 ///
 /// Args:
 ///     reader (WatchReader): what Watch.subscribe has returned.
+///
+/// Example:
+///
+///     >>> import asyncio
+///     >>> from oxthreads.aio import as_async
+///     >>> from oxthreads.channels import Watch
+///     >>> level = Watch("info")
+///     >>> reader = level.subscribe()
+///     >>> level.set("debug")
+///     >>> asyncio.run(as_async(reader).changed())
+///     'debug'
 #[pyclass(frozen, weakref, generic, module = "oxthreads.aio")]
 pub(crate) struct AsyncWatchReader {
     reader: Py<WatchReader>,

@@ -1,7 +1,5 @@
 //! `Broadcast`, and the `Subscription` that its `subscribe` returns.
 
-use std::sync::OnceLock;
-
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -59,13 +57,8 @@ const KIND: &str = "broadcast";
 /// It is modelled on tokio's broadcast channel.
 #[pyclass(subclass, frozen, weakref, generic, module = "oxthreads.channels")]
 pub(crate) struct Broadcast {
-    /// What `__init__` has set.
-    inner: OnceLock<Made>,
-}
-
-struct Made {
-    broadcast: broadcast::Broadcast<Item>,
-    capacity: Option<usize>,
+    /// `__init__` makes it.
+    inner: broadcast::Broadcast<Item>,
 }
 
 impl HasImports for Broadcast {
@@ -77,16 +70,7 @@ impl Observed for Broadcast {
 
     #[inline]
     fn primitive(&self) -> &Self::Primitive {
-        &self.made().broadcast
-    }
-}
-
-impl Made {
-    fn new(capacity: Option<usize>, on_lag: OnLag) -> Self {
-        Self {
-            broadcast: broadcast::Broadcast::new(capacity.unwrap_or(usize::MAX), on_lag),
-            capacity,
-        }
+        &self.inner
     }
 }
 
@@ -144,12 +128,6 @@ impl Broadcast {
         fast_path::install::<Send>(&py.get_type::<Self>())?;
         fast_path::install::<Receive>(&py.get_type::<Subscription>())
     }
-
-    /// A subclass whose `__init__` has not called ours has room for one item.
-    #[inline]
-    fn made(&self) -> &Made {
-        self.inner.get_or_init(|| Made::new(Some(1), OnLag::Raise))
-    }
 }
 
 #[pymethods]
@@ -164,7 +142,7 @@ impl Broadcast {
     ) -> Self {
         // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: OnceLock::new(),
+            inner: broadcast::Broadcast::unmade(),
         }
     }
 
@@ -172,8 +150,10 @@ impl Broadcast {
     fn __init__(&self, capacity: Option<&Bound<'_, PyAny>>, on_lag: &str) -> PyResult<()> {
         let capacity = super::capacity(capacity, 1)?;
         let on_lag = word("on_lag", on_lag, &WORDS)?;
-        let made = self.inner.set(Made::new(capacity, on_lag));
-        made.map_err(|_| called_twice(KIND))
+        if self.inner.make(capacity.unwrap_or(usize::MAX), on_lag) {
+            return Ok(());
+        }
+        Err(called_twice(KIND))
     }
 
     /// Return a new subscription. It receives what is sent from now on.
@@ -250,7 +230,8 @@ impl Broadcast {
     /// The largest number of items that are kept, an int; math.inf if there is no limit.
     #[getter(capacity)]
     fn get_capacity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        shown_capacity(py, self.made().capacity)
+        let capacity = self.inner.capacity();
+        shown_capacity(py, (capacity != usize::MAX).then_some(capacity))
     }
 
     /// What a send does if a subscriber is slow: "raise", "block" or "drop".
@@ -308,16 +289,11 @@ impl Broadcast {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.inner.get() {
-            Some(made) => (made.broadcast).try_for_each(|item| visit.call(item.object())),
-            None => Ok(()),
-        }
+        self.inner.try_for_each(|item| visit.call(item.object()))
     }
 
     fn __clear__(&self) {
-        if let Some(made) = self.inner.get() {
-            drop(made.broadcast.take_items());
-        }
+        drop(self.inner.take_items());
     }
 }
 

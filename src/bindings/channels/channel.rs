@@ -1,7 +1,5 @@
 //! `Channel`.
 
-use std::sync::OnceLock;
-
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -66,22 +64,8 @@ const KIND: &str = "channel";
 /// crate crossbeam-channel.
 #[pyclass(subclass, frozen, weakref, generic, module = "oxthreads.channels")]
 pub(crate) struct Channel {
-    /// What `__init__` has set.
-    inner: OnceLock<Made>,
-}
-
-struct Made {
-    channel: channel::Channel<Item>,
-    capacity: Option<usize>,
-}
-
-impl Made {
-    fn new(capacity: Option<usize>, on_full: OnFull) -> Self {
-        Self {
-            channel: channel::Channel::new(capacity, on_full),
-            capacity,
-        }
-    }
+    /// `__init__` makes it.
+    inner: channel::Channel<Item>,
 }
 
 impl HasImports for Channel {
@@ -93,7 +77,7 @@ impl Observed for Channel {
 
     #[inline]
     fn primitive(&self) -> &Self::Primitive {
-        &self.made().channel
+        &self.inner
     }
 }
 
@@ -147,12 +131,6 @@ impl Channel {
         fast_path::install::<Receive>(&class)
     }
 
-    /// A subclass whose `__init__` has not called ours has the default.
-    #[inline]
-    fn made(&self) -> &Made {
-        self.inner.get_or_init(|| Made::new(Some(0), OnFull::Block))
-    }
-
     fn send_item(&self, item: Bound<'_, PyAny>, timeout: &Timeout<'_, '_>) -> PyResult<()> {
         let py = item.py();
         let channel = self.primitive();
@@ -191,7 +169,7 @@ impl Channel {
     ) -> Self {
         // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: OnceLock::new(),
+            inner: channel::Channel::unmade(),
         }
     }
 
@@ -203,8 +181,10 @@ impl Channel {
             Argument::Given(given) => super::capacity(Some(given), 0)?,
         };
         let on_full = word("on_full", on_full, &WORDS)?;
-        let made = self.inner.set(Made::new(capacity, on_full));
-        made.map_err(|_| called_twice(KIND))
+        if self.inner.make(capacity, on_full) {
+            return Ok(());
+        }
+        Err(called_twice(KIND))
     }
 
     /// Send an item. Wait for room if necessary; in a rendezvous, wait until a thread has received the item.
@@ -312,7 +292,7 @@ impl Channel {
     /// The largest number of items, an int; math.inf if there is no limit.
     #[getter(capacity)]
     fn get_capacity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        shown_capacity(py, self.made().capacity)
+        shown_capacity(py, self.inner.capacity())
     }
 
     /// What a send does if there is no room: "block", "raise", "drop_oldest" or "drop_newest".
@@ -365,7 +345,7 @@ impl Channel {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let channel = slf.get();
-        let capacity = channel.made().capacity;
+        let capacity = channel.inner.capacity();
         let capacity = capacity.map_or_else(|| "inf".to_owned(), |capacity| capacity.to_string());
         let state = if channel.closed() { "closed " } else { "" };
         Ok(format!(
@@ -387,15 +367,10 @@ impl Channel {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.inner.get() {
-            Some(made) => (made.channel).try_for_each(|item| visit.call(item.object())),
-            None => Ok(()),
-        }
+        self.inner.try_for_each(|item| visit.call(item.object()))
     }
 
     fn __clear__(&self) {
-        if let Some(made) = self.inner.get() {
-            drop(made.channel.take_items());
-        }
+        drop(self.inner.take_items());
     }
 }

@@ -1,6 +1,6 @@
 //! `Watch`, and the `WatchReader` that its `subscribe` returns.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -41,8 +41,9 @@ const KIND: &str = "watched value";
 /// It is modelled on tokio's watch channel.
 #[pyclass(subclass, frozen, weakref, generic, module = "oxthreads.channels")]
 pub(crate) struct Watch {
-    /// What `__init__` has set.
-    inner: OnceLock<watch::Watch<Item>>,
+    inner: watch::Watch<Item>,
+    /// Whether `__init__` has set the first value.
+    is_made: AtomicBool,
 }
 
 impl HasImports for Watch {
@@ -52,16 +53,14 @@ impl HasImports for Watch {
 impl Observed for Watch {
     type Primitive = watch::Watch<Item>;
 
-    /// That of a subclass whose `__init__` has not called ours has the value None.
     #[inline]
     fn primitive(&self) -> &Self::Primitive {
-        // The caller is attached: only methods and the collector come here.
-        self.inner.get_or_init(|| watch::Watch::new(none()))
+        &self.inner
     }
 }
 
-fn none() -> Item {
-    Python::attach(|py| Item::new(py.None().into_bound(py)))
+fn none(py: Python<'_>) -> Item {
+    Item::new(py.None().into_bound(py))
 }
 
 /// The error of a value that is closed.
@@ -104,19 +103,23 @@ impl Watch {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value)")]
     fn new(
-        _class: &Bound<'_, PyType>,
+        class: &Bound<'_, PyType>,
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> Self {
         // A subclass may take arguments of its own; `__init__` rejects wrong ones.
         Self {
-            inner: OnceLock::new(),
+            inner: watch::Watch::new(none(class.py())),
+            is_made: AtomicBool::new(false),
         }
     }
 
     fn __init__(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
-        let made = self.inner.set(watch::Watch::new(Item::new(value)));
-        made.map_err(|_| called_twice(KIND))
+        if self.is_made.swap(true, Ordering::AcqRel) {
+            return Err(called_twice(KIND));
+        }
+        drop(self.inner.replace(Item::new(value)));
+        Ok(())
     }
 
     /// The present value.
@@ -283,16 +286,11 @@ impl Watch {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.inner.get() {
-            Some(watch) => watch.with(|value| visit.call(value.object())),
-            None => Ok(()),
-        }
+        self.inner.with(|value| visit.call(value.object()))
     }
 
-    fn __clear__(&self) {
-        if let Some(watch) = self.inner.get() {
-            drop(watch.replace(none()));
-        }
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.inner.replace(none(py)));
     }
 }
 
