@@ -89,7 +89,7 @@ def test_senders_are_received_from_in_the_order_in_which_they_came() -> None:
 
 def test_one_that_gives_up_leaves_its_place_to_the_next() -> None:
     channel: Channel[int] = Channel()
-    hasty = Result(channel.send, 1, 0.05)
+    hasty = Result(channel.send, 1, 2.0)
     until_asleep(hasty.thread)
     patient = Result(channel.send, 2)
     until_asleep(patient.thread)
