@@ -42,7 +42,7 @@ class ClosedError(ShutDown):
         ClosedError('the channel is closed')
     """
 
-    #: What `select` was given, if it has raised this.
+    # What `select` was given, if it has raised this.
     source: Any
 
 
@@ -70,7 +70,7 @@ class Lagged(Exception):
         2
     """
 
-    #: What `select` was given, if it has raised this.
+    # What `select` was given, if it has raised this.
     source: Any
 
     def __init__(self, missed: int) -> None:

@@ -274,8 +274,8 @@ def merge(*queues: AnyStream[T]) -> Iterator[tuple[AnyStream[T], T]]:
     Thread-safe: several threads may share one iterator, and each item goes to one of them.
 
     Args:
-        *queues (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel,
-            oxthreads.channels.Subscription, oxthreads.channels.WatchReader): what has items, and an end.
+        *queues (source): what has items, and an end: a Queue or SimpleQueue of oxthreads, a Channel, a
+            Subscription, or a WatchReader.
 
     Returns:
         iterator: of tuples, each a queue and its item.
@@ -343,8 +343,8 @@ def readable(source: AnyStream[Any] | _Event | Future[Any] | _standard.Thread) -
     Thread-safe.
 
     Args:
-        source (oxthreads.queue.Queue, SimpleQueue, Event, Future, Thread, oxthreads.channels.Channel,
-            oxthreads.channels.Subscription or oxthreads.channels.WatchReader): the object to watch.
+        source (source): the object to watch: a Queue, SimpleQueue, Event or Future of oxthreads, a thread, a
+            Channel, a Subscription, or a WatchReader.
 
     Returns:
         context manager: a file with ``fileno()``, ``close()`` and ``closed``, and with the attribute

@@ -51,7 +51,7 @@ def watch(mode: str = "report") -> Watch:
             have not. Alone it stands for "order,report".
 
     Returns:
-        Watch: its ``stop()`` ends the watch. It may be used in a ``with`` statement, which stops it at its
+        oxthreads.diagnose._watch.Watch: its ``stop()`` ends the watch. It may be used in a ``with`` statement, which stops it at its
         end.
 
     Raises:

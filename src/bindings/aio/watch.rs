@@ -118,7 +118,7 @@ impl Running for WaitingFor {
 /// A watched value, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// Args:
-///     watch (Watch): a watched value of oxthreads.channels.
+///     watch (oxthreads.channels.Watch): a watched value.
 ///
 /// Example:
 ///

@@ -234,7 +234,7 @@ impl Broadcast {
         shown_capacity(py, (capacity != usize::MAX).then_some(capacity))
     }
 
-    /// What a send does if a subscriber is slow: "raise", "block" or "drop".
+    /// What a send does if a subscriber is slow, a str as it was given.
     #[getter(on_lag)]
     fn get_on_lag(&self) -> &'static str {
         word_of(&self.primitive().on_lag(), &WORDS)

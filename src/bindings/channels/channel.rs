@@ -295,7 +295,7 @@ impl Channel {
         shown_capacity(py, self.inner.capacity())
     }
 
-    /// What a send does if there is no room: "block", "raise", "drop_oldest" or "drop_newest".
+    /// What a send does if there is no room, a str as it was given.
     #[getter(on_full)]
     fn get_on_full(&self) -> &'static str {
         word_of(&self.primitive().on_full(), &WORDS)
