@@ -84,6 +84,7 @@ __all__ = [
     "follow_thread",
     "forget_label",
     "generation_of",
+    "group_name",
     "hold_kept_threads",
     "hold_watcher",
     "install_in",
@@ -451,8 +452,9 @@ class ExitWait:
     def end(self) -> None: ...
 
 # The number of the thread, that of the sleep, that of the wait, what it waits for, the address of that, the
-# seconds until the deadline, the seconds since the wait began, and whether the wait can be ended by an error.
-_Sleep: TypeAlias = tuple[int, int, int, str, int, float | None, float, bool]
+# seconds until the deadline, the seconds since the wait began, whether the wait can be ended by an error, and
+# the seconds until a scope ends it.
+_Sleep: TypeAlias = tuple[int, int, int, str, int, float | None, float, bool, float | None]
 
 def record_waits(threads: dict[int, Thread], error: type[BaseException]) -> None: ...
 def asleep() -> list[_Sleep]: ...
@@ -517,7 +519,7 @@ class Recording:
     def kept(self) -> int: ...
     @property
     def dropped(self) -> int: ...
-    def objects(self) -> list[tuple[str, int, int, bool]]: ...
+    def objects(self) -> list[tuple[str, int, int, bool, str | None]]: ...
     def files(self) -> list[str]: ...
     def unnamed_threads(self) -> list[int]: ...
     def write(
@@ -586,6 +588,7 @@ def stop_profile() -> (
     ]
     | None
 ): ...
+def group_name(number: int) -> str | None: ...
 def generation_of(address: int) -> int: ...
 def own_threads() -> int: ...
 
@@ -722,7 +725,26 @@ def scope_after(
 def sleep(seconds: float, /) -> None: ...
 def check_cancelled() -> None: ...
 def is_in_scope() -> bool: ...
-def task_groups() -> list[tuple[int, str | None, int, int, bool, int, list[tuple[int, str]]]]: ...
+
+# The number of a group, its name, the address that waits for it have, the number of the group around it, the
+# number of the thread that has entered it and of what that did, whether it was cancelled, whether the thread
+# waits for the tasks, how many tasks have not begun, and those that run: the number of the thread, that of
+# what it does, the name of the function, whether the task ends before the thread does anything else, and the
+# function.
+_TaskGroup: TypeAlias = tuple[
+    int,
+    str | None,
+    int,
+    int,
+    int,
+    int,
+    bool,
+    bool,
+    int,
+    list[tuple[int, int, str, bool, Callable[..., object]]],
+]
+
+def task_groups() -> list[_TaskGroup]: ...
 @final
 class Once(Generic[_P, _R]):
     __wrapped__: Callable[_P, _R]

@@ -18,7 +18,15 @@ from oxthreads.diagnose import _objects, _situation
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["clear", "find_names", "frames_at_end", "name_of", "name_of_pool", "name_of_queue"]
+__all__ = [
+    "clear",
+    "find_names",
+    "frames_at_end",
+    "name_of",
+    "name_of_group",
+    "name_of_pool",
+    "name_of_queue",
+]
 
 #: What is waited for, its address, and the generation of that.
 Key = tuple[str, int, int]
@@ -49,19 +57,27 @@ def _has_no_name(what: str, address: int) -> bool:
     return (what, address, _native.generation_of(address)) not in _found
 
 
-def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
+def name_of(key: Key, frames: list[FrameType], *, is_there: bool, label: str | None = None) -> str:
     """What the object is called.
 
     Args:
         key: the object.
         frames: where to look for it, if it was not found while threads waited for it.
         is_there: whether no later object is known to have its address.
+        label: the name that the program had given to it.
     """
     what, address, _ = key
     name = _found.get(key)
+    if name is None and label:
+        return _objects.labelled(what, label)
     if name is None and is_there and address and what != "join":
         name = _objects.name_at(what, address, frames)
     return name or _objects.unnamed(what, address)
+
+
+def name_of_group(number: int) -> str:
+    """What groups of tasks are called whose name has this number; see `_oxthreads.group_name`."""
+    return " ".join(filter(None, ["TaskGroup", _native.group_name(number)]))
 
 
 def name_of_pool(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:

@@ -16,6 +16,7 @@ use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{self, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
+use crate::bindings::tasks::TaskGroup;
 use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore};
 use crate::diagnostics::origins;
 use crate::wait::observe;
@@ -28,7 +29,8 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, `RWLock`s, conditions, semaphores, events, barriers, queues and pools are made.
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, events, barriers, queues, pools and groups of
+/// tasks are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
         py.get_type::<Lock>(),
@@ -41,6 +43,7 @@ pub(super) fn record(py: Python<'_>) -> PyResult<()> {
         py.get_type::<Queue>(),
         py.get_type::<SimpleQueue>(),
         py.get_type::<ThreadPoolExecutor>(),
+        py.get_type::<TaskGroup>(),
     ];
     let originals = ORIGINALS.get_or_init(|| {
         let original = |class: &Bound<'_, PyType>| {

@@ -53,7 +53,7 @@ pub(super) fn run(
     let task = call
         .task
         .take()
-        .map(|task| task.begin(py, call.function.object()));
+        .map(|task| task.begin(py, call.function.object(), true));
     let outside = if task.is_none() { Inside::none() } else { None };
     let outcome = match &task {
         Some(Err(_)) => Err(errors::cancelled(py)),

@@ -277,6 +277,9 @@ pub(crate) fn wait_in<O: Operation>(
                         return Parked::TimedOut;
                     }
                 };
+                if watch.is_in_scope() {
+                    observe::sleeps_in_scope(until);
+                }
                 let slept = sleep(py, waiter, until, &mut signal_poll, place);
                 drop(registration);
                 match slept {

@@ -19,10 +19,11 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
 use crate::bindings::tasks::scope::{Coming, coming, grace};
 use crate::bindings::tasks::task::Task;
-use crate::diagnostics::labels;
+use crate::diagnostics::{group_names, labels, trace};
+use crate::primitives::pool::Pool;
 use crate::primitives::task_group::{self, Awaited};
 use crate::wait::deadline::Deadline;
-use crate::wait::scope::{self, Inside, Left, Scope};
+use crate::wait::scope::{self, Inside, Left, Run, Scope};
 use crate::wait::sync::{Arc, Mutex};
 use crate::wait::threads::ThreadNumber;
 
@@ -36,7 +37,11 @@ lazy_imports! {
 pub(super) struct Running {
     /// The number of its thread.
     pub(super) thread: u32,
+    /// What its thread does now is told from what it does later or around that.
+    pub(super) run: Run,
     pub(super) function: Py<PyAny>,
+    /// Whether it ends before its thread does anything else.
+    pub(super) ends_in_thread: bool,
 }
 
 /// A group of tasks, which its tasks keep alive.
@@ -50,13 +55,20 @@ pub(super) struct Group {
     errors: Mutex<Vec<Py<PyAny>>>,
     /// Whether a task was ended by the cancellation of a scope, be it that of the group or one around it.
     pub(super) has_ended_task: AtomicBool,
-    /// The thread that has entered it.
-    opener: OnceLock<u32>,
+    /// The thread that has entered it, and what that did.
+    opener: OnceLock<(u32, Run)>,
+    /// Whether that thread has left the block, and waits for the tasks.
+    is_leaving: AtomicBool,
+    /// The number of the pool of its own.
+    own_pool: OnceLock<u64>,
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         labels::forget(self.address());
+        if let Some(pool) = self.own_pool.get() {
+            group_names::forget_pool(*pool);
+        }
     }
 }
 
@@ -65,10 +77,54 @@ static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 /// The groups that threads have entered and not left.
 static ENTERED_GROUPS: Mutex<Vec<Weak<Group>>> = Mutex::new(Vec::new());
 
+/// These groups, as far as this process has entered them.
+fn entered_groups() -> Vec<Arc<Group>> {
+    let groups: Vec<_> = (ENTERED_GROUPS.lock().iter())
+        .filter_map(Weak::upgrade)
+        .collect();
+    // Not above: what is dropped here may be the last reference.
+    (groups.into_iter())
+        .filter(|group| group.scope.is_of_this_process())
+        .collect()
+}
+
 impl Group {
     /// The address that waits for the group have.
     fn address(&self) -> usize {
         std::ptr::from_ref(&self.tasks).addr()
+    }
+
+    /// The group inside of which it was entered, as far as that is still entered.
+    fn parent(&self, groups: &[Arc<Self>]) -> u64 {
+        let number_of = |scope: Arc<Scope>| {
+            (groups.iter())
+                .find(|group| Arc::ptr_eq(&group.scope, &scope))
+                .map(|group| group.number)
+        };
+        self.scope.around().find_map(number_of).unwrap_or(0)
+    }
+
+    /// The number of the group, which no other has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What a trace shows of it.
+    pub(super) fn traced(&self) -> trace::Group {
+        trace::Group {
+            number: self.number,
+            name: labels::of(self.address()),
+            inside: self.parent(&entered_groups()),
+        }
+    }
+
+    /// The pool of its own is this one.
+    fn has_own_pool(&self, pool: &Pool<Py<Future>>) {
+        let _ = self.own_pool.set(pool.number());
+        group_names::is_own_pool(pool.number(), self.address());
+        if let Some(name) = labels::of(self.address()) {
+            labels::set(std::ptr::from_ref(pool).addr(), &name);
+        }
     }
 
     /// A task has failed: the error is kept, and the other tasks are cancelled.
@@ -205,6 +261,11 @@ struct Waited {
 }
 
 impl TaskGroup {
+    /// See `address_of`.
+    pub(crate) fn primitive_address(&self) -> usize {
+        self.group.address()
+    }
+
     fn executor<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<&'a Bound<'py, PyAny>>
     where
         'py: 'a,
@@ -218,7 +279,11 @@ impl TaskGroup {
         let arguments = (self.max_workers, self.group.name.as_deref()).into_pyobject(py)?;
         let made = foreign::call(NEW_POOL.get(py)?, &arguments, None)?;
         // Another thread may have been faster. A pool without calls has no threads.
-        Ok(self.own.get_or_init(|| made.unbind()).bind(py))
+        let own = self.own.get_or_init(|| made.unbind()).bind(py);
+        if let Ok(pool) = own.cast::<ThreadPoolExecutor>() {
+            self.group.has_own_pool(pool.get().pool());
+        }
+        Ok(own)
     }
 
     /// The executor, if it is a pool that knows of groups.
@@ -471,6 +536,8 @@ impl TaskGroup {
             errors: Mutex::new(Vec::new()),
             has_ended_task: AtomicBool::new(false),
             opener: OnceLock::new(),
+            is_leaving: AtomicBool::new(false),
+            own_pool: OnceLock::new(),
             name,
         });
         if let Some(name) = &group.name {
@@ -495,7 +562,7 @@ impl TaskGroup {
             let message = format!("{} has already been entered", this.group.display());
             return Err(PyRuntimeError::new_err(message));
         }
-        let _ = (this.group.opener).set(ThreadNumber::current_or_zero());
+        let _ = (this.group.opener).set((ThreadNumber::current_or_zero(), scope::current_run()));
         ENTERED_GROUPS.lock().push(Arc::downgrade(&this.group));
         Ok(slf.clone())
     }
@@ -521,6 +588,7 @@ impl TaskGroup {
             return Err(PyRuntimeError::new_err(message));
         }
         this.state.store(LEAVING, Ordering::Release);
+        group.is_leaving.store(true, Ordering::Relaxed);
         let body = Self::body(slf, value)?;
         if !matches!(
             body,
@@ -696,10 +764,18 @@ impl TaskGroup {
     }
 }
 
+/// A task that runs: the number of the thread, a number of what the thread does, the name of the function, whether the task
+/// ends before the thread does anything else, and the function.
+type DescribedTask = (u32, u64, String, bool, Py<PyAny>);
+
 /// Return the groups that threads have entered and not left, as tuples: the number of the group (int); its name (str or
-/// None); the number of the group inside of which it was entered (int; zero: none); the number of the thread that has
-/// entered it (int); whether it was cancelled (bool); how many tasks have not ended (int); and the tasks that run, as tuples
-/// of the number of the thread (int) and the name of the function (str).
+/// None); the address that waits for it have (int); the number of the group inside of which it was entered (int; zero:
+/// none); the number of the thread that has entered it (int), and a number of what that thread did (int); whether it was
+/// cancelled (bool); whether the thread has left the block, and waits for the tasks (bool); how many tasks have not begun
+/// (int); and the tasks that run, as tuples: the number of the thread (int), a number of what the thread does (int), the
+/// name of the function (str), whether the task ends before the thread does anything else (bool), and the function.
+///
+/// To drop what is returned may run code of the program.
 #[pyfunction]
 #[expect(clippy::type_complexity, reason = "a plain record for Python")]
 pub(crate) fn task_groups(
@@ -707,48 +783,47 @@ pub(crate) fn task_groups(
 ) -> Vec<(
     u64,
     Option<String>,
+    usize,
     u64,
     u32,
+    u64,
+    bool,
     bool,
     usize,
-    Vec<(u32, String)>,
+    Vec<DescribedTask>,
 )> {
-    let groups: Vec<_> = (ENTERED_GROUPS.lock().iter())
-        .filter_map(Weak::upgrade)
-        .filter(|group| group.scope.is_of_this_process())
-        .collect();
-    let number_of = |scope: &Arc<Scope>| {
-        (groups.iter())
-            .find(|group| Arc::ptr_eq(&group.scope, scope))
-            .map(|group| group.number)
-    };
+    let groups = entered_groups();
     (groups.iter())
         .map(|group| {
+            let mut pending = 0;
             let mut tasks = Vec::new();
-            group.tasks.for_each(|_, running| {
-                if let Some(running) = running {
-                    tasks.push((running.thread, running.function.clone_ref(py)));
-                }
+            group.tasks.for_each(|_, running| match running {
+                Some(running) => tasks.push((
+                    running.thread,
+                    running.run.number(),
+                    running.ends_in_thread,
+                    running.function.clone_ref(py),
+                )),
+                None => pending += 1,
             });
             let tasks = (tasks.into_iter())
-                .map(|(thread, function)| {
-                    let function = function.into_bound(py);
-                    let name = name_of(&function);
-                    foreign::release(function);
-                    (thread, name)
+                .map(|(thread, run, ends_in_thread, function)| {
+                    let name = name_of(function.bind(py));
+                    (thread, run, name, ends_in_thread, function)
                 })
                 .collect();
+            let (opener, run) =
+                (group.opener.get()).map_or((0, 0), |(opener, run)| (*opener, run.number()));
             (
                 group.number,
-                group.name.clone(),
-                group
-                    .scope
-                    .around()
-                    .find_map(|scope| number_of(&scope))
-                    .unwrap_or(0),
-                group.opener.get().copied().unwrap_or(0),
+                labels::of(group.address()).map(|name| name.to_string()),
+                group.address(),
+                group.parent(&groups),
+                opener,
+                run,
                 group.scope.is_cancelled(),
-                group.tasks.counts().0,
+                group.is_leaving.load(Ordering::Relaxed),
+                pending,
                 tasks,
             )
         })

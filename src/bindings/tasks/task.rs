@@ -10,9 +10,10 @@ use crate::bindings::runtime::cancellation::Cancelled;
 use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::tasks::group::{Group, Running};
+use crate::diagnostics::trace;
 use crate::primitives::task_group::Place;
 use crate::wait::gil_mutex::GilMutex;
-use crate::wait::scope::Inside;
+use crate::wait::scope::{self, Inside};
 use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
@@ -42,23 +43,39 @@ impl Task {
         self.place
     }
 
-    /// The task begins in the calling thread, which is inside the scope of the group from now on.
+    /// The number of its group.
+    pub(crate) fn group_number(&self) -> u64 {
+        self.group.number()
+    }
+
+    /// What a trace shows of its group.
+    pub(crate) fn traced_group(&self) -> trace::Group {
+        self.group.traced()
+    }
+
+    /// The task begins in the calling thread, which is inside the scope of the group from now on. `ends_in_thread`: it ends
+    /// before the thread does anything else.
     ///
     /// # Errors
     /// The task: its group was cancelled, and the function is not to be called.
-    pub(crate) fn begin(self, py: Python<'_>, function: &Py<PyAny>) -> Result<RunningTask, Self> {
+    pub(crate) fn begin(
+        self,
+        py: Python<'_>,
+        function: &Py<PyAny>,
+        ends_in_thread: bool,
+    ) -> Result<RunningTask, Self> {
         if self.group.scope.is_cancelled() {
             return Err(self);
         }
+        let inside = Inside::new(Some(Arc::clone(&self.group.scope)));
         let running = Running {
             thread: ThreadNumber::current_or_zero(),
+            run: scope::current_run(),
             function: function.clone_ref(py),
+            ends_in_thread,
         };
         drop(self.group.tasks.begin(self.place, running));
-        Ok(RunningTask {
-            inside: Inside::new(Some(Arc::clone(&self.group.scope))),
-            task: self,
-        })
+        Ok(RunningTask { inside, task: self })
     }
 
     /// The task as a function: for an executor that knows nothing of groups.
@@ -133,7 +150,8 @@ impl TaskCall {
             // An executor that tries again. For the group, it has ended.
             return foreign::call(function.bind(py), arguments, keywords);
         };
-        match task.begin(py, function) {
+        // The executor may finish the future in another thread.
+        match task.begin(py, function, false) {
             Err(task) => {
                 self.task.lock().replace(task);
                 Err(errors::cancelled(py))
