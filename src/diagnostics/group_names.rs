@@ -17,8 +17,10 @@ pub const MOST_NAMES: usize = 1_000;
 struct Names {
     names: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, usize>,
-    /// By the numbers of pools that belong to one group: the number of its name.
-    own_pools: HashMap<u64, usize>,
+    /// By the numbers of pools that belong to one group: the address of the pool, and the number of the name of the group.
+    own_pools: HashMap<u64, (usize, usize)>,
+    /// By the addresses of these pools: their numbers. An address may be that of a later pool.
+    own_pool_addresses: HashMap<usize, u64>,
 }
 
 impl Names {
@@ -51,20 +53,34 @@ pub fn name(number: usize) -> Option<Arc<str>> {
     names.names.get(number.checked_sub(1)?).cloned()
 }
 
-/// The pool with this number belongs to the group with this address.
-pub fn is_own_pool(pool: u64, address: usize) {
-    let number = of_group(address);
-    names().own_pools.insert(pool, number);
+/// The pool with this number and this address belongs to the group with that address.
+pub fn is_own_pool(pool: u64, pool_address: usize, group_address: usize) {
+    let number = of_group(group_address);
+    let mut names = names();
+    names.own_pools.insert(pool, (pool_address, number));
+    names.own_pool_addresses.insert(pool_address, pool);
 }
 
 /// It is used no longer.
 pub fn forget_pool(pool: u64) {
-    names().own_pools.remove(&pool);
+    let mut names = names();
+    if let Some((address, _)) = names.own_pools.remove(&pool)
+        && names.own_pool_addresses.get(&address) == Some(&pool)
+    {
+        names.own_pool_addresses.remove(&address);
+    }
 }
 
 /// The number of the name of the group to which the pool with this number belongs. `None`: to no group.
 pub fn of_pool(pool: u64) -> Option<usize> {
-    names().own_pools.get(&pool).copied()
+    Some(names().own_pools.get(&pool)?.1)
+}
+
+/// The same for the pool with this address.
+pub fn of_pool_at(address: usize) -> Option<usize> {
+    let names = names();
+    let pool = names.own_pool_addresses.get(&address)?;
+    Some(names.own_pools.get(pool)?.1)
 }
 
 #[cfg(test)]
@@ -89,15 +105,19 @@ mod tests {
         let group = 0;
         let address = (&raw const group).addr();
         assert_eq!(of_pool(u64::MAX - 1), None);
-        is_own_pool(u64::MAX - 1, address);
+        is_own_pool(u64::MAX - 1, address + 1, address);
         assert_eq!(of_pool(u64::MAX - 1), Some(0));
+        assert_eq!(of_pool_at(address + 1), Some(0));
         assert_eq!(name(0), None);
         labels::set(address, "a group of the test");
-        is_own_pool(u64::MAX - 1, address);
+        is_own_pool(u64::MAX - 1, address + 1, address);
         let number = of_pool(u64::MAX - 1).unwrap();
         assert_eq!(name(number).as_deref(), Some("a group of the test"));
         forget_pool(u64::MAX - 1);
         labels::forget(address);
-        assert_eq!(of_pool(u64::MAX - 1), None);
+        assert_eq!(
+            (of_pool(u64::MAX - 1), of_pool_at(address + 1)),
+            (None, None)
+        );
     }
 }

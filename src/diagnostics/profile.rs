@@ -81,8 +81,8 @@ impl Eq for Stack {}
 pub struct Key {
     /// What was waited for: "Lock", "item of a queue". Empty: other waits, for which there was no room.
     pub what: &'static str,
-    /// The address of the object; zero for futures, which are many; for a group of tasks, the number of its
-    /// [name](group_names).
+    /// The address of the object; zero for futures, which are many; for a group of tasks and for the pool of one, the
+    /// number of its [name](group_names).
     pub address: usize,
     /// How many objects had this address before, as far as is known.
     pub generation: u32,
@@ -137,9 +137,9 @@ impl Site {
     }
 }
 
-/// Whether a wait for this is one for work.
+/// Whether a wait for this is one for work, or the program wants nothing else.
 fn is_for_work(what: &str) -> bool {
-    matches!(what, "call for a worker" | "item of a queue")
+    matches!(what, "call for a worker" | "item of a queue" | "sleep")
 }
 
 /// Whether the holder of this is charged with the waits.
@@ -251,6 +251,9 @@ impl Profile {
         let address = match what {
             what if what.contains("uture") => 0,
             GROUP => group_names::of_group(resource.address),
+            "call for a worker" => {
+                group_names::of_pool_at(resource.address).unwrap_or(resource.address)
+            }
             _ => resource.address,
         };
         let key = Key {

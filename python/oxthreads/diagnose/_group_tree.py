@@ -124,7 +124,7 @@ def _lines_of_group(group: dict[str, Any], strong: str, plain: str) -> list[str]
 
 def _lines_of_task(task: dict[str, Any], strong: str, plain: str) -> list[str]:
     thread = f" in {task['thread']['name']}" if task["thread"] else ""
-    does = "waits for a task that its thread runs" if task["suspended"] else _wait_data.text(task["wait"])
+    does = "waits for a task that its thread runs" if task["suspended"] else _wait_data.short(task["wait"])
     function = task["function"].rpartition(".")[2]
     return [
         f"{strong}{function}(){plain}{thread} {does}",

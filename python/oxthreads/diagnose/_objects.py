@@ -370,7 +370,8 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
         )
     found = situation.object_of(waiting)
     given = _name_given(situation, waiting.address)
-    name = given or (found[0] if found else _made(waiting.address))
+    known = given or (found[0] if found else _label(waiting))
+    name = known or _made(waiting.address)
     if waiting.thread in situation.standard_locks:
         return " ".join(filter(None, [f"the {waiting.what}", name]))
     if waiting.what == "Future":
@@ -385,6 +386,8 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
         is_of_condition = waiting.what in ("Lock", "RLock") and found is not None
         if is_of_condition and found and is_a(found[1], _native.Condition):
             return f"{waiting.what} of {_situation.class_name(found[1])} {name}"
+        if kind in (_KINDS["call for a worker"], _KINDS["room in a pool"]) and not known:
+            kind = f"{kind} a pool"
         return " ".join(filter(None, [kind or waiting.what, name]))
     what = _situation.class_name(found[1]) if found else waiting.what.rpartition(" ")[2].capitalize()
     return " ".join(filter(None, [kind, what, name]))
@@ -403,6 +406,11 @@ def _name_given(situation: Situation, address: int) -> str | None:
     """The name that the program has given to the object or group of tasks with this address."""
     group = situation.task_groups.at.get(address)
     return given_name(address) or (group and group.name)
+
+
+def _label(waiting: Waiting) -> str | None:
+    """The name that the program has given to the threads of a pool."""
+    return _native.label_of(waiting.address) if waiting.what == "call for a worker" else None
 
 
 def given_name(address: int) -> str | None:

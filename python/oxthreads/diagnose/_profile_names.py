@@ -22,6 +22,7 @@ __all__ = [
     "clear",
     "find_names",
     "frames_at_end",
+    "is_of_groups",
     "name_of",
     "name_of_group",
     "name_of_pool",
@@ -72,7 +73,14 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool, label: str | N
         return _objects.labelled(what, label)
     if name is None and is_there and address and what != "join":
         name = _objects.name_at(what, address, frames)
-    return name or _objects.unnamed(what, address)
+    # Groups end soon, and another one may have been made elsewhere, at the same address.
+    is_known = is_there or what != "TaskGroup"
+    return name or _objects.unnamed(what, address if is_known else 0)
+
+
+def is_of_groups(address: int) -> bool:
+    """Whether a profile has, instead of the address of a pool, the number of the name of a group; see below."""
+    return address < 4096  # There is no object.
 
 
 def name_of_group(number: int) -> str:

@@ -106,7 +106,8 @@ class Waiting(NamedTuple):
     left: float | None
     age: float
     can_end: bool
-    #: In how many seconds a scope ends it; infinite: if the scope is cancelled. None: no scope ends it.
+    #: In how many seconds a scope ends it; infinite: if the scope is cancelled, or `left` is less. None: no
+    #: scope ends it.
     scope: float | None = None
 
     @property

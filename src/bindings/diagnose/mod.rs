@@ -31,7 +31,8 @@ use crate::wait::observe::{self, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use metrics::{
-    PoolLedger, forget_label, set_label, start_metrics, stop_metrics, wait_counts, waits_going_on,
+    PoolLedger, forget_label, label_of, set_label, start_metrics, stop_metrics, wait_counts,
+    waits_going_on,
 };
 pub(crate) use order::{
     ThreadOrder, before_start, end_of_thread, follow_lock, follow_thread, lock_order_counts,
@@ -82,9 +83,8 @@ fn described(sleep: &Sleep) -> Described {
         sleep.age.as_secs_f64(),
         sleep.can_end,
         sleep.scope.map(|until| {
-            until
-                .remaining()
-                .map_or(f64::INFINITY, |left| left.as_secs_f64())
+            let left = until.remaining().filter(|_| until != sleep.deadline);
+            left.map_or(f64::INFINITY, |left| left.as_secs_f64())
         }),
     )
 }
@@ -92,7 +92,8 @@ fn described(sleep: &Sleep) -> Described {
 /// Return the present sleeps, as tuples: the number of the thread (int), the number of the sleep (int), the number
 /// of the wait, which may sleep more than once (int), what it waits for (str), the address of that (int), the seconds
 /// until its deadline (float or None), the seconds since the wait began (float), whether the wait can be ended by an
-/// error (bool), and the seconds until a scope ends it (float or None; infinite: only if the scope is cancelled).
+/// error (bool), and the seconds until a scope ends it (float or None;
+/// infinite: only if the scope is cancelled, or the deadline of the wait comes first).
 #[pyfunction]
 pub(crate) fn asleep() -> Vec<Described> {
     sleepers::asleep().iter().map(described).collect()

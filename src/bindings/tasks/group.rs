@@ -121,10 +121,8 @@ impl Group {
     /// The pool of its own is this one.
     fn has_own_pool(&self, pool: &Pool<Py<Future>>) {
         let _ = self.own_pool.set(pool.number());
-        group_names::is_own_pool(pool.number(), self.address());
-        if let Some(name) = labels::of(self.address()) {
-            labels::set(std::ptr::from_ref(pool).addr(), &name);
-        }
+        let address = std::ptr::from_ref(pool).addr();
+        group_names::is_own_pool(pool.number(), address, self.address());
     }
 
     /// A task has failed: the error is kept, and the other tasks are cancelled.
