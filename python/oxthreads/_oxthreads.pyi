@@ -747,6 +747,7 @@ _TaskGroup: TypeAlias = tuple[
 ]
 
 def task_groups() -> list[_TaskGroup]: ...
+
 @final
 class Once(Generic[_P, _R]):
     __wrapped__: Callable[_P, _R]

@@ -94,8 +94,8 @@ def test_groups_are_shown_as_a_tree() -> None:
 def test_a_wait_at_the_end_of_a_group_names_its_tasks() -> None:
     output = output_of(f"{NESTED}\nprint(said_of(crawler).splitlines()[0])\n{LET_END}")
     assert output == (
-        "crawler has waited N s for TaskGroup crawl, whose tasks fetch() in crawl_0 and wait() in crawl_1 have not"
-        " ended and 1 task has not begun\n"
+        "crawler has waited N s for TaskGroup crawl, whose tasks fetch() in crawl_0 and wait() in crawl_1"
+        " have not ended and 1 task has not begun\n"
     )
 
 
@@ -163,7 +163,9 @@ enter()
 print(tree())
 """
     )
-    assert re.match(r"TaskGroup made at <string>:\d+ in enter: no tasks; MainThread is in its block\n", output)
+    assert re.match(
+        r"TaskGroup made at <string>:\d+ in enter: no tasks; MainThread is in its block\n", output
+    )
 
 
 def test_groups_in_the_block_of_a_group_and_in_a_task_are_told_apart() -> None:
@@ -338,7 +340,9 @@ def test_a_task_that_waits_for_what_the_opener_of_its_group_has(more: str) -> No
     with start(DEADLOCK.format(more=more), "--watch=exit") as process:
         assert process.ends() == 2, str(process)
         report = without_times(process.errors)
-    assert report.startswith("oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it.\n")
+    assert report.startswith(
+        "oxthreads: deadlock: 2 threads wait for each other, and nothing else can end it.\n"
+    )
     assert "MainThread has waited N s for TaskGroup payments\n" in report
     assert "pay() in payments_0" in report
     assert re.search(r"  which MainThread took at <string>:\d+ in <module>", report)
@@ -366,7 +370,9 @@ with TaskGroup(name="waiters") as group:
 """
     with start(program, "--watch") as process:
         assert not process.wait_until(lambda: [] if "Groups of tasks:\n" in process.errors else ["the tree"])
-        assert "oxthreads: all 2 threads sleep without a time-out; only Ctrl-C can end it.\n" in process.errors
+        assert (
+            "oxthreads: all 2 threads sleep without a time-out; only Ctrl-C can end it.\n" in process.errors
+        )
 
 
 #: Programs that go on, although a thread waits for one that waits for it.
@@ -389,6 +395,11 @@ with lock, TaskGroup() as group:
     "a scope has a deadline": """
 with move_on_after(2):
     threading.Event().wait()
+""",
+    "a notification is waited for in a scope with a deadline": """
+condition = threading.Condition()
+with condition, move_on_after(2):
+    condition.wait()
 """,
     "a group is in a scope with a deadline": """
 with move_on_after(2), TaskGroup() as group:
@@ -461,7 +472,8 @@ two.join()
 """
     )
     assert output == (
-        "one has waited N s for Event stop, for N s more at most (the deadline of a scope), which is not set\n"
+        "one has waited N s for Event stop, for N s more at most (the deadline of a scope),"
+        " which is not set\n"
         "two has waited N s for its sleep to end, for N s more at most\n"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.diagnose import _objects, _situation, _wait_data
+from oxthreads.diagnose import _objects, _wait_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

@@ -79,8 +79,8 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool, label: str | N
 
 
 def is_of_groups(address: int) -> bool:
-    """Whether a profile has, instead of the address of a pool, the number of the name of a group; see below."""
-    return address < 4096  # There is no object.
+    """Whether a profile has, instead of the address of a pool, the number of the name of a group."""
+    return address < 4096  # No object is there.
 
 
 def name_of_group(number: int) -> str:

@@ -20,8 +20,8 @@ Who can wake whom:
 * the tasks of a group: the threads that run them, and it needs all;
 * a lock of the interpreter itself: likely the thread that has it;
 * anything else: any thread;
-* what a scope around the wait may end (`CancelScope`, `TaskGroup`): any thread, which may cancel the scope. Waits
-  for locks and for the tasks of a group are not ended so.
+* what a scope around the wait may end (`CancelScope`, `TaskGroup`): any thread, which may cancel the scope.
+  Waits for locks and for the tasks of a group are not ended so.
 
 Each candidate is pinned while this is found out: it does not go on meanwhile, whatever wakes it.
 """

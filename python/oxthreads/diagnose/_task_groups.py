@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
 
-__all__ = ["Tree", "RunningTask", "TaskGroup"]
+__all__ = ["RunningTask", "TaskGroup", "Tree"]
 
 
 class RunningTask(NamedTuple):
@@ -59,13 +59,13 @@ class Tree:
             (group.number, task.thread, task.run) for group in groups for task in group.running if task.thread
         }
         known = {group.number for group in groups}
+        innermost: dict[int, int] = {}
         #: Those that are inside of no other group.
         self.roots: list[TaskGroup] = []
         #: By the number of the group, the thread of the task and what that does: what the task has entered.
         self._in_tasks: dict[tuple[int, int, int], list[TaskGroup]] = {}
         #: By the number of the group: what was entered inside of its block, and not by a task.
         self._in_blocks: dict[int, list[TaskGroup]] = {}
-        innermost: dict[int, int] = {}
         for group in groups:
             place = (group.parent, group.opener, group.run)
             if place in running:
@@ -76,6 +76,7 @@ class Tree:
                 self.roots.append(group)
             for task in group.running:
                 innermost[task.thread] = max(task.run, innermost.get(task.thread, 0))
+        #: By the number of a thread: the greatest number of what it does for a task.
         self._innermost = innermost
 
     def in_task(self, group: TaskGroup, task: RunningTask) -> list[TaskGroup]:
@@ -93,4 +94,4 @@ class Tree:
 
 def _group(found: Any) -> TaskGroup:
     *facts, tasks = found
-    return TaskGroup(*facts, tuple(RunningTask(*task[:4]) for task in tasks))
+    return TaskGroup._make([*facts, tuple(RunningTask(*task[:4]) for task in tasks)])

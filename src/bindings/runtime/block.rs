@@ -416,6 +416,9 @@ pub(crate) fn wait_while_queued<O: Operation>(
                 Ok(Ok(until)) => until,
                 Err(_) => deadline,
             };
+            if watch.is_in_scope() {
+                observe::sleeps_in_scope(until);
+            }
             let slept = step.and_then(|()| {
                 let parked = sleep(py, parking, until, &mut signal_poll, &mut BeforeSleep::Spin)?;
                 let parked = limited(parked, until, deadline);
