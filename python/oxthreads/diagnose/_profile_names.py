@@ -69,7 +69,9 @@ def name_of(key: Key, frames: list[FrameType], *, is_there: bool, label: str | N
     """
     what, address, _ = key
     name = _found.get(key)
-    if name is None and label:
+    # A label has no characters that cannot be written in UTF-8.
+    has_exact_name = is_there and _objects.given_name(address) is not None
+    if name is None and label and not has_exact_name:
         return _objects.labelled(what, label)
     if name is None and is_there and address and what != "join":
         name = _objects.name_at(what, address, frames)
