@@ -307,11 +307,10 @@ def work():
 workers = [threading.Thread(target=work) for _ in range(3)]
 for each in workers: each.start()
 seen = set()
-end = time.monotonic() + 30
-while len(seen) < 3 and time.monotonic() < end:
-    for depth in range(3):
-        if f"TaskGroup depth {depth}: " in diagnose.report(): seen.add(depth)
-for _ in range(50): diagnose.report()
+begun = time.monotonic()
+while time.monotonic() < begun + (3 if len(seen) == 3 else 25):
+    shown = tree()
+    seen.update(depth for depth in range(3) if f"TaskGroup depth {depth}: " in shown)
 done.set()
 for each in workers: each.join()
 print(sorted(seen), repr(tree()))
