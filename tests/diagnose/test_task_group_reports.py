@@ -435,11 +435,14 @@ def hold():
     with TaskGroup(pool) as group:
         groups.append(group)
         group.start_soon(take)
+        has_begun.wait()  # in the other worker
 
 def take():
+    has_begun.set()
     with lock: pass
 
-lock, pool, groups = threading.RLock(), ThreadPoolExecutor(2), []
+lock, has_begun = threading.RLock(), threading.Event()
+pool, groups = ThreadPoolExecutor(2), []
 held = pool.submit(hold)
 time.sleep(3)  # it is told after a second
 groups[0].start_soon(lock.release)
