@@ -5,8 +5,8 @@
 * :func:`race`: the first of several functions that succeeds.
 * :func:`sleep`, :func:`check_cancelled`: places where code can be cancelled.
 
-What is cancelled are waits: those of the objects of oxthreads, also inside of libraries that know nothing of it. See
-`docs/tasks.md` and `docs/cancellation.md`.
+What is cancelled are waits: those of the objects of oxthreads, also inside of libraries that know nothing of
+it. `docs/tasks.md` is a tutorial, and `docs/cancellation.md` says what is ended, and what is not.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ __all__ = [
 ]
 
 
-def move_on_after(
-    seconds: float | None, *, shield: bool = False, grace: float | None = None
-) -> CancelScope:
+def move_on_after(seconds: float | None, *, shield: bool = False, grace: float | None = None) -> CancelScope:
     """Limit what a ``with`` block waits for, and go on after it.
 
     Args:
@@ -80,9 +78,7 @@ def move_on_after(
     return scope_after(seconds, False, shield, grace)
 
 
-def fail_after(
-    seconds: float | None, *, shield: bool = False, grace: float | None = None
-) -> CancelScope:
+def fail_after(seconds: float | None, *, shield: bool = False, grace: float | None = None) -> CancelScope:
     """Limit what a ``with`` block waits for, and raise TimeoutError if that is exceeded.
 
     The limit holds for all waits inside together, also for those inside of libraries that take no timeout.
@@ -94,8 +90,8 @@ def fail_after(
         grace (float or None): see :class:`CancelScope`.
 
     Returns:
-        CancelScope: to be used in a ``with`` statement, at the end of which TimeoutError is raised if the block
-        was ended.
+        CancelScope: to be used in a ``with`` statement, at the end of which TimeoutError is raised if the
+        block was ended.
 
     Raises:
         ValueError: seconds or grace is negative, or not a number.
@@ -160,12 +156,20 @@ def race(*functions: Callable[[], T], name: str | None = None) -> T:
 
 def _new_pool(max_workers: int | None, name: str | None) -> ThreadPoolExecutor:
     """Make the threads of a group without an executor."""
-    return ThreadPoolExecutor(max_workers or sys.maxsize, thread_name_prefix=name or "TaskGroup")
+    return ThreadPoolExecutor(
+        max_workers or sys.maxsize, thread_name_prefix=name or "TaskGroup", context="submitter"
+    )
 
 
 def _runs_natively(executor: ThreadPoolExecutor) -> bool:
     """Whether the pool has its own `submit`."""
     return type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor)
+
+
+def _split(group: BaseExceptionGroup[Any], is_own: Callable[[BaseException], bool]) -> tuple[Any, Any]:
+    """Divide a group of exceptions into those that end a scope, and the others."""
+    # Before Python 3.13, split() takes only functions that are written in Python.
+    return group.split(lambda error: is_own(error))  # noqa: PLW0108
 
 
 #: The longest time that a join in a scope sleeps before it looks whether the scope was cancelled, in seconds.
@@ -192,7 +196,19 @@ def _join(self: _threading.Thread, timeout: float | None = None) -> None:
     join(self, 0)
 
 
+@functools.wraps(_threading.Thread.start)
+def _start(self: _threading.Thread) -> None:
+    if not is_in_scope():
+        start(self)
+        return
+    # It waits until the thread has begun, which it does in any case.
+    with scope_after(None, False, True, None):
+        start(self)
+
+
+start = _threading.Thread.start
 # Only for programs that use scopes.
-_threading.Thread.join = _join  # type: ignore[method-assign]
+_threading.Thread.start = _start  # type: ignore[method-assign, assignment]
+_threading.Thread.join = _join  # type: ignore[method-assign, assignment]
 
 preload(__name__)

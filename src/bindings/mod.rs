@@ -12,7 +12,7 @@
 //! * `aio/`: the objects as coroutines wait for them.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
 //! * `waiting/`: `select`, which waits for the first of several objects.
-//! * `tasks/`: cancel scopes and groups of tasks.
+//! * `tasks/`: cancel scopes and groups of tasks; `task.rs`: the tasks, as executors run them.
 //! * `progress.rs`: `Executor.map(progress=...)`.
 //! * `diagnose/`: what reports of hangs ask the engine.
 //! * `fallback.rs`: how an object falls back to the standard library.
@@ -52,6 +52,7 @@ mod progress;
 mod queue;
 mod registry;
 mod runtime;
+mod task;
 mod tasks;
 mod threading;
 mod waiting;
@@ -87,9 +88,9 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore,
-        AsyncSimpleQueue, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
-        waiting_coroutines,
+        AsyncDelayQueue, AsyncEvent, AsyncFuture, AsyncHold, AsyncLimiter, AsyncLock, AsyncQueue,
+        AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue, Wait, refuse_files, select_async,
+        wait_at_barrier, wait_notified, waiting_coroutines,
     };
     #[pymodule_export]
     use super::diagnose::{
@@ -113,7 +114,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]
-    use super::queue::{Queue, QueueIterator, SimpleQueue};
+    use super::queue::{DelayQueue, Queue, QueueIterator, Scheduled, SimpleQueue};
     #[pymodule_export]
     use super::registry::{install_in, preload, set_questions};
     #[pymodule_export]
@@ -121,14 +122,15 @@ mod _oxthreads {
     #[pymodule_export]
     use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
+    use super::task::TaskCall;
+    #[pymodule_export]
     use super::tasks::{
-        CancelScope, TaskCall, TaskGroup, check_cancelled, is_in_scope, scope_after, sleep,
-        task_groups,
+        CancelScope, TaskGroup, check_cancelled, is_in_scope, scope_after, sleep, task_groups,
     };
     #[pymodule_export]
     use super::threading::{
-        Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Lock, Once, RLock,
-        RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
+        Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Limiter, Lock, Once,
+        RLock, RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
         exchange_item, hold_kept_threads, kept_threads_now, release_kept_threads, set_local_keys,
         stack_size_now, start_reused,
     };

@@ -14,10 +14,12 @@ use pyo3::types::{PyList, PyType};
 
 use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
-use crate::bindings::queue::{self, Queue, SimpleQueue};
+use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
 use crate::bindings::tasks::TaskGroup;
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore};
+use crate::bindings::threading::{
+    Barrier, Condition, Event, Limiter, Lock, RLock, RWLock, Semaphore,
+};
 use crate::diagnostics::origins;
 use crate::wait::observe;
 
@@ -29,7 +31,7 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, `RWLock`s, conditions, semaphores, events, barriers, queues, pools and groups of
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues, pools and groups of
 /// tasks are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
@@ -38,10 +40,12 @@ pub(super) fn record(py: Python<'_>) -> PyResult<()> {
         py.get_type::<RWLock>(),
         py.get_type::<Condition>(),
         py.get_type::<Semaphore>(),
+        py.get_type::<Limiter>(),
         py.get_type::<Event>(),
         py.get_type::<Barrier>(),
         py.get_type::<Queue>(),
         py.get_type::<SimpleQueue>(),
+        py.get_type::<DelayQueue>(),
         py.get_type::<ThreadPoolExecutor>(),
         py.get_type::<TaskGroup>(),
     ];

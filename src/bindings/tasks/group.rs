@@ -1,7 +1,7 @@
 //! `TaskGroup`.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{OnceLock, Weak};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use pyo3::exceptions::{
     PyBaseExceptionGroup, PyGeneratorExit, PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError,
@@ -15,162 +15,22 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::future::{Future, is_worker_of, name_of, run_as_worker};
 use crate::bindings::runtime::cancellation::{self, Cancelled};
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::task::{ENTERED_GROUPS, Group, Task, cancelled_error, entered_groups};
 use crate::bindings::tasks::scope::{Coming, coming, grace};
-use crate::bindings::tasks::task::Task;
-use crate::diagnostics::{group_names, labels, trace};
-use crate::primitives::pool::Pool;
-use crate::primitives::task_group::{self, Awaited};
+use crate::diagnostics::labels;
+use crate::primitives::task_group::Awaited;
 use crate::wait::deadline::Deadline;
-use crate::wait::scope::{self, Inside, Left, Run, Scope};
-use crate::wait::sync::{Arc, Mutex};
+use crate::wait::scope::{self, Inside, Left};
+use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
 lazy_imports! {
     pub(super) IMPORTS, with errors::CANCELLED;
     NEW_POOL: PyAny = "oxthreads.tasks", "_new_pool";
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
-}
-
-/// What is known of a task that runs.
-pub(super) struct Running {
-    /// The number of its thread.
-    pub(super) thread: u32,
-    /// What its thread does now is told from what it does later or around that.
-    pub(super) run: Run,
-    pub(super) function: Py<PyAny>,
-    /// Whether it ends before its thread does anything else.
-    pub(super) ends_in_thread: bool,
-}
-
-/// A group of tasks, which its tasks keep alive.
-pub(super) struct Group {
-    number: u64,
-    name: Option<String>,
-    pub(super) scope: Arc<Scope>,
-    /// The futures of the tasks that have not begun, and what runs.
-    pub(super) tasks: task_group::TaskGroup<Py<PyAny>, Running>,
-    /// What went wrong, in that order.
-    errors: Mutex<Vec<Py<PyAny>>>,
-    /// Whether a task was ended by the cancellation of a scope, be it that of the group or one around it.
-    pub(super) has_ended_task: AtomicBool,
-    /// The thread that has entered it, and what that did.
-    opener: OnceLock<(u32, Run)>,
-    /// Whether that thread has left the block, and waits for the tasks.
-    is_leaving: AtomicBool,
-    /// The number of the pool of its own.
-    own_pool: OnceLock<u64>,
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        labels::forget(self.address());
-        if let Some(pool) = self.own_pool.get() {
-            group_names::forget_pool(*pool);
-        }
-    }
-}
-
-static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
-
-/// The groups that threads have entered and not left.
-static ENTERED_GROUPS: Mutex<Vec<Weak<Group>>> = Mutex::new(Vec::new());
-
-/// These groups, as far as this process has entered them.
-fn entered_groups() -> Vec<Arc<Group>> {
-    let groups: Vec<_> = (ENTERED_GROUPS.lock().iter())
-        .filter_map(Weak::upgrade)
-        .collect();
-    // Not above: what is dropped here may be the last reference.
-    (groups.into_iter())
-        .filter(|group| group.scope.is_of_this_process())
-        .collect()
-}
-
-impl Group {
-    /// The address that waits for the group have.
-    fn address(&self) -> usize {
-        std::ptr::from_ref(&self.tasks).addr()
-    }
-
-    /// The group inside of which it was entered, as far as that is still entered.
-    fn parent(&self, groups: &[Arc<Self>]) -> u64 {
-        let number_of = |scope: Arc<Scope>| {
-            (groups.iter())
-                .find(|group| Arc::ptr_eq(&group.scope, &scope))
-                .map(|group| group.number)
-        };
-        self.scope.around().find_map(number_of).unwrap_or(0)
-    }
-
-    /// The number of the group, which no other has.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// What a trace shows of it.
-    pub(super) fn traced(&self) -> trace::Group {
-        trace::Group {
-            number: self.number,
-            name: labels::of(self.address()),
-            inside: self.parent(&entered_groups()),
-        }
-    }
-
-    /// The pool of its own is this one.
-    fn has_own_pool(&self, pool: &Pool<Py<Future>>) {
-        let _ = self.own_pool.set(pool.number());
-        let address = std::ptr::from_ref(pool).addr();
-        group_names::is_own_pool(pool.number(), address, self.address());
-    }
-
-    /// A task has failed: the error is kept, and the other tasks are cancelled.
-    pub(super) fn fail(&self, py: Python<'_>, error: &PyErr) {
-        // `result()` of a task that was cancelled.
-        let is_consequence =
-            error.is_instance(py, &cancelled_error(py)) && !self.scope.look().cancelled.is_empty();
-        if is_consequence {
-            return;
-        }
-        let value = error.value(py).clone().into_any().unbind();
-        {
-            let mut errors = self.errors.lock();
-            if !errors.iter().any(|kept| kept.is(&value)) {
-                errors.push(value);
-            }
-        }
-        self.cancel(py);
-    }
-
-    /// Ends the waits of the tasks, and the tasks that have not begun.
-    pub(super) fn cancel(&self, py: Python<'_>) {
-        self.scope.cancel();
-        while let Some(future) = self.tasks.take_pending() {
-            cancel_future(future.into_bound(py));
-        }
-    }
-
-    fn display(&self) -> String {
-        match &self.name {
-            Some(name) => format!("TaskGroup {name:?}"),
-            None => "a TaskGroup".to_owned(),
-        }
-    }
-}
-
-/// The class concurrent.futures.CancelledError.
-fn cancelled_error(py: Python<'_>) -> Bound<'_, PyAny> {
-    errors::cancelled(py).get_type(py).into_any()
-}
-
-/// Cancels the future. What that raises is reported and ignored: the others are to be cancelled, too.
-fn cancel_future(future: Bound<'_, PyAny>) {
-    match foreign::call_method(&future, "cancel", (), None) {
-        Ok(cancelled) => foreign::release(cancelled),
-        Err(error) => error.write_unraisable(future.py(), Some(&future)),
-    }
-    foreign::release(future);
 }
 
 const NEW: u8 = 0;
@@ -197,6 +57,8 @@ const LEFT: u8 = 3;
 ///
 /// All threads may submit tasks and call ``cancel()``, also the tasks. A group is entered once, by one thread, and left
 /// by the same thread.
+///
+/// A task in a thread of the group's own sees the context variables of its submitter, in a copy.
 ///
 /// If Ctrl-C ends the block, or the wait at its end, the tasks are cancelled, and KeyboardInterrupt is raised when they
 /// have ended. A second Ctrl-C leaves them behind, with a ResourceWarning. In a forked child, a group has no tasks.
@@ -279,7 +141,9 @@ impl TaskGroup {
         // Another thread may have been faster. A pool without calls has no threads.
         let own = self.own.get_or_init(|| made.unbind()).bind(py);
         if let Ok(pool) = own.cast::<ThreadPoolExecutor>() {
-            self.group.has_own_pool(pool.get().pool());
+            let pool = pool.get().pool();
+            let address = std::ptr::from_ref(pool).addr();
+            self.group.has_own_pool(pool.number(), address);
         }
         Ok(own)
     }
@@ -329,9 +193,11 @@ impl TaskGroup {
         let task = Task::new(group);
         let place = task.place();
         let executor = this.executor(py)?;
-        let future = match this.native(executor)? {
+        let (submitted, call) = match this.native(executor)? {
             Some(pool) => {
-                ThreadPoolExecutor::submit_task(pool, function, arguments, keywords, task)?
+                let submitted =
+                    ThreadPoolExecutor::submit_task(pool, function, arguments, keywords, task);
+                (submitted, None)
             }
             None => {
                 let call = task.into_function(&function)?;
@@ -339,16 +205,26 @@ impl TaskGroup {
                     .into_any()
                     .add(arguments)?
                     .cast_into::<PyTuple>()?;
-                let submit = foreign::attribute(executor, intern!(py, "submit"))?;
-                let future = foreign::call(&submit, &all, keywords.as_ref())?;
-                let ended = call.getattr(intern!(py, "ended"))?;
-                foreign::call_method(&future, "add_done_callback", (ended,), None)
-                    .map(foreign::release)?;
-                future
+                let submitted = foreign::attribute(executor, intern!(py, "submit"))
+                    .and_then(|submit| foreign::call(&submit, &all, keywords.as_ref()));
+                (submitted, Some(call))
+            }
+        };
+        let future = match submitted {
+            Ok(future) => future,
+            Err(error) => {
+                // The executor may have it all the same: if Ctrl-C came while it started a thread, for example.
+                drop(group.tasks.withdraw(place));
+                return Err(error);
             }
         };
         let begun = group.tasks.keep(place, future.clone().unbind());
         drop(begun.map(|future| future.into_bound(py)));
+        if let Some(call) = call {
+            let ended = call.getattr(intern!(py, "ended"))?;
+            foreign::call_method(&future, "add_done_callback", (ended,), None)
+                .map(foreign::release)?;
+        }
         if group.scope.is_cancelled() {
             // It was cancelled before the future was known.
             group.cancel(py);
@@ -437,6 +313,10 @@ impl TaskGroup {
         // Not interrupted by the scopes around it: the threads have no work left.
         let _alone = Inside::new(None);
         let own = own.bind(py);
+        // Its threads end, even if Ctrl-C comes before shutdown() has done anything.
+        if let Ok(pool) = own.cast::<ThreadPoolExecutor>() {
+            pool.get().pool().close_with_mark();
+        }
         if waited.left {
             let keywords = PyDict::new(py);
             let _ = keywords.set_item("wait", false);
@@ -477,6 +357,35 @@ impl TaskGroup {
         if let Err(error) = warned {
             error.write_unraisable(py, None);
         }
+    }
+}
+
+fast_built_ins! {
+    Submit: TaskGroup, c"submit", TaskGroup::submit_fast;
+    StartSoon: TaskGroup, c"start_soon", TaskGroup::start_soon_fast;
+}
+
+impl TaskGroup {
+    #[inline]
+    fn submit_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let (function, arguments) = arguments.first_and_others()?;
+        Some(Self::start(slf, function, arguments, None))
+    }
+
+    #[inline]
+    fn start_soon_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let started = Self::submit_fast(slf, arguments)?;
+        Some(started.map(|future| {
+            foreign::release(future);
+            arguments.py().None().into_bound(arguments.py())
+        }))
+    }
+
+    /// Installs the fast paths; see [`fast_path`]. Must be called before the class is used.
+    pub(crate) fn install_fast_paths(py: Python<'_>) -> PyResult<()> {
+        let class = py.get_type::<Self>();
+        fast_path::install::<Submit>(&class)?;
+        fast_path::install::<StartSoon>(&class)
     }
 }
 
@@ -527,20 +436,7 @@ impl TaskGroup {
                 }
             },
         };
-        let group = Arc::new(Group {
-            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
-            scope: Scope::new(Deadline::NEVER, false, self::grace(grace)?),
-            tasks: task_group::TaskGroup::new(),
-            errors: Mutex::new(Vec::new()),
-            has_ended_task: AtomicBool::new(false),
-            opener: OnceLock::new(),
-            is_leaving: AtomicBool::new(false),
-            own_pool: OnceLock::new(),
-            name,
-        });
-        if let Some(name) = &group.name {
-            labels::set(group.address(), name);
-        }
+        let group = Group::new(name, self::grace(grace)?);
         Ok(Self {
             group,
             given: executor,
