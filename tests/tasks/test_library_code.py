@@ -1,7 +1,7 @@
 """What cancellation does to code that knows nothing of it: `docs/cancellation.md` has a table of this.
 
-The standard library is patched, and its modules are used as programs use them. Libraries of others keep what they
-imported, so they are used in child interpreters.
+The standard library is patched, and its modules are used as programs use them. Libraries of others keep what
+they imported, so they are used in child interpreters.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ class TestSubprocess:
             with subprocess.Popen(LONG) as process:
                 processes.append(process)
                 try:
-                    with open(os.pidfd_open(process.pid), "rb", buffering=0) as ended:
+                    with os.fdopen(os.pidfd_open(process.pid), "rb", buffering=0) as ended:
                         select(ended)
                 except BaseException:
                     process.kill()
@@ -288,7 +288,7 @@ class SlowHandler(http.server.BaseHTTPRequestHandler):
 
     over: threading.Event
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is that of http.server
+    def do_GET(self) -> None:
         if self.path == "/slow":
             time.sleep(0.1)
         elif self.path == "/never":
