@@ -15,6 +15,7 @@ import oxthreads.concurrent.futures
 import oxthreads.locks
 import oxthreads.metrics
 import oxthreads.queue
+import oxthreads.tasks
 import oxthreads.threading
 import oxthreads.waiting
 from tests.support.waiting import spin_until
@@ -26,6 +27,7 @@ MODULES: list[ModuleType] = [
     oxthreads.locks,
     oxthreads.metrics,
     oxthreads.waiting,
+    oxthreads.tasks,
     oxthreads.aio,
 ]
 
@@ -48,6 +50,7 @@ WITH_EXAMPLE = [
     *("metrics.PrometheusCollector", "metrics.instrument"),
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",
+    *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
     *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 
