@@ -3,6 +3,7 @@
 A class here has no attributes of the standard one's making; see `_fallback.py`.
 """
 
+import concurrent.futures
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
@@ -35,6 +36,8 @@ __all__ = [
     "AsyncSemaphore",
     "AsyncSimpleQueue",
     "Barrier",
+    "CancelScope",
+    "Cancelled",
     "Completions",
     "Condition",
     "ConditionWaiter",
@@ -61,6 +64,8 @@ __all__ = [
     "Recording",
     "Semaphore",
     "SimpleQueue",
+    "TaskCall",
+    "TaskGroup",
     "ThreadHandle",
     "ThreadOrder",
     "ThreadPoolExecutor",
@@ -75,6 +80,7 @@ __all__ = [
     "before_start",
     "call_before_interrupt",
     "call_once",
+    "check_cancelled",
     "close_executors",
     "close_kept_threads",
     "dictionary",
@@ -87,6 +93,7 @@ __all__ = [
     "hold_kept_threads",
     "hold_watcher",
     "install_in",
+    "is_in_scope",
     "is_of_parent",
     "join_handle",
     "join_outside",
@@ -106,12 +113,14 @@ __all__ = [
     "release_kept_threads",
     "release_watcher",
     "release_watcher_in_child",
+    "scope_after",
     "seconds_until_due",
     "select",
     "select_async",
     "set_label",
     "set_local_keys",
     "set_questions",
+    "sleep",
     "stack_size_now",
     "start_lock_order",
     "start_metrics",
@@ -126,6 +135,7 @@ __all__ = [
     "stop_watcher",
     "take_verdict",
     "takers_of",
+    "task_groups",
     "thread_number",
     "threads_alive",
     "trace_runs",
@@ -135,15 +145,6 @@ __all__ = [
     "wait_notified",
     "waiting_coroutines",
     "waits_going_on",
-    "CancelScope",
-    "Cancelled",
-    "TaskCall",
-    "TaskGroup",
-    "check_cancelled",
-    "is_in_scope",
-    "scope_after",
-    "sleep",
-    "task_groups",
 ]
 
 PARKER: Final[str]
@@ -650,14 +651,13 @@ class WriteHold:
     ) -> None: ...
     def downgrade(self) -> None: ...
 
+@disjoint_base
 class Cancelled(BaseException):
     def __new__(cls, *_args: object) -> Self: ...
 
 @disjoint_base
 class CancelScope:
-    def __new__(
-        cls, *, deadline: float = ..., shield: bool = False, grace: float | None = None
-    ) -> Self: ...
+    def __new__(cls, *, deadline: float = ..., shield: bool = False, grace: float | None = None) -> Self: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -685,7 +685,7 @@ class CancelScope:
 class TaskGroup:
     def __new__(
         cls,
-        executor: _StandardExecutor | None = None,
+        executor: concurrent.futures.Executor | None = None,
         *,
         max_workers: int | None = None,
         name: str | None = None,
@@ -701,7 +701,7 @@ class TaskGroup:
     ) -> bool: ...
     def submit(
         self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> _StandardFuture[_R]: ...
+    ) -> concurrent.futures.Future[_R]: ...
     def start_soon(self, fn: Callable[_P, object], /, *args: _P.args, **kwargs: _P.kwargs) -> None: ...
     def cancel(self) -> None: ...
     def _is_own(self, exception: BaseException) -> bool: ...
@@ -716,13 +716,12 @@ class TaskCall:
     def ended(self, future: object) -> None: ...
     def __reduce__(self) -> tuple[Any, tuple[Any]]: ...
 
-def scope_after(
-    seconds: float | None, raises: bool, shield: bool, grace: float | None, /
-) -> CancelScope: ...
+def scope_after(seconds: float | None, raises: bool, shield: bool, grace: float | None, /) -> CancelScope: ...
 def sleep(seconds: float, /) -> None: ...
 def check_cancelled() -> None: ...
 def is_in_scope() -> bool: ...
 def task_groups() -> list[tuple[int, str | None, int, int, bool, int, list[tuple[int, str]]]]: ...
+
 @final
 class Once(Generic[_P, _R]):
     __wrapped__: Callable[_P, _R]

@@ -5,8 +5,8 @@
 * :func:`race`: the first of several functions that succeeds.
 * :func:`sleep`, :func:`check_cancelled`: places where code can be cancelled.
 
-What is cancelled are waits: those of the objects of oxthreads, also inside of libraries that know nothing of it. See
-`docs/tasks.md` and `docs/cancellation.md`.
+What is cancelled are waits: those of the objects of oxthreads, also inside of libraries that know nothing of
+it. `docs/tasks.md` is a tutorial, and `docs/cancellation.md` says what is ended, and what is not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .threading import _StandardThread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     T = TypeVar("T")
 
@@ -51,9 +51,7 @@ __all__ = [
 ]
 
 
-def move_on_after(
-    seconds: float | None, *, shield: bool = False, grace: float | None = None
-) -> CancelScope:
+def move_on_after(seconds: float | None, *, shield: bool = False, grace: float | None = None) -> CancelScope:
     """Limit what a ``with`` block waits for, and go on after it.
 
     Args:
@@ -80,9 +78,7 @@ def move_on_after(
     return scope_after(seconds, False, shield, grace)
 
 
-def fail_after(
-    seconds: float | None, *, shield: bool = False, grace: float | None = None
-) -> CancelScope:
+def fail_after(seconds: float | None, *, shield: bool = False, grace: float | None = None) -> CancelScope:
     """Limit what a ``with`` block waits for, and raise TimeoutError if that is exceeded.
 
     The limit holds for all waits inside together, also for those inside of libraries that take no timeout.
@@ -94,8 +90,8 @@ def fail_after(
         grace (float or None): see :class:`CancelScope`.
 
     Returns:
-        CancelScope: to be used in a ``with`` statement, at the end of which TimeoutError is raised if the block
-        was ended.
+        CancelScope: to be used in a ``with`` statement, at the end of which TimeoutError is raised if the
+        block was ended.
 
     Raises:
         ValueError: seconds or grace is negative, or not a number.
@@ -193,6 +189,6 @@ def _join(self: _threading.Thread, timeout: float | None = None) -> None:
 
 
 # Only for programs that use scopes.
-_threading.Thread.join = _join  # type: ignore[method-assign]
+_threading.Thread.join = _join  # type: ignore[method-assign, assignment]
 
 preload(__name__)

@@ -12,6 +12,8 @@ use crate::wait::{self, Monitor, Operation, Parked, Ticket, Waiter, WaiterList, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     index: usize,
+    /// The number of the task: a place is used again.
+    number: u64,
     /// The process that it belongs to. In a forked child, the group has no tasks of the parent.
     generation: u32,
 }
@@ -29,7 +31,10 @@ pub struct TaskGroup<P, R> {
 }
 
 struct State<P, R> {
-    slots: Vec<Slot<P, R>>,
+    /// With the numbers of the tasks.
+    slots: Vec<(u64, Slot<P, R>)>,
+    /// The number of the last task.
+    last: u64,
     /// The indices of the slots that are free.
     free: Vec<usize>,
     /// All slots before this one have no payload that could be taken.
@@ -47,6 +52,7 @@ impl<P, R> TaskGroup<P, R> {
         Self {
             state: Monitor::new(State {
                 slots: Vec::new(),
+                last: 0,
                 free: Vec::new(),
                 searched: 0,
                 unfinished: 0,
@@ -61,18 +67,21 @@ impl<P, R> TaskGroup<P, R> {
         let mut state = self.state.enter();
         let state = &mut *state;
         state.unfinished += 1;
+        state.last += 1;
+        let added = (state.last, Slot::Pending(None));
         let index = match state.free.pop() {
             Some(index) => {
-                state.slots[index] = Slot::Pending(None);
+                state.slots[index] = added;
                 index
             }
             None => {
-                state.slots.push(Slot::Pending(None));
+                state.slots.push(added);
                 state.slots.len() - 1
             }
         };
         Place {
             index,
+            number: state.last,
             generation: state.generation,
         }
     }
@@ -95,21 +104,40 @@ impl<P, R> TaskGroup<P, R> {
     }
 
     /// The task begins. Returns what was kept of it.
-    pub fn begin(&self, place: Place, running: R) -> Option<P> {
+    ///
+    /// # Errors
+    /// What runs, if the task was [withdrawn](Self::withdraw).
+    pub fn begin(&self, place: Place, running: R) -> Result<Option<P>, R> {
         let mut state = self.state.enter();
-        match mem::replace(state.slot(place)?, Slot::Running(running)) {
-            Slot::Pending(kept) => kept,
-            Slot::Free | Slot::Running(_) => None,
+        match state.slot(place) {
+            Some(slot @ Slot::Pending(_)) => match mem::replace(slot, Slot::Running(running)) {
+                Slot::Pending(kept) => Ok(kept),
+                Slot::Free | Slot::Running(_) => Ok(None), // cannot be
+            },
+            _ => Err(running),
         }
+    }
+
+    /// The task is not to begin any more. Without an effect if it has begun. Returns what was kept of it, for the caller to
+    /// drop.
+    pub fn withdraw(&self, place: Place) -> Option<P> {
+        self.remove(place, false).0
     }
 
     /// The task has ended, whether it had begun or not. Returns what was kept of it, for the caller to drop.
     pub fn end(&self, place: Place) -> (Option<P>, Option<R>) {
+        self.remove(place, true)
+    }
+
+    fn remove(&self, place: Place, also_running: bool) -> (Option<P>, Option<R>) {
         let mut entered = self.state.enter();
         let (state, wakes) = entered.parts();
         let Some(slot) = state.slot(place) else {
             return (None, None);
         };
+        if matches!(slot, Slot::Running(_)) && !also_running {
+            return (None, None);
+        }
         let kept = match mem::replace(slot, Slot::Free) {
             Slot::Pending(pending) => (pending, None),
             Slot::Running(running) => (None, Some(running)),
@@ -129,7 +157,7 @@ impl<P, R> TaskGroup<P, R> {
     /// Takes what is kept of a task that has not begun: of each only once.
     pub fn take_pending(&self) -> Option<P> {
         let mut state = self.state.enter();
-        match state.next_pending()? {
+        match &mut state.next_pending()?.1 {
             Slot::Pending(kept) => kept.take(),
             Slot::Free | Slot::Running(_) => None,
         }
@@ -138,13 +166,13 @@ impl<P, R> TaskGroup<P, R> {
     /// How many tasks have not ended, and how many of them run.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.state.enter();
-        let running = |slot: &&Slot<P, R>| matches!(slot, Slot::Running(_));
+        let running = |(_, slot): &&(u64, Slot<P, R>)| matches!(slot, Slot::Running(_));
         (state.unfinished, state.slots.iter().filter(running).count())
     }
 
     /// Calls `look` with what is kept of each task, under the leaf lock.
     pub fn for_each(&self, mut look: impl FnMut(Option<&P>, Option<&R>)) {
-        for slot in &self.state.enter_unchecked().slots {
+        for (_, slot) in &self.state.enter_unchecked().slots {
             match slot {
                 Slot::Free => {}
                 Slot::Pending(kept) => look(kept.as_ref(), None),
@@ -173,19 +201,17 @@ impl<P, R> Default for TaskGroup<P, R> {
 
 impl<P, R> State<P, R> {
     /// The first slot of a task that has not begun, and of which something is kept.
-    fn next_pending(&mut self) -> Option<&mut Slot<P, R>> {
+    fn next_pending(&mut self) -> Option<&mut (u64, Slot<P, R>)> {
         let rest = self.slots.get(self.searched..)?;
-        let found = (rest.iter()).position(|slot| matches!(slot, Slot::Pending(Some(_))));
+        let found = (rest.iter()).position(|(_, slot)| matches!(slot, Slot::Pending(Some(_))));
         self.searched += found.unwrap_or(rest.len());
         self.slots.get_mut(self.searched)
     }
 
     fn slot(&mut self, place: Place) -> Option<&mut Slot<P, R>> {
-        if place.generation == self.generation {
-            self.slots.get_mut(place.index)
-        } else {
-            None
-        }
+        let (number, slot) = self.slots.get_mut(place.index)?;
+        // In a forked child, the places are those of other tasks.
+        (*number == place.number && place.generation == self.generation).then_some(slot)
     }
 }
 

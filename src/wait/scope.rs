@@ -136,6 +136,12 @@ impl Scope {
         self.parent.get()?.as_ref()
     }
 
+    /// Whether it is that scope, or inside of it.
+    pub fn is_inside(&self, outer: &Arc<Self>) -> bool {
+        std::ptr::eq(self, Arc::as_ptr(outer))
+            || self.around().any(|scope| Arc::ptr_eq(&scope, outer))
+    }
+
     /// The scopes around this one, from the inside to the outside.
     pub fn around(&self) -> impl Iterator<Item = Arc<Self>> {
         let first = self.parent().cloned();
@@ -252,10 +258,22 @@ thread_local! {
 #[inline]
 pub fn current() -> Option<Arc<Scope>> {
     // It fails in a thread that is ending: that is in no scope.
-    CURRENT
+    let innermost = CURRENT
         .try_with(|current| current.borrow().clone())
         .ok()
-        .flatten()
+        .flatten()?;
+    if innermost.is_over() {
+        return forget(&innermost);
+    }
+    Some(innermost)
+}
+
+/// Leaves the scope, which its thread will not leave by itself, and all others of this kind. Returns the innermost then.
+#[cold]
+fn forget(over: &Arc<Scope>) -> Option<Arc<Scope>> {
+    let left = over.around().find(|scope| !scope.is_over());
+    drop(replace(left.clone()));
+    left
 }
 
 /// Whether the calling thread is in a scope.
@@ -286,14 +304,7 @@ pub struct Entered;
 /// # Errors
 /// [`Entered`]: a scope is entered once.
 pub fn enter(scope: &Arc<Scope>) -> Result<(), Entered> {
-    // A scope that its thread will never leave is passed over here, and is freed.
-    let mut parent = current();
-    while let Some(outer) = &parent
-        && outer.is_over()
-    {
-        parent = outer.parent().cloned();
-    }
-    scope.parent.set(parent).map_err(|_| Entered)?;
+    scope.parent.set(current()).map_err(|_| Entered)?;
     drop(replace(Some(Arc::clone(scope))));
     Ok(())
 }
@@ -311,13 +322,7 @@ pub enum Left {
 
 /// The calling thread leaves the scope.
 pub fn leave(scope: &Arc<Scope>) -> Left {
-    let mut innermost = current();
-    while let Some(inner) = &innermost
-        && inner.is_over()
-    {
-        innermost = inner.parent().cloned();
-    }
-    let Some(innermost) = innermost else {
+    let Some(innermost) = current() else {
         return Left::NotInside;
     };
     if Arc::ptr_eq(&innermost, scope) {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextvars
 import os
 from collections import deque
+from concurrent.futures import CancelledError
 from functools import partial
 
-from oxthreads._oxthreads import AsyncFuture, AsyncLock
+from oxthreads._oxthreads import AsyncFuture, AsyncLock, scope_after
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
 from oxthreads.threading import Lock, Thread
 
@@ -252,7 +253,9 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         BaseException: what the function raised.
 
     All calls of a process share one pool, of as many threads as ThreadPoolExecutor has by default. If the
-    wait is cancelled, a call that has not begun never does; one that has begun goes on.
+    wait is cancelled, a call that has not begun never does. One that has begun is in a
+    :class:`~oxthreads.tasks.CancelScope`, which is then cancelled: what the function waits for ends at once,
+    and so do the task groups inside of it. This does not wait until the function has ended.
 
     Example:
         >>> import asyncio
@@ -261,5 +264,17 @@ async def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         32
     """
     context = contextvars.copy_context()
-    call = partial(context.run, function, *args, **kwargs)
-    return await _result(_default.get().submit(call))
+    scope = scope_after(None, False, False, None)
+
+    def call() -> T:
+        with scope:
+            return context.run(function, *args, **kwargs)
+        raise CancelledError  # nobody waits for it any more
+
+    future = _default.get().submit(call)
+    try:
+        return await AsyncFuture(future)
+    except BaseException:
+        if not future.cancel():
+            scope.cancel()
+        raise

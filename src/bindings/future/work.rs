@@ -7,6 +7,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 
+use crate::bindings::function::Function;
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::tasks::Task;
@@ -64,7 +65,8 @@ pub(crate) fn name_of(function: &Bound<'_, PyAny>) -> String {
         return (class.qualname()).map_or(class_name, |name| name.to_string());
     }
     let is_plain = function.is_exact_instance_of::<PyFunction>()
-        || function.is_exact_instance_of::<PyCFunction>();
+        || function.is_exact_instance_of::<PyCFunction>()
+        || function.is_exact_instance_of::<Function>();
     let name = if is_plain {
         function.getattr("__qualname__").ok()
     } else {

@@ -37,6 +37,8 @@ pub(crate) struct Cancelled {
 /// What was cancelled, and who was told.
 struct Delivery {
     scope: Arc<Scope>,
+    /// The innermost scope of the thread.
+    innermost: Arc<Scope>,
     run: Run,
     /// Until then, code that handles it may wait.
     until: Deadline,
@@ -61,27 +63,25 @@ impl Cancelled {
 }
 
 /// The error that ends the scope in the calling thread.
-fn error(py: Python<'_>, scope: &Arc<Scope>, until: Deadline) -> PyErr {
+fn error(py: Python<'_>, scope: &Arc<Scope>, innermost: &Arc<Scope>, until: Deadline) -> PyErr {
     let why = if scope.deadline().has_passed() {
         "the time of a scope is over"
     } else {
         "a scope was cancelled"
     };
-    match Bound::new(
+    let made = Bound::new(
         py,
         PyClassInitializer::from(Cancelled {
-            delivery: OnceLock::new(),
-        }),
-    ) {
-        Ok(cancelled) => {
-            let _ = cancelled.get().delivery.set(Delivery {
+            delivery: OnceLock::from(Delivery {
                 scope: Arc::clone(scope),
+                innermost: Arc::clone(innermost),
                 run: scope::current_run(),
                 until,
-            });
-            let _ = cancelled.setattr("args", (why,));
-            PyErr::from_value(cancelled.into_any())
-        }
+            }),
+        }),
+    );
+    match made.and_then(|made| made.setattr(intern!(py, "args"), (why,)).map(|()| made)) {
+        Ok(made) => PyErr::from_value(made.into_any()),
         Err(error) => error,
     }
 }
@@ -119,16 +119,27 @@ pub(crate) fn find<'py, R>(
     None
 }
 
-/// Until when the code that runs now may wait because it handles the cancellation of that scope. `None`: it does not.
-fn handled_until(py: Python<'_>, scope: &Arc<Scope>, run: Run) -> Option<Deadline> {
+/// What the code that runs now is cleaning up after.
+struct CleaningUp {
+    /// The innermost scope of the thread when it was told. Those that were entered later are the code's own.
+    innermost: Arc<Scope>,
+    until: Deadline,
+}
+
+/// Finds out whether the code that runs now handles the cancellation of a scope that the thread is still in.
+fn cleaning_up(py: Python<'_>, innermost: &Arc<Scope>) -> Option<CleaningUp> {
+    let run = scope::current_run();
     find(errors::handled(py)?, true, |cancelled| {
         let delivery = cancelled.get().delivery.get()?;
-        let is_it = delivery.run == run && Arc::ptr_eq(&delivery.scope, scope);
-        is_it.then_some(delivery.until)
+        let is_it = delivery.run == run && innermost.is_inside(&delivery.scope);
+        is_it.then(|| CleaningUp {
+            innermost: Arc::clone(&delivery.innermost),
+            until: delivery.until,
+        })
     })
 }
 
-/// What the scope that is innermost allows: to wait until then.
+/// What the scope that is innermost, and those around it, allow: to wait until then.
 ///
 /// # Errors
 /// [`Cancelled`].
@@ -138,14 +149,18 @@ fn allowed(py: Python<'_>, innermost: &Arc<Scope>) -> Result<Deadline, PyErr> {
     if found.cancelled.is_empty() {
         return Ok(deadline);
     }
-    let run = scope::current_run();
+    let cleaning_up = cleaning_up(py, innermost);
     // The outermost first: it ends all the others.
     for scope in found.cancelled.iter().rev() {
-        match handled_until(py, scope, run) {
-            Some(until) if !until.has_passed() => deadline = deadline.earlier(until),
-            Some(until) => return Err(error(py, scope, until)),
-            None => return Err(error(py, scope, Deadline::after(scope.grace()))),
+        let until = match &cleaning_up {
+            // All that it was in when it was told: it may clean up, whatever else is cancelled meanwhile.
+            Some(cleaning_up) if cleaning_up.innermost.is_inside(scope) => cleaning_up.until,
+            _ => return Err(error(py, scope, innermost, Deadline::after(scope.grace()))),
+        };
+        if until.has_passed() {
+            return Err(error(py, scope, innermost, until));
         }
+        deadline = deadline.earlier(until);
     }
     Ok(deadline)
 }

@@ -266,9 +266,11 @@ impl TaskGroup {
         let task = Task::new(group);
         let place = task.place();
         let executor = this.executor(py)?;
-        let future = match this.native(executor)? {
+        let (submitted, call) = match this.native(executor)? {
             Some(pool) => {
-                ThreadPoolExecutor::submit_task(pool, function, arguments, keywords, task)?
+                let submitted =
+                    ThreadPoolExecutor::submit_task(pool, function, arguments, keywords, task);
+                (submitted, None)
             }
             None => {
                 let call = task.into_function(&function)?;
@@ -276,16 +278,26 @@ impl TaskGroup {
                     .into_any()
                     .add(arguments)?
                     .cast_into::<PyTuple>()?;
-                let submit = foreign::attribute(executor, intern!(py, "submit"))?;
-                let future = foreign::call(&submit, &all, keywords.as_ref())?;
-                let ended = call.getattr(intern!(py, "ended"))?;
-                foreign::call_method(&future, "add_done_callback", (ended,), None)
-                    .map(foreign::release)?;
-                future
+                let submitted = foreign::attribute(executor, intern!(py, "submit"))
+                    .and_then(|submit| foreign::call(&submit, &all, keywords.as_ref()));
+                (submitted, Some(call))
+            }
+        };
+        let future = match submitted {
+            Ok(future) => future,
+            Err(error) => {
+                // The executor may have it all the same: if Ctrl-C came while it started a thread, for example.
+                drop(group.tasks.withdraw(place));
+                return Err(error);
             }
         };
         let begun = group.tasks.keep(place, future.clone().unbind());
         drop(begun.map(|future| future.into_bound(py)));
+        if let Some(call) = call {
+            let ended = call.getattr(intern!(py, "ended"))?;
+            foreign::call_method(&future, "add_done_callback", (ended,), None)
+                .map(foreign::release)?;
+        }
         if group.scope.is_cancelled() {
             // It was cancelled before the future was known.
             group.cancel(py);

@@ -45,7 +45,7 @@ impl Task {
     /// The task begins in the calling thread, which is inside the scope of the group from now on.
     ///
     /// # Errors
-    /// The task: its group was cancelled, and the function is not to be called.
+    /// The task, if the function is not to be called: its group was cancelled, or its submission was interrupted.
     pub(crate) fn begin(self, py: Python<'_>, function: &Py<PyAny>) -> Result<RunningTask, Self> {
         if self.group.scope.is_cancelled() {
             return Err(self);
@@ -54,7 +54,10 @@ impl Task {
             thread: ThreadNumber::current_or_zero(),
             function: function.clone_ref(py),
         };
-        drop(self.group.tasks.begin(self.place, running));
+        match self.group.tasks.begin(self.place, running) {
+            Ok(kept) => drop(kept),
+            Err(_) => return Err(self),
+        }
         Ok(RunningTask {
             inside: Inside::new(Some(Arc::clone(&self.group.scope))),
             task: self,
