@@ -149,7 +149,7 @@ class TestHandlers:
     def test_a_finally_block_may_wait(self, end: End) -> None:
         last: queue.Queue[str] = queue.Queue(1)
         last.put("in the way")
-        reader = []
+        reader: list[threading.Thread] = []
 
         def take() -> None:
             until_asleep(reader[0])
@@ -456,7 +456,7 @@ class TestLogging:
     def test_a_record_that_waits_for_room_is_dropped(self, end: End, log: logging.Logger) -> None:
         class Patient(logging.handlers.QueueHandler):
             def enqueue(self, record: logging.LogRecord) -> None:
-                self.queue.put(record)
+                self.queue.put(record)  # type: ignore[attr-defined]
 
         records: queue.Queue[logging.LogRecord] = queue.Queue(1)
         handler = Patient(records)
@@ -489,7 +489,7 @@ class TestLogging:
 class TestPools:
     def test_a_pool_is_left_with_its_calls_if_nothing_was_wrong_before(self, end: End) -> None:
         over = threading.Event()
-        futures = []
+        futures: list[concurrent.futures.Future[Any]] = []
 
         def work() -> None:
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -501,7 +501,7 @@ class TestPools:
         assert all(future.result(TIMEOUT_SECONDS) for future in futures)
 
     def test_a_pool_waits_for_its_calls_if_its_block_was_ended(self, end: End) -> None:
-        futures = []
+        futures: list[concurrent.futures.Future[Any]] = []
 
         def work() -> None:
             with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -131,7 +131,8 @@ def waiting_calls(stack: ExitStack, operations: int) -> dict[str, Round]:
     """End calls that wait. Without a group, that means to set the event for which they wait."""
 
     def ended_by_an_event(library: Library, pool: Any) -> int:
-        begun, event = [], library.Event()
+        begun: list[None] = []
+        event = library.Event()
 
         def wait() -> None:
             begun.append(None)
@@ -146,7 +147,8 @@ def waiting_calls(stack: ExitStack, operations: int) -> dict[str, Round]:
         return time.perf_counter_ns() - begin
 
     def cancelled(pool: Any) -> int:
-        begun, event = [], ours().Event()
+        begun: list[None] = []
+        event = ours().Event()
 
         def wait() -> None:
             begun.append(None)
