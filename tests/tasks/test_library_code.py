@@ -13,6 +13,7 @@ import http.client
 import http.server
 import logging
 import logging.handlers
+import multiprocessing.pool
 import os
 import queue
 import socketserver
@@ -184,6 +185,25 @@ class TestHandlers:
 
         end(work)
         assert waited == [True]
+
+    def test_a_generator_that_is_dropped_may_wait_behind_a_shield(self, end: End) -> None:
+        waited = []
+
+        def rows() -> Iterator[int]:
+            try:
+                yield 1
+            finally:
+                with CancelScope(shield=True), contextlib.suppress(queue.Empty):
+                    queue.Queue[None]().get(timeout=0.001)
+                    waited.append("an item")  # never
+                waited.append("done")
+
+        def work() -> None:
+            for _ in rows():
+                wait_for_ever()
+
+        end(work)
+        assert waited == ["done"]
 
     def test_code_that_swallows_the_cancellation_is_ended_at_its_next_wait(self, end: End) -> None:
         swallowed = []
@@ -521,6 +541,37 @@ class TestPools:
             (future,) = call_in_a_cancelled_scope(work)
             assert future.result(TIMEOUT_SECONDS) is False
 
+    def test_a_thread_pool_of_multiprocessing_ends_by_itself(self, end: End) -> None:
+        before = set(threading.enumerate())
+        over = threading.Event()
+
+        pool = multiprocessing.pool.ThreadPool(2)
+
+        def work() -> None:
+            with pool:
+                pool.map(lambda _: over.wait(), range(4))
+
+        end(work)
+        over.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(TIMEOUT_SECONDS)
+            assert not thread.is_alive()
+
+    def test_a_timer_goes_on(self, end: End) -> None:
+        rung = threading.Event()
+        over = threading.Event()
+
+        def ring() -> None:
+            over.wait()
+            rung.set()
+
+        timer = threading.Timer(0, ring)
+        timer.start()
+        end(timer.join)
+        over.set()
+        assert rung.wait(TIMEOUT_SECONDS)
+        timer.join()
+
 
 class TestAsyncio:
     def test_a_loop_is_not_ended(self) -> None:
@@ -558,10 +609,13 @@ BEGINNING = """
 import queue, threading
 from oxthreads.tasks import TaskGroup, move_on_after
 
-def end(function, *arguments):
+def end_by_deadline(function, *arguments):
     with move_on_after(0.05) as scope:
         function(*arguments)
     assert scope.cancelled_caught
+
+def end(function, *arguments):
+    end_by_deadline(function, *arguments)
     # Fifty tasks, which the block of the group ends.
     try:
         with TaskGroup() as group:
@@ -581,6 +635,48 @@ def run(program: str) -> None:
     """Run a program under the patch."""
     done = python(BEGINNING + program)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestProcesses:
+    """Processes that do what another process has asked for."""
+
+    def test_a_pool_waits_for_the_call_of_its_process(self) -> None:
+        run(
+            """
+import concurrent.futures, multiprocessing, time
+
+def work():
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        futures.append(pool.submit(int))
+        futures[0].result()
+        futures.append(pool.submit(time.sleep, 0.1))
+        queue.Queue().get()
+
+futures = []
+with move_on_after(1.0) as scope:
+    work()
+assert scope.cancelled_caught
+assert all(future.done() for future in futures)
+assert multiprocessing.active_children() == []
+assert [thread.name for thread in threading.enumerate()] == BEFORE
+"""
+        )
+
+    def test_a_wait_for_a_result_of_a_process_is_ended(self) -> None:
+        run(
+            """
+import multiprocessing, time
+
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    pool.apply(int)
+    end_by_deadline(pool.apply, time.sleep, (600,))
+    pool.terminate()
+    pool.join()
+assert multiprocessing.active_children() == []
+assert [thread.name for thread in threading.enumerate()] == BEFORE
+"""
+        )
 
 
 @pytest.mark.guides
