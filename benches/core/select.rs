@@ -66,7 +66,7 @@ impl SendsAndSelects for Queues {
             return;
         }
         let mut select = Select::new(queues.iter().map(Get::new).collect(), 0);
-        let sleep = |waiter: &Waiter, deadline| {
+        let sleep = |waiter: &_oxthreads::wait::sync::Arc<Waiter>, deadline| {
             loop {
                 match waiter.park(deadline) {
                     Parked::Interrupted => {}

@@ -35,7 +35,7 @@ from .threading import _StandardThread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -156,12 +156,20 @@ def race(*functions: Callable[[], T], name: str | None = None) -> T:
 
 def _new_pool(max_workers: int | None, name: str | None) -> ThreadPoolExecutor:
     """Make the threads of a group without an executor."""
-    return ThreadPoolExecutor(max_workers or sys.maxsize, thread_name_prefix=name or "TaskGroup")
+    return ThreadPoolExecutor(
+        max_workers or sys.maxsize, thread_name_prefix=name or "TaskGroup", context="submitter"
+    )
 
 
 def _runs_natively(executor: ThreadPoolExecutor) -> bool:
     """Whether the pool has its own `submit`."""
     return type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor)
+
+
+def _split(group: BaseExceptionGroup[Any], is_own: Callable[[BaseException], bool]) -> tuple[Any, Any]:
+    """Divide a group of exceptions into those that end a scope, and the others."""
+    # Before Python 3.13, split() takes only functions that are written in Python.
+    return group.split(lambda error: is_own(error))  # noqa: PLW0108
 
 
 #: The longest time that a join in a scope sleeps before it looks whether the scope was cancelled, in seconds.
@@ -188,7 +196,19 @@ def _join(self: _threading.Thread, timeout: float | None = None) -> None:
     join(self, 0)
 
 
+@functools.wraps(_threading.Thread.start)
+def _start(self: _threading.Thread) -> None:
+    if not is_in_scope():
+        start(self)
+        return
+    # It waits until the thread has begun, which it does in any case.
+    with scope_after(None, False, True, None):
+        start(self)
+
+
+start = _threading.Thread.start
 # Only for programs that use scopes.
+_threading.Thread.start = _start  # type: ignore[method-assign, assignment]
 _threading.Thread.join = _join  # type: ignore[method-assign, assignment]
 
 preload(__name__)

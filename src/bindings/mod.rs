@@ -12,7 +12,7 @@
 //! * `aio/`: the objects as coroutines wait for them.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
 //! * `waiting/`: `select`, which waits for the first of several objects.
-//! * `tasks/`: cancel scopes and groups of tasks.
+//! * `tasks/`: cancel scopes and groups of tasks; `task.rs`: the tasks, as executors run them.
 //! * `progress.rs`: `Executor.map(progress=...)`.
 //! * `diagnose/`: what reports of hangs ask the engine.
 //! * `fallback.rs`: how an object falls back to the standard library.
@@ -52,6 +52,7 @@ mod progress;
 mod queue;
 mod registry;
 mod runtime;
+mod task;
 mod tasks;
 mod threading;
 mod waiting;
@@ -121,9 +122,10 @@ mod _oxthreads {
     #[pymodule_export]
     use super::runtime::standard_frames::put_standard_frames;
     #[pymodule_export]
+    use super::task::TaskCall;
+    #[pymodule_export]
     use super::tasks::{
-        CancelScope, TaskCall, TaskGroup, check_cancelled, is_in_scope, scope_after, sleep,
-        task_groups,
+        CancelScope, TaskGroup, check_cancelled, is_in_scope, scope_after, sleep, task_groups,
     };
     #[pymodule_export]
     use super::threading::{

@@ -20,15 +20,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::deadline::Deadline;
-use super::sync::{Arc, Mutex};
+use super::sync::{Arc, AtomicU8, Mutex};
 use super::{Waiter, generation};
 
 /// A part of a program whose waits end together.
 pub struct Scope {
     /// The scope that this one is inside of, once it was entered.
     parent: OnceLock<Option<Arc<Self>>>,
-    /// Whether its waits are to end. It stays so.
-    is_cancelled: AtomicBool,
+    /// One: its waits are to end. It stays so.
+    is_cancelled: AtomicU8,
     /// Whether it counts no longer, although a thread may not have left it.
     is_over: AtomicBool,
     /// The process that it was made in. In a forked child, it is none of the child's tasks'.
@@ -48,7 +48,13 @@ struct State {
 }
 
 /// How many threads are woken at a time.
-const AT_A_TIME: usize = if cfg!(Py_GIL_DISABLED) { 64 } else { 2 };
+const AT_A_TIME: usize = if cfg!(loom) {
+    1
+} else if cfg!(Py_GIL_DISABLED) {
+    64
+} else {
+    2
+};
 
 /// What is known of the scopes of a thread at one moment.
 pub struct Look {
@@ -63,7 +69,7 @@ impl Scope {
     pub fn new(deadline: Deadline, is_shield: bool, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             parent: OnceLock::new(),
-            is_cancelled: AtomicBool::new(false),
+            is_cancelled: AtomicU8::new(0),
             is_over: AtomicBool::new(false),
             generation: generation(),
             grace,
@@ -79,7 +85,7 @@ impl Scope {
     /// Ends the waits inside. Returns whether it was not cancelled before.
     pub fn cancel(&self) -> bool {
         // Before the sleepers are read: a thread that registers later sees it.
-        let is_first = !self.is_cancelled.swap(true, Ordering::SeqCst);
+        let is_first = self.is_cancelled.swap(1, Ordering::SeqCst) == 0;
         if is_first {
             self.wake();
         }
@@ -88,7 +94,7 @@ impl Scope {
 
     /// Whether it was cancelled, by [`Scope::cancel`] or because a thread has seen that its deadline had passed.
     pub fn is_cancelled(&self) -> bool {
-        self.is_cancelled.load(Ordering::SeqCst)
+        self.is_cancelled.load(Ordering::SeqCst) != 0
     }
 
     /// Whether it was made in this process, and not in the parent of a fork.

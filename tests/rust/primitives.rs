@@ -137,7 +137,7 @@ fn an_interrupted_wait_keeps_its_place() {
             let mut get = queue.get();
             let mut interrupted = false;
             let outcome = loop {
-                let suspend = |waiter: &Waiter, deadline| {
+                let suspend = |waiter: &_oxthreads::wait::sync::Arc<Waiter>, deadline| {
                     parked.fetch_add(1, Ordering::SeqCst);
                     if interrupted {
                         return sleep(waiter, deadline);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextvars
 import gc
 import sys
 import threading
@@ -632,6 +633,16 @@ def test_threads_of_its_own_have_ended_and_have_its_name() -> None:
         for _ in range(30):
             group.start_soon(count)
     assert 1 <= most <= 3
+
+
+def test_tasks_see_the_context_of_who_submits_them() -> None:
+    variable = contextvars.ContextVar("variable", default="default")
+    variable.set("submitter")
+    with TaskGroup() as group:
+        seen = group.submit(variable.get)
+        group.start_soon(variable.set, "task")
+    assert seen.result() == "submitter"
+    assert variable.get() == "submitter"
 
 
 def test_a_group_without_tasks_has_no_threads() -> None:

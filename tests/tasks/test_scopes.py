@@ -27,7 +27,16 @@ from oxthreads.tasks import (
     move_on_after,
     sleep,
 )
-from oxthreads.threading import Barrier, BrokenBarrierError, Condition, Event, Lock, RLock, Semaphore
+from oxthreads.threading import (
+    Barrier,
+    BrokenBarrierError,
+    Condition,
+    Event,
+    Lock,
+    RLock,
+    Semaphore,
+    Thread,
+)
 from oxthreads.waiting import select
 from tests.support.back_ends import OXTHREADS
 from tests.support.endless_waits import waits
@@ -580,6 +589,22 @@ def test_a_scope_that_was_entered_and_forgotten_has_no_effect() -> None:
             check_cancelled()
     assert not scope.cancelled_caught
     check_cancelled()
+
+
+def test_a_thread_that_is_started_is_known_to_its_starter() -> None:
+    """The start of a thread waits until it runs: that is not ended, since the thread runs in any case."""
+    ran: list[int] = []
+    with CancelScope() as scope:
+        scope.cancel()
+        for number in range(100):
+            thread = Thread(target=ran.append, args=(number,))
+            thread.start()
+        pools = [ThreadPoolExecutor(1) for _ in range(100)]
+        futures = [pool.submit(ran.append, 0) for pool in pools]
+    for pool in pools:
+        pool.shutdown()
+    assert all(future.done() for future in futures)
+    spin_until(lambda: len(ran) == 200)
 
 
 def test_other_threads_are_not_in_the_scope() -> None:

@@ -42,10 +42,11 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
-use crate::bindings::tasks::Task;
+use crate::bindings::task::Task;
 use crate::diagnostics::{labels, trace};
 use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
 use crate::wait::deadline::Deadline;
+use crate::wait::scope::Inside;
 use crate::wait::sync::Mutex;
 
 /// True from the moment when the interpreter is about to exit. From then on no executor accepts calls.
@@ -296,6 +297,8 @@ impl ThreadPoolExecutor {
 
     /// Starts the worker for which a submission has reserved a place.
     fn start_worker(slf: &Bound<'_, Self>) -> PyResult<()> {
+        // The call runs also if a scope of this thread was cancelled, so the start must not fail by that.
+        let _outside = Inside::none();
         let started = Self::try_start(slf);
         if started.is_err() && slf.get().pool.scale_again() == Scaling::Start {
             // Other pending calls may count on the worker that did not start: try once more.

@@ -10,7 +10,7 @@ use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 use crate::bindings::function::Function;
 use crate::bindings::future::Future;
 use crate::bindings::runtime::foreign::{self, Owned};
-use crate::bindings::tasks::Task;
+use crate::bindings::task::Task;
 use crate::primitives::FellBack;
 use crate::primitives::future::{Start, Work};
 use crate::primitives::pool::Job;

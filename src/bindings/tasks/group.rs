@@ -1,6 +1,6 @@
 //! `TaskGroup`.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{OnceLock, Weak};
 
 use pyo3::exceptions::{
@@ -17,10 +17,9 @@ use crate::bindings::future::{Future, is_worker_of, name_of, run_as_worker};
 use crate::bindings::runtime::cancellation::{self, Cancelled};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
+use crate::bindings::task::{Group, Task, cancelled_error};
 use crate::bindings::tasks::scope::{Coming, coming, grace};
-use crate::bindings::tasks::task::Task;
-use crate::diagnostics::labels;
-use crate::primitives::task_group::{self, Awaited};
+use crate::primitives::task_group::Awaited;
 use crate::wait::deadline::Deadline;
 use crate::wait::scope::{self, Inside, Left, Scope};
 use crate::wait::sync::{Arc, Mutex};
@@ -32,92 +31,8 @@ lazy_imports! {
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
 }
 
-/// What is known of a task that runs.
-pub(super) struct Running {
-    /// The number of its thread.
-    pub(super) thread: u32,
-    pub(super) function: Py<PyAny>,
-}
-
-/// A group of tasks, which its tasks keep alive.
-pub(super) struct Group {
-    number: u64,
-    name: Option<String>,
-    pub(super) scope: Arc<Scope>,
-    /// The futures of the tasks that have not begun, and what runs.
-    pub(super) tasks: task_group::TaskGroup<Py<PyAny>, Running>,
-    /// What went wrong, in that order.
-    errors: Mutex<Vec<Py<PyAny>>>,
-    /// Whether a task was ended by the cancellation of a scope, be it that of the group or one around it.
-    pub(super) has_ended_task: AtomicBool,
-    /// The thread that has entered it.
-    opener: OnceLock<u32>,
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        labels::forget(self.address());
-    }
-}
-
-static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
-
 /// The groups that threads have entered and not left.
 static ENTERED_GROUPS: Mutex<Vec<Weak<Group>>> = Mutex::new(Vec::new());
-
-impl Group {
-    /// The address that waits for the group have.
-    fn address(&self) -> usize {
-        std::ptr::from_ref(&self.tasks).addr()
-    }
-
-    /// A task has failed: the error is kept, and the other tasks are cancelled.
-    pub(super) fn fail(&self, py: Python<'_>, error: &PyErr) {
-        // `result()` of a task that was cancelled.
-        let is_consequence =
-            error.is_instance(py, &cancelled_error(py)) && !self.scope.look().cancelled.is_empty();
-        if is_consequence {
-            return;
-        }
-        let value = error.value(py).clone().into_any().unbind();
-        {
-            let mut errors = self.errors.lock();
-            if !errors.iter().any(|kept| kept.is(&value)) {
-                errors.push(value);
-            }
-        }
-        self.cancel(py);
-    }
-
-    /// Ends the waits of the tasks, and the tasks that have not begun.
-    pub(super) fn cancel(&self, py: Python<'_>) {
-        self.scope.cancel();
-        while let Some(future) = self.tasks.take_pending() {
-            cancel_future(future.into_bound(py));
-        }
-    }
-
-    fn display(&self) -> String {
-        match &self.name {
-            Some(name) => format!("TaskGroup {name:?}"),
-            None => "a TaskGroup".to_owned(),
-        }
-    }
-}
-
-/// The class concurrent.futures.CancelledError.
-fn cancelled_error(py: Python<'_>) -> Bound<'_, PyAny> {
-    errors::cancelled(py).get_type(py).into_any()
-}
-
-/// Cancels the future. What that raises is reported and ignored: the others are to be cancelled, too.
-fn cancel_future(future: Bound<'_, PyAny>) {
-    match foreign::call_method(&future, "cancel", (), None) {
-        Ok(cancelled) => foreign::release(cancelled),
-        Err(error) => error.write_unraisable(future.py(), Some(&future)),
-    }
-    foreign::release(future);
-}
 
 const NEW: u8 = 0;
 const ENTERED: u8 = 1;
@@ -143,6 +58,8 @@ const LEFT: u8 = 3;
 ///
 /// All threads may submit tasks and call ``cancel()``, also the tasks. A group is entered once, by one thread, and left
 /// by the same thread.
+///
+/// A task in a thread of the group's own sees the context variables of its submitter, in a copy.
 ///
 /// If Ctrl-C ends the block, or the wait at its end, the tasks are cancelled, and KeyboardInterrupt is raised when they
 /// have ended. A second Ctrl-C leaves them behind, with a ResourceWarning. In a forked child, a group has no tasks.
@@ -386,6 +303,10 @@ impl TaskGroup {
         // Not interrupted by the scopes around it: the threads have no work left.
         let _alone = Inside::new(None);
         let own = own.bind(py);
+        // Its threads end, even if Ctrl-C comes before shutdown() has done anything.
+        if let Ok(pool) = own.cast::<ThreadPoolExecutor>() {
+            pool.get().pool().close_with_mark();
+        }
         if waited.left {
             let keywords = PyDict::new(py);
             let _ = keywords.set_item("wait", false);
@@ -476,18 +397,7 @@ impl TaskGroup {
                 }
             },
         };
-        let group = Arc::new(Group {
-            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
-            scope: Scope::new(Deadline::NEVER, false, self::grace(grace)?),
-            tasks: task_group::TaskGroup::new(),
-            errors: Mutex::new(Vec::new()),
-            has_ended_task: AtomicBool::new(false),
-            opener: OnceLock::new(),
-            name,
-        });
-        if let Some(name) = &group.name {
-            labels::set(group.address(), name);
-        }
+        let group = Group::new(name, self::grace(grace)?);
         Ok(Self {
             group,
             given: executor,

@@ -2,18 +2,15 @@
 //!
 //! * `scope`: `CancelScope`, which ends the waits of what is inside.
 //! * `group`: `TaskGroup`, whose tasks end before it does.
-//! * `task`: a task, as its executor runs it.
 //! * `sleeping`: `sleep` and `check_cancelled`.
 
 mod group;
 mod scope;
 mod sleeping;
-mod task;
 
 pub(crate) use group::{TaskGroup, task_groups};
 pub(crate) use scope::{CancelScope, scope_after};
 pub(crate) use sleeping::{check_cancelled, is_in_scope, sleep};
-pub(crate) use task::{Task, TaskCall};
 
 use crate::bindings::runtime::lazy::Imports;
 

@@ -18,6 +18,7 @@ use crate::wait::sync::{Arc, Mutex};
 lazy_imports! {
     pub(super) IMPORTS;
     MONOTONIC: PyAny = "time", "monotonic";
+    SPLIT: PyAny = "oxthreads.tasks", "_split";
 }
 
 /// The clock of `deadline`.
@@ -80,7 +81,8 @@ pub(super) fn coming<'py>(
         return Ok(Coming::Other);
     }
     // A group that the program has made.
-    let parts = foreign::call_method(value, "split", (is_own()?,), None)?;
+    let arguments = PyTuple::new(value.py(), [value, &is_own()?])?;
+    let parts = foreign::call(SPLIT.get(value.py())?, &arguments, None)?;
     let rest = parts.get_item(1)?;
     Ok(if rest.is_none() {
         Coming::Own
@@ -263,7 +265,7 @@ impl CancelScope {
         self.scope.cancel();
     }
 
-    /// When it is cancelled by itself (float), in seconds on the clock of `time.monotonic`; math.inf: never.
+    /// When it is cancelled by itself (float), in seconds on the clock of `time.monotonic`. math.inf means never.
     #[getter]
     fn deadline(&self, py: Python<'_>) -> PyResult<f64> {
         if let Some(deadline) = *self.deadline.lock() {

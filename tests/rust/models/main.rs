@@ -19,6 +19,7 @@ mod progress;
 mod queue;
 mod rlock;
 mod rwlock;
+mod scope;
 mod semaphore;
 mod single_run;
 #[path = "../support/mod.rs"]

@@ -18,7 +18,7 @@ pub(crate) fn block<O: Operation>(mut operation: O, deadline: Deadline) -> Wait<
 }
 
 /// Parks, and sleeps on when the parker only lets its owner look for signals. There are none here.
-pub(crate) fn sleep(waiter: &Waiter, deadline: Deadline) -> Parked {
+pub(crate) fn sleep(waiter: &_oxthreads::wait::sync::Arc<Waiter>, deadline: Deadline) -> Parked {
     loop {
         match waiter.park(deadline) {
             Parked::Interrupted => {}
@@ -53,7 +53,7 @@ mod threads {
         mut operation: O,
         parked: &AtomicUsize,
     ) -> O::Output {
-        let suspend = |waiter: &Waiter, deadline| {
+        let suspend = |waiter: &_oxthreads::wait::sync::Arc<Waiter>, deadline| {
             parked.fetch_add(1, Ordering::SeqCst);
             sleep(waiter, deadline)
         };

@@ -19,7 +19,7 @@ pub(crate) fn block_until<O: Operation>(
     deadline: Deadline,
 ) -> Result<Wait<O::Output>, String> {
     let mut verdict = None;
-    let suspend = |waiter: &Waiter, deadline| {
+    let suspend = |waiter: &_oxthreads::wait::sync::Arc<Waiter>, deadline| {
         let parked = observe::parked(|| support::sleep(waiter, deadline));
         verdict = observe::verdict();
         if verdict.is_some() {

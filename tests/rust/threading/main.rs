@@ -13,10 +13,12 @@ mod barrier;
 mod condition;
 mod rlock;
 mod rwlock;
+mod scope;
 mod semaphore;
 mod single_run;
 #[path = "../support/mod.rs"]
 mod support;
+mod task_group;
 
 #[test]
 #[cfg(target_pointer_width = "64")]

@@ -4,7 +4,7 @@ use std::thread;
 
 use _oxthreads::primitives::rlock::{Hold, NotOwned, Overflow, Owner, RLock};
 use _oxthreads::wait::deadline::{Deadline, Wait};
-use _oxthreads::wait::{Parked, Waiter, drive};
+use _oxthreads::wait::{Parked, drive};
 
 use crate::support::{block_for_ever, soon};
 

@@ -1,6 +1,10 @@
-//! A task of a group, as its executor runs it.
+//! The tasks of a group: what a group has in common with those that run its tasks, executors and futures.
+//!
+//! `tasks/group.rs` has the group that a program uses.
 
-use std::sync::atomic::Ordering;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -9,12 +13,114 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::bindings::runtime::cancellation::Cancelled;
 use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
-use crate::bindings::tasks::group::{Group, Running};
-use crate::primitives::task_group::Place;
+use crate::diagnostics::labels;
+use crate::primitives::task_group::{Place, TaskGroup};
+use crate::wait::deadline::Deadline;
 use crate::wait::gil_mutex::GilMutex;
-use crate::wait::scope::Inside;
-use crate::wait::sync::Arc;
+use crate::wait::scope::{Inside, Scope};
+use crate::wait::sync::{Arc, Mutex};
 use crate::wait::threads::ThreadNumber;
+
+/// What is known of a task that runs.
+pub(crate) struct Running {
+    /// The number of its thread.
+    pub(crate) thread: u32,
+    pub(crate) function: Py<PyAny>,
+}
+
+/// A group of tasks, which its tasks keep alive.
+pub(crate) struct Group {
+    pub(crate) number: u64,
+    pub(crate) name: Option<String>,
+    pub(crate) scope: Arc<Scope>,
+    /// The futures of the tasks that have not begun, and what runs.
+    pub(crate) tasks: TaskGroup<Py<PyAny>, Running>,
+    /// What went wrong, in that order.
+    pub(crate) errors: Mutex<Vec<Py<PyAny>>>,
+    /// Whether a task was ended by the cancellation of a scope, be it that of the group or one around it.
+    pub(crate) has_ended_task: AtomicBool,
+    /// The thread that has entered it.
+    pub(crate) opener: OnceLock<u32>,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        labels::forget(self.address());
+    }
+}
+
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+impl Group {
+    /// A group without tasks. `grace`: how long code that handles its cancellation may wait.
+    pub(crate) fn new(name: Option<String>, grace: Duration) -> Arc<Self> {
+        let group = Arc::new(Self {
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+            scope: Scope::new(Deadline::NEVER, false, grace),
+            tasks: TaskGroup::new(),
+            errors: Mutex::new(Vec::new()),
+            has_ended_task: AtomicBool::new(false),
+            opener: OnceLock::new(),
+            name,
+        });
+        if let Some(name) = &group.name {
+            labels::set(group.address(), name);
+        }
+        group
+    }
+
+    /// The address that waits for the group have.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(&self.tasks).addr()
+    }
+
+    /// A task has failed: the error is kept, and the other tasks are cancelled.
+    pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) {
+        // `result()` of a task that was cancelled.
+        let is_consequence =
+            error.is_instance(py, &cancelled_error(py)) && !self.scope.look().cancelled.is_empty();
+        if is_consequence {
+            return;
+        }
+        let value = error.value(py).clone().into_any().unbind();
+        {
+            let mut errors = self.errors.lock();
+            if !errors.iter().any(|kept| kept.is(&value)) {
+                errors.push(value);
+            }
+        }
+        self.cancel(py);
+    }
+
+    /// Ends the waits of the tasks, and the tasks that have not begun.
+    pub(crate) fn cancel(&self, py: Python<'_>) {
+        self.scope.cancel();
+        while let Some(future) = self.tasks.take_pending() {
+            cancel_future(future.into_bound(py));
+        }
+    }
+
+    pub(crate) fn display(&self) -> String {
+        match &self.name {
+            Some(name) => format!("TaskGroup {name:?}"),
+            None => "a TaskGroup".to_owned(),
+        }
+    }
+}
+
+/// The class concurrent.futures.CancelledError.
+pub(crate) fn cancelled_error(py: Python<'_>) -> Bound<'_, PyAny> {
+    errors::cancelled(py).get_type(py).into_any()
+}
+
+/// Cancels the future. What that raises is reported and ignored: the others are to be cancelled, too.
+fn cancel_future(future: Bound<'_, PyAny>) {
+    match foreign::call_method(&future, "cancel", (), None) {
+        Ok(cancelled) => foreign::release(cancelled),
+        Err(error) => error.write_unraisable(future.py(), Some(&future)),
+    }
+    foreign::release(future);
+}
 
 /// A task of a group that has not ended. When it is dropped, it has.
 pub(crate) struct Task {
@@ -31,14 +137,14 @@ impl Drop for Task {
 
 impl Task {
     /// A new task of the group, which has not begun.
-    pub(super) fn new(group: &Arc<Group>) -> Self {
+    pub(crate) fn new(group: &Arc<Group>) -> Self {
         Self {
             group: Arc::clone(group),
             place: group.tasks.add(),
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place
     }
 
