@@ -573,6 +573,34 @@ class TestPools:
         timer.join()
 
 
+class TestStarts:
+    """Threads that are started in a scope that is cancelled."""
+
+    def test_a_thread_that_has_started_is_not_lost(self) -> None:
+        ran: list[int] = []
+        thread = threading.Thread(target=ran.append, args=(1,))
+        call_in_a_cancelled_scope(thread.start)
+        thread.join()
+        assert ran == [1]
+
+    def test_a_call_that_starts_a_worker_is_not_lost(self) -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            future = call_in_a_cancelled_scope(lambda: pool.submit(pow, 2, 5))
+            assert future.result(TIMEOUT_SECONDS) == 32
+
+    def test_a_call_of_an_event_loop_is_not_lost(self) -> None:
+        async def main() -> int:
+            return await asyncio.get_running_loop().run_in_executor(None, pow, 2, 5)
+
+        with CancelScope() as scope:
+            results = []
+            scope.cancel()
+            with asyncio.Runner() as runner:
+                results.append(runner.run(main()))
+            # The end of the loop joins the threads of its pool: a wait, which may be ended.
+        assert results == [32]
+
+
 class TestAsyncio:
     def test_a_loop_is_not_ended(self) -> None:
         async def main() -> str:
