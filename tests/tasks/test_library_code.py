@@ -659,10 +659,11 @@ BEFORE = [thread.name for thread in threading.enumerate()]
 """
 
 
-def run(program: str) -> None:
-    """Run a program under the patch."""
+def run(program: str, *, errors: bool = False) -> None:
+    """Run a program under the patch. `errors`: it may write some."""
     done = python(BEGINNING + program)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert errors or done.stderr == ""
 
 
 class TestProcesses:
@@ -689,6 +690,26 @@ assert all(future.done() for future in futures)
 assert multiprocessing.active_children() == []
 assert [thread.name for thread in threading.enumerate()] == BEFORE
 """
+        )
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="takes fork")
+    def test_a_forked_process_goes_on_in_the_scope(self) -> None:
+        run(
+            """
+import multiprocessing
+
+def child():
+    queue.Queue().get()
+
+context = multiprocessing.get_context("fork")
+with move_on_after(0.05):
+    process = context.Process(target=child)
+    process.start()
+    process.join()  # ended by the same deadline, or not begun before the child has ended
+process.join(600)
+assert process.exitcode == 1
+""",
+            errors=True,
         )
 
     def test_a_wait_for_a_result_of_a_process_is_ended(self) -> None:
