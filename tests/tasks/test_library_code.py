@@ -609,6 +609,29 @@ class TestAsyncio:
 
         assert call_in_a_cancelled_scope(lambda: asyncio.run(main())) == "done"
 
+    def test_scopes_of_coroutines_that_overlap_are_an_error(self) -> None:
+        async def wait(inside: asyncio.Event, end: asyncio.Event) -> None:
+            with CancelScope():
+                inside.set()
+                await end.wait()
+
+        async def main() -> list[Any]:
+            tasks, ends = [], [asyncio.Event(), asyncio.Event()]
+            for end in ends:
+                inside = asyncio.Event()
+                tasks.append(asyncio.create_task(wait(inside, end)))
+                await inside.wait()
+            ends[0].set()
+            await asyncio.wait(tasks[:1])
+            ends[1].set()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        outer, inner = asyncio.run(main())
+        assert (type(outer), inner) == (RuntimeError, None)
+        with CancelScope() as scope:  # the thread is in order again
+            pass
+        assert not scope.cancel_called
+
     def test_a_wait_for_a_coroutine_is_ended_and_the_coroutine_goes_on(self, end: End) -> None:
         loop = asyncio.new_event_loop()
         thread = start(loop.run_forever)
