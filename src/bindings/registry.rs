@@ -29,6 +29,7 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
             RLock::install_fast_path(&py.get_type::<RLock>())?;
             RWLock::install_fast_paths(py)?;
             aio::install_fast_paths(py)?;
+            tasks::TaskGroup::install_fast_paths(py)?;
             Once::prepare(py)?;
             SimpleQueue::install_fast_path(&py.get_type::<SimpleQueue>())
         })

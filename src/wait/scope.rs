@@ -15,7 +15,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -25,8 +24,7 @@ use super::{Waiter, generation};
 
 /// A part of a program whose waits end together.
 pub struct Scope {
-    /// The scope that this one is inside of, once it was entered.
-    parent: OnceLock<Option<Arc<Self>>>,
+    was_entered: AtomicBool,
     /// One: its waits are to end. It stays so.
     is_cancelled: AtomicU8,
     /// Whether it counts no longer, although a thread may not have left it.
@@ -39,6 +37,8 @@ pub struct Scope {
 }
 
 struct State {
+    /// The scope that this one is inside of.
+    parent: Option<Arc<Scope>>,
     deadline: Deadline,
     is_shield: bool,
     /// The waiters of threads that sleep inside, by their addresses.
@@ -68,12 +68,13 @@ impl Scope {
     /// A scope that no thread has entered. `grace`: how long code that handles its cancellation may wait.
     pub fn new(deadline: Deadline, is_shield: bool, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
-            parent: OnceLock::new(),
+            was_entered: AtomicBool::new(false),
             is_cancelled: AtomicU8::new(0),
             is_over: AtomicBool::new(false),
             generation: generation(),
             grace,
             state: Mutex::new(State {
+                parent: None,
                 deadline,
                 is_shield,
                 sleepers: BTreeMap::new(),
@@ -138,8 +139,8 @@ impl Scope {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    fn parent(&self) -> Option<&Arc<Self>> {
-        self.parent.get()?.as_ref()
+    fn parent(&self) -> Option<Arc<Self>> {
+        self.state.lock().parent.clone()
     }
 
     /// Whether it is that scope, or inside of it.
@@ -150,8 +151,7 @@ impl Scope {
 
     /// The scopes around this one, from the inside to the outside.
     pub fn around(&self) -> impl Iterator<Item = Arc<Self>> {
-        let first = self.parent().cloned();
-        std::iter::successors(first, |scope| scope.parent().cloned())
+        std::iter::successors(self.parent(), |scope| scope.parent())
     }
 
     /// Wakes all threads that sleep inside: the first of them here, and each wakes the next when it goes on. Thousands of
@@ -172,17 +172,25 @@ impl Scope {
 
     /// This scope and those around it that reach what is inside, from the inside to the outside.
     fn for_each(self: &Arc<Self>, mut act: impl FnMut(&Arc<Self>, &mut State)) {
-        let mut next = Some(self);
-        while let Some(scope) = next {
-            next = scope.parent();
-            if !scope.is_over() {
-                let mut state = scope.state.lock();
-                act(scope, &mut state);
-                if state.is_shield {
-                    return;
-                }
+        // The first is borrowed, and most have no other.
+        let Some(mut next) = self.visit(&mut act) else {
+            return;
+        };
+        while let Some(outer) = next.visit(&mut act) {
+            next = outer;
+        }
+    }
+
+    /// Calls `act`. Returns the scope around this one, if it reaches what is inside of this one.
+    fn visit(self: &Arc<Self>, act: &mut impl FnMut(&Arc<Self>, &mut State)) -> Option<Arc<Self>> {
+        let mut state = self.state.lock();
+        if !self.is_over() {
+            act(self, &mut state);
+            if state.is_shield {
+                return None;
             }
         }
+        state.parent.clone()
     }
 
     /// Looks at this scope, which is the innermost of the calling thread, and at those around it. A scope whose deadline
@@ -231,20 +239,20 @@ impl<'a> Registration<'a> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         // All around it, also behind what has become a shield meanwhile.
-        let mut next = Some(self.scope);
+        let mut next = Some(Arc::clone(self.scope));
         while let Some(scope) = next {
-            let (removed, woken) = {
+            let (removed, woken, parent) = {
                 let mut state = scope.state.lock();
                 let asleep = state.sleepers.remove(&self.waiter);
                 let removed = asleep.or_else(|| state.to_wake.remove(&self.waiter));
                 // It was woken by this scope or, before its turn, by something else.
-                (removed, state.to_wake.pop_first())
+                (removed, state.to_wake.pop_first(), state.parent.clone())
             };
             drop(removed);
             if let Some((_, waiter)) = woken {
                 waiter.unpark();
             }
-            next = scope.parent();
+            next = parent;
         }
     }
 }
@@ -253,19 +261,29 @@ impl Drop for Registration<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run(u64);
 
+/// What is known of a thread.
+struct ThreadScopes {
+    /// The innermost scope that the thread is in.
+    innermost: RefCell<Option<Arc<Scope>>>,
+    /// What it does now, and the last number that was used for that.
+    run: Cell<(u64, u64)>,
+}
+
 thread_local! {
-    /// The innermost scope of this thread.
-    static CURRENT: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
-    /// What the thread does now, and the last number that it has used.
-    static RUN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    static HERE: ThreadScopes = const {
+        ThreadScopes {
+            innermost: RefCell::new(None),
+            run: Cell::new((0, 0)),
+        }
+    };
 }
 
 /// The innermost scope that the calling thread is in.
 #[inline]
 pub fn current() -> Option<Arc<Scope>> {
     // It fails in a thread that is ending: that is in no scope.
-    let innermost = CURRENT
-        .try_with(|current| current.borrow().clone())
+    let innermost = HERE
+        .try_with(|here| here.innermost.borrow().clone())
         .ok()
         .flatten()?;
     if innermost.is_over() {
@@ -282,22 +300,23 @@ fn forget(over: &Arc<Scope>) -> Option<Arc<Scope>> {
     left
 }
 
-/// Whether the calling thread is in a scope.
+/// Whether a scope that the calling thread is in is cancelled.
 #[inline]
-fn is_in_any() -> bool {
-    CURRENT
-        .try_with(|current| current.borrow().is_some())
-        .unwrap_or(false)
+pub fn is_cancelled_here() -> bool {
+    let look = |here: &ThreadScopes| match &*here.innermost.borrow() {
+        None => false,
+        Some(innermost) => !innermost.look().cancelled.is_empty(),
+    };
+    HERE.try_with(look).unwrap_or(false)
 }
 
 /// What the calling thread does now.
 pub fn current_run() -> Run {
-    Run(RUN.get().0)
+    Run(HERE.try_with(|here| here.run.get().0).unwrap_or(0))
 }
 
 fn replace(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
-    CURRENT
-        .try_with(|current| current.replace(scope))
+    HERE.try_with(|here| here.innermost.replace(scope))
         .unwrap_or(None)
 }
 
@@ -310,7 +329,10 @@ pub struct Entered;
 /// # Errors
 /// [`Entered`]: a scope is entered once.
 pub fn enter(scope: &Arc<Scope>) -> Result<(), Entered> {
-    scope.parent.set(current()).map_err(|_| Entered)?;
+    if scope.was_entered.swap(true, Ordering::Relaxed) {
+        return Err(Entered);
+    }
+    scope.state.lock().parent = current();
     drop(replace(Some(Arc::clone(scope))));
     Ok(())
 }
@@ -332,17 +354,18 @@ pub fn leave(scope: &Arc<Scope>) -> Left {
         return Left::NotInside;
     };
     if Arc::ptr_eq(&innermost, scope) {
-        drop(replace(scope.parent().cloned()));
+        drop(replace(scope.parent()));
         return Left::Innermost;
     }
-    let mut next = innermost.parent();
-    while let Some(outer) = next {
-        if Arc::ptr_eq(outer, scope) {
-            // The inner one still has it as its parent.
-            scope.end();
+    let mut inner = innermost;
+    while let Some(outer) = inner.parent() {
+        if Arc::ptr_eq(&outer, scope) {
+            let around = scope.parent();
+            let left = std::mem::replace(&mut inner.state.lock().parent, around);
+            drop(left);
             return Left::OutOfOrder;
         }
-        next = outer.parent();
+        inner = outer;
     }
     Left::NotInside
 }
@@ -356,26 +379,32 @@ pub struct Inside {
 impl Inside {
     /// Begins a task inside this scope and those around it; or in no scope at all.
     pub fn new(scope: Option<Arc<Scope>>) -> Self {
-        let (run_before, last) = RUN.get();
-        RUN.set((last + 1, last + 1));
-        Self {
-            before: replace(scope),
-            run_before,
-        }
+        let begin = |here: &ThreadScopes| {
+            let (before, last) = here.run.get();
+            here.run.set((last + 1, last + 1));
+            (here.innermost.replace(scope), before)
+        };
+        let (before, run_before) = HERE.try_with(begin).unwrap_or((None, 0));
+        Self { before, run_before }
     }
 
     /// Begins something that belongs to no scope. `None`: the thread is in none.
     #[inline]
     pub fn none() -> Option<Self> {
-        is_in_any().then(|| Self::new(None))
+        let is_in_any = HERE.try_with(|here| here.innermost.borrow().is_some());
+        is_in_any.unwrap_or(false).then(|| Self::new(None))
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let (_, last) = RUN.get();
-        RUN.set((self.run_before, last));
-        // Whatever the task has entered and not left is gone.
-        drop(replace(self.before.take()));
+        let before = self.before.take();
+        let end = |here: &ThreadScopes| {
+            let (_, last) = here.run.get();
+            here.run.set((self.run_before, last));
+            // Whatever the task has entered and not left is gone.
+            here.innermost.replace(before)
+        };
+        drop(HERE.try_with(end).ok());
     }
 }

@@ -584,6 +584,13 @@ def test_a_group_that_is_left_out_of_order_has_ended_all_the_same() -> None:
     assert future.done()
     inner.__exit__(None, None, None)
     check_cancelled()
+    inner = CancelScope()
+    with pytest.raises(ExceptionGroup), TaskGroup() as group:
+        future = group.submit(sleep, 1000)
+        inner.__enter__()
+        raise ValueError
+    assert future.done()
+    inner.__exit__(None, None, None)
 
 
 def test_arguments_are_checked() -> None:

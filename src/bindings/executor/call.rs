@@ -49,12 +49,13 @@ pub(super) fn run(
 ) -> (Option<PyErr>, PyResult<()>) {
     let py = future.py();
     let profiled = profiled::begin(py, &call);
-    // The call belongs to the scopes of its group; or to none, also if the thread that runs it is in one.
+    // The call belongs to the scopes of its group; or to none, also if the thread that runs it is in one. Done callbacks
+    // belong to none.
+    let _outside = Inside::none();
     let task = call
         .task
         .take()
         .map(|task| task.begin(py, call.function.object()));
-    let outside = if task.is_none() { Inside::none() } else { None };
     let outcome = match &task {
         Some(Err(_)) => Err(errors::cancelled(py)),
         Some(Ok(_)) | None => invoke(&call, thread),
@@ -67,9 +68,6 @@ pub(super) fn run(
         Some(Err(task)) => (Some(task), outcome),
         None => (None, outcome),
     };
-    drop(outside);
-    // Done callbacks, too, belong to no scope.
-    let _outside = Inside::none();
     // First: whoever sees the future done finds the call in the profile.
     let _ended = profiled.map(|profiled| profiled.end(outcome.is_err()));
     let (raised, ended) = match outcome {

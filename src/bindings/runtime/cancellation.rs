@@ -170,6 +170,9 @@ fn allowed(py: Python<'_>, innermost: &Arc<Scope>) -> Result<Deadline, PyErr> {
 /// # Errors
 /// [`Cancelled`].
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    if !scope::is_cancelled_here() {
+        return Ok(());
+    }
     match scope::current() {
         Some(innermost) => allowed(py, &innermost).map(drop),
         None => Ok(()),

@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::future::{Future, is_worker_of, name_of, run_as_worker};
 use crate::bindings::runtime::cancellation::{self, Cancelled};
+use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
 use crate::bindings::task::{Group, Task, cancelled_error};
@@ -347,6 +348,35 @@ impl TaskGroup {
         if let Err(error) = warned {
             error.write_unraisable(py, None);
         }
+    }
+}
+
+fast_built_ins! {
+    Submit: TaskGroup, c"submit", TaskGroup::submit_fast;
+    StartSoon: TaskGroup, c"start_soon", TaskGroup::start_soon_fast;
+}
+
+impl TaskGroup {
+    #[inline]
+    fn submit_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let (function, arguments) = arguments.first_and_others()?;
+        Some(Self::start(slf, function, arguments, None))
+    }
+
+    #[inline]
+    fn start_soon_fast<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'_, 'py>) -> Attempt<'py> {
+        let started = Self::submit_fast(slf, arguments)?;
+        Some(started.map(|future| {
+            foreign::release(future);
+            arguments.py().None().into_bound(arguments.py())
+        }))
+    }
+
+    /// Installs the fast paths; see [`fast_path`]. Must be called before the class is used.
+    pub(crate) fn install_fast_paths(py: Python<'_>) -> PyResult<()> {
+        let class = py.get_type::<Self>();
+        fast_path::install::<Submit>(&class)?;
+        fast_path::install::<StartSoon>(&class)
     }
 }
 
