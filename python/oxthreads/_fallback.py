@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Addition",
     "ReadOnly",
     "StandardAttribute",
     "UnchangedIn",
@@ -159,6 +160,38 @@ class ReadOnly:
 
     def __get__(self, instance: object, owner: type) -> Any:
         return self if instance is None else self._getter.__get__(instance, owner)
+
+
+class Addition:
+    """A method that the standard class does not have, as an attribute of ours.
+
+    If a class that comes after ours in the method resolution order has the same name, that one is found: it
+    would be found with the standard class, too, which comes before it and has no such name.
+
+    Args:
+        name: the name of the method.
+        function: what ours has under the name.
+        native: the native half, which has the name as well.
+    """
+
+    def __init__(self, name: str, function: Any, native: type) -> None:
+        self._name = name
+        self._function = function
+        self._native = native
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        is_behind = False
+        for base in type.__getattribute__(owner, "__mro__"):
+            namespace = type.__getattribute__(base, "__dict__")
+            if self._name not in namespace:
+                continue
+            value = namespace[self._name]
+            if value is self:
+                is_behind = True
+            elif is_behind and base is not self._native:
+                get = getattr(type(value), "__get__", None)
+                return value if get is None else get(value, instance, owner)
+        return self._function.__get__(instance, owner)
 
 
 def pickling_protocol(instance: HasFallback, protocol: SupportsIndex, names: tuple[str, ...]) -> int:

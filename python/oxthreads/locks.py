@@ -1,6 +1,7 @@
 """Locks that the standard library does not have, and functions that are called once for all who ask.
 
 * :class:`RWLock`: many readers, or one writer.
+* :class:`Limiter`: so many acquisitions in a time.
 * :func:`once`: the first call runs, all others get its result.
 * :func:`singleflight`: calls with the same key at the same time are one call.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from ._oxthreads import Flights, ReadHold, RWLock, WriteHold, call_once, preload
+from ._oxthreads import Flights, Limiter, ReadHold, RWLock, WriteHold, call_once, preload
 
 # Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ else:
         return function
 
 
-__all__ = ["RWLock", "ReadHold", "WriteHold", "once", "singleflight"]
+__all__ = ["Limiter", "RWLock", "ReadHold", "WriteHold", "once", "singleflight"]
 
 
 @overload

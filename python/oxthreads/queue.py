@@ -13,6 +13,7 @@ from weakref import ref
 
 from ._annotations import forget as _forget_annotations
 from ._fallback import (
+    Addition,
     ReadOnly,
     StandardAttribute,
     UnchangedIn,
@@ -24,7 +25,7 @@ from ._fallback import (
 )
 from ._mirror import share as _share_names
 from ._oxthreads import Queue as _NativeQueue
-from ._oxthreads import SimpleQueue
+from ._oxthreads import SimpleQueue, dictionary
 from ._oxthreads import install_in as _install_in
 from ._oxthreads import preload as _preload
 from ._oxthreads import set_questions as _set_questions
@@ -32,9 +33,12 @@ from .threading import Condition, Lock
 
 if sys.version_info >= (3, 13):
     from queue import Queue as _QueueWithShutdown
+    from queue import ShutDown as _ShutDown
 else:
     from ._queue_shutdown import QueueWithShutdown as _QueueWithShutdown
     from ._queue_shutdown import ShutDown
+
+    _ShutDown = ShutDown
 
 # Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
@@ -50,6 +54,15 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 else:
     T = object
+
+# Where the item is that each standard `_get` takes, and the standard `_qsize`s. As they were at first: a
+# program may replace them.
+_NEXT = {
+    vars(_StandardQueue)["_get"]: 0,
+    vars(_StandardLifoQueue)["_get"]: -1,
+    vars(_StandardPriorityQueue)["_get"]: 0,
+}
+_COUNTS = {vars(_kind)["_qsize"] for _kind in (_StandardQueue, _StandardLifoQueue, _StandardPriorityQueue)}
 
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
@@ -70,8 +83,9 @@ class Queue(_NativeQueue[T], _QueueWithShutdown[T]):
         maxsize (int): the largest number of items. Zero or less means no limit. No memory is reserved.
 
     Beyond the standard queue there are ``put_many`` and ``get_many``, which pass many items in one step;
-    ``iterate``, for a loop that ends when the queue is shut down and empty; and, before Python 3.13 too,
-    ``shutdown`` and ``is_shutdown``. The queue itself is not iterable, like the standard one.
+    ``iterate``, for a loop that ends when the queue is shut down and empty; ``peek`` and ``clear``; and,
+    before Python 3.13 too, ``shutdown`` and ``is_shutdown``. The queue itself is not iterable, like the
+    standard one.
 
     Example:
         >>> from oxthreads.queue import Queue, ShutDown
@@ -178,6 +192,87 @@ class Queue(_NativeQueue[T], _QueueWithShutdown[T]):
             raise
         return items
 
+    # peek() and clear() of a queue that has fallen back.
+
+    def _oxthreads_peek(self, block: bool, timeout: float | None) -> T:
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        end = None if timeout is None else monotonic() + timeout
+        has_waited = False
+        with self.not_empty:
+            try:
+                while not self._qsize():
+                    if self._oxthreads_is_shutdown:
+                        raise _ShutDown
+                    remaining = None if end is None else end - monotonic()
+                    if not block or (remaining is not None and remaining <= 0):
+                        raise _standard.Empty
+                    has_waited = True
+                    self.not_empty.wait(remaining)
+                return self._oxthreads_next()
+            finally:
+                if has_waited:
+                    # A put may have notified this thread instead of one that waits in get().
+                    self.not_empty.notify()
+
+    def _oxthreads_next(self) -> T:
+        # A class with its own `_init` need not have the standard attribute.
+        get = self._get
+        items: Any = dictionary(self).get("queue")
+        holder = getattr(get, "__self__", None)
+        if isinstance(holder, _TakenAhead):
+            return holder.item  # type: ignore[no-any-return]
+        place = _NEXT.get(getattr(get, "__func__", None))
+        if place is None or type(items) not in {deque, list}:
+            return _TakenAhead(self).item  # type: ignore[no-any-return]
+        return items[place]  # type: ignore[no-any-return]
+
+    def _oxthreads_clear(self) -> int:
+        removed: list[T] = []
+        with self.mutex:
+            try:
+                items: Any = dictionary(self).get("queue")
+                get, qsize = (getattr(hook, "__func__", None) for hook in (self._get, self._qsize))
+                if type(items) in {deque, list} and get in _NEXT and qsize in _COUNTS:
+                    # Without a comparison of items, which may fail.
+                    removed.extend(items)
+                    items.clear()
+                while self._qsize():
+                    removed.append(self._get())
+            finally:
+                if removed:
+                    self.unfinished_tasks = max(0, self.unfinished_tasks - len(removed))
+                    if not self.unfinished_tasks:
+                        self.all_tasks_done.notify_all()
+                    self.not_full.notify(len(removed))
+        # The items are dropped when this returns, without the mutex: one may use the queue as it is deleted.
+        return len(removed)
+
+
+class _TakenAhead:
+    """The item that peek() has taken from a queue whose class takes items in a way of its own.
+
+    Only the class knows which item comes next, so the item is taken and kept here. Until somebody gets it,
+    the queue has this object's methods as its ``_get`` and ``_qsize``. The mutex of the queue is held in all
+    of them.
+    """
+
+    def __init__(self, queue: Any) -> None:
+        self._namespace: dict[str, Any] = dictionary(queue)
+        names = ("_get", "_qsize")
+        self._former = {name: self._namespace[name] for name in names if name in self._namespace}
+        self._count = queue._qsize
+        self.item = queue._get()
+        self._namespace.update(_get=self.get, _qsize=self.qsize)
+
+    def get(self) -> Any:
+        del self._namespace["_get"], self._namespace["_qsize"]
+        self._namespace.update(self._former)
+        return self.item
+
+    def qsize(self) -> Any:
+        return self._count() + 1
+
 
 class LifoQueue(Queue[T], _StandardLifoQueue[T]):
     """A last-in, first-out queue (a stack): ``get`` returns the item that was put last.
@@ -240,12 +335,26 @@ class _Additions:
     def iterate(self):  # type: ignore[no-untyped-def]
         raise TypeError("iterate() is for queues of oxthreads")
 
+    def peek(self, block=True, timeout=None):  # type: ignore[no-untyped-def]
+        raise TypeError("peek() is for queues of oxthreads")
+
+    def peek_nowait(self):  # type: ignore[no-untyped-def]
+        raise TypeError("peek_nowait() is for queues of oxthreads")
+
+    def clear(self):  # type: ignore[no-untyped-def]
+        raise TypeError("clear() is for queues of oxthreads")
+
 
 show_as_standard(
     Queue, LifoQueue, PriorityQueue, *([_QueueWithShutdown] if sys.version_info < (3, 13) else [])
 )
 _install_in(Queue, _StandardQueue, _QueueWithShutdown, _Additions)
 SimpleQueue.is_shutdown = ReadOnly(SimpleQueue._oxthreads_is_shutdown)  # type: ignore[assignment]
+for _name in ("peek", "peek_nowait", "clear"):
+    # Programs have classes with methods of these names, and mix them with queues.
+    setattr(Queue, _name, Addition(_name, vars(Queue)[_name], _NativeQueue))
+    setattr(SimpleQueue, _name, Addition(_name, vars(SimpleQueue)[_name], SimpleQueue))
+del _name
 
 
 def _answer_questions() -> None:

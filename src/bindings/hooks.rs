@@ -23,6 +23,11 @@ pub(super) const PUT_ONE_BY_ONE: &str = "_oxthreads_put_one_by_one";
 /// `(maximum, block, seconds or None)`, of `Queue`: a `get_many` by `get`. Returns the list of items.
 pub(super) const GET_ONE_BY_ONE: &str = "_oxthreads_get_one_by_one";
 
+/// `(block, seconds or None)`, of `Queue`: `peek` of a queue that has fallen back.
+pub(super) const PEEK: &str = "_oxthreads_peek";
+/// `()`, of `Queue`: `clear` of a queue that has fallen back. Returns the number of items.
+pub(super) const CLEAR: &str = "_oxthreads_clear";
+
 /// `()`, of `ThreadPoolExecutor`: raises what the standard `submit` raises for a pool that accepts no calls, or
 /// opens the pool again if the reason for that is gone.
 pub(super) const REFUSE: &str = "_oxthreads_refuse";

@@ -88,9 +88,9 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncEvent, AsyncFuture, AsyncHold, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore,
-        AsyncSimpleQueue, Wait, seconds_until_due, select_async, wait_at_barrier, wait_notified,
-        waiting_coroutines,
+        AsyncDelayQueue, AsyncEvent, AsyncFuture, AsyncHold, AsyncLimiter, AsyncLock, AsyncQueue,
+        AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue, Wait, refuse_files, select_async,
+        wait_at_barrier, wait_notified, waiting_coroutines,
     };
     #[pymodule_export]
     use super::diagnose::{
@@ -114,7 +114,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]
-    use super::queue::{Queue, QueueIterator, SimpleQueue};
+    use super::queue::{DelayQueue, Queue, QueueIterator, Scheduled, SimpleQueue};
     #[pymodule_export]
     use super::registry::{install_in, preload, set_questions};
     #[pymodule_export]
@@ -129,8 +129,8 @@ mod _oxthreads {
     };
     #[pymodule_export]
     use super::threading::{
-        Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Lock, Once, RLock,
-        RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
+        Barrier, Condition, ConditionWaiter, Event, FlightTable, Flights, Limiter, Lock, Once,
+        RLock, RWLock, ReadHold, Semaphore, ThreadHandle, WriteHold, call_once, close_kept_threads,
         exchange_item, hold_kept_threads, kept_threads_now, release_kept_threads, set_local_keys,
         stack_size_now, start_reused,
     };

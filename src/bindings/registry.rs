@@ -12,10 +12,12 @@ use crate::bindings::aio;
 use crate::bindings::executor::{ThreadPoolExecutor, WorkQueue};
 use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
-use crate::bindings::queue::{Queue, SimpleQueue};
+use crate::bindings::queue::{DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::lazy::{self, HasImports, Imports};
 use crate::bindings::tasks;
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, Once, RLock, RWLock, Semaphore};
+use crate::bindings::threading::{
+    Barrier, Condition, Event, Limiter, Lock, Once, RLock, RWLock, Semaphore,
+};
 use crate::bindings::waiting;
 
 /// Puts the fast paths into the native classes that are used directly. Must be called once, when the module is made.
@@ -37,8 +39,9 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 6] = [
-    ("oxthreads.locks", &[RWLock::IMPORTS]),
+const IMPORTS: [(&str, &[Imports]); 7] = [
+    ("oxthreads._delay_queue", &[DelayQueue::IMPORTS]),
+    ("oxthreads.locks", &[RWLock::IMPORTS, Limiter::IMPORTS]),
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (
         "oxthreads.threading",

@@ -7,9 +7,11 @@
 //! * [`single_run`]: work that one thread does for all who ask for it.
 //! * [`condition`]: waiters that are notified one by one.
 //! * [`semaphore`]: permits, taken one at a time.
+//! * [`limiter`]: acquisitions at a pace.
 //! * [`event`]: a flag that threads wait for.
 //! * [`barrier`]: a meeting point for a fixed number of threads.
 //! * [`queue`]: bounded queues with a count of unfinished tasks and a shutdown.
+//! * [`delay_queue`]: a queue whose items can be taken when their time has come.
 //! * [`future`]: a result that is set once.
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
@@ -22,10 +24,12 @@
 pub mod barrier;
 pub mod completion;
 pub mod condition;
+pub mod delay_queue;
 pub mod event;
 pub mod future;
 pub mod holder;
 pub mod kept_threads;
+pub mod limiter;
 pub mod lock;
 pub mod pool;
 pub mod progress;

@@ -268,6 +268,11 @@ impl<P> WaiterList<P> {
             .map(|entry| &entry.payload)
     }
 
+    /// The payloads of the waiters of this process.
+    pub fn present_payloads(&self) -> impl Iterator<Item = &P> {
+        self.of_this_process().map(|entry| &entry.payload)
+    }
+
     /// The number of bytes that the list has allocated.
     pub fn allocated(&self) -> usize {
         self.entries.as_ref().map_or(0, |entries| {

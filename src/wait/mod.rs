@@ -10,6 +10,7 @@
 //! * `waiter`: one wait: whom to wake, its ticket, the process that it belongs to.
 //! * `list`: the ordered list of waiters of an object, and the waiters to wake after the leaf lock is
 //!   released.
+//! * [`line`]: waiters that act by themselves when their time has come.
 //! * `operation`: the operation, and the loop that drives it.
 //! * `claim`: a wait for several objects, completed by exactly one of them.
 //! * [`scope`]: parts of a program whose waits end together.
@@ -40,6 +41,7 @@ mod fork;
 pub mod gil_mutex;
 pub mod hand_off;
 pub mod inject;
+pub mod line;
 mod list;
 mod monitor;
 pub mod observe;

@@ -5,7 +5,8 @@ use super::observe::{self, Resource};
 use super::sync::Arc;
 use super::{Parked, Waiter};
 
-/// A blocking operation, which [`drive`] drives. It must be in no list when it is dropped between calls.
+/// A blocking operation, which [`drive`] drives. It must be in no list when it is dropped between calls (but see
+/// [`Operation::leave`]).
 pub trait Operation {
     /// The result of the completed operation.
     type Output;
@@ -33,6 +34,11 @@ pub trait Operation {
         false
     }
 
+    /// When to attempt it again although nobody has woken it, if it has joined. It is asked after each attempt.
+    fn due(&self) -> Deadline {
+        Deadline::NEVER
+    }
+
     /// What it waits for, for an observer.
     fn resource(&self) -> Resource;
 
@@ -42,6 +48,9 @@ pub trait Operation {
 
     /// Leaves the list, after a sleep that ended as `parked` says. Returns the output if the operation was
     /// completed before it could leave.
+    ///
+    /// An operation that no other thread ever completes may stay in its list after [`Parked::Unparked`], because it is
+    /// attempted again. Then it leaves the list when it is dropped instead.
     fn leave(&mut self, parked: Parked) -> Option<Self::Output>;
 
     /// Leaves the list when the thread will not use what it was given: gives that back, or passes it on to
@@ -84,8 +93,14 @@ pub fn drive<O: Operation>(
         }
         has_slept = true;
         let joined = Joined(operation);
-        let sleep = observe::begin_sleep(&waiter, || joined.0.resource(), deadline);
-        let parked = suspend(&waiter, deadline);
+        let due = joined.0.due();
+        let until = deadline.earlier(due);
+        let sleep = observe::begin_sleep(&waiter, || joined.0.resource(), until);
+        let parked = match suspend(&waiter, until) {
+            // Its own time, and not the end of the wait: that comes only if the attempt fails.
+            Parked::TimedOut if due.has_passed() => Parked::Unparked,
+            parked => parked,
+        };
         if let Some(sleep) = sleep {
             sleep.end(waiter.take_waker(), waiter.waker_place());
         }

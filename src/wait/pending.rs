@@ -2,6 +2,7 @@
 
 use std::sync::Arc as StdArc;
 
+use super::deadline::Deadline;
 use super::fork::generation;
 use super::observe::ThreadNumber;
 use super::sync::Arc;
@@ -22,7 +23,7 @@ impl Wake for Shared {
 
 /// An operation that waits without a thread.
 ///
-/// Whoever owns it polls it: at first, and whenever its [`Wake`] was called. An operation that owns its object (by an
+/// Whoever owns it polls it: at first, whenever its [`Wake`] was called, and when it is [due](Pending::due). An operation that owns its object (by an
 /// `Arc`, say) makes a wait that can be moved and kept anywhere. Dropped before it is complete, it leaves the list, and
 /// what it was given goes to the next. (An output that cannot be given back is dropped; see [`Operation::abandon`].)
 /// In a forked child it is as if it had never been polled.
@@ -68,6 +69,15 @@ impl<O: Operation> Pending<O> {
         let output = self.operation.attempt(&self.waiter);
         self.is_queued = output.is_none();
         output
+    }
+
+    /// When to poll it although it was not woken: see [`Operation::due`].
+    pub fn due(&self) -> Deadline {
+        if self.is_queued {
+            self.operation.due()
+        } else {
+            Deadline::NEVER
+        }
     }
 
     /// Who has woken the wait since the last call, while there is an observer, and where that was, as a number of the observer.

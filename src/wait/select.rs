@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::deadline::Deadline;
 use super::observe::{Owned, Resource, ThreadNumber};
 use super::sync::Arc;
 use super::{Arm, Claim, Operation, Parked, Slot, Waiter};
@@ -16,6 +17,9 @@ pub trait AnyOperation {
 
     /// As [`Operation::calls_out`].
     fn calls_out(&self) -> bool;
+
+    /// As [`Operation::due`].
+    fn due(&self) -> Deadline;
 
     /// As [`Operation::resource`].
     fn resource(&self) -> Resource;
@@ -39,6 +43,10 @@ impl<O: Operation> AnyOperation for O {
 
     fn calls_out(&self) -> bool {
         Operation::calls_out(self)
+    }
+
+    fn due(&self) -> Deadline {
+        Operation::due(self)
     }
 
     fn resource(&self) -> Resource {
@@ -70,6 +78,10 @@ impl<D: AnyOperation + ?Sized> Operation for Box<D> {
 
     fn calls_out(&self) -> bool {
         (**self).calls_out()
+    }
+
+    fn due(&self) -> Deadline {
+        (**self).due()
     }
 
     fn resource(&self) -> Resource {
@@ -119,6 +131,10 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
 
     fn calls_out(&self) -> bool {
         self.operation.calls_out()
+    }
+
+    fn due(&self) -> Deadline {
+        self.operation.due()
     }
 
     fn resource(&self) -> Resource {
@@ -301,6 +317,11 @@ impl<A: AnyOperation> Operation for Select<A> {
 
     fn waiter(&self) -> Arc<Waiter> {
         self.waiter.as_ref().map_or_else(Waiter::new, |make| make())
+    }
+
+    fn due(&self) -> Deadline {
+        let dues = self.parts.iter().map(|part| part.operation.due());
+        dues.fold(Deadline::NEVER, Deadline::earlier)
     }
 
     fn resource(&self) -> Resource {

@@ -20,6 +20,11 @@ async def use() -> None:
     view.put_nowait(2)
     assert_type(view.get_nowait(), int)
     items.put(3)
+    assert_type(await view.peek(), int)
+    assert_type(view.peek_nowait(), int)
+    assert_type(items.peek(), int)
+    assert_type(view.clear(), int)
+    items.put(3)
     items.shutdown()
     async for item in view:
         assert_type(item, int)

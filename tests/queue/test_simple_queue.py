@@ -91,7 +91,7 @@ def test_wrong_calls_raise_type_error(library: BackEnd) -> None:
 
 def test_it_has_the_public_names_of_the_standard_class() -> None:
     public = {name for name in dir(queue.SimpleQueue) if not name.startswith("_")}
-    additions = {"get_many", "is_shutdown", "iterate", "put_many", "shutdown"}
+    additions = {"get_many", "is_shutdown", "iterate", "put_many", "shutdown", "peek", "peek_nowait", "clear"}
     assert {name for name in dir(SimpleQueue) if not name.startswith("_")} == public | additions
     for name in ("put", "get"):
         ours = inspect.signature(getattr(SimpleQueue, name))

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use _oxthreads::primitives::delay_queue::{self, DelayQueue};
 use _oxthreads::primitives::queue::{GetError, Item, Order, PutError, Queue};
 use _oxthreads::wait::deadline::{Deadline, Wait};
 use _oxthreads::wait::{Operation, Waiter, drive};
@@ -220,4 +221,110 @@ fn a_shutdown_ends_what_waits_and_loses_nothing() {
             }
         });
     }
+}
+
+#[test]
+fn a_look_takes_no_wake_from_a_get() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let getter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(queue.get()))
+        };
+        let looker = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(queue.peek()))
+        };
+        assert!(queue.try_put(1).is_ok());
+        // The look may miss the first item, but then it waits for the next.
+        assert_eq!(getter.join().unwrap(), Ok(1));
+        assert!(queue.try_put(2).is_ok());
+        assert!(matches!(looker.join().unwrap(), Ok(1 | 2)));
+        assert_eq!(queue.try_get(), Ok(2));
+    });
+}
+
+#[test]
+fn a_queue_that_is_cleared_lets_a_putter_in() {
+    model(|| {
+        let queue = Arc::new(Queue::new(1));
+        assert!(queue.try_put(1).is_ok());
+        let putter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(queue.put(2)))
+        };
+        let first = queue.clear().unwrap();
+        assert!(putter.join().unwrap().is_ok());
+        let second = queue.clear().unwrap();
+        assert_eq!(first.into_iter().chain(second).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(queue.unfinished(), 0);
+    });
+}
+
+/// The time of an item that can always be taken. With other times, an execution would depend on the clock.
+const BEFORE: delay_queue::Nanoseconds = -1;
+
+/// The time of an item that never can.
+const NEVER: delay_queue::Nanoseconds = delay_queue::Nanoseconds::MAX;
+
+#[test]
+fn each_getter_of_a_delay_queue_calls_the_next() {
+    model(|| {
+        let queue = Arc::new(DelayQueue::new(0));
+        let getters: Vec<_> = (0..2)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || block(delay_queue::Get::new(&*queue)))
+            })
+            .collect();
+        assert!(queue.try_put(NEVER, 0).is_ok());
+        assert!(queue.try_put(BEFORE, 1).is_ok());
+        assert!(queue.try_put(BEFORE, 2).is_ok());
+        let mut got: Vec<_> = getters
+            .into_iter()
+            .map(|getter| getter.join().unwrap().unwrap())
+            .collect();
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+    });
+}
+
+#[test]
+fn a_getter_of_a_delay_queue_that_gives_up_calls_the_next() {
+    model(|| {
+        let queue = Arc::new(DelayQueue::new(0));
+        let impatient = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || give_up(delay_queue::Get::new(&*queue)))
+        };
+        let patient = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(delay_queue::Get::new(&*queue)))
+        };
+        assert!(queue.try_put(BEFORE, 1).is_ok());
+        if impatient.join().unwrap().is_some() {
+            assert!(queue.try_put(BEFORE, 1).is_ok());
+        }
+        assert_eq!(patient.join().unwrap(), Ok(1));
+    });
+}
+
+#[test]
+fn a_delay_queue_that_ends_tells_all() {
+    model(|| {
+        let queue = Arc::new(DelayQueue::new(1));
+        let key = queue.try_put(NEVER, 1).unwrap();
+        let getter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(delay_queue::Get::new(&*queue)))
+        };
+        let putter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block(delay_queue::Put::new(&*queue, BEFORE, Some(2))))
+        };
+        assert!(queue.shut_down(false).is_empty());
+        assert_eq!(queue.cancel(key), Some(1));
+        assert_eq!(getter.join().unwrap(), Err(delay_queue::GetError::ShutDown));
+        assert!(putter.join().unwrap().is_err());
+    });
 }

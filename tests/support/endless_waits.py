@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from oxthreads.channels import DelayQueue
+from oxthreads.locks import Limiter
 from oxthreads.waiting import select
 from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.threads import start
@@ -26,6 +29,22 @@ class _Join:
 
     def __call__(self, timeout: float | None) -> None:
         self._thread.join(timeout)
+
+
+def _added(library: BackEnd, other: Callable[[float | None], object]) -> dict[str, Callable[..., object]]:
+    """The waits of what only oxthreads has. For the standard library, another wait in place of each."""
+    limiter = Limiter(1e-30)  # the next one comes when the clock has ended
+    limiter.acquire()
+    items, delayed, full = OXTHREADS.queue.Queue(), DelayQueue[int](), DelayQueue[int](1)
+    delayed.put_at(1, math.inf)
+    full.put(1)
+    added: dict[str, Callable[[float | None], object]] = {
+        "Limiter.acquire": lambda timeout: limiter.acquire(timeout=timeout),
+        "DelayQueue.get": lambda timeout: delayed.get(timeout=timeout),
+        "DelayQueue.put": lambda timeout: full.put(2, timeout=timeout),
+        "Queue.peek": lambda timeout: items.peek(timeout=timeout),
+    }
+    return added if library is OXTHREADS else dict.fromkeys(added, other)
 
 
 def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
@@ -55,7 +74,8 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
         "Future.result": future.result,
         "Future.exception": future.exception,
         "Thread.join": _Join(library),
-        # The standard library has no such wait.
+        # The standard library has no such waits.
+        **_added(library, event.wait),
         "select": _select(empty, event, lock) if library is OXTHREADS else event.wait,
     }
 

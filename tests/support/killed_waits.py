@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from oxthreads.channels import DelayQueue
+from oxthreads.locks import Limiter
 from oxthreads.waiting import put, select
 from tests.support.back_ends import OXTHREADS, BackEnd
 from tests.support.threads import Result
@@ -68,6 +70,52 @@ def _select(library: BackEnd, kind: str, timeout: float | None) -> Case:
         case.supply = lambda: queue.put(1)
         case.left = lambda: queue.get_many(block=False) if queue.qsize() else []
     return case
+
+
+def _peek(library: BackEnd, _kind: str, timeout: float | None) -> Case:
+    """A wait to see an item. In the standard library, which has none, it is one to get it."""
+    case = _get(library, "Queue", timeout)
+    if library is OXTHREADS:
+        items = library.queue.Queue()
+        case = Case(
+            lambda: items.peek(timeout=timeout),
+            lambda: items.put(1),
+            lambda: items.get_many(block=False) if items.qsize() else [],
+            [1],
+            [1],
+        )
+    return case
+
+
+def _limiter(library: BackEnd, _kind: str, timeout: float | None) -> Case:
+    """A wait for a limiter. In the standard library, which has none, it is one for a lock."""
+    if library is not OXTHREADS:
+        return _acquire(library, "Lock", timeout)
+    limiter = Limiter(1e-6)
+    limiter.acquire()
+
+    def supply() -> None:
+        limiter.rate = 1e6
+
+    def is_free() -> bool:
+        return limiter.waiting == 0 and limiter.acquire(timeout=20)
+
+    return Case(lambda: limiter.acquire(timeout=timeout), supply, is_free, True, True)
+
+
+def _delay_queue(library: BackEnd, kind: str, timeout: float | None) -> Case:
+    """A wait of a queue with times. In the standard library, which has none, it is one of a queue."""
+    if library is not OXTHREADS:
+        return (_put if kind == "put" else _get)(library, "Queue", timeout)
+    items = DelayQueue[int](1 if kind == "put" else 0)
+    if kind == "put":
+        items.put(1)
+        return Case(lambda: items.put(2, timeout=timeout), items.get, items.qsize, 0, 0)
+
+    def left() -> list[int]:
+        return [items.get_nowait()] if items.ready() else []
+
+    return Case(lambda: items.get(timeout=timeout), lambda: items.put(1), left, [1], [1])
 
 
 def _put(library: BackEnd, kind: str, timeout: float | None) -> Case:
@@ -218,6 +266,10 @@ _MAKERS: dict[str, tuple[Callable[[BackEnd, str, float | None], Case], str]] = {
     "wait FIRST_COMPLETED": (_future, "first"),
     "as_completed": (_future, "as_completed"),
     "map": (_map, ""),
+    "Queue.peek": (_peek, ""),
+    "Limiter.acquire": (_limiter, ""),
+    "DelayQueue.get": (_delay_queue, "get"),
+    "DelayQueue.put": (_delay_queue, "put"),
     "select: get": (_select, "get"),
     "select: put": (_select, "put"),
     "select: Lock": (_select, "Lock"),

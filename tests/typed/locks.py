@@ -1,11 +1,14 @@
-"""The types of `oxthreads.locks`."""
+"""The types of `oxthreads.locks`, and of `DelayQueue`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, assert_type
 
-from oxthreads.locks import ReadHold, RWLock, WriteHold, once, singleflight
+from oxthreads.aio import as_async
+from oxthreads.channels import DelayQueue, Scheduled
+from oxthreads.locks import Limiter, ReadHold, RWLock, WriteHold, once, singleflight
+from oxthreads.waiting import select
 
 
 def lock() -> None:
@@ -18,6 +21,30 @@ def lock() -> None:
     assert_type(shared.acquire_read(timeout=0.5), bool)
     assert_type(shared.readers, int)
     shared.read("soon")  # type: ignore[arg-type]
+
+
+def pace() -> None:
+    limiter = Limiter(10, per=0.5, burst=2, name="service")
+    with limiter as entered:
+        assert_type(entered, Limiter)
+    assert_type(limiter.acquire(timeout=1, amount=2), bool)
+    assert_type(select(limiter)[1], bool)
+    limiter.rate = 5
+    limiter.acquire("now", amount="two")  # type: ignore[arg-type]
+    limiter.available = 3  # type: ignore[misc]
+
+
+async def times() -> None:
+    items = DelayQueue[str](maxsize=10)
+    assert_type(items.put("text", delay=0.5), Scheduled)
+    assert_type(items.get(), str)
+    assert_type(items.peek(), str)
+    assert_type(items.next_time(), float | None)
+    assert_type(select(items)[1], str)
+    assert_type(await as_async(items).get(), str)
+    assert_type(await as_async(items).put_at("text", 1.0), Scheduled)
+    assert_type(await as_async(Limiter(1)).acquire(amount=1), bool)
+    items.put(1)  # type: ignore[arg-type]
 
 
 @once

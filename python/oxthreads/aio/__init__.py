@@ -28,9 +28,11 @@ Example:
 from __future__ import annotations
 
 from oxthreads._oxthreads import (
+    AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
     AsyncHold,
+    AsyncLimiter,
     AsyncLock,
     AsyncQueue,
     AsyncRWLock,
@@ -65,10 +67,12 @@ else:
 __all__ = [
     "AsyncBarrier",
     "AsyncCondition",
+    "AsyncDelayQueue",
     "AsyncEvent",
     "AsyncExecutor",
     "AsyncFuture",
     "AsyncHold",
+    "AsyncLimiter",
     "AsyncLock",
     "AsyncQueue",
     "AsyncRWLock",

@@ -36,6 +36,21 @@ async def despite_cancellation(wait: Callable[[], Awaitable[object]]) -> BaseExc
             return cancelled
 
 
+def call_later_in_trio(seconds: float, function: Callable[[], object]) -> Callable[[], None]:
+    """Call the function later, in the thread of the present run of trio. Return what prevents that."""
+    trio: Any = sys.modules["trio"]
+    scope = trio.CancelScope()
+
+    async def sleep() -> None:
+        with scope:
+            await trio.sleep(seconds)
+            function()
+
+    trio.lowlevel.spawn_system_task(sleep, name="timer of oxthreads")
+    cancel: Callable[[], None] = scope.cancel
+    return cancel
+
+
 async def within(seconds: float | None, wait: Awaitable[T]) -> tuple[bool, T | None]:
     """Await it for so many seconds at most. Return whether it was over in time, and its result."""
     if seconds is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from oxthreads._oxthreads import seconds_until_due, select_async
+from oxthreads._oxthreads import refuse_files, select_async
 from oxthreads.waiting import select as _select_now
 
 from ._library import within
@@ -151,21 +149,16 @@ else:
             >>> asyncio.run(main())
             (True, 'tea')
         """
-        # Wrong sources are refused by this call.
-        due = seconds_until_due(sources)
+        refuse_files(sources)
         now = 0 if timeout is None else min(timeout, 0)
         found = _select_now(*sources, timeout=now, default=_RAISE, fair=fair)
-        begin = time.monotonic()
-        while found is _RAISE:
-            left = None if timeout is None else timeout - (time.monotonic() - begin)
-            if left is not None and left <= 0:
-                if default is _RAISE:
-                    raise TimeoutError("no source was ready in time")
-                return default
-            limits = [limit for limit in (left, due) if limit is not None]
-            in_time, found = await within(min(limits, default=None), select_async(sources, fair))
+        if found is _RAISE and (timeout is None or timeout > 0):
+            in_time, found = await within(timeout, select_async(sources, fair))
             if not in_time:
-                # It may be the time of a timer.
+                # It may have become ready at that moment.
                 found = _select_now(*sources, timeout=0, default=_RAISE, fair=fair)
-                due = seconds_until_due(sources)
-        return found
+        if found is not _RAISE:
+            return found
+        if default is _RAISE:
+            raise TimeoutError("no source was ready in time")
+        return default

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from oxthreads._oxthreads import (
+    AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
+    AsyncLimiter,
     AsyncLock,
     AsyncQueue,
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    DelayQueue,
+    Limiter,
     Lock,
     RLock,
     RWLock,
@@ -46,6 +50,8 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
     (SimpleQueue, AsyncSimpleQueue),
     (Lock, AsyncLock),
     (RWLock, AsyncRWLock),
+    (Limiter, AsyncLimiter),
+    (DelayQueue, AsyncDelayQueue),
     (_NativeSemaphore, AsyncSemaphore),
     (_NativeEvent, AsyncEvent),
     (_NativeFuture, AsyncFuture),
@@ -60,9 +66,13 @@ def as_async(thing: Queue[T], /) -> AsyncQueue[T]: ...
 @overload
 def as_async(thing: SimpleQueue[T], /) -> AsyncSimpleQueue[T]: ...
 @overload
+def as_async(thing: DelayQueue[T], /) -> AsyncDelayQueue[T]: ...
+@overload
 def as_async(thing: Lock, /) -> AsyncLock: ...
 @overload
 def as_async(thing: RWLock, /) -> AsyncRWLock: ...
+@overload
+def as_async(thing: Limiter, /) -> AsyncLimiter: ...
 @overload
 def as_async(thing: Semaphore, /) -> AsyncSemaphore: ...
 @overload
@@ -83,13 +93,13 @@ def as_async(thing: Any, /) -> Any:
     may use views of the same object at once, in any threads, and threads use the object itself.
 
     Args:
-        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, Lock, RWLock, Semaphore, BoundedSemaphore,
-            Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the standard modules,
-            where the patch is installed).
+        thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
+            BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
+            standard modules, where the patch is installed).
 
     Returns:
-        AsyncQueue, AsyncSimpleQueue, AsyncLock, AsyncRWLock, AsyncSemaphore, AsyncEvent, AsyncCondition,
-        AsyncBarrier, AsyncFuture or AsyncExecutor.
+        AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
+        AsyncEvent, AsyncCondition, AsyncBarrier, AsyncFuture or AsyncExecutor.
 
     Raises:
         TypeError: the object is none of these; or it is an RLock, or a Condition over one, which belong to a
@@ -130,5 +140,5 @@ def _refusal(thing: object) -> str:
         )
     return (
         f"{module}.{kind.__qualname__} has no view for coroutines; as_async takes queues, locks, semaphores, "
-        "conditions, events, barriers, futures and thread pools of oxthreads"
+        "limiters, conditions, events, barriers, futures and thread pools of oxthreads"
     )

@@ -101,6 +101,11 @@ _WORDS = {
         "All permits of the semaphore were taken.",
         "Keep permits for a shorter time, or allow more of them.",
     ),
+    "Limiter": _Words(
+        "Threads waited until the limiter let them go on: they ask for more than its rate.",
+        "Allow more, if that is possible; or ask less often, for several things at once.",
+        is_usual=True,
+    ),
     "Barrier": _Words(
         "The threads that came early to the barrier waited for the last one.",
         "Give all threads as much work as the others.",

@@ -12,6 +12,7 @@ use super::operation::{Observable, Outcome, Running, Start};
 use crate::diagnostics::place::Frame;
 use crate::diagnostics::tasks::TaskWait;
 use crate::wait::Wake;
+use crate::wait::deadline::Deadline;
 use crate::wait::observe::ThreadNumber;
 
 /// The wait of one coroutine, from when it joined a list until it is over.
@@ -180,7 +181,16 @@ impl Entry {
         drop(over);
     }
 
-    fn wake(&self) {
+    /// When to wake the wait although nobody has.
+    pub(super) fn due(&self) -> Deadline {
+        let Some(polled) = self.try_running() else {
+            return Deadline::NEVER;
+        };
+        (polled.running.as_ref()).map_or(Deadline::NEVER, |running| running.due())
+    }
+
+    /// Wakes the coroutine, or has it polled again.
+    pub(super) fn wake(&self) {
         let suspended = {
             let mut place = self.place.lock();
             if std::mem::replace(&mut place.woken, true) {

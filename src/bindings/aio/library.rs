@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
+use super::alarm::Alarm;
 use super::bell::{self, Bell};
 use super::entry::Entry;
 use super::inbox::{Inbox, Look, OwnedInbox};
@@ -56,7 +57,14 @@ pub(super) enum Reached {
 }
 
 /// How a coroutine was suspended.
-pub(super) enum Suspension {
+pub(super) struct Suspension {
+    pub(super) by: SuspendedBy,
+    /// What wakes it at a certain time.
+    pub(super) alarm: Option<Alarm>,
+}
+
+/// What suspends a coroutine.
+pub(super) enum SuspendedBy {
     /// By a [`Signal`], which asyncio has. The inbox, if the loop cannot keep it.
     Asyncio(Option<Py<OwnedInbox>>),
     /// By a coroutine of trio, which receives what trio sends next.
@@ -129,16 +137,25 @@ fn suspend_in_asyncio<'py>(
     let py = event_loop.py();
     let (inbox, kept_here) = inbox_of_loop(event_loop)?;
     let signal = Bound::new(py, Signal::new(event_loop.clone().unbind()))?.into_any();
+    let alarm = Alarm::set(py, Some(event_loop), entry)?;
     let key = inbox.add(signal.clone().unbind(), Arc::clone(entry));
     if !entry.suspend(&inbox, key) {
         drop(inbox.remove(key));
+        cancel(py, alarm);
         return Ok(None);
     }
     if observe::is_on_for_everything() {
         let task = || CURRENT_TASK.get(py)?.call1((event_loop,));
         watched::begin(py, entry, Library::Asyncio, task);
     }
-    Ok(Some((signal, Suspension::Asyncio(kept_here))))
+    let by = SuspendedBy::Asyncio(kept_here);
+    Ok(Some((signal, Suspension { by, alarm })))
+}
+
+fn cancel(py: Python<'_>, alarm: Option<Alarm>) {
+    if let Some(alarm) = alarm {
+        alarm.cancel(py);
+    }
 }
 
 /// The inbox of the loop, and the object that must be kept if the loop cannot keep it.
@@ -180,9 +197,11 @@ fn suspend_in_trio<'py>(
     let inbox = inbox_of_run(py)?;
     let abort = Bound::new(py, Abort(Arc::clone(entry)))?;
     let waiting = TRIO_WAIT.get(py)?.call1((abort,))?;
+    let alarm = Alarm::set(py, None, entry)?;
     let key = inbox.add(task.clone().unbind(), Arc::clone(entry));
     if !entry.suspend(&inbox, key) {
         drop(inbox.remove(key));
+        cancel(py, alarm);
         foreign::call_method(&waiting, "close", (), None)?;
         return Ok(None);
     }
@@ -190,9 +209,13 @@ fn suspend_in_trio<'py>(
         watched::begin(py, entry, Library::Trio, || Ok(task.clone()));
     }
     match foreign::call_method(&waiting, "send", (py.None(),), None) {
-        Ok(yielded) => Ok(Some((yielded, Suspension::Trio(waiting.unbind())))),
+        Ok(yielded) => {
+            let by = SuspendedBy::Trio(waiting.unbind());
+            Ok(Some((yielded, Suspension { by, alarm })))
+        }
         Err(error) => {
             entry.resume();
+            cancel(py, alarm);
             Err(error)
         }
     }
@@ -223,10 +246,11 @@ fn inbox_of_run(py: Python<'_>) -> PyResult<Arc<Inbox>> {
 /// What trio raises in its task.
 pub(super) fn go_on(
     py: Python<'_>,
-    suspension: Suspension,
+    mut suspension: Suspension,
     sent: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let Suspension::Trio(waiting) = suspension else {
+    cancel(py, suspension.alarm.take());
+    let SuspendedBy::Trio(waiting) = suspension.by else {
         return Ok(());
     };
     let none = py.None().into_bound(py);

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::entry::Notify;
 use super::held::Held;
+use crate::wait::deadline::Deadline;
 use crate::wait::observe::{Facts, Resource, ThreadNumber};
 use crate::wait::{Operation, Pending};
 
@@ -29,6 +30,9 @@ pub(super) trait Start: Send + Sync {
 pub(super) trait Running: Send + Sync {
     /// Completes the operation if that is possible now.
     fn poll(&mut self, py: Python<'_>) -> Option<Outcome>;
+
+    /// When to poll it although it was not woken.
+    fn due(&self) -> Deadline;
 
     /// As for [`Start`].
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
@@ -109,6 +113,10 @@ impl<O: Operation + Send + Sync, T: Send + Sync> Running for Polled<O, T> {
     fn poll(&mut self, py: Python<'_>) -> Option<Outcome> {
         let output = self.pending.poll()?;
         Some((self.finish)(py, self.object.object(), output))
+    }
+
+    fn due(&self) -> Deadline {
+        self.pending.due()
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

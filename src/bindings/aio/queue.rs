@@ -20,12 +20,14 @@ use crate::primitives::FellBack;
 use crate::primitives::queue::{self, GetError, PutError};
 use crate::wait::Converted;
 
-static EMPTY: LazyImport<PyType> = LazyImport::new(("oxthreads.aio._exceptions", "QueueEmpty"));
-static FULL: LazyImport<PyType> = LazyImport::new(("oxthreads.aio._exceptions", "QueueFull"));
-static SHUT_DOWN: LazyImport<PyType> =
+pub(super) static EMPTY: LazyImport<PyType> =
+    LazyImport::new(("oxthreads.aio._exceptions", "QueueEmpty"));
+pub(super) static FULL: LazyImport<PyType> =
+    LazyImport::new(("oxthreads.aio._exceptions", "QueueFull"));
+pub(super) static SHUT_DOWN: LazyImport<PyType> =
     LazyImport::new(("oxthreads.aio._exceptions", "QueueShutDown"));
 
-fn raise(py: Python<'_>, class: &LazyImport<PyType>) -> PyErr {
+pub(super) fn raise(py: Python<'_>, class: &LazyImport<PyType>) -> PyErr {
     match class.get(py) {
         Ok(class) => PyErr::from_type(class.clone(), ()),
         Err(error) => error,
@@ -106,6 +108,29 @@ impl<Q: Observed<Primitive = queue::Queue<Item>>> Start for Get<Q> {
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.queue)
+    }
+}
+
+struct Peek<Q>(Py<Q>);
+
+impl<Q: Observed<Primitive = queue::Queue<Item>>> Start for Peek<Q> {
+    fn try_now(&mut self, py: Python<'_>) -> Option<Outcome> {
+        match self.0.get().primitive().try_peek() {
+            Err(GetError::Empty) => None,
+            result => Some(got(py, result, AtEnd::Raise)),
+        }
+    }
+
+    fn begin(self: Box<Self>, notify: Notify) -> Box<dyn Running> {
+        let held = Held::new(self.0);
+        let operation = queue::Peek::new(held.clone());
+        Box::new(Polled::new(operation, held, notify, |py, _, result| {
+            got(py, result, AtEnd::Raise)
+        }))
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
     }
 }
 
@@ -233,6 +258,16 @@ fn get_nowait<'py, Q: Observed<Primitive = queue::Queue<Item>>>(
     queue: &Py<Q>,
 ) -> PyResult<Bound<'py, PyAny>> {
     match queue.get().primitive().try_get() {
+        Ok(item) => Ok(item.into_bound(py)),
+        Err(error) => Err(get_error(py, error)),
+    }
+}
+
+fn peek_nowait<'py, Q: Observed<Primitive = queue::Queue<Item>>>(
+    py: Python<'py>,
+    queue: &Py<Q>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match queue.get().primitive().try_peek() {
         Ok(item) => Ok(item.into_bound(py)),
         Err(error) => Err(get_error(py, error)),
     }
@@ -406,6 +441,37 @@ impl AsyncQueue {
         let queue = self.queue.clone_ref(item.py());
         let item = Some(Item::new(item));
         Wait::of("AsyncQueue.put", Put { queue, item })
+    }
+
+    /// Return the item that get() would return now, and leave it in the queue. Wait for one if necessary.
+    ///
+    /// Returns:
+    ///     The item.
+    ///
+    /// Raises:
+    ///     oxthreads.aio.QueueShutDown: the queue was shut down and is empty.
+    fn peek(&self, py: Python<'_>) -> Wait {
+        Wait::of("AsyncQueue.peek", Peek(self.queue.clone_ref(py)))
+    }
+
+    /// Return the item that get_nowait() would return, and leave it in the queue.
+    ///
+    /// Raises:
+    ///     oxthreads.aio.QueueEmpty: there is no item.
+    ///     oxthreads.aio.QueueShutDown: the queue was shut down and is empty.
+    fn peek_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        peek_nowait(py, &self.queue)
+    }
+
+    /// Remove all items, each of which counts as done, and return how many there were.
+    ///
+    /// Returns:
+    ///     int: the number of items that were removed.
+    fn clear(&self) -> PyResult<usize> {
+        match self.queue.get().primitive().clear() {
+            Ok(items) => Ok(items.len()),
+            Err(FellBack) => Err(fell_back("queue")),
+        }
     }
 
     /// Wait until task_done() was called for every item that was put.
@@ -582,6 +648,24 @@ impl AsyncSimpleQueue {
     ///     oxthreads.aio.QueueEmpty: there is no item.
     fn get_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         get_nowait(py, &self.queue)
+    }
+
+    /// Return the item that get() would return now, and leave it in the queue. Wait for one if necessary.
+    fn peek(&self, py: Python<'_>) -> Wait {
+        Wait::of("AsyncSimpleQueue.peek", Peek(self.queue.clone_ref(py)))
+    }
+
+    /// Return the item that get_nowait() would return, and leave it in the queue.
+    ///
+    /// Raises:
+    ///     oxthreads.aio.QueueEmpty: there is no item.
+    fn peek_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        peek_nowait(py, &self.queue)
+    }
+
+    /// Remove all items, and return how many there were (int).
+    fn clear(&self) -> usize {
+        (self.queue.get().primitive().clear()).map_or(0, |items| items.len())
     }
 
     /// Put an item into the queue, without waiting.

@@ -9,6 +9,7 @@ use super::held::Held;
 use super::operation::{Observable, Outcome, Running, Start};
 use super::wait::Wait;
 use crate::bindings::waiting::{self, Arm, Source};
+use crate::wait::deadline::Deadline;
 use crate::wait::{Pending, Select};
 
 /// A `select` that nobody has awaited yet.
@@ -90,6 +91,10 @@ impl Running for Selecting {
         Some(waiting::answer(sources, slot, outcome).map(Bound::unbind))
     }
 
+    fn due(&self) -> Deadline {
+        self.pending.due()
+    }
+
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.sources.visit(visit)?;
         self.kept.visit(visit)
@@ -100,7 +105,7 @@ impl Running for Selecting {
     }
 }
 
-/// Wait for the first of the sources, without timers. Return an awaitable of the source and its value.
+/// Wait for the first of the sources. Return an awaitable of the source and its value.
 ///
 /// Args:
 ///     sources (tuple): the sources.
@@ -121,20 +126,13 @@ pub(crate) fn select_async(sources: Bound<'_, PyTuple>, fair: bool) -> Wait {
     )
 }
 
-/// Return the seconds until the first timer among the sources is ready; None if there is no timer.
+/// Raise the error for what is no source of a coroutine.
 ///
 /// Raises:
-///     TypeError: an object is no source of a coroutine.
+///     TypeError: an object is none.
 #[pyfunction]
 #[pyo3(signature = (sources, /))]
-pub(crate) fn seconds_until_due(sources: &Bound<'_, PyTuple>) -> PyResult<Option<f64>> {
+pub(crate) fn refuse_files(sources: &Bound<'_, PyTuple>) -> PyResult<()> {
     let found = waiting::sources_of(sources)?;
-    for source in &found {
-        source.refuse_file()?;
-    }
-    let dues = found.iter().filter_map(Source::due);
-    let first = dues.reduce(crate::wait::deadline::Deadline::earlier);
-    Ok(first
-        .and_then(|due| due.remaining())
-        .map(|left| left.as_secs_f64()))
+    found.iter().try_for_each(Source::refuse_file)
 }

@@ -9,8 +9,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
+use super::alarm::Alarm;
 use super::entry::{Ended, Entry};
-use super::library::{self, Suspension};
+use super::library::{self, SuspendedBy, Suspension};
 use super::operation::Start;
 
 /// The wait of a coroutine. Await it, once.
@@ -168,7 +169,23 @@ impl Wait {
         PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &message, 1)
     }
 
-    /// Ends the wait.
+    /// Ends the wait, in a task.
+    fn end_in_task(&mut self, py: Python<'_>) {
+        if let Stage::Waiting {
+            suspension: Some(suspension),
+            ..
+        } = &mut self.stage
+        {
+            let alarm = suspension.alarm.take();
+            self.end();
+            if let Some(alarm) = alarm {
+                alarm.cancel(py);
+            }
+        }
+        self.end();
+    }
+
+    /// Ends the wait. An alarm that is left does nothing.
     fn end(&mut self) {
         if let Stage::Waiting { entry, .. } = std::mem::replace(&mut self.stage, Stage::Over) {
             entry.end();
@@ -260,7 +277,7 @@ impl Wait {
         val: Option<&Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.end();
+        self.end_in_task(py);
         let error = match (typ.cast::<PyType>(), val) {
             (Ok(_), Some(value)) if value.is_instance_of::<PyBaseException>() => {
                 PyErr::from_value(value.clone())
@@ -279,8 +296,8 @@ impl Wait {
     }
 
     /// End the wait.
-    fn close(&mut self) {
-        self.end();
+    fn close(&mut self, py: Python<'_>) {
+        self.end_in_task(py);
     }
 
     #[getter]
@@ -302,10 +319,12 @@ impl Wait {
         match &self.stage {
             Stage::New(start) => start.visit(&visit),
             Stage::Waiting { entry, suspension } => {
-                match suspension {
-                    Some(Suspension::Asyncio(Some(inbox))) => visit.call(inbox)?,
-                    Some(Suspension::Trio(waiting)) => visit.call(waiting)?,
-                    _ => {}
+                if let Some(suspension) = suspension {
+                    match &suspension.by {
+                        SuspendedBy::Asyncio(inbox) => visit.call(inbox)?,
+                        SuspendedBy::Trio(waiting) => visit.call(waiting)?,
+                    }
+                    visit.call(suspension.alarm.as_ref().map(Alarm::object))?;
                 }
                 entry.visit(&visit)
             }

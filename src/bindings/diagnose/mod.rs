@@ -16,11 +16,11 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
-use crate::bindings::queue::{self, Queue, SimpleQueue};
+use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
 use crate::bindings::threading::{
-    Barrier, Condition, Event, Flights, Lock, Once, RLock, RWLock, Semaphore,
+    Barrier, Condition, Event, Flights, Limiter, Lock, Once, RLock, RWLock, Semaphore,
 };
 use crate::diagnostics::sleepers::{self, OutsideWait, RECORDER, Sleep};
 use crate::diagnostics::{origins, server, watcher};
@@ -186,11 +186,13 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         Condition,
         Event,
         Semaphore,
+        Limiter,
         Barrier,
         Once,
         Flights,
         Queue,
         SimpleQueue,
+        DelayQueue,
         Future,
         ThreadPoolExecutor
     )

@@ -14,9 +14,11 @@ use pyo3::types::{PyList, PyType};
 
 use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
-use crate::bindings::queue::{self, Queue, SimpleQueue};
+use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, RWLock, Semaphore};
+use crate::bindings::threading::{
+    Barrier, Condition, Event, Limiter, Lock, RLock, RWLock, Semaphore,
+};
 use crate::diagnostics::origins;
 use crate::wait::observe;
 
@@ -28,7 +30,7 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, `RWLock`s, conditions, semaphores, events, barriers, queues and pools are made.
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues and pools are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
         py.get_type::<Lock>(),
@@ -36,10 +38,12 @@ pub(super) fn record(py: Python<'_>) -> PyResult<()> {
         py.get_type::<RWLock>(),
         py.get_type::<Condition>(),
         py.get_type::<Semaphore>(),
+        py.get_type::<Limiter>(),
         py.get_type::<Event>(),
         py.get_type::<Barrier>(),
         py.get_type::<Queue>(),
         py.get_type::<SimpleQueue>(),
+        py.get_type::<DelayQueue>(),
         py.get_type::<ThreadPoolExecutor>(),
     ];
     let originals = ORIGINALS.get_or_init(|| {

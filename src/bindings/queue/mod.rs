@@ -7,6 +7,7 @@
 //! * `overrides`: which methods a queue's class overrides, and the order of its items.
 //! * `profiled`: what a profile of waiting is told.
 //! * `simple`: `SimpleQueue`.
+//! * `delay_queue`: `DelayQueue`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +32,7 @@ use crate::primitives::queue::{self, GetError, PutError, TaskDoneError};
 use crate::wait::deadline::Deadline;
 
 mod batches;
+mod delay_queue;
 mod fast_path;
 mod item;
 mod overrides;
@@ -39,6 +41,7 @@ mod simple;
 mod waits;
 
 pub(crate) use batches::{QueueIterator, list, most, stopped};
+pub(crate) use delay_queue::{DelayQueue, Scheduled};
 pub(crate) use item::Item;
 pub(crate) use profiled::{begin_to_follow, knows_any, look_at_all, note_made, note_waited_for};
 pub(crate) use simple::SimpleQueue;
@@ -360,6 +363,70 @@ impl Queue {
             }
             Err(Refused::ByQueue(error)) => Self::get_refused(slf, error, false, None),
             Err(Refused::Raised(error)) => Err(error),
+        }
+    }
+
+    /// Return the item that get() would return now, and leave it in the queue. Wait for one if necessary.
+    /// Not in queue.Queue.
+    ///
+    /// Another thread may get the item at any time. So this is for looking, and for queues that only one thread gets from.
+    ///
+    /// Args:
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
+    ///
+    /// Returns:
+    ///     The item: the smallest one of a PriorityQueue, the one that was put last of a LifoQueue.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout is negative.
+    ///
+    /// A thread that waits here takes nothing away from those that wait in get(): they are woken as if it were not there.
+    ///
+    /// Example:
+    ///
+    ///     >>> from oxthreads import queue
+    ///     >>> items = queue.PriorityQueue()
+    ///     >>> items.put_many([3, 1, 2])
+    ///     >>> items.peek(), items.qsize()
+    ///     (1, 3)
+    #[pyo3(signature = (block=Argument::Absent, timeout=None),
+           text_signature = "($self, block=True, timeout=None)")]
+    fn peek<'py>(
+        slf: &Bound<'py, Self>,
+        block: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::peek_item(slf, block.is_true_or(true)?, timeout)
+    }
+
+    /// Same as peek(block=False). Not in queue.Queue.
+    fn peek_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::peek_item(slf, false, None)
+    }
+
+    /// Remove all items, in one step, and return how many there were. Not in queue.Queue.
+    ///
+    /// Each item counts as done, as after shutdown(immediate=True): unfinished_tasks becomes smaller by their number, and
+    /// join() does not wait for them. Threads that wait in put() go on. The queue stays open.
+    ///
+    /// Returns:
+    ///     int: the number of items that were removed.
+    ///
+    /// Example:
+    ///
+    ///     >>> from oxthreads import queue
+    ///     >>> items = queue.Queue()
+    ///     >>> items.put_many("abc")
+    ///     >>> items.clear(), items.unfinished_tasks
+    ///     (3, 0)
+    fn clear<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match slf.get().inner.clear() {
+            // Dropped here, without the leaf lock: an item may use the queue as it is deleted.
+            Ok(items) => Ok(items.len().into_pyobject(slf.py())?.into_any()),
+            Err(FellBack) => foreign::call_method(slf.as_any(), hooks::CLEAR, (), None),
         }
     }
 

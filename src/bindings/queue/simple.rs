@@ -27,8 +27,8 @@ use crate::wait::deadline::Deadline;
 /// Waiting threads are woken in the order in which they came. Other threads may overtake them. But a waiting
 /// thread that has lost an item in this way, and has waited for one millisecond, is handed the next item.
 ///
-/// Differences from queue.SimpleQueue: ``shutdown``, ``is_shutdown``, ``get_many``, ``put_many`` and
-/// ``iterate`` are additions. A ``get`` that a signal handler or an asynchronous exception ends has taken
+/// Differences from queue.SimpleQueue: ``shutdown``, ``is_shutdown``, ``get_many``, ``put_many``, ``iterate``,
+/// ``peek``, ``peek_nowait`` and ``clear`` are additions. A ``get`` that a signal handler or an asynchronous exception ends has taken
 /// no item. It is not a subclass of the standard class, which has a memory layout of its own.
 ///
 /// Example:
@@ -265,6 +265,55 @@ impl SimpleQueue {
             Err(Refused::ByQueue(error)) => Err(get_refused(py, error)),
             Err(Refused::Raised(error)) => Err(error),
         }
+    }
+
+    /// Return the item that get() would return now, and leave it in the queue. Wait for one if necessary. Another thread
+    /// may get it at any time. Not in queue.SimpleQueue.
+    ///
+    /// Args:
+    ///     block (bool): if False, do not wait.
+    ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
+    ///
+    /// Returns:
+    ///     The item.
+    ///
+    /// Raises:
+    ///     queue.Empty: there was no item in time.
+    ///     queue.ShutDown: the queue was shut down and is empty.
+    ///     ValueError: timeout is negative.
+    #[pyo3(signature = (block=Argument::Absent, timeout=None),
+           text_signature = "($self, block=True, timeout=None)")]
+    fn peek<'py>(
+        slf: &Bound<'py, Self>,
+        block: Argument<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, queue) = (slf.py(), &slf.get().inner);
+        let deadline = timeout::of_simple_queue(&block, timeout)?;
+        let deadline = match (queue.try_peek(), deadline) {
+            (Ok(item), _) => return Ok(item.into_bound(py)),
+            (Err(GetError::Empty), Some(deadline)) => deadline,
+            (Err(error), _) => return Err(get_refused(py, error)),
+        };
+        profiled::note_waited_for(slf.as_any(), queue);
+        match block::wait(py, &mut queue.peek(), deadline)? {
+            Some(Ok(item)) => Ok(item.into_bound(py)),
+            None => Err(errors::empty_of_c(py)),
+            Some(Err(error)) => Err(get_refused(py, error)),
+        }
+    }
+
+    /// Same as peek(block=False). Not in queue.SimpleQueue.
+    fn peek_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.inner.try_peek() {
+            Ok(item) => Ok(item.into_bound(py)),
+            Err(error) => Err(get_refused(py, error)),
+        }
+    }
+
+    /// Remove all items, in one step, and return how many there were (int). Not in queue.SimpleQueue.
+    fn clear(&self) -> usize {
+        self.inner.clear().map_or(0, |items| items.len())
     }
 
     /// Return an iterator over the items. It removes each item with get(), waits for the next, and ends when the

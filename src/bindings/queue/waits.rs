@@ -1,12 +1,13 @@
-//! `put` and `get` with all their arguments: try, wait, or call the standard class if the queue has fallen back.
+//! `put`, `get` and `peek` with all their arguments: try, wait, or call the standard class if the queue has fallen back.
 
 use pyo3::prelude::*;
 
 use crate::bindings::fallback;
+use crate::bindings::hooks;
 use crate::bindings::queue::Queue;
 use crate::bindings::queue::item::Item;
 use crate::bindings::queue::profiled;
-use crate::bindings::runtime::{block, errors, timeout};
+use crate::bindings::runtime::{block, errors, foreign, timeout};
 use crate::primitives::queue::{self, GetError, PutError};
 use crate::wait::deadline::Deadline;
 
@@ -109,6 +110,51 @@ impl Queue {
                 let left = remaining(py, deadline)?;
                 Self::get_refused(slf, error, block, left.as_ref())
             }
+        }
+    }
+
+    pub(super) fn peek_item<'py>(
+        slf: &Bound<'py, Self>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let queue = &slf.get().inner;
+        if block && let Some(timeout) = timeout {
+            let is_over = |queue: &queue::Queue<Item>| queue.is_shut_down() && queue.is_empty();
+            Self::check_timeout(slf, timeout, is_over)?;
+        }
+        match queue.try_peek() {
+            Ok(item) => return Ok(item.into_bound(py)),
+            Err(GetError::Empty) if block => {}
+            Err(error) => return Self::peek_refused(slf, error, block, timeout),
+        }
+        let Some(deadline) = deadline_of(timeout)? else {
+            return Err(errors::empty(py));
+        };
+        profiled::note_waited_for(slf.as_any(), queue);
+        match block::wait(py, &mut queue.peek(), deadline)? {
+            Some(Ok(item)) => Ok(item.into_bound(py)),
+            None => Err(errors::empty(py)),
+            Some(Err(error)) => {
+                let left = remaining(py, deadline)?;
+                Self::peek_refused(slf, error, block, left.as_ref())
+            }
+        }
+    }
+
+    #[cold]
+    fn peek_refused<'py>(
+        slf: &Bound<'py, Self>,
+        error: GetError<PyErr>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match error {
+            GetError::FellBack => {
+                foreign::call_method(slf.as_any(), hooks::PEEK, (block, timeout), None)
+            }
+            refused => Self::get_refused(slf, refused, block, timeout),
         }
     }
 

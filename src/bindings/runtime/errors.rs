@@ -351,3 +351,12 @@ impl Drop for Handling<'_> {
         unsafe { ffi::PyErr_SetHandledException(self.before.as_ptr()) };
     }
 }
+
+/// The standard error for an object that cannot be copied or pickled.
+#[cold]
+pub(crate) fn cannot_pickle(object: &Bound<'_, PyAny>) -> PyErr {
+    match object.get_type().name() {
+        Ok(class) => PyTypeError::new_err(format!("cannot pickle '{class}' object")),
+        Err(error) => error,
+    }
+}

@@ -15,6 +15,7 @@ mod event;
 mod fast_lock;
 mod flight_table;
 mod holder;
+mod limiter;
 mod lock;
 mod once;
 mod reused;
@@ -29,6 +30,7 @@ pub(crate) use condition::Condition;
 pub(crate) use condition_waiter::ConditionWaiter;
 pub(crate) use event::Event;
 pub(crate) use flight_table::FlightTable;
+pub(crate) use limiter::Limiter;
 pub(crate) use lock::{Lock, allocate_lock};
 pub(crate) use once::{Once, call_once, exchange_item};
 pub(crate) use reused::{

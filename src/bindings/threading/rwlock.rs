@@ -64,15 +64,6 @@ fn refused(access: Access, doing: &str) -> PyErr {
     ))
 }
 
-/// The standard error for an object that cannot be copied or pickled.
-#[cold]
-fn cannot_pickle(object: &Bound<'_, PyAny>) -> PyErr {
-    match object.get_type().name() {
-        Ok(class) => PyTypeError::new_err(format!("cannot pickle '{class}' object")),
-        Err(error) => error,
-    }
-}
-
 #[cold]
 fn holds_for_reading(HoldsForReading: HoldsForReading) -> PyErr {
     PyRuntimeError::new_err(
@@ -458,7 +449,7 @@ impl RWLock {
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Err(cannot_pickle(slf.as_any()))
+        Err(errors::cannot_pickle(slf.as_any()))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -513,7 +504,7 @@ impl ReadHold {
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Err(cannot_pickle(slf.as_any()))
+        Err(errors::cannot_pickle(slf.as_any()))
     }
 }
 
@@ -612,7 +603,7 @@ impl WriteHold {
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Err(cannot_pickle(slf.as_any()))
+        Err(errors::cannot_pickle(slf.as_any()))
     }
 
     /// Go on to read: other readers may come in at once, and nobody has written in between.

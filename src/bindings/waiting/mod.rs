@@ -71,10 +71,10 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///
 /// A source is ready when a wait for it alone would end. What ``select`` does with it, and the value:
 ///
-/// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``: gets an item; the item.
+/// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``, ``DelayQueue``: gets an item; the item.
 /// * ``put(queue, item)``: puts the item; None. ``get(queue, max_items)``: gets several items; the list of them.
 /// * ``Event``: the flag is set; True.
-/// * ``Lock``, ``Semaphore``, ``BoundedSemaphore``: acquires it; True.
+/// * ``Lock``, ``Semaphore``, ``BoundedSemaphore``: acquires it; True. ``Limiter``: acquires one; True.
 /// * ``Future``: it is done, also if it failed or was cancelled; None. Call ``result()`` then.
 /// * ``Thread``: it has ended; None.
 /// * ``after(seconds)``: the time is over; None. ``every(seconds)``: how many times have come, an int.
@@ -250,24 +250,11 @@ fn wait<'py>(
         select = select.woken_by(waiter);
     }
     loop {
-        // A timer has no list of waiters: whoever waits for it wakes up by itself.
-        let next = found
-            .iter()
-            .filter_map(Source::due)
-            .fold(deadline, Deadline::earlier);
-        let completed = block::wait_in(py, &mut select, next, &mut sleep)?;
+        let completed = block::wait_in(py, &mut select, deadline, &mut sleep)?;
         if let Some((slot, outcome)) = completed {
             return answer(objects, slot, outcome).map(Some);
         }
         sleep.check()?;
-        // Another thread may have taken what the timer had.
-        for slot in rotated(found.len(), first) {
-            if let Source::Timer(timer) = &found[slot]
-                && let Some(value) = timer.get().take(py)
-            {
-                return pair(objects, slot, value).map(Some);
-            }
-        }
         if deadline.has_passed() {
             return Ok(None);
         }

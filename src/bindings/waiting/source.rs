@@ -1,7 +1,6 @@
 //! What `select` can wait for: each kind of object, and its natural wait.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::os::raw::c_int;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -10,17 +9,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple, PyType};
 
 use crate::bindings::future::Future;
-use crate::bindings::queue::{Item, note_waited_for, stopped};
+use crate::bindings::queue::{DelayQueue, Item, note_waited_for, stopped};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::{Kept, Observed};
 use crate::bindings::runtime::{errors, foreign};
-use crate::bindings::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use crate::bindings::threading::{Barrier, Condition, Event, Limiter, Lock, RLock, Semaphore};
 use crate::bindings::waiting::arms::{GetMany, Put, QueueOf};
 use crate::bindings::waiting::files;
-use crate::bindings::waiting::timer::Timer;
+use crate::bindings::waiting::timer::{Timer, WaitForTime};
 use crate::primitives::queue::{GetError, PutError};
-use crate::primitives::{FellBack, event, future, lock, queue, semaphore};
-use crate::wait::deadline::Deadline;
+use crate::primitives::{FellBack, delay_queue, event, future, limiter, lock, queue, semaphore};
 use crate::wait::observe::Acquisition;
 use crate::wait::{AnyOperation, Converted};
 
@@ -37,6 +35,8 @@ pub(crate) enum Outcome {
     Item(Item),
     /// What was waited for has happened, or was acquired.
     Done,
+    /// A time has come, so many times.
+    Times(u64),
     /// The queue was shut down.
     ShutDown,
     /// The object has fallen back to the standard library.
@@ -53,6 +53,16 @@ impl From<Result<Item, GetError<PyErr>>> for Outcome {
             Err(GetError::ShutDown | GetError::Empty) => Self::ShutDown,
             Err(GetError::FellBack) => Self::FellBack,
             Err(GetError::Comparison(error)) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Result<Item, delay_queue::GetError>> for Outcome {
+    fn from(taken: Result<Item, delay_queue::GetError>) -> Self {
+        match taken {
+            Ok(item) => Self::Item(item),
+            // The wait never ends as `Empty`.
+            Err(delay_queue::GetError::ShutDown | delay_queue::GetError::Empty) => Self::ShutDown,
         }
     }
 }
@@ -105,6 +115,8 @@ pub(crate) enum Source<'py> {
     Future(Bound<'py, Future>),
     Lock(Bound<'py, Lock>),
     Semaphore(Bound<'py, Semaphore>),
+    DelayQueue(Bound<'py, DelayQueue>),
+    Limiter(Bound<'py, Limiter>),
     Timer(Bound<'py, Timer>),
     File(c_int),
 }
@@ -136,6 +148,12 @@ impl<'py> Source<'py> {
                 return Err(fell_back(object));
             }
             return Ok(Self::Semaphore(semaphore.clone()));
+        }
+        if let Ok(limiter) = object.cast::<Limiter>() {
+            return Ok(Self::Limiter(limiter.clone()));
+        }
+        if let Ok(queue) = object.cast::<DelayQueue>() {
+            return Ok(Self::DelayQueue(queue.clone()));
         }
         if let Ok(put) = object.cast::<Put>() {
             return Ok(Self::Put(put.clone()));
@@ -257,7 +275,19 @@ impl<'py> Source<'py> {
                     Ok(()) => return GetMany::list(py, taken).map(Some),
                 }
             }
-            Self::Timer(timer) => return Ok(timer.get().take(py)),
+            Self::Timer(timer) => match timer.get().take() {
+                None => return Ok(None),
+                Some(outcome) => outcome,
+            },
+            Self::DelayQueue(queue) => match queue.get().primitive().try_get() {
+                Ok(item) => return Ok(Some(item.into_bound(py))),
+                Err(delay_queue::GetError::Empty) => return Ok(None),
+                Err(delay_queue::GetError::ShutDown) => Outcome::ShutDown,
+            },
+            Self::Limiter(limiter) => {
+                let acquired = limiter.get().primitive().try_acquire(1);
+                return Ok(acquired.then(|| yes(py)));
+            }
             Self::File(number) => {
                 return Ok(files::is_readable(*number)?.then(|| py.None().into_bound(py)));
             }
@@ -298,7 +328,9 @@ impl<'py> Source<'py> {
             Self::GetMany(get) => {
                 return Self::Queue(get.get().queue(py)).operation(get.get().queue(py).as_any());
             }
-            Self::Timer(_) => arm(Never),
+            Self::Timer(timer) => Box::new(WaitForTime::new(timer)),
+            Self::DelayQueue(queue) => arm(delay_queue::Get::new(Kept::new(queue))),
+            Self::Limiter(limiter) => arm(limiter::Acquire::new(Kept::new(limiter), 1)),
             Self::File(number) => Box::new(files::Readable::new(*number)),
         })
     }
@@ -313,16 +345,11 @@ impl<'py> Source<'py> {
             Self::Future(future) => future.as_any().clone(),
             Self::Lock(lock) => lock.as_any().clone(),
             Self::Semaphore(semaphore) => semaphore.as_any().clone(),
-            Self::Timer(_) | Self::File(_) => return None,
+            Self::Timer(timer) => timer.as_any().clone(),
+            Self::DelayQueue(queue) => queue.as_any().clone(),
+            Self::Limiter(limiter) => limiter.as_any().clone(),
+            Self::File(_) => return None,
         })
-    }
-
-    /// When the source is ready by itself; `None` if that does not depend on time.
-    pub(crate) fn due(&self) -> Option<Deadline> {
-        match self {
-            Self::Timer(timer) => Some(timer.get().due()),
-            _ => None,
-        }
     }
 
     /// # Errors
@@ -370,6 +397,8 @@ pub(super) fn value<'py>(
         }
         Outcome::Done if object.is_instance_of::<Event>() => Ok(yes(py)),
         Outcome::Done if object.is_instance_of::<Semaphore>() => Ok(yes(py)),
+        Outcome::Done if object.is_instance_of::<Limiter>() => Ok(yes(py)),
+        Outcome::Times(times) => Ok(times.into_pyobject(py)?.into_any()),
         Outcome::Done => {
             let Ok(lock) = object.cast::<Lock>() else {
                 return Ok(py.None().into_bound(py));
@@ -397,7 +426,9 @@ fn refused(object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
             error
         }
         Outcome::Failed(error) => error,
-        Outcome::FellBack | Outcome::Done | Outcome::Item(_) => fell_back(object),
+        Outcome::FellBack | Outcome::Done | Outcome::Times(_) | Outcome::Item(_) => {
+            fell_back(object)
+        }
     }
 }
 
@@ -427,36 +458,4 @@ pub(super) fn fell_back(object: &Bound<'_, PyAny>) -> PyErr {
         "this {name} cannot be waited for together with others: it uses the standard library (see docs/fallback.md), \
          because its class overrides methods, or because the program has used what only the standard object has"
     ))
-}
-
-/// The wait for a timer: no other thread completes it.
-struct Never;
-
-impl crate::wait::Operation for Never {
-    type Output = Infallible;
-
-    fn resource(&self) -> crate::wait::observe::Resource {
-        crate::wait::observe::Resource::new("timer", self)
-    }
-
-    fn attempt(
-        &mut self,
-        _waiter: &crate::wait::sync::Arc<crate::wait::Waiter>,
-    ) -> Option<Infallible> {
-        None
-    }
-
-    fn leave(&mut self, _parked: crate::wait::Parked) -> Option<Infallible> {
-        None
-    }
-
-    fn abandon(&mut self) -> Option<Infallible> {
-        None
-    }
-}
-
-impl From<Infallible> for Outcome {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
 }

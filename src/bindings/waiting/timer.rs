@@ -7,8 +7,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::bindings::runtime::timeout;
+use crate::bindings::waiting::source::Outcome;
 use crate::wait::deadline::Deadline;
-use crate::wait::sync::{AtomicU64, Ordering};
+use crate::wait::observe::Resource;
+use crate::wait::sync::{Arc, AtomicU64, Ordering};
+use crate::wait::{Operation, Parked, Waiter};
 
 /// No further time.
 const NEVER: u64 = u64::MAX;
@@ -75,16 +78,15 @@ impl Timer {
 
 impl Timer {
     /// When it is ready.
-    pub(super) fn due(&self) -> Deadline {
+    fn due(&self) -> Deadline {
         match self.next.load(Ordering::Acquire) {
             NEVER => Deadline::NEVER,
             next => Deadline::at(begin() + Duration::from_nanos(next)),
         }
     }
 
-    /// Takes what it has, if its time has come: for `every`, how many times have come since the last call; for `after`,
-    /// None.
-    pub(super) fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    /// Takes what it has, if its time has come: for `every`, how many times have come since the last call.
+    pub(super) fn take(&self) -> Option<Outcome> {
         loop {
             let next = self.next.load(Ordering::Acquire);
             let now = now();
@@ -106,10 +108,43 @@ impl Timer {
             {
                 continue;
             }
-            return match self.period {
-                0 => Some(py.None().into_bound(py)),
-                _ => times.into_pyobject(py).ok().map(Bound::into_any),
-            };
+            return Some(match self.period {
+                0 => Outcome::Done,
+                _ => Outcome::Times(times),
+            });
         }
+    }
+}
+
+/// The wait for a timer. It is in no list: it wakes up by itself, and then takes what no other one has taken.
+pub(super) struct WaitForTime(Py<Timer>);
+
+impl WaitForTime {
+    pub(super) fn new(timer: &Bound<'_, Timer>) -> Self {
+        Self(timer.clone().unbind())
+    }
+}
+
+impl Operation for WaitForTime {
+    type Output = Outcome;
+
+    fn due(&self) -> Deadline {
+        self.0.get().due()
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::new("timer", self.0.get())
+    }
+
+    fn attempt(&mut self, _waiter: &Arc<Waiter>) -> Option<Outcome> {
+        self.0.get().take()
+    }
+
+    fn leave(&mut self, _parked: Parked) -> Option<Outcome> {
+        None
+    }
+
+    fn abandon(&mut self) -> Option<Outcome> {
+        None
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::state::{GetRefusal, Grant, PutRefusal};
+use super::state::{Grant, PutRefusal};
 use super::{GetError, Item, Order, PutError, Queue};
 
 impl<T: Item> Queue<T> {
@@ -68,9 +68,7 @@ impl<T: Item> Queue<T> {
                 state.give_many(most, taken, wakes);
                 Ok(())
             }
-            Err(GetRefusal::Empty) => Err(GetError::Empty),
-            Err(GetRefusal::ShutDown) => Err(GetError::ShutDown),
-            Err(GetRefusal::FellBack) => Err(GetError::FellBack),
+            Err(refusal) => Err(refusal.into()),
         })
     }
 }

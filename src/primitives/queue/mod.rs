@@ -3,7 +3,7 @@
 //! * [`Queue`]: the operations that do not wait.
 //! * [`order`]: the items: first in first out, last in first out, or the smallest first.
 //! * `state`: what the leaf lock guards, and how it changes.
-//! * [`operations`]: the three waits: for an item, for room, for the last task.
+//! * [`operations`]: the waits: for an item, for a look at it, for room, for the last task.
 //! * `takers`: who took the items that are not done, and how many were taken, for reports of hangs and profiles.
 //! * `unsettled`: heaps that are changed by their own comparisons.
 //! * `batches`: many items in one leaf section.
@@ -32,7 +32,7 @@ mod state;
 mod takers;
 mod unsettled;
 
-pub use operations::{Get, Join, Put};
+pub use operations::{Get, Join, Peek, Put};
 pub use order::{Item, Order};
 pub use takers::Left;
 
@@ -336,6 +336,14 @@ impl<T: Item> Queue<T> {
             })
     }
 
+    /// Returns another handle to the item that a get would take now, and leaves it there.
+    ///
+    /// # Errors
+    /// The [`GetError`] that applies; items are not compared.
+    pub fn try_peek(&self) -> Result<T, GetError<T::Error>> {
+        self.state().look().map_err(GetError::from)
+    }
+
     /// Puts the item if there is room and no foreign code is needed.
     ///
     /// # Errors
@@ -424,6 +432,11 @@ impl<T: Item> Queue<T> {
     /// The operation that waits for an item.
     pub fn get(&self) -> Get<&Self> {
         Get::new(self)
+    }
+
+    /// The operation that waits for an item, and leaves it there.
+    pub fn peek(&self) -> Peek<&Self> {
+        Peek::new(self)
     }
 
     /// The operation that waits until no task is unfinished.
@@ -602,14 +615,26 @@ impl<T: Item> Queue<T> {
             let mut dropped = VecDeque::new();
             state.shut_down = true;
             if immediate {
-                dropped = state.remove_all();
-                let done = i64::try_from(dropped.len()).unwrap_or(i64::MAX);
-                state.unfinished = state.unfinished.saturating_sub(done).max(0);
-                state.complete_joins(wakes);
+                dropped = state.drop_all(wakes);
             }
             state.tell_watchers();
             state.getters.waiters.wake_in_place(wakes);
             state.putters.waiters.wake_in_place(wakes);
+            Ok(dropped)
+        })
+    }
+
+    /// Removes all items, and those that are handed to getters, too. Each counts as a task done. Returns the items, for
+    /// the caller to drop.
+    ///
+    /// # Errors
+    /// [`super::FellBack`], and nothing is changed.
+    pub fn clear(&self) -> Result<VecDeque<T>, super::FellBack> {
+        self.change(|state, wakes| {
+            state.check()?;
+            let dropped = state.drop_all(wakes);
+            state.wake_putters(wakes);
+            state.tell_watchers();
             Ok(dropped)
         })
     }

@@ -1,11 +1,11 @@
-//! The three waits of a queue. A getter or putter that is taken out of its list has a chance, or owns an item
+//! The waits of a queue: for an item, for a look at the next item, for room, for the last task. A getter or putter that is taken out of its list has a chance, or owns an item
 //! or room by hand-off; one that is woken in place looks again. A wait for the last task is complete once it
 //! is taken out.
 
 use std::ops::Deref;
 
 use super::super::FellBack;
-use super::state::Grant;
+use super::state::{GetRefusal, Grant, Wants};
 use super::{GetError, Item, NotInserted, NotTaken, Order, PutError, Queue};
 use crate::wait::hand_off::HandOff;
 use crate::wait::observe::Resource;
@@ -70,7 +70,11 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
             Err(NotTaken::Empty(mut state)) => {
                 self.is_thread = waiter.is_thread();
                 let handed = self.hand_off.join(waiter);
-                (state.getters.waiters).join(self.hand_off.ticket(), waiter, handed);
+                (state.getters.waiters).join(
+                    self.hand_off.ticket(),
+                    waiter,
+                    Wants::to_take(handed),
+                );
                 None
             }
         }
@@ -109,6 +113,68 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
                 }
             }
         });
+        None
+    }
+}
+
+/// A thread's wait for a look at the next item.
+///
+/// It stands among the getters by its ticket, but takes nothing. Whoever puts an item wakes it in its turn, and the getters
+/// behind it as if it were not there: so no getter depends on it.
+///
+/// `Q`: a reference to the queue, or whatever else keeps it alive.
+pub struct Peek<Q> {
+    queue: Q,
+    ticket: Ticket,
+}
+
+impl<Q> Peek<Q> {
+    /// The wait that has not begun.
+    pub fn new(queue: Q) -> Self {
+        Self {
+            queue,
+            ticket: Ticket::next(),
+        }
+    }
+}
+
+impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Peek<Q> {
+    /// The error is never `Empty`.
+    type Output = Result<T, GetError<T::Error>>;
+
+    fn resource(&self) -> Resource {
+        Resource::owned("item of a queue", &*self.queue)
+    }
+
+    fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Self::Output> {
+        let mut state = self.queue.state();
+        match state.look() {
+            Ok(item) => Some(Ok(item)),
+            Err(GetRefusal::Empty) => {
+                (state.getters.waiters).join(self.ticket, waiter, Wants::Look);
+                None
+            }
+            Err(refusal) => Some(Err(refusal.into())),
+        }
+    }
+
+    fn leave(&mut self, _parked: Parked) -> Option<Self::Output> {
+        let mut state = self.queue.state();
+        if state.getters.waiters.leave(self.ticket).is_some() {
+            return None;
+        }
+        // An item was there. If another thread has taken it since, this one waits on.
+        match state.look() {
+            Ok(item) => Some(Ok(item)),
+            Err(GetRefusal::Empty) => None,
+            Err(refusal) => Some(Err(refusal.into())),
+        }
+    }
+
+    #[cold]
+    fn abandon(&mut self) -> Option<Self::Output> {
+        // It was given nothing.
+        self.queue.state().getters.waiters.leave(self.ticket);
         None
     }
 }
@@ -185,7 +251,11 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
                 self.item = Some(item);
                 self.is_thread = waiter.is_thread();
                 let handed = self.hand_off.join(waiter);
-                (state.putters.waiters).join(self.hand_off.ticket(), waiter, handed);
+                (state.putters.waiters).join(
+                    self.hand_off.ticket(),
+                    waiter,
+                    Wants::to_take(handed),
+                );
                 None
             }
         }

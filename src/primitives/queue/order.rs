@@ -201,6 +201,15 @@ impl<T: Item> Items<T> {
         self.entries.iter()
     }
 
+    /// The item that is removed next.
+    pub(super) fn next(&self) -> Option<&T> {
+        match self.order {
+            // The first of a heap is the smallest.
+            Order::Fifo | Order::Heap => self.entries.front(),
+            Order::Lifo => self.entries.back(),
+        }
+    }
+
     /// The number of allocated bytes.
     pub(super) fn allocated(&self) -> usize {
         self.entries.capacity() * size_of::<T>()

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::FellBack;
+use super::GetError;
 use super::order::{Item, Items, Order, Place};
 use super::takers::Takers;
 use crate::wait::sync::Arc;
@@ -20,14 +21,32 @@ const ITEMS_PER_WAITER: usize = if cfg!(all(feature = "python", not(Py_GIL_DISAB
     usize::MAX
 };
 
+/// What a waiter does with the next item or room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// It tries to take it.
+    Chance,
+    /// It takes it by hand-off.
+    HandOff,
+    /// It only looks, and takes nothing. So it is woken in its turn and counts for nothing: those behind it are
+    /// woken as if it were not there.
+    Look,
+}
+
+impl Wants {
+    /// `handed`: the answer of [`HandOff::join`](crate::wait::hand_off::HandOff::join).
+    pub(super) fn to_take(handed: bool) -> Self {
+        if handed { Self::HandOff } else { Self::Chance }
+    }
+}
+
 /// The waiters on one side of a queue, for items or for room, and what is on its way to them.
 ///
 /// As long as something is free and a waiter is in the list, a waiter is on its way. To keep this true, a
 /// thread that frees something wakes a waiter if needed, and a waiter that has tried wakes the next one if
 /// something is left.
 pub(super) struct Side {
-    /// The payload says whether the next free thing goes to this waiter by hand-off.
-    pub(super) waiters: WaiterList<bool>,
+    pub(super) waiters: WaiterList<Wants>,
     /// The number of threads that were woken to try, and have not tried yet.
     trying: u32,
     /// The same for waiters that are no threads. A busy event loop may let them wait for long, so each of them is enough
@@ -65,7 +84,7 @@ impl Side {
     pub(super) fn needs_no_wake(&self, there: usize) -> bool {
         match self.waiters.first() {
             None => true,
-            Some(&handed) => !handed && self.enough_are_trying(there),
+            Some(wants) => *wants == Wants::Chance && self.enough_are_trying(there),
         }
     }
 
@@ -82,15 +101,15 @@ impl Side {
     fn wake(&mut self, there: usize, wakes: &mut Wakes) {
         while there > self.handed as usize {
             let may_try = !self.enough_are_trying(there);
-            let Some((waiter, handed)) = self.waiters.pop_if(|&handed| handed || may_try) else {
+            let may_go = |wants: &Wants| *wants != Wants::Chance || may_try;
+            let Some((waiter, wants)) = self.waiters.pop_if(may_go) else {
                 return;
             };
-            if handed {
-                self.handed += 1;
-            } else if waiter.is_thread() {
-                self.trying += 1;
-            } else {
-                self.trying_elsewhere += 1;
+            match wants {
+                Wants::Look => {}
+                Wants::HandOff => self.handed += 1,
+                Wants::Chance if waiter.is_thread() => self.trying += 1,
+                Wants::Chance => self.trying_elsewhere += 1,
             }
             wakes.push(waiter);
         }
@@ -180,6 +199,16 @@ pub(super) enum GetRefusal {
     Empty,
     ShutDown,
     FellBack,
+}
+
+impl<E> From<GetRefusal> for GetError<E> {
+    fn from(refusal: GetRefusal) -> Self {
+        match refusal {
+            GetRefusal::Empty => Self::Empty,
+            GetRefusal::ShutDown => Self::ShutDown,
+            GetRefusal::FellBack => Self::FellBack,
+        }
+    }
 }
 
 impl<T> wait::State for State<T> {
@@ -335,6 +364,21 @@ impl<T: Item> State<T> {
         })
     }
 
+    /// Another handle to the item that a get would take now.
+    pub(super) fn look(&self) -> Result<T, GetRefusal> {
+        self.check_get(Grant::None)?;
+        self.items.next().map(T::share).ok_or(GetRefusal::Empty)
+    }
+
+    /// Takes all items out, and counts each as a task done.
+    pub(super) fn drop_all(&mut self, wakes: &mut Wakes) -> VecDeque<T> {
+        let dropped = self.remove_all();
+        let done = i64::try_from(dropped.len()).unwrap_or(i64::MAX);
+        self.unfinished = self.unfinished.saturating_sub(done).max(0);
+        self.complete_joins(wakes);
+        dropped
+    }
+
     /// Whether items enter and leave only at the ends.
     #[inline]
     fn is_ordered_by_arrival(&self) -> bool {
@@ -439,7 +483,7 @@ impl<T: Item> State<T> {
         self.watchers = self.watchers.saturating_add(1);
         // On both sides: no fast path may put or take an item without telling.
         for side in [&mut self.getters, &mut self.putters] {
-            side.waiters.join(ticket, watcher, false);
+            side.waiters.join(ticket, watcher, Wants::Chance);
         }
         self.tell_watchers();
     }
