@@ -13,13 +13,13 @@ DIFFERENCES = re.compile(r"^Differences from (?P<name>[\w.]+):(?P<rest>.*)$")
 OPTIONS = re.compile(r"^(?P<sentence>.*keyword-only):$")
 
 
-#: "see docs/fallback.md" is the path of a page for those who read the source.
-PAGE = re.compile(r"docs/(\w+)\.md(?:#[\w-]+)?")
+#: "see docs/fallback.md" is the path of a page for those who read the source. It may be in backticks.
+PAGE = re.compile(r"(`?)docs/(\w+)\.md(?:#[\w-]+)?\1")
 
 
 def linked(lines: Iterable[str]) -> list[str]:
     """Make references of the pages that lines name."""
-    return [PAGE.sub(r":doc:`/\1`", line) for line in lines]
+    return [PAGE.sub(r":doc:`/\2`", line) for line in lines]
 
 
 def put_headings(*arguments: Any) -> None:

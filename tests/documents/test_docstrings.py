@@ -16,6 +16,7 @@ import oxthreads.concurrent.futures
 import oxthreads.locks
 import oxthreads.metrics
 import oxthreads.queue
+import oxthreads.tasks
 import oxthreads.threading
 import oxthreads.waiting
 from tests.support.waiting import spin_until
@@ -28,6 +29,7 @@ MODULES: list[ModuleType] = [
     oxthreads.locks,
     oxthreads.metrics,
     oxthreads.waiting,
+    oxthreads.tasks,
     oxthreads.aio,
 ]
 
@@ -51,6 +53,7 @@ WITH_EXAMPLE = [
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",
     *[f"channels.{name}" for name in oxthreads.channels.__all__],
+    *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
     *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 

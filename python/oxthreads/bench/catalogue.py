@@ -21,6 +21,7 @@ from . import (
     reuse,
     selecting,
     startup,
+    task_groups,
 )
 from .program_runs import PREFIX, PROGRAMS
 from .rounds import SPEED
@@ -33,6 +34,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *queues.SCENARIOS,
     *event_loops.SCENARIOS,
     *pools.SCENARIOS,
+    *task_groups.SCENARIOS,
     *reuse.SCENARIOS,
     *selecting.SCENARIOS,
     *calls.SCENARIOS,

@@ -1,9 +1,9 @@
 """Other libraries with similar classes, if they are installed.
 
 Each adaptor makes the methods of a peer available under the standard names. It adds no calls of its own to
-what a scenario measures, except that of trio, whose threads have no methods. Peers have other purposes, and
-these have a cost: the primitives of aiologic and the queues of culsans serve asyncio tasks as well as
-threads. gevent's pool is for one thread only.
+what a scenario measures, except that of trio, whose threads have no methods, and those of groups of tasks.
+Peers have other purposes, and these have a cost: the primitives of aiologic and the queues of culsans serve
+asyncio tasks as well as threads. gevent's pool is for one thread only.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.metadata
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,9 +182,11 @@ def filelock() -> dict[str, Any]:
 def trio() -> dict[str, Any]:
     """Return trio: its operating system threads, which are used again, so they cost less than other ones.
 
-    There is no object to join such a thread by; the adaptor uses a lock for that.
+    There is no object to join such a thread by; the adaptor uses a lock for that. And its groups of tasks,
+    which call functions in these threads.
     """
     start_thread: Any = importlib.import_module("trio.lowlevel").start_thread_soon
+    module: Any = importlib.import_module("trio")
 
     class Thread:
         """A function that runs in a thread of trio's."""
@@ -202,12 +205,75 @@ def trio() -> dict[str, Any]:
             with self.has_ended:
                 pass
 
-    return {"Thread": Thread}
+    return {"Thread": Thread, **_tasks(module, module.open_nursery, module.run)}
+
+
+def anyio() -> dict[str, Any]:
+    """Return anyio on asyncio: groups of tasks that call functions in threads."""
+    module: Any = importlib.import_module("anyio")
+    return _tasks(module, module.create_task_group, module.run)
+
+
+def _tasks(module: Any, open_group: Callable[[], Any], run: Callable[..., Any]) -> dict[str, Any]:
+    """What trio and anyio have in common."""
+    to_thread: Any = importlib.import_module(f"{module.__name__}.to_thread")
+    from_thread: Any = importlib.import_module(f"{module.__name__}.from_thread")
+
+    def call_in_tasks(groups: int, calls: int, workers: int) -> None:
+        """Call a function in threads, from groups of tasks."""
+
+        async def main() -> None:
+            call = functools.partial(to_thread.run_sync, abs, -1, limiter=module.CapacityLimiter(workers))
+            for _ in range(groups):
+                async with open_group() as group:
+                    for _ in range(calls):
+                        group.start_soon(call)
+
+        run(main)
+
+    def cancel_tasks(calls: int, pause: float) -> int:
+        """Cancel calls in threads that wait. Returns how many nanoseconds it takes until they have ended.
+
+        Only a wait in the event loop can be cancelled, so each thread has it wait.
+        """
+        begun: list[None] = []
+
+        def wait() -> None:
+            begun.append(None)
+            from_thread.run(module.sleep_forever)
+
+        async def main() -> int:
+            call = functools.partial(to_thread.run_sync, wait, limiter=module.CapacityLimiter(calls))
+            async with open_group() as group:
+                for _ in range(calls):
+                    group.start_soon(call)
+                while len(begun) < calls:
+                    await module.sleep(0.001)
+                await module.sleep(pause)
+                begin = time.perf_counter_ns()
+                group.cancel_scope.cancel()
+            return time.perf_counter_ns() - begin
+
+        elapsed: int = run(main)
+        return elapsed
+
+    return {"call_in_tasks": call_in_tasks, "cancel_tasks": cancel_tasks}
 
 
 PEERS: dict[str, Callable[[], dict[str, Any]]] = {
     adaptor.__name__: adaptor
-    for adaptor in (aiologic, culsans, janus, gevent, ft_utils, trio, fasteners, readerwriterlock, filelock)
+    for adaptor in (
+        aiologic,
+        culsans,
+        janus,
+        gevent,
+        ft_utils,
+        trio,
+        anyio,
+        fasteners,
+        readerwriterlock,
+        filelock,
+    )
 }
 
 
