@@ -28,7 +28,7 @@ use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
 lazy_imports! {
-    pub(super) IMPORTS, with errors::CANCELLED;
+    pub(super) IMPORTS, with task::IMPORTS;
     NEW_POOL: PyAny = "oxthreads.tasks", "_new_pool";
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
 }
