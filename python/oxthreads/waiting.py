@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
-    from ._oxthreads import Readable
+    from ._oxthreads import Broadcast, Channel, Readable, Subscription, WatchReader
     from .concurrent.futures import Future
     from .queue import Queue, SimpleQueue
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         def fileno(self) -> int: ...
 
     AnyQueue: TypeAlias = Queue[T] | SimpleQueue[T]
+    #: What has items, and an end.
+    AnyStream: TypeAlias = AnyQueue[T] | Channel[T] | Subscription[T] | WatchReader[T]
     AnySource: TypeAlias = Source[Any] | _standard.Thread | HasFileno
 
     @overload
@@ -135,8 +137,10 @@ else:
 __all__ = ["after", "every", "get", "merge", "put", "readable", "select"]
 
 
-def put(queue: AnyQueue[T], item: T) -> Put[T]:
+def put(queue: AnyQueue[T] | Channel[T] | Broadcast[T], item: T) -> Put[T]:
     """Return a source for :func:`select`: it is ready when the queue has room, and then puts the item.
+
+    With a channel or a broadcast, it sends the item. In a rendezvous that is ready when a thread receives it.
 
     Use it to send and to receive in one wait. The same source can be waited for again and again: each time
     that it is the one that ``select`` returns, the item has been put once.
@@ -144,14 +148,16 @@ def put(queue: AnyQueue[T], item: T) -> Put[T]:
     Thread-safe.
 
     Args:
-        queue (oxthreads.queue.Queue or SimpleQueue): a queue of oxthreads.
+        queue (oxthreads.queue.Queue, SimpleQueue, oxthreads.channels.Channel, oxthreads.channels.Broadcast):
+            where the item is to go.
         item: any object.
 
     Returns:
         source: it has the attributes ``queue`` and ``item``. ``select`` returns None as its value.
 
     Raises:
-        TypeError: if ``queue`` is not a queue of oxthreads, or uses the standard library.
+        TypeError: if ``queue`` is none of these, or uses the standard library, or its class has a ``send``
+            of its own.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -258,22 +264,25 @@ def every(seconds: float) -> Timer[int]:
     return Timer(seconds, repeats=True)
 
 
-def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
+def merge(*queues: AnyStream[T]) -> Iterator[tuple[AnyStream[T], T]]:
     """Return an iterator over the items of several queues, as they come: pairs of a queue and its item.
 
     A queue that is shut down and empty is dropped, and the iteration ends when all are. No queue is neglected
-    if several have items.
+    if several have items. Channels, subscriptions and readers of watched values may be among the queues, and
+    end when they are closed.
 
     Thread-safe: several threads may share one iterator, and each item goes to one of them.
 
     Args:
-        *queues (oxthreads.queue.Queue or SimpleQueue): queues of oxthreads.
+        *queues (source): what has items, and an end: a Queue or SimpleQueue of oxthreads, a Channel, a
+            Subscription, or a WatchReader.
 
     Returns:
         iterator: of tuples, each a queue and its item.
 
     Raises:
-        TypeError: if an argument is not a queue of oxthreads, or uses the standard library.
+        TypeError: if an argument is none of these, or uses the standard library.
+        oxthreads.channels.Lagged: by the iterator, if a subscription has missed items. It can be used on.
 
     Example:
         >>> from oxthreads.queue import Queue
@@ -287,21 +296,22 @@ def merge(*queues: AnyQueue[T]) -> Iterator[tuple[AnyQueue[T], T]]:
         ['1', 'a']
     """
     for queue in queues:
-        GetMany(queue)  # checks it
+        if not issubclass(type(queue), (_native.Channel, _native.Subscription, _native.WatchReader)):
+            GetMany(queue)  # type: ignore[arg-type]  # checks it
     return _Merge(queues)
 
 
 class _Merge:
     """The iterator that `merge` returns."""
 
-    def __init__(self, queues: tuple[AnyQueue[Any], ...]) -> None:
+    def __init__(self, queues: tuple[AnyStream[Any], ...]) -> None:
         self._queues = queues
         self._changing = _Lock()
 
     def __iter__(self) -> _Merge:
         return self
 
-    def __next__(self) -> tuple[AnyQueue[Any], Any]:
+    def __next__(self) -> tuple[AnyStream[Any], Any]:
         while queues := self._queues:
             try:
                 return select(*queues)
@@ -314,15 +324,16 @@ class _Merge:
         raise StopIteration
 
 
-def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) -> Readable:
+def readable(source: AnyStream[Any] | _Event | Future[Any] | _standard.Thread) -> Readable:
     """Return a file whose descriptor is readable as long as the source is ready.
 
     Use it where something else waits for sockets already: ``selectors``, an event loop, a GUI. The descriptor
     has nothing to read. When it is readable, ask the source: ``queue.get_nowait()``, ``event.is_set()``.
 
-    A queue is ready if it has an item, or is shut down. An item that a waiting thread is due to get does not
-    count. Another thread may take the item before the one that has seen the descriptor: so be ready for
-    ``queue.Empty``.
+    A queue is ready if it has an item, or is shut down. So are a channel and a subscription; a rendezvous
+    also if a thread waits to send. A reader of a watched value is ready if there is one that was not seen. An
+    item that a waiting thread is due to get does not count. Another thread may take the item before the
+    one that has seen the descriptor: so be ready for ``queue.Empty``.
 
     As long as the file is open, each change between ready and not ready costs a system call. Without one the
     source costs nothing more. In a forked child, ``fileno`` returns a new descriptor. If a queue or an event
@@ -332,7 +343,8 @@ def readable(source: AnyQueue[Any] | _Event | Future[Any] | _standard.Thread) ->
     Thread-safe.
 
     Args:
-        source (oxthreads.queue.Queue, SimpleQueue, Event, Future or Thread): the object to watch.
+        source (source): the object to watch: a Queue, SimpleQueue, Event or Future of oxthreads, a thread, a
+            Channel, a Subscription, or a WatchReader.
 
     Returns:
         context manager: a file with ``fileno()``, ``close()`` and ``closed``, and with the attribute

@@ -11,6 +11,7 @@
 //! * `future/`: `Future`, and waits for many futures.
 //! * `aio/`: the objects as coroutines wait for them.
 //! * `executor/`: `ThreadPoolExecutor` and its workers.
+//! * `channels/`: `Channel`, `Broadcast` and `Watch`.
 //! * `waiting/`: `select`, which waits for the first of several objects.
 //! * `tasks/`: cancel scopes and groups of tasks; `task.rs`: the tasks, as executors run them.
 //! * `progress.rs`: `Executor.map(progress=...)`.
@@ -42,6 +43,7 @@
 use pyo3::prelude::*;
 
 mod aio;
+mod channels;
 mod diagnose;
 mod executor;
 mod fallback;
@@ -88,10 +90,13 @@ mod _oxthreads {
 
     #[pymodule_export]
     use super::aio::{
-        AsyncDelayQueue, AsyncEvent, AsyncFuture, AsyncHold, AsyncLimiter, AsyncLock, AsyncQueue,
-        AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue, Wait, refuse_files, select_async,
+        AsyncBroadcast, AsyncChannel, AsyncDelayQueue, AsyncEvent, AsyncFuture, AsyncHold,
+        AsyncLimiter, AsyncLock, AsyncQueue, AsyncRWLock, AsyncSemaphore, AsyncSimpleQueue,
+        AsyncSubscription, AsyncWatch, AsyncWatchReader, Wait, refuse_files, select_async,
         wait_at_barrier, wait_notified, waiting_coroutines,
     };
+    #[pymodule_export]
+    use super::channels::{Broadcast, Channel, Subscription, Watch, WatchReader};
     #[pymodule_export]
     use super::diagnose::{
         ExitWait, Pin, PoolLedger, Recording, ThreadOrder, address_of, asleep, before_start,

@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
 use crate::bindings::aio;
+use crate::bindings::channels::{Broadcast, Channel, Watch};
 use crate::bindings::executor::{ThreadPoolExecutor, WorkQueue};
 use crate::bindings::function::{HasFunctions, install_functions};
 use crate::bindings::future::{Completions, Future};
@@ -32,6 +33,8 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
             RWLock::install_fast_paths(py)?;
             aio::install_fast_paths(py)?;
             tasks::TaskGroup::install_fast_paths(py)?;
+            Channel::install_fast_paths(py)?;
+            Broadcast::install_fast_paths(py)?;
             Once::prepare(py)?;
             SimpleQueue::install_fast_path(&py.get_type::<SimpleQueue>())
         })
@@ -39,8 +42,12 @@ pub(crate) fn install_all(py: Python<'_>) -> PyResult<()> {
 }
 
 /// What the classes of each module of the package look up.
-const IMPORTS: [(&str, &[Imports]); 7] = [
+const IMPORTS: [(&str, &[Imports]); 8] = [
     ("oxthreads._delay_queue", &[DelayQueue::IMPORTS]),
+    (
+        "oxthreads.channels",
+        &[Broadcast::IMPORTS, Channel::IMPORTS, Watch::IMPORTS],
+    ),
     ("oxthreads.locks", &[RWLock::IMPORTS, Limiter::IMPORTS]),
     ("oxthreads.queue", &[Queue::IMPORTS, SimpleQueue::IMPORTS]),
     (

@@ -138,7 +138,10 @@ impl Site {
 
 /// Whether a wait for this is one for work.
 fn is_for_work(what: &str) -> bool {
-    matches!(what, "call for a worker" | "item of a queue")
+    matches!(
+        what,
+        "call for a worker" | "item of a queue" | "item of a channel" | "item of a broadcast"
+    )
 }
 
 /// Whether the holder of this is charged with the waits.

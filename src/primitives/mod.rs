@@ -12,6 +12,9 @@
 //! * [`barrier`]: a meeting point for a fixed number of threads.
 //! * [`queue`]: bounded queues with a count of unfinished tasks and a shutdown.
 //! * [`delay_queue`]: a queue whose items can be taken when their time has come.
+//! * [`channel`]: items from senders to receivers, with an end; also without room in between.
+//! * [`broadcast`]: items that each subscriber receives.
+//! * [`watch`]: a value whose changes threads wait for.
 //! * [`future`]: a result that is set once.
 //! * [`completion`]: one thread's wait for many futures.
 //! * [`progress`]: how many calls have ended, and when to report it.
@@ -22,6 +25,8 @@
 //! * [`kept_threads`]: operating system threads that are used again; [`thread_state`]: what tells whether one can be.
 
 pub mod barrier;
+pub mod broadcast;
+pub mod channel;
 pub mod completion;
 pub mod condition;
 pub mod delay_queue;
@@ -41,6 +46,7 @@ pub mod single_run;
 pub mod sleeping;
 pub mod task_group;
 pub mod thread_state;
+pub mod watch;
 
 /// The primitive has fallen back: another implementation has taken its state over, and the caller must turn to
 /// that one. Waiters are woken to learn this, except those of an event or a condition, which stay.

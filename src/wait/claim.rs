@@ -85,6 +85,18 @@ impl Arm {
     }
 }
 
+impl Arm {
+    /// Claims the wait for this arm. Only the owner of the wait calls this.
+    pub(super) fn claim_own(&self) -> bool {
+        self.claim.take(self.slot)
+    }
+
+    /// Whether both are arms of one wait.
+    pub(super) fn is_of_same_wait(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.claim, &other.claim)
+    }
+}
+
 impl Wake for Arm {
     fn claim(&self) -> bool {
         // Whom it wakes may refuse, too: a closed event loop.

@@ -125,6 +125,22 @@ impl<P> WaiterList<P> {
         }
     }
 
+    /// Takes out the first waiter that is no arm of the same wait as `own`: a wait for several objects does not
+    /// complete itself.
+    pub fn pop_of_another(&mut self, own: &Waiter) -> Option<(Arc<Waiter>, P)> {
+        let mut index = 0;
+        loop {
+            let entry = self.entries.as_ref()?.queue.get(index)?;
+            if !entry.waiter.is_of_this_process() {
+                self.forget(index);
+            } else if !entry.waiter.is_of_same_wait(own) && entry.waiter.claim() {
+                return self.remove(index).map(Entry::parts);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
     /// Takes out the last waiter.
     pub fn pop_last(&mut self) -> Option<(Arc<Waiter>, P)> {
         let mut end = self.entries.as_ref()?.queue.len();
@@ -227,6 +243,14 @@ impl<P> WaiterList<P> {
     pub fn tell(&self, ready: bool) {
         for entry in self.of_this_process() {
             entry.waiter.tell(ready);
+        }
+    }
+
+    /// Tells each waiter what `ready` says of its payload. It matters to those that only watch the object.
+    #[inline]
+    pub fn tell_each(&self, ready: impl Fn(&P) -> bool) {
+        for entry in self.of_this_process() {
+            entry.waiter.tell(ready(&entry.payload));
         }
     }
 

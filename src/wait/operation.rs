@@ -39,6 +39,12 @@ pub trait Operation {
         Deadline::NEVER
     }
 
+    /// Whether another thread completes it for good, so that `abandon` cannot undo it. Then an attempt that completes it
+    /// must have claimed its own wait before ([`Waiter::claim_own`]).
+    fn is_final(&self) -> bool {
+        false
+    }
+
     /// What it waits for, for an observer.
     fn resource(&self) -> Resource;
 

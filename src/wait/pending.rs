@@ -57,7 +57,7 @@ impl<O: Operation> Pending<O> {
 
     /// Does the operation, if it can be done now; else it is in the list afterwards.
     ///
-    /// After it has given the output it is not to be polled again.
+    /// After it has given the output it is not to be polled again, unless the operation may be attempted again.
     pub fn poll(&mut self) -> Option<O::Output> {
         self.follow_forks();
         if self.is_queued {

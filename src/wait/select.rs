@@ -21,6 +21,9 @@ pub trait AnyOperation {
     /// As [`Operation::due`].
     fn due(&self) -> Deadline;
 
+    /// As [`Operation::is_final`].
+    fn is_final(&self) -> bool;
+
     /// As [`Operation::resource`].
     fn resource(&self) -> Resource;
 
@@ -47,6 +50,10 @@ impl<O: Operation> AnyOperation for O {
 
     fn due(&self) -> Deadline {
         Operation::due(self)
+    }
+
+    fn is_final(&self) -> bool {
+        Operation::is_final(self)
     }
 
     fn resource(&self) -> Resource {
@@ -82,6 +89,10 @@ impl<D: AnyOperation + ?Sized> Operation for Box<D> {
 
     fn due(&self) -> Deadline {
         (**self).due()
+    }
+
+    fn is_final(&self) -> bool {
+        (**self).is_final()
     }
 
     fn resource(&self) -> Resource {
@@ -135,6 +146,10 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
 
     fn due(&self) -> Deadline {
         self.operation.due()
+    }
+
+    fn is_final(&self) -> bool {
+        self.operation.is_final()
     }
 
     fn resource(&self) -> Resource {
@@ -196,8 +211,8 @@ struct Part<A> {
 /// one object.
 pub struct Select<A: AnyOperation> {
     parts: Vec<Part<A>>,
-    /// Which operation is attempted first. The others follow in their order.
-    first: usize,
+    /// The order in which the operations are attempted.
+    order: Vec<usize>,
     /// Whether one of them may run foreign code.
     may_call_out: bool,
     claim: Arc<Claim>,
@@ -212,9 +227,15 @@ pub struct Select<A: AnyOperation> {
 impl<A: AnyOperation> Select<A> {
     /// The wait that has not begun. If several operations can be completed, `first` is preferred, and then those that
     /// follow it.
+    ///
+    /// Operations that others complete for good ([`Operation::is_final`]) join their lists last. Otherwise another thread
+    /// could complete one of them while the attempt of the next one takes effect, too.
     pub fn new(operations: Vec<A>, first: usize) -> Self {
+        let rotated = |step| (first + step) % operations.len();
+        let mut order: Vec<usize> = (0..operations.len()).map(rotated).collect();
+        order.sort_by_key(|slot| operations[*slot].is_final());
         Self {
-            first: first.checked_rem(operations.len()).unwrap_or(0),
+            order,
             may_call_out: operations.iter().any(A::may_call_out),
             parts: (operations.into_iter())
                 .map(|operation| Part {
@@ -259,14 +280,10 @@ impl<A: AnyOperation> Select<A> {
     /// While foreign code runs, no operation may be in a list, because it would be given what it cannot use in time. So an
     /// operation that runs such code comes first, and those that have joined leave for it.
     fn next_to_attempt(&mut self, from: usize) -> Option<usize> {
-        let count = self.parts.len();
-        let in_order = |step: usize| (self.first + step) % count;
         if !self.may_call_out {
-            return (from < count).then(|| in_order(from));
+            return self.order.get(from).copied();
         }
-        let mut rest = (0..count)
-            .map(in_order)
-            .filter(|slot| !self.parts[*slot].joined);
+        let mut rest = (self.order.iter().copied()).filter(|slot| !self.parts[*slot].joined);
         let first = rest.next()?;
         let calls_out = |slot: &usize| self.parts[*slot].operation.calls_out();
         let Some(calling) = std::iter::once(first).chain(rest).find(calls_out) else {

@@ -123,8 +123,25 @@ impl Waiter {
         }
     }
 
+    /// Claims the wait for its own thread, which is about to complete it for good in an attempt. `false`: another arm of
+    /// the same wait has been claimed.
+    pub(crate) fn claim_own(&self) -> bool {
+        match &self.target {
+            Target::Arm(arm) => arm.claim_own(),
+            Target::Thread(_) | Target::Other(_) => true,
+        }
+    }
+
+    /// Whether both are arms of one wait for several objects.
+    pub(super) fn is_of_same_wait(&self, other: &Self) -> bool {
+        match (&self.target, &other.target) {
+            (Target::Arm(arm), Target::Arm(other)) => arm.is_of_same_wait(other),
+            _ => false,
+        }
+    }
+
     /// Tells it whether the object is ready. The caller holds the leaf lock of the list that this waiter is in.
-    pub(super) fn tell(&self, ready: bool) {
+    pub(crate) fn tell(&self, ready: bool) {
         if let Target::Other(wake) = &self.target {
             wake.tell(ready);
         }

@@ -16,6 +16,7 @@ import pytest
 
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.added_locks import BASELINE, AddedScenario
+from oxthreads.bench.channels import ChannelScenario
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
@@ -65,8 +66,8 @@ def test_a_scenario_runs_on_both_libraries(scenario: Scenario) -> None:
     divisor = 10 if scenario.kind.name == "memory" else 1_000
     outcome = scenario.measure(Settings(libraries=BOTH, rounds=1, divisor=divisor))
     assert not outcome.failures
-    # The standard library has nothing like `oxthreads.locks`.
-    compared = BASELINE if isinstance(scenario, AddedScenario) else STANDARD
+    # The standard library has nothing like `oxthreads.locks` and `oxthreads.channels`.
+    compared = BASELINE if isinstance(scenario, AddedScenario | ChannelScenario) else STANDARD
     assert {compared, OXTHREADS} <= set(outcome.samples)
     for samples in outcome.samples.values():
         assert samples

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import oxthreads.aio
+import oxthreads.channels
 import oxthreads.concurrent.futures
 import oxthreads.locks
 import oxthreads.metrics
@@ -24,6 +25,7 @@ MODULES: list[ModuleType] = [
     oxthreads.threading,
     oxthreads.queue,
     oxthreads.concurrent.futures,
+    oxthreads.channels,
     oxthreads.locks,
     oxthreads.metrics,
     oxthreads.waiting,
@@ -51,6 +53,7 @@ WITH_EXAMPLE = [
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",
     *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
+    *[f"channels.{name}" for name in oxthreads.channels.__all__],
     *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 

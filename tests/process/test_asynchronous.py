@@ -67,7 +67,7 @@ def test_a_killed_wait_loses_nothing(library: BackEnd, name: str, timeout: float
 
 NEXT = ["Queue.get", "LifoQueue.get", "PriorityQueue.get", "SimpleQueue.get", "Lock.acquire", "RLock.acquire"]
 NEXT += ["Semaphore.acquire", "BoundedSemaphore.acquire", "Condition.wait", "Condition(Lock).wait"]
-NEXT += ["select: get", "select: Lock"]
+NEXT += ["select: get", "select: Lock", "Channel.receive", "Channel.receive, rendezvous"]
 
 
 @pytest.mark.parametrize("name", NEXT)

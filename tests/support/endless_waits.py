@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from oxthreads.channels import DelayQueue
+from oxthreads.channels import Broadcast, Channel, DelayQueue, Watch
 from oxthreads.locks import Limiter
 from oxthreads.waiting import select
 from tests.support.back_ends import OXTHREADS, BackEnd
@@ -76,7 +76,33 @@ def waits(library: BackEnd) -> dict[str, Callable[[float | None], object]]:
         "Thread.join": _Join(library),
         # The standard library has no such waits.
         **_added(library, event.wait),
+        **(_waits_for_channels() if library is OXTHREADS else dict.fromkeys(CHANNELS, event.wait)),
         "select": _select(empty, event, lock) if library is OXTHREADS else event.wait,
+    }
+
+
+def _waits_for_channels() -> dict[str, Callable[[float | None], object]]:
+    full, empty, meeting = Channel[int](1), Channel[int](1), Channel[int]()
+    full.send(1)
+    broadcast: Broadcast[int] = Broadcast(1, on_lag="block")
+    subscription, other = broadcast.subscribe(), Broadcast[int](1).subscribe()
+    broadcast.send(1)
+    watch = Watch(0)
+    reader = watch.subscribe()
+
+    def send_to_all(timeout: float | None) -> object:
+        broadcast.send(2, timeout)
+        return subscription
+
+    return {
+        "Channel.send": lambda timeout: full.send(2, timeout),
+        "Channel.receive": empty.receive,
+        "Channel.send, rendezvous": lambda timeout: meeting.send(1, timeout),
+        "Channel.receive, rendezvous": meeting.receive,
+        "Broadcast.send": send_to_all,
+        "Subscription.receive": other.receive,
+        "WatchReader.changed": reader.changed,
+        "Watch.wait_for": lambda timeout: watch.wait_for(bool, timeout),
     }
 
 
@@ -89,9 +115,18 @@ def late(library: BackEnd) -> tuple[type[BaseException], ...]:
     return library.queue.Empty, library.queue.Full, TimeoutError, threading.BrokenBarrierError
 
 
+CHANNELS = ["Channel.send", "Channel.receive", "Channel.send, rendezvous", "Channel.receive, rendezvous"]
+CHANNELS += ["Broadcast.send", "Subscription.receive", "WatchReader.changed", "Watch.wait_for"]
 WAITS = ["Lock.acquire", "Event.wait", "Queue.get", "Queue.put", "Queue.join"]
 WAITS += ["Future.result", "Future.exception", "Thread.join", "RLock.acquire", "Condition.wait"]
-WAITS += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait", "select"]
+WAITS += [
+    "Condition(Lock).wait",
+    "Condition.wait_for",
+    "Semaphore.acquire",
+    "Barrier.wait",
+    "select",
+    *CHANNELS,
+]
 DEADLINES = ["Lock.acquire", "Event.wait", "Queue.get", "Future.result", "RLock.acquire", "Condition.wait"]
 DEADLINES += ["Condition(Lock).wait", "Condition.wait_for", "Semaphore.acquire", "Barrier.wait"]
-DEADLINES += ["Queue.put", "Future.exception", "Thread.join", "select"]
+DEADLINES += ["Queue.put", "Future.exception", "Thread.join", "select", *CHANNELS]

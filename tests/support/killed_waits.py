@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oxthreads.channels import DelayQueue
+from oxthreads.channels import Broadcast, Channel, DelayQueue, Watch
 from oxthreads.locks import Limiter
 from oxthreads.waiting import put, select
 from tests.support.back_ends import OXTHREADS, BackEnd
@@ -239,6 +239,38 @@ def _future(library: BackEnd, kind: str, timeout: float | None) -> Case:
     return Case(wait[kind], lambda: future.set_result(1), future.result, 1, 1)
 
 
+def _channel(library: BackEnd, kind: str, timeout: float | None) -> Case:
+    """A wait for a channel. In the standard library, which has none, it is for a queue."""
+    if library is not OXTHREADS:
+        return (_put if kind == "send" else _get)(library, "Queue", timeout)
+    channel: Channel[int] = Channel(0 if kind == "meet" else 1)
+
+    def items() -> list[int]:
+        return [channel.receive_nowait() for _ in range(len(channel))]
+
+    if kind == "send":
+        channel.send(1)
+        return Case(lambda: channel.send(2, timeout), channel.receive, items, [], [])
+    return Case(lambda: channel.receive(timeout), lambda: channel.send_nowait(1), items, [1], [1])
+
+
+def _broadcast(library: BackEnd, _kind: str, timeout: float | None) -> Case:
+    if library is not OXTHREADS:
+        return _get(library, "Queue", timeout)
+    subscription = Broadcast[int](1).subscribe()
+    supply = subscription.broadcast.send
+    return Case(lambda: subscription.receive(timeout), lambda: supply(1), subscription.receive_nowait, 1, 1)
+
+
+def _watch(library: BackEnd, kind: str, timeout: float | None) -> Case:
+    if library is not OXTHREADS:
+        return _wait_set(library, "", timeout)
+    watch = Watch(0)
+    reader = watch.subscribe()
+    wait = (lambda: reader.changed(timeout)) if kind == "changed" else (lambda: watch.wait_for(bool, timeout))
+    return Case(wait, lambda: watch.set(1), lambda: reader.changed(0), 1, True)
+
+
 #: For each name, a function that makes the case, and the kind of object that it takes.
 _MAKERS: dict[str, tuple[Callable[[BackEnd, str, float | None], Case], str]] = {
     "Queue.get": (_get, "Queue"),
@@ -270,6 +302,12 @@ _MAKERS: dict[str, tuple[Callable[[BackEnd, str, float | None], Case], str]] = {
     "Limiter.acquire": (_limiter, ""),
     "DelayQueue.get": (_delay_queue, "get"),
     "DelayQueue.put": (_delay_queue, "put"),
+    "Channel.send": (_channel, "send"),
+    "Channel.receive": (_channel, "receive"),
+    "Channel.receive, rendezvous": (_channel, "meet"),
+    "Subscription.receive": (_broadcast, ""),
+    "WatchReader.changed": (_watch, "changed"),
+    "Watch.wait_for": (_watch, "wait_for"),
     "select: get": (_select, "get"),
     "select: put": (_select, "put"),
     "select: Lock": (_select, "Lock"),

@@ -28,6 +28,8 @@ Example:
 from __future__ import annotations
 
 from oxthreads._oxthreads import (
+    AsyncBroadcast,
+    AsyncChannel,
     AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
@@ -38,6 +40,9 @@ from oxthreads._oxthreads import (
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    AsyncSubscription,
+    AsyncWatch,
+    AsyncWatchReader,
     Wait,
 )
 
@@ -66,6 +71,8 @@ else:
 
 __all__ = [
     "AsyncBarrier",
+    "AsyncBroadcast",
+    "AsyncChannel",
     "AsyncCondition",
     "AsyncDelayQueue",
     "AsyncEvent",
@@ -78,6 +85,9 @@ __all__ = [
     "AsyncRWLock",
     "AsyncSemaphore",
     "AsyncSimpleQueue",
+    "AsyncSubscription",
+    "AsyncWatch",
+    "AsyncWatchReader",
     "LifoQueue",
     "PriorityQueue",
     "Queue",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from oxthreads._oxthreads import (
+    AsyncBroadcast,
+    AsyncChannel,
     AsyncDelayQueue,
     AsyncEvent,
     AsyncFuture,
@@ -14,12 +16,20 @@ from oxthreads._oxthreads import (
     AsyncRWLock,
     AsyncSemaphore,
     AsyncSimpleQueue,
+    AsyncSubscription,
+    AsyncWatch,
+    AsyncWatchReader,
+    Broadcast,
+    Channel,
     DelayQueue,
     Limiter,
     Lock,
     RLock,
     RWLock,
     SimpleQueue,
+    Subscription,
+    Watch,
+    WatchReader,
 )
 from oxthreads._oxthreads import Barrier as _NativeBarrier
 from oxthreads._oxthreads import Condition as _NativeCondition
@@ -58,6 +68,11 @@ _VIEWS: list[tuple[type, Callable[[Any], object]]] = [
     (_NativeCondition, AsyncCondition),
     (_NativeBarrier, AsyncBarrier),
     (_NativeExecutor, AsyncExecutor),
+    (Channel, AsyncChannel),
+    (Broadcast, AsyncBroadcast),
+    (Subscription, AsyncSubscription),
+    (Watch, AsyncWatch),
+    (WatchReader, AsyncWatchReader),
 ]
 
 
@@ -85,6 +100,16 @@ def as_async(thing: Condition, /) -> AsyncCondition: ...
 def as_async(thing: Barrier, /) -> AsyncBarrier: ...
 @overload
 def as_async(thing: ThreadPoolExecutor, /) -> AsyncExecutor: ...
+@overload
+def as_async(thing: Channel[T], /) -> AsyncChannel[T]: ...
+@overload
+def as_async(thing: Broadcast[T], /) -> AsyncBroadcast[T]: ...
+@overload
+def as_async(thing: Subscription[T], /) -> AsyncSubscription[T]: ...
+@overload
+def as_async(thing: Watch[T], /) -> AsyncWatch[T]: ...
+@overload
+def as_async(thing: WatchReader[T], /) -> AsyncWatchReader[T]: ...
 def as_async(thing: Any, /) -> Any:
     """Return a view of an object of oxthreads with which coroutines use it.
 
@@ -95,11 +120,13 @@ def as_async(thing: Any, /) -> Any:
     Args:
         thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
             BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
-            standard modules, where the patch is installed).
+            standard modules, where the patch is installed); or a Channel, Broadcast, Subscription, Watch or
+            WatchReader.
 
     Returns:
         AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
-        AsyncEvent, AsyncCondition, AsyncBarrier, AsyncFuture or AsyncExecutor.
+        AsyncEvent, AsyncCondition, AsyncBarrier, AsyncFuture, AsyncExecutor, AsyncChannel, AsyncBroadcast,
+        AsyncSubscription, AsyncWatch or AsyncWatchReader.
 
     Raises:
         TypeError: the object is none of these; or it is an RLock, or a Condition over one, which belong to a
@@ -140,5 +167,5 @@ def _refusal(thing: object) -> str:
         )
     return (
         f"{module}.{kind.__qualname__} has no view for coroutines; as_async takes queues, locks, semaphores, "
-        "limiters, conditions, events, barriers, futures and thread pools of oxthreads"
+        "limiters, conditions, events, barriers, futures, thread pools and channels of oxthreads"
     )

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from . import (
     added_locks,
     calls,
+    channels,
     event_loops,
     growth,
     latency,
@@ -29,6 +30,7 @@ from .scenario import Kind, Scenario
 SCENARIOS: tuple[Scenario, ...] = (
     *locks.SCENARIOS,
     *added_locks.SCENARIOS,
+    *channels.SCENARIOS,
     *queues.SCENARIOS,
     *event_loops.SCENARIOS,
     *pools.SCENARIOS,

@@ -38,6 +38,11 @@ _KINDS = {
     "item of a queue": "an item of",
     "room in a queue": "room in",
     "end of the work of a queue": "the end of the work of",
+    "item of a channel": "an item of",
+    "room in a channel": "room in",
+    "item of a broadcast": "an item of",
+    "room in a broadcast": "room in",
+    "change of a watch": "a change of",
     "one of several futures": "one of several futures",
     "call for a worker": "a call to run in",
     "room in a pool": "room in",
@@ -52,6 +57,9 @@ _PARTS = {
     "not_full": _KINDS["room in a queue"],
     "all_tasks_done": _KINDS["end of the work of a queue"],
 }
+
+#: The classes of which is said how many items there are.
+_CHANNELS: tuple[Any, ...] = (_native.Channel, _native.Broadcast, _native.Subscription)
 
 #: Waits whose words are not about an object with an address.
 _NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures", "one of several sources")
@@ -177,6 +185,8 @@ def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
     barrier: Any = _native.Barrier
     if is_a(value, _native.Queue):
         return _state_of_queue(situation, value, waiting)
+    if any(is_a(value, each) for each in _CHANNELS):
+        return _state_of_channel(value)
     if is_a(value, _native.Event):
         return "which is not set"
     if is_a(value, _native.Semaphore):
@@ -185,6 +195,15 @@ def _state_of(situation: Situation, value: Any, waiting: Waiting) -> str:
     if is_a(value, _native.Barrier):
         return f"where {barrier.n_waiting.__get__(value)} of {barrier.parties.__get__(value)} threads wait"
     return ""
+
+
+def _state_of_channel(value: Any) -> str:
+    # The method of the native class: that of a subclass may run code of the program.
+    native = next(each for each in _CHANNELS if is_a(value, each))
+    items = native.__len__(value)
+    if native is _native.Channel and not items and native.capacity.__get__(value) == 0:
+        return "where nobody is on the other side"
+    return f"which has {items} {'item' if items == 1 else 'items'}"
 
 
 def _state_of_queue(situation: Situation, value: Any, waiting: Waiting) -> str:
@@ -374,8 +393,9 @@ def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
     if not name:
         return None
     kind = _KINDS.get(what)
-    is_queue = what in _PARTS.values() or kind in _PARTS.values()
-    class_name = _situation.class_name(found[1]) if found and (is_queue or what == "room in a pool") else ""
+    has_class = what in _PARTS.values() or kind in _PARTS.values()
+    has_class = has_class or what in ("room in a pool", "change of a watch")
+    class_name = _situation.class_name(found[1]) if found and has_class else ""
     return " ".join(filter(None, [kind or what, class_name, name]))
 
 
@@ -387,7 +407,9 @@ def unnamed(what: str, address: int) -> str:
         return "the other threads to end, because the interpreter exits"
     kind = _KINDS.get(what) or what
     if kind.endswith((" of", " in")):
-        kind += " a pool" if "pool" in what or "worker" in what else " a queue"
+        others = ("pool", "channel", "broadcast", "watch")
+        of = "pool" if "worker" in what else next((each for each in others if each in what), "queue")
+        kind += f" a {of}"
     return " ".join(filter(None, [kind, _made(address) if address else ""]))
 
 

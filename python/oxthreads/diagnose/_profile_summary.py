@@ -114,6 +114,19 @@ _WORDS = {
         "The queue was full: what takes items from it is slower than what puts them there.",
         "Make the consumers faster, or have more of them. A larger queue helps only against short bursts.",
     ),
+    "room in a channel": _Words(
+        "Nobody received what was sent to the channel, or it was full.",
+        "Make the receivers faster, or have more of them. More room helps only against short bursts.",
+    ),
+    "room in a broadcast": _Words(
+        "A subscriber of the broadcast was slower than those who send to it.",
+        "Make the slowest subscriber faster, or let it miss items (on_lag).",
+    ),
+    "change of a watch": _Words(
+        "Threads waited until another one set the value that they watch.",
+        "Nothing is lost here by itself. See in the table which threads ended the waits.",
+        is_usual=True,
+    ),
     "room in a pool": _Words(
         "The pool had as many calls as it may have: its workers are slower than those who submit.",
         "Make the calls faster, or allow more workers.",

@@ -24,6 +24,11 @@ _BEFORE = {
     "item of a queue": "an item of ",
     "room in a queue": "room in ",
     "end of the work of a queue": "the end of the work of ",
+    "item of a channel": "an item of ",
+    "room in a channel": "room in ",
+    "item of a broadcast": "an item of ",
+    "room in a broadcast": "room in ",
+    "change of a watch": "a change of ",
     "call for a worker": "a call to run in ",
     "room in a pool": "room in ",
 }

@@ -11,8 +11,8 @@
 //! * `raise_later.rs`: an exception that was raised where none can be.
 //! * `watched.rs`: what reports, profiles and traces know of the coroutines that wait.
 //! * `select.rs`: the wait for the first of several.
-//! * `queue.rs`, `delay_queue.rs`, `lock.rs`, `semaphore.rs`, `limiter.rs`, `event.rs`, `future.rs`, `condition.rs`, `barrier.rs`, `rwlock.rs`: the
-//!   views.
+//! * `queue.rs`, `delay_queue.rs`, `lock.rs`, `semaphore.rs`, `limiter.rs`, `event.rs`, `future.rs`, `condition.rs`,
+//!   `barrier.rs`, `rwlock.rs`, `channel.rs`, `broadcast.rs`, `watch.rs`: the views.
 //!
 //! A coroutine waits as a thread does, by an operation of `src/primitives/`; a `Pending` polls it instead of a sleeping
 //! thread. What wakes it is an [`entry::Entry`]. This knows the inbox of the event loop, and asks the loop once to look
@@ -21,6 +21,8 @@
 mod alarm;
 mod barrier;
 mod bell;
+mod broadcast;
+mod channel;
 mod condition;
 mod delay_queue;
 mod entry;
@@ -39,6 +41,7 @@ mod select;
 mod semaphore;
 mod signal;
 mod wait;
+mod watch;
 mod watched;
 
 /// Installs the fast paths of the views; see [`fast_path`](crate::bindings::runtime::fast_path).
@@ -48,6 +51,8 @@ pub(crate) fn install_fast_paths(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
 }
 
 pub(crate) use barrier::wait_at_barrier;
+pub(crate) use broadcast::{AsyncBroadcast, AsyncSubscription};
+pub(crate) use channel::AsyncChannel;
 pub(crate) use condition::wait_notified;
 pub(crate) use delay_queue::AsyncDelayQueue;
 pub(crate) use event::AsyncEvent;
@@ -59,4 +64,5 @@ pub(crate) use rwlock::{AsyncHold, AsyncRWLock};
 pub(crate) use select::{refuse_files, select_async};
 pub(crate) use semaphore::AsyncSemaphore;
 pub(crate) use wait::Wait;
+pub(crate) use watch::{AsyncWatch, AsyncWatchReader};
 pub(crate) use watched::{show_all, waiting_coroutines};

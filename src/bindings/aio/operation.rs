@@ -26,6 +26,23 @@ pub(super) trait Start: Send + Sync {
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
+/// What is done already, with this result.
+pub(super) struct Done(pub(super) Py<PyAny>);
+
+impl Start for Done {
+    fn try_now(&mut self, py: Python<'_>) -> Option<Outcome> {
+        Some(Ok(self.0.clone_ref(py)))
+    }
+
+    fn begin(self: Box<Self>, _notify: Notify) -> Box<dyn Running> {
+        unreachable!("it never waits")
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+}
+
 /// An operation that waits. Dropped, it gives back what it was given.
 pub(super) trait Running: Send + Sync {
     /// Completes the operation if that is possible now.

@@ -14,6 +14,7 @@ use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
+use crate::bindings::channels::{Broadcast, Channel, Subscription, Watch, WatchReader};
 use crate::bindings::executor::{self, ThreadPoolExecutor};
 use crate::bindings::future::Future;
 use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
@@ -194,7 +195,12 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         SimpleQueue,
         DelayQueue,
         Future,
-        ThreadPoolExecutor
+        ThreadPoolExecutor,
+        Channel,
+        Broadcast,
+        Subscription,
+        Watch,
+        WatchReader
     )
 }
 

@@ -12,6 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
+use crate::bindings::channels::{Broadcast, Channel, Watch};
 use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
@@ -30,7 +31,8 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues and pools are made.
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues, pools and
+/// channels are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
         py.get_type::<Lock>(),
@@ -45,6 +47,9 @@ pub(super) fn record(py: Python<'_>) -> PyResult<()> {
         py.get_type::<SimpleQueue>(),
         py.get_type::<DelayQueue>(),
         py.get_type::<ThreadPoolExecutor>(),
+        py.get_type::<Channel>(),
+        py.get_type::<Broadcast>(),
+        py.get_type::<Watch>(),
     ];
     let originals = ORIGINALS.get_or_init(|| {
         let original = |class: &Bound<'_, PyType>| {

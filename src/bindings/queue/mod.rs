@@ -71,7 +71,7 @@ const IS_SHUTDOWN: &str = if cfg!(Py_3_13) {
 };
 
 /// The result of `object.__sizeof__`.
-fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
+pub(crate) fn basic_size(queue: &Bound<'_, PyAny>) -> PyResult<usize> {
     queue
         .py()
         .get_type::<PyAny>()

@@ -27,6 +27,11 @@ impl<C> Kept<C> {
     pub(crate) fn new(object: &Bound<'_, C>) -> Self {
         Self(object.clone().unbind())
     }
+
+    /// The object.
+    pub(crate) fn object(&self) -> &Py<C> {
+        &self.0
+    }
 }
 
 impl<C: Observed> Deref for Kept<C> {

@@ -1,4 +1,4 @@
-//! `put(queue, item)` and `get(queue, max_items)`: what `select` is to do with a queue.
+//! `put(queue, item)` and `get(queue, max_items)`: what `select` is to do with a queue, or with a channel.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
 
+use crate::bindings::channels::{Broadcast, Channel};
 use crate::bindings::queue::{Item, Queue, SimpleQueue, list, most};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::waiting::source::fell_back;
@@ -66,13 +68,126 @@ impl<'py> QueueOf<'py> {
 /// Whether the class of this `SimpleQueue` has a `get` or `put` of its own.
 #[cold]
 fn overrides(queue: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let (class, native) = (queue.get_type(), queue.py().get_type::<SimpleQueue>());
-    for name in [intern!(queue.py(), "get"), intern!(queue.py(), "put")] {
-        if !class.getattr(name)?.is(native.getattr(name)?) {
+    let py = queue.py();
+    let names = [intern!(py, "get"), intern!(py, "put")];
+    overrides_one(queue, &py.get_type::<SimpleQueue>(), &names)
+}
+
+/// Whether the class of the object has one of these methods of the native class of its own.
+fn overrides_one(
+    object: &Bound<'_, PyAny>,
+    native: &Bound<'_, PyType>,
+    names: &[&Bound<'_, PyString>],
+) -> PyResult<bool> {
+    let class = object.get_type();
+    if class.is(native) {
+        return Ok(false);
+    }
+    for name in names {
+        if !class.getattr(*name)?.is(native.getattr(*name)?) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// The channel that the object is; `None` if it is none.
+///
+/// # Errors
+/// TypeError, if its class overrides `send` or `receive`.
+pub(crate) fn channel_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Channel>>> {
+    let Ok(channel) = object.cast::<Channel>() else {
+        return Ok(None);
+    };
+    let py = object.py();
+    let names = [intern!(py, "send"), intern!(py, "receive")];
+    if overrides_one(object, &py.get_type::<Channel>(), &names)? {
+        return Err(has_methods_of_its_own(object));
+    }
+    Ok(Some(channel.clone()))
+}
+
+/// The broadcast that the object is; `None` if it is none.
+///
+/// # Errors
+/// TypeError, if its class overrides `send`.
+pub(crate) fn broadcast_of<'py>(
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, Broadcast>>> {
+    let Ok(broadcast) = object.cast::<Broadcast>() else {
+        return Ok(None);
+    };
+    let py = object.py();
+    let names = [intern!(py, "send")];
+    if overrides_one(object, &py.get_type::<Broadcast>(), &names)? {
+        return Err(has_methods_of_its_own(object));
+    }
+    Ok(Some(broadcast.clone()))
+}
+
+#[cold]
+fn has_methods_of_its_own(object: &Bound<'_, PyAny>) -> PyErr {
+    match object.get_type().qualname() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "this {name} cannot be waited for together with others, because its class has a send or receive of its own, \
+             which would not be called"
+        )),
+        Err(error) => error,
+    }
+}
+
+/// What an item can be put into.
+pub(super) enum Destination<'py> {
+    Queue(QueueOf<'py>),
+    Channel(Bound<'py, Channel>),
+    Broadcast(Bound<'py, Broadcast>),
+}
+
+impl<'py> Destination<'py> {
+    pub(super) fn as_any(&self) -> &Bound<'py, PyAny> {
+        match self {
+            Self::Queue(queue) => queue.as_any(),
+            Self::Channel(channel) => channel.as_any(),
+            Self::Broadcast(broadcast) => broadcast.as_any(),
+        }
+    }
+}
+
+/// The same, in an object.
+enum KeptDestination {
+    Queue(KeptQueue),
+    Channel(Py<Channel>),
+    Broadcast(Py<Broadcast>),
+}
+
+impl KeptDestination {
+    /// # Errors
+    /// TypeError, if it is nothing that `select` can use.
+    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Some(channel) = channel_of(object)? {
+            return Ok(Self::Channel(channel.unbind()));
+        }
+        if let Some(broadcast) = broadcast_of(object)? {
+            return Ok(Self::Broadcast(broadcast.unbind()));
+        }
+        KeptQueue::of(object).map(Self::Queue)
+    }
+
+    fn bind<'py>(&self, py: Python<'py>) -> Destination<'py> {
+        match self {
+            Self::Queue(queue) => Destination::Queue(queue.bind(py)),
+            Self::Channel(channel) => Destination::Channel(channel.bind(py).clone()),
+            Self::Broadcast(broadcast) => Destination::Broadcast(broadcast.bind(py).clone()),
+        }
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Queue(queue) => queue.visit(visit),
+            Self::Channel(channel) => visit.call(channel),
+            Self::Broadcast(broadcast) => visit.call(broadcast),
+        }
+    }
 }
 
 /// A queue of either class, in an object.
@@ -113,7 +228,7 @@ impl KeptQueue {
 /// The source that `put(queue, item)` makes.
 #[pyclass(frozen, name = "Put", module = "oxthreads.waiting")]
 pub(crate) struct Put {
-    queue: KeptQueue,
+    queue: KeptDestination,
     item: Py<PyAny>,
 }
 
@@ -123,12 +238,12 @@ impl Put {
     #[pyo3(signature = (queue, item))]
     fn new(queue: &Bound<'_, PyAny>, item: Py<PyAny>) -> PyResult<Self> {
         Ok(Self {
-            queue: KeptQueue::of(queue)?,
+            queue: KeptDestination::of(queue)?,
             item,
         })
     }
 
-    /// The queue.
+    /// The queue, channel or broadcast.
     #[getter(queue)]
     fn get_queue<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.queue.bind(py).as_any().clone()
@@ -155,7 +270,7 @@ impl Put {
 }
 
 impl Put {
-    pub(super) fn queue<'py>(&self, py: Python<'py>) -> QueueOf<'py> {
+    pub(super) fn destination<'py>(&self, py: Python<'py>) -> Destination<'py> {
         self.queue.bind(py)
     }
 

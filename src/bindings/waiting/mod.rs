@@ -24,7 +24,7 @@ mod readable;
 mod source;
 mod timer;
 
-pub(crate) use arms::{GetMany, Put};
+pub(crate) use arms::{GetMany, Put, broadcast_of, channel_of};
 #[cfg(unix)]
 pub(crate) use readable::Readable;
 pub(crate) use source::{Arm, Outcome, Source};
@@ -73,6 +73,9 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///
 /// * ``Queue``, ``LifoQueue``, ``PriorityQueue``, ``SimpleQueue``, ``DelayQueue``: gets an item; the item.
 /// * ``put(queue, item)``: puts the item; None. ``get(queue, max_items)``: gets several items; the list of them.
+/// * ``Channel``, ``Subscription``: receives an item; the item. ``put(channel, item)``, ``put(broadcast, item)``: sends the
+///   item; None.
+/// * ``WatchReader``: there is a value that was not seen; the value, which counts as seen then.
 /// * ``Event``: the flag is set; True.
 /// * ``Lock``, ``Semaphore``, ``BoundedSemaphore``: acquires it; True. ``Limiter``: acquires one; True.
 /// * ``Future``: it is done, also if it failed or was cancelled; None. Call ``result()`` then.
@@ -96,7 +99,10 @@ fn rotated(count: usize, first: usize) -> impl Iterator<Item = usize> {
 ///
 /// Raises:
 ///     TimeoutError: no source was ready in time.
-///     queue.ShutDown: a queue is shut down, and has no item to get. The attribute ``source`` says which.
+///     queue.ShutDown: a queue is shut down, and has no item to get. The attribute ``source`` says which. For a channel it
+///         is oxthreads.channels.ClosedError, which is a ShutDown.
+///     queue.Full: ``put`` of a channel with on_full="raise" that has no room.
+///     oxthreads.channels.Lagged: a subscription has missed items.
 ///     TypeError: an object is no source. An RLock may be the thread's already; a Condition and a Barrier have no
 ///         wait of one step. An object of the standard library, or one that has fallen back to it (docs/fallback.md),
 ///         cannot be waited for together with others. Nor can a class that overrides ``get``, ``put``, ``wait`` or

@@ -7,13 +7,14 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
+use crate::bindings::channels::{Channel, Subscription, WatchReader};
 use crate::bindings::future::Future;
 use crate::bindings::queue::{Queue, SimpleQueue};
 use crate::bindings::runtime::bell::Bell;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::Event;
-use crate::bindings::waiting::arms::QueueOf;
+use crate::bindings::waiting::arms::{QueueOf, channel_of};
 use crate::bindings::waiting::source::{end_of_thread, fell_back};
 use crate::primitives::FellBack;
 use crate::wait::sync::Mutex;
@@ -25,6 +26,9 @@ enum Watched {
     SimpleQueue(Py<SimpleQueue>),
     Event(Py<Event>),
     Future(Py<Future>),
+    Channel(Py<Channel>),
+    Subscription(Py<Subscription>),
+    WatchReader(Py<WatchReader>),
 }
 
 impl Watched {
@@ -41,11 +45,21 @@ impl Watched {
         if let Ok(future) = object.cast::<Future>() {
             return Ok(Self::Future(future.clone().unbind()));
         }
+        if let Some(channel) = channel_of(object)? {
+            return Ok(Self::Channel(channel.unbind()));
+        }
+        if let Ok(subscription) = object.cast::<Subscription>() {
+            return Ok(Self::Subscription(subscription.clone().unbind()));
+        }
+        if let Ok(reader) = object.cast::<WatchReader>() {
+            return Ok(Self::WatchReader(reader.clone().unbind()));
+        }
         if let Some(event) = end_of_thread(object)? {
             return Ok(Self::Event(event.unbind()));
         }
         Err(PyTypeError::new_err(format!(
-            "readable() needs a queue, an event or a future of oxthreads, or a thread, not a {}.{}",
+            "readable() needs a queue, a channel, a subscription, an event or a future of oxthreads, or a thread, not a \
+             {}.{}",
             object.get_type().module()?,
             object.get_type().qualname()?
         )))
@@ -57,6 +71,18 @@ impl Watched {
             Self::Queue(queue) => queue.get().primitive().watch(ticket, &watcher()),
             Self::SimpleQueue(queue) => queue.get().primitive().watch(ticket, &watcher()),
             Self::Event(event) => event.get().primitive().watch(ticket, &watcher()),
+            Self::Channel(channel) => {
+                channel.get().primitive().watch(ticket, &watcher());
+                Ok(())
+            }
+            Self::Subscription(subscription) => {
+                (subscription.get().primitive()).watch(ticket, &watcher());
+                Ok(())
+            }
+            Self::WatchReader(reader) => {
+                reader.get().primitive().watch_changes(ticket, &watcher());
+                Ok(())
+            }
             // It calls back, also if it uses the standard library by then.
             Self::Future(future) => {
                 let ringer = Ringer {
@@ -78,6 +104,9 @@ impl Watched {
             Self::Event(event) => event.get().primitive().unwatch(ticket),
             // Its callback stays, and finds no bell.
             Self::Future(_) => {}
+            Self::Channel(channel) => channel.get().primitive().unwatch(ticket),
+            Self::Subscription(subscription) => subscription.get().primitive().unwatch(ticket),
+            Self::WatchReader(reader) => reader.get().primitive().unwatch(ticket),
         }
     }
 
@@ -87,6 +116,9 @@ impl Watched {
             Self::SimpleQueue(queue) => queue.bind(py).clone().into_any(),
             Self::Event(event) => event.bind(py).clone().into_any(),
             Self::Future(future) => future.bind(py).clone().into_any(),
+            Self::Channel(channel) => channel.bind(py).clone().into_any(),
+            Self::Subscription(subscription) => subscription.bind(py).clone().into_any(),
+            Self::WatchReader(reader) => reader.bind(py).clone().into_any(),
         }
     }
 }
@@ -244,6 +276,9 @@ impl Readable {
             Watched::SimpleQueue(queue) => visit.call(queue),
             Watched::Event(event) => visit.call(event),
             Watched::Future(future) => visit.call(future),
+            Watched::Channel(channel) => visit.call(channel),
+            Watched::Subscription(subscription) => visit.call(subscription),
+            Watched::WatchReader(reader) => visit.call(reader),
         }
     }
 }

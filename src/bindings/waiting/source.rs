@@ -8,23 +8,30 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple, PyType};
 
+use crate::bindings::channels::{self, Broadcast, Channel, Subscription, Watch, WatchReader};
 use crate::bindings::future::Future;
 use crate::bindings::queue::{DelayQueue, Item, note_waited_for, stopped};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::{Kept, Observed};
 use crate::bindings::runtime::{errors, foreign};
 use crate::bindings::threading::{Barrier, Condition, Event, Limiter, Lock, RLock, Semaphore};
-use crate::bindings::waiting::arms::{GetMany, Put, QueueOf};
+use crate::bindings::waiting::arms::{Destination, GetMany, Put, QueueOf, channel_of};
 use crate::bindings::waiting::files;
 use crate::bindings::waiting::timer::{Timer, WaitForTime};
+use crate::primitives::broadcast::SubscriptionError;
+use crate::primitives::channel::{OnFull, ReceiveError, SendError};
 use crate::primitives::queue::{GetError, PutError};
-use crate::primitives::{FellBack, delay_queue, event, future, limiter, lock, queue, semaphore};
+use crate::primitives::watch::Closed;
+use crate::primitives::{
+    FellBack, broadcast, channel, delay_queue, event, future, limiter, lock, queue, semaphore,
+    watch,
+};
 use crate::wait::observe::Acquisition;
 use crate::wait::{AnyOperation, Converted};
 
 lazy_imports! {
     /// What sources look up.
-    pub(crate) IMPORTS, with errors::SHUT_DOWN;
+    pub(crate) IMPORTS, with errors::SHUT_DOWN, errors::FULL;
     THREAD: PyType = "oxthreads.threading", "_StandardThread";
     END_OF_THREAD: PyAny = "oxthreads.waiting", "_end_of_thread";
 }
@@ -43,6 +50,64 @@ pub(crate) enum Outcome {
     FellBack,
     /// Items could not be compared.
     Failed(PyErr),
+    /// The channel, or what is like one, was closed.
+    Closed(&'static str),
+    /// So many items of a subscription were dropped.
+    Lagged(u64),
+    /// The channel is full, and does not wait.
+    Full,
+}
+
+impl From<Result<Option<Item>, SendError<Item>>> for Outcome {
+    fn from(sent: Result<Option<Item>, SendError<Item>>) -> Self {
+        match sent {
+            Ok(_) => Self::Done,
+            Err(SendError::Full(_)) => Self::Full,
+            Err(SendError::Closed(_)) => Self::Closed("channel"),
+        }
+    }
+}
+
+impl From<Result<(), SendError<Item>>> for Outcome {
+    fn from(sent: Result<(), SendError<Item>>) -> Self {
+        match sent {
+            Ok(()) => Self::Done,
+            Err(SendError::Full(_)) => Self::Full,
+            Err(SendError::Closed(_)) => Self::Closed("broadcast"),
+        }
+    }
+}
+
+impl From<Result<Item, ReceiveError>> for Outcome {
+    fn from(received: Result<Item, ReceiveError>) -> Self {
+        match received {
+            Ok(item) => Self::Item(item),
+            // The wait never ends as `Empty`.
+            Err(ReceiveError::Closed | ReceiveError::Empty) => Self::Closed("channel"),
+        }
+    }
+}
+
+impl From<Result<Item, SubscriptionError>> for Outcome {
+    fn from(received: Result<Item, SubscriptionError>) -> Self {
+        match received {
+            Ok(item) => Self::Item(item),
+            Err(SubscriptionError::Lagged(missed)) => Self::Lagged(missed),
+            // The wait never ends as `Empty`.
+            Err(SubscriptionError::Closed | SubscriptionError::Empty) => {
+                Self::Closed("subscription")
+            }
+        }
+    }
+}
+
+impl From<Result<Item, Closed>> for Outcome {
+    fn from(changed: Result<Item, Closed>) -> Self {
+        match changed {
+            Ok(value) => Self::Item(value),
+            Err(Closed) => Self::Closed("watched value"),
+        }
+    }
 }
 
 impl From<Result<Item, GetError<PyErr>>> for Outcome {
@@ -117,6 +182,9 @@ pub(crate) enum Source<'py> {
     Semaphore(Bound<'py, Semaphore>),
     DelayQueue(Bound<'py, DelayQueue>),
     Limiter(Bound<'py, Limiter>),
+    Channel(Bound<'py, Channel>),
+    Subscription(Bound<'py, Subscription>),
+    WatchReader(Bound<'py, WatchReader>),
     Timer(Bound<'py, Timer>),
     File(c_int),
 }
@@ -155,8 +223,17 @@ impl<'py> Source<'py> {
         if let Ok(queue) = object.cast::<DelayQueue>() {
             return Ok(Self::DelayQueue(queue.clone()));
         }
+        if let Some(channel) = channel_of(object)? {
+            return Ok(Self::Channel(channel));
+        }
         if let Ok(put) = object.cast::<Put>() {
             return Ok(Self::Put(put.clone()));
+        }
+        if let Ok(subscription) = object.cast::<Subscription>() {
+            return Ok(Self::Subscription(subscription.clone()));
+        }
+        if let Ok(reader) = object.cast::<WatchReader>() {
+            return Ok(Self::WatchReader(reader.clone()));
         }
         if let Ok(get) = object.cast::<GetMany>() {
             return Ok(Self::GetMany(get.clone()));
@@ -177,6 +254,12 @@ impl<'py> Source<'py> {
             return Err(PyTypeError::new_err(
                 "select() cannot wait for an RLock, which a thread may have already; use a Lock",
             ));
+        }
+        if object.is_instance_of::<Broadcast>() || object.is_instance_of::<Watch>() {
+            return Err(PyTypeError::new_err(format!(
+                "select() cannot wait for a {} itself; wait for what its subscribe() returns",
+                object.get_type().name()?
+            )));
         }
         if object.is_instance_of::<Condition>() || object.is_instance_of::<Barrier>() {
             return Err(PyTypeError::new_err(format!(
@@ -254,12 +337,46 @@ impl<'py> Source<'py> {
                 Err(semaphore::AcquireError::NoPermit) => return Ok(None),
                 Err(semaphore::AcquireError::FellBack) => Outcome::FellBack,
             },
+            Self::Channel(channel) => match channel.get().primitive().try_receive() {
+                Ok(item) => return Ok(Some(item.into_bound(py))),
+                Err(ReceiveError::Empty) => return Ok(None),
+                Err(error) => Err(error).into(),
+            },
+            Self::Subscription(subscription) => {
+                match subscription.get().primitive().try_receive() {
+                    Ok(item) => return Ok(Some(item.into_bound(py))),
+                    Err(SubscriptionError::Empty) => return Ok(None),
+                    Err(error) => Err(error).into(),
+                }
+            }
+            Self::WatchReader(reader) => match reader.get().primitive().try_changed() {
+                Ok(Some(value)) => return Ok(Some(value.into_bound(py))),
+                Ok(None) => return Ok(None),
+                Err(Closed) => Err(Closed).into(),
+            },
             Self::Put(put) => {
                 let put = put.get();
                 let item = Item::new(put.item(py));
-                match put.queue(py).items().try_put(item) {
-                    Err(PutError::Full(_)) => return Ok(None),
-                    put => put.into(),
+                match put.destination(py) {
+                    Destination::Queue(queue) => match queue.items().try_put(item) {
+                        Err(PutError::Full(_)) => return Ok(None),
+                        put => put.into(),
+                    },
+                    Destination::Channel(channel) => {
+                        let channel = channel.get().primitive();
+                        match channel.try_send(item) {
+                            Err(SendError::Full(_)) if channel.on_full() == OnFull::Block => {
+                                return Ok(None);
+                            }
+                            sent => sent.into(),
+                        }
+                    }
+                    Destination::Broadcast(broadcast) => {
+                        match broadcast.get().primitive().try_send(item) {
+                            Err(SendError::Full(_)) => return Ok(None),
+                            sent => sent.into(),
+                        }
+                    }
                 }
             }
             Self::GetMany(get) => {
@@ -314,15 +431,28 @@ impl<'py> Source<'py> {
             Self::Future(future) => arm(future::WaitDone::new(Kept::new(future))),
             Self::Lock(lock) => arm(lock::Acquire::new(Kept::new(lock))),
             Self::Semaphore(semaphore) => arm(semaphore::Acquire::new(Kept::new(semaphore))),
+            Self::Channel(channel) => arm(channel::Receiving::new(Kept::new(channel))),
+            Self::Subscription(subscription) => {
+                arm(broadcast::Receiving::new(Kept::new(subscription)))
+            }
+            Self::WatchReader(reader) => arm(watch::Changed::new(Kept::new(reader))),
             Self::Put(put) => {
                 let put = put.get();
                 let item = Item::new(put.item(py));
-                match put.queue(py) {
-                    QueueOf::Queue(queue) => {
+                match put.destination(py) {
+                    Destination::Queue(QueueOf::Queue(queue)) => {
                         note_waited_for(queue.as_any(), queue.get().primitive());
                         arm(queue::Put::new(Kept::new(&queue), item))
                     }
-                    QueueOf::SimpleQueue(queue) => arm(queue::Put::new(Kept::new(&queue), item)),
+                    Destination::Queue(QueueOf::SimpleQueue(queue)) => {
+                        arm(queue::Put::new(Kept::new(&queue), item))
+                    }
+                    Destination::Channel(channel) => {
+                        arm(channel::Sending::new(Kept::new(&channel), item))
+                    }
+                    Destination::Broadcast(broadcast) => {
+                        arm(broadcast::Sending::new(Kept::new(&broadcast), item))
+                    }
                 }
             }
             Self::GetMany(get) => {
@@ -339,7 +469,10 @@ impl<'py> Source<'py> {
     pub(crate) fn kept_by_arm(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         Some(match self {
             Self::Queue(queue) => queue.as_any().clone(),
-            Self::Put(put) => put.get().queue(py).as_any().clone(),
+            Self::Channel(channel) => channel.as_any().clone(),
+            Self::Subscription(subscription) => subscription.as_any().clone(),
+            Self::WatchReader(reader) => reader.as_any().clone(),
+            Self::Put(put) => put.get().destination(py).as_any().clone(),
             Self::GetMany(get) => get.get().queue(py).as_any().clone(),
             Self::Event(event) | Self::Thread(event) => event.as_any().clone(),
             Self::Future(future) => future.as_any().clone(),
@@ -419,17 +552,22 @@ fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
 fn refused(object: &Bound<'_, PyAny>, outcome: Outcome) -> PyErr {
     let py = object.py();
     match outcome {
-        Outcome::ShutDown => {
-            let error = errors::shut_down(py);
-            // An exception without a dictionary cannot carry the source.
-            let _ = foreign::set_attribute(error.value(py).as_any(), "source", object);
-            error
-        }
+        Outcome::ShutDown => with_source(errors::shut_down(py), object),
+        Outcome::Closed(kind) => with_source(channels::closed(py, kind), object),
+        Outcome::Lagged(missed) => with_source(channels::lagged(py, missed), object),
+        Outcome::Full => with_source(errors::full(py), object),
         Outcome::Failed(error) => error,
         Outcome::FellBack | Outcome::Done | Outcome::Times(_) | Outcome::Item(_) => {
             fell_back(object)
         }
     }
+}
+
+/// The error, with the source that has ended the wait by it.
+fn with_source(error: PyErr, source: &Bound<'_, PyAny>) -> PyErr {
+    // An exception without a dictionary cannot carry it.
+    let _ = foreign::set_attribute(error.value(source.py()).as_any(), "source", source);
+    error
 }
 
 /// The event that tells of the end of a thread; `None` if the object is no thread.

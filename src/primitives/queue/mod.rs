@@ -36,7 +36,7 @@ pub use operations::{Get, Join, Peek, Put};
 pub use order::{Item, Order};
 pub use takers::Left;
 
-use order::{Answers, Settled};
+use order::{Answers, Place, Settled};
 use state::{GetRefusal, Grant, PutRefusal, State};
 use takers::Takers;
 
@@ -127,6 +127,14 @@ impl<T: Item> Queue<T> {
         Self {
             state: Monitor::new(State::new(order, capacity)),
         }
+    }
+
+    /// As [`Queue::new`], with an end that is final: after a shutdown a get is told of it only when no item can come back,
+    /// from a getter that was handed one and gives up.
+    pub fn with_settled_end(capacity: i64) -> Self {
+        let queue = Self::new(capacity);
+        queue.state().has_settled_end = true;
+        queue
     }
 
     #[inline]
@@ -267,6 +275,8 @@ impl<T: Item> Queue<T> {
         // The items may be gone: taken out by a shutdown, by the garbage collector, or because the queue fell
         // back. Then the hand-off is void.
         state.getters.end_hand_off(grant);
+        let (inner, wakes) = state.parts();
+        inner.settle(grant, wakes);
         match refusal {
             GetRefusal::Empty => NotTaken::Empty(state),
             GetRefusal::ShutDown => NotTaken::Refused(GetError::ShutDown),
@@ -280,6 +290,7 @@ impl<T: Item> Queue<T> {
         if grant != Grant::None {
             self.change(|state, wakes| {
                 state.getters.end_hand_off(grant);
+                state.settle(grant, wakes);
                 state.wake_getters(wakes);
             });
         }
@@ -342,6 +353,26 @@ impl<T: Item> Queue<T> {
     /// The [`GetError`] that applies; items are not compared.
     pub fn try_peek(&self) -> Result<T, GetError<T::Error>> {
         self.state().look().map_err(GetError::from)
+    }
+
+    /// Puts the item. If there is no room, it takes the place of the oldest one, which is returned. Only for a queue whose
+    /// order is that of arrival.
+    ///
+    /// # Errors
+    /// The [`PutError`] that applies, with the item. It is never `Full`.
+    pub fn put_over_oldest(&self, item: T) -> Result<Option<T>, PutError<T, T::Error>> {
+        let mut state = self.state();
+        match state.check_put(Grant::None) {
+            Ok(()) => {
+                let place = Place::AT_END;
+                let (inner, wakes) = state.parts();
+                inner.accept(item, place, Grant::None, wakes);
+                Ok(None)
+            }
+            Err(PutRefusal::Full) => Ok(state.replace_oldest(item)),
+            Err(PutRefusal::ShutDown) => Err(PutError::ShutDown(item)),
+            Err(PutRefusal::FellBack) => Err(PutError::FellBack(item)),
+        }
     }
 
     /// Puts the item if there is room and no foreign code is needed.

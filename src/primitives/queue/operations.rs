@@ -42,6 +42,11 @@ impl<Q> Get<Q> {
             is_thread: true,
         }
     }
+
+    /// What it waits for.
+    pub(in crate::primitives) fn queue(&self) -> &Q {
+        &self.queue
+    }
 }
 
 impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q> {
@@ -104,9 +109,9 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Get<Q>
         // pending after every sleep, the wait uses no chance and could otherwise lose for ever.
         self.queue.change(|state, wakes| {
             if (state.getters.waiters.leave(self.hand_off.ticket())).is_none() {
-                state
-                    .getters
-                    .give_back(grant(&self.hand_off, self.is_thread));
+                let grant = grant(&self.hand_off, self.is_thread);
+                state.getters.give_back(grant);
+                state.settle(grant, wakes);
                 self.hand_off.lose();
                 if !state.fallen_back {
                     state.wake_getters(wakes);
@@ -210,6 +215,11 @@ impl<Q, T> Put<Q, T> {
             is_thread: true,
             item,
         }
+    }
+
+    /// What it waits for.
+    pub(in crate::primitives) fn queue(&self) -> &Q {
+        &self.queue
     }
 
     /// The item, unless it was put.

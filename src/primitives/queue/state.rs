@@ -174,6 +174,8 @@ pub(super) struct State<T> {
     pub(super) unfinished: i64,
     pub(super) shut_down: bool,
     pub(super) fallen_back: bool,
+    /// See [`super::Queue::with_settled_end`].
+    pub(super) has_settled_end: bool,
     /// The number of watchers: see [`super::Queue::watch`].
     pub(super) watchers: u16,
     /// The generation of the process that this state belongs to.
@@ -235,6 +237,7 @@ impl<T: Item> State<T> {
             unfinished: 0,
             shut_down: false,
             fallen_back: false,
+            has_settled_end: false,
             watchers: 0,
             generation: generation(),
             getters: Side::new(),
@@ -356,8 +359,9 @@ impl<T: Item> State<T> {
         if self.items.len() > self.getters.handed_to_others(grant) {
             return Ok(());
         }
-        // Items that are handed to others do not help: after a shutdown, no item follows them.
-        Err(if self.shut_down {
+        // Items that are handed to others do not help: after a shutdown, no item follows them. But they may come back.
+        let is_settled = !self.has_settled_end || self.items.len() == 0;
+        Err(if self.shut_down && is_settled {
             GetRefusal::ShutDown
         } else {
             GetRefusal::Empty
@@ -438,11 +442,31 @@ impl<T: Item> State<T> {
         self.getters.end_hand_off(grant);
         let item = self.items.remove(place);
         self.note_taken(1);
+        self.settle(grant, wakes);
         self.wake_putters(wakes);
         if grant.is_chance() {
             self.wake_getters(wakes);
         }
         item
+    }
+
+    /// What was handed to a getter was taken, or will not be taken: those that wait for that after a shutdown look again.
+    #[inline]
+    pub(super) fn settle(&self, grant: Grant, wakes: &mut Wakes) {
+        if grant == Grant::Handed && self.shut_down && self.has_settled_end {
+            self.getters.waiters.wake_in_place(wakes);
+        }
+    }
+
+    /// Takes the oldest item out, and puts this one at the end. Only for a queue in which items keep their order.
+    pub(super) fn replace_oldest(&mut self, item: T) -> Option<T> {
+        let oldest = self.items.remove_at_end();
+        if let Some(takers) = &mut self.takers {
+            takers.flow.removed += 1;
+        }
+        // As many items as before are there, for as many getters.
+        self.items.insert_at_end(item);
+        oldest
     }
 
     /// Wakes getters if there are items for them.

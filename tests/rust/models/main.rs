@@ -8,6 +8,7 @@ use loom::thread;
 
 mod abandon;
 mod barrier;
+mod channel;
 mod claim;
 mod completion;
 mod condition;
