@@ -106,6 +106,7 @@ __all__ = [
     "follow_thread",
     "forget_label",
     "generation_of",
+    "group_name",
     "hold_kept_threads",
     "hold_watcher",
     "install_in",
@@ -114,6 +115,7 @@ __all__ = [
     "join_handle",
     "join_outside",
     "kept_threads_now",
+    "label_of",
     "last_missed",
     "lock_order_counts",
     "looking_for_signals",
@@ -518,8 +520,9 @@ class ExitWait:
     def end(self) -> None: ...
 
 # The number of the thread, that of the sleep, that of the wait, what it waits for, the address of that, the
-# seconds until the deadline, the seconds since the wait began, and whether the wait can be ended by an error.
-_Sleep: TypeAlias = tuple[int, int, int, str, int, float | None, float, bool]
+# seconds until the deadline, the seconds since the wait began, whether the wait can be ended by an error, and
+# the seconds until a scope ends it.
+_Sleep: TypeAlias = tuple[int, int, int, str, int, float | None, float, bool, float | None]
 
 def record_waits(threads: dict[int, Thread], error: type[BaseException]) -> None: ...
 def asleep() -> list[_Sleep]: ...
@@ -584,7 +587,7 @@ class Recording:
     def kept(self) -> int: ...
     @property
     def dropped(self) -> int: ...
-    def objects(self) -> list[tuple[str, int, int, bool]]: ...
+    def objects(self) -> list[tuple[str, int, int, bool, str | None]]: ...
     def files(self) -> list[str]: ...
     def unnamed_threads(self) -> list[int]: ...
     def write(
@@ -653,6 +656,7 @@ def stop_profile() -> (
     ]
     | None
 ): ...
+def group_name(number: int) -> str | None: ...
 def generation_of(address: int) -> int: ...
 def own_threads() -> int: ...
 
@@ -665,6 +669,7 @@ class PoolLedger:
     def totals(self) -> list[tuple[str, int, int, int, int, int, int, int, float, float]]: ...
 
 def set_label(object: object, name: str) -> int | None: ...
+def label_of(address: int) -> str | None: ...
 def forget_label(address: int) -> None: ...
 def start_metrics(bounds: list[int], exactly: bool) -> list[int]: ...
 def stop_metrics() -> None: ...
@@ -808,7 +813,26 @@ def scope_after(seconds: float | None, raises: bool, shield: bool, grace: float 
 def sleep(seconds: float, /) -> None: ...
 def check_cancelled() -> None: ...
 def is_in_scope() -> bool: ...
-def task_groups() -> list[tuple[int, str | None, int, int, bool, int, list[tuple[int, str]]]]: ...
+
+# The number of a group, its name, the address that waits for it have, the number of the group around it, the
+# number of the thread that has entered it and of what that did, whether it was cancelled, whether the thread
+# waits for the tasks, how many tasks have not begun, and those that run: the number of the thread, that of
+# what it does, the name of the function, whether the task ends before the thread does anything else, and the
+# function.
+_TaskGroup: TypeAlias = tuple[
+    int,
+    str | None,
+    int,
+    int,
+    int,
+    int,
+    bool,
+    bool,
+    int,
+    list[tuple[int, int, str, bool, Callable[..., object]]],
+]
+
+def task_groups() -> list[_TaskGroup]: ...
 
 @final
 class Once(Generic[_P, _R]):

@@ -101,9 +101,9 @@ mod _oxthreads {
     use super::diagnose::{
         ExitWait, Pin, PoolLedger, Recording, ThreadOrder, address_of, asleep, before_start,
         call_before_interrupt, end_of_thread, follow_lock, follow_thread, forget_label,
-        generation_of, hold_watcher, is_of_parent, join_handle, join_outside, last_missed,
-        lock_order_counts, looking_for_signals, origin_of, own_threads, own_wait, pools,
-        profile_runs, record_waits, release_watcher, release_watcher_in_child, set_label,
+        generation_of, group_name, hold_watcher, is_of_parent, join_handle, join_outside, label_of,
+        last_missed, lock_order_counts, looking_for_signals, origin_of, own_threads, own_wait,
+        pools, profile_runs, record_waits, release_watcher, release_watcher_in_child, set_label,
         start_lock_order, start_metrics, start_profile, start_trace, start_watcher,
         stop_lock_order, stop_metrics, stop_profile, stop_trace, stop_watcher, take_verdict,
         takers_of, thread_number, threads_alive, trace_runs, wait_counts, waits_going_on,

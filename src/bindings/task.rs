@@ -2,8 +2,8 @@
 //!
 //! `tasks/group.rs` has the group that a program uses.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -13,11 +13,11 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::bindings::runtime::cancellation::Cancelled;
 use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
-use crate::diagnostics::labels;
+use crate::diagnostics::{group_names, labels, trace};
 use crate::primitives::task_group::{Place, TaskGroup};
 use crate::wait::deadline::Deadline;
 use crate::wait::gil_mutex::GilMutex;
-use crate::wait::scope::{Inside, Scope};
+use crate::wait::scope::{self, Inside, Run, Scope};
 use crate::wait::sync::{Arc, Mutex};
 use crate::wait::threads::ThreadNumber;
 
@@ -25,7 +25,11 @@ use crate::wait::threads::ThreadNumber;
 pub(crate) struct Running {
     /// The number of its thread.
     pub(crate) thread: u32,
+    /// What its thread does now is told from what it does later or around that.
+    pub(crate) run: Run,
     pub(crate) function: Py<PyAny>,
+    /// Whether it ends before its thread does anything else.
+    pub(crate) ends_in_thread: bool,
 }
 
 /// A group of tasks, which its tasks keep alive.
@@ -39,14 +43,35 @@ pub(crate) struct Group {
     pub(crate) errors: Mutex<Vec<Py<PyAny>>>,
     /// Whether a task was ended by the cancellation of a scope, be it that of the group or one around it.
     pub(crate) has_ended_task: AtomicBool,
-    /// The thread that has entered it.
-    pub(crate) opener: OnceLock<u32>,
+    /// The thread that has entered it, and what that did.
+    pub(crate) opener: OnceLock<(u32, Run)>,
+    /// Whether that thread has left the block, and waits for the tasks.
+    pub(crate) is_leaving: AtomicBool,
+    /// The number of the pool of its own.
+    own_pool: OnceLock<u64>,
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         labels::forget(self.address());
+        if let Some(pool) = self.own_pool.get() {
+            group_names::forget_pool(*pool);
+        }
     }
+}
+
+/// The groups that threads have entered and not left.
+pub(crate) static ENTERED_GROUPS: Mutex<Vec<Weak<Group>>> = Mutex::new(Vec::new());
+
+/// These groups, as far as this process has entered them.
+pub(crate) fn entered_groups() -> Vec<Arc<Group>> {
+    let groups: Vec<_> = (ENTERED_GROUPS.lock().iter())
+        .filter_map(Weak::upgrade)
+        .collect();
+    // Not above: what is dropped here may be the last reference.
+    (groups.into_iter())
+        .filter(|group| group.scope.is_of_this_process())
+        .collect()
 }
 
 static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -61,6 +86,8 @@ impl Group {
             errors: Mutex::new(Vec::new()),
             has_ended_task: AtomicBool::new(false),
             opener: OnceLock::new(),
+            is_leaving: AtomicBool::new(false),
+            own_pool: OnceLock::new(),
             name,
         });
         if let Some(name) = &group.name {
@@ -72,6 +99,31 @@ impl Group {
     /// The address that waits for the group have.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(&self.tasks).addr()
+    }
+
+    /// The group inside of which it was entered, as far as that is still entered.
+    pub(crate) fn parent(&self, groups: &[Arc<Self>]) -> u64 {
+        let number_of = |scope: Arc<Scope>| {
+            (groups.iter())
+                .find(|group| Arc::ptr_eq(&group.scope, &scope))
+                .map(|group| group.number)
+        };
+        self.scope.around().find_map(number_of).unwrap_or(0)
+    }
+
+    /// What a trace shows of it.
+    fn traced(&self) -> trace::Group {
+        trace::Group {
+            number: self.number,
+            name: labels::of(self.address()),
+            inside: self.parent(&entered_groups()),
+        }
+    }
+
+    /// The pool of its own has this number and this address.
+    pub(crate) fn has_own_pool(&self, number: u64, address: usize) {
+        let _ = self.own_pool.set(number);
+        group_names::is_own_pool(number, address, self.address());
     }
 
     /// A task has failed: the error is kept, and the other tasks are cancelled.
@@ -148,26 +200,42 @@ impl Task {
         self.place
     }
 
-    /// The task begins in the calling thread, which is inside the scope of the group from now on.
+    /// The number of its group.
+    pub(crate) fn group_number(&self) -> u64 {
+        self.group.number
+    }
+
+    /// What a trace shows of its group.
+    pub(crate) fn traced_group(&self) -> trace::Group {
+        self.group.traced()
+    }
+
+    /// The task begins in the calling thread, which is inside the scope of the group from now on. `ends_in_thread`: it ends
+    /// before the thread does anything else.
     ///
     /// # Errors
     /// The task, if the function is not to be called: its group was cancelled, or its submission was interrupted.
-    pub(crate) fn begin(self, py: Python<'_>, function: &Py<PyAny>) -> Result<RunningTask, Self> {
+    pub(crate) fn begin(
+        self,
+        py: Python<'_>,
+        function: &Py<PyAny>,
+        ends_in_thread: bool,
+    ) -> Result<RunningTask, Self> {
         if self.group.scope.is_cancelled() {
             return Err(self);
         }
+        let inside = Inside::new(Some(Arc::clone(&self.group.scope)));
         let running = Running {
             thread: ThreadNumber::current_or_zero(),
+            run: scope::current_run(),
             function: function.clone_ref(py),
+            ends_in_thread,
         };
         match self.group.tasks.begin(self.place, running) {
             Ok(kept) => drop(kept),
             Err(_) => return Err(self),
         }
-        Ok(RunningTask {
-            inside: Inside::new(Some(Arc::clone(&self.group.scope))),
-            task: self,
-        })
+        Ok(RunningTask { inside, task: self })
     }
 
     /// The task as a function: for an executor that knows nothing of groups.
@@ -242,7 +310,8 @@ impl TaskCall {
             // An executor that tries again. For the group, it has ended.
             return foreign::call(function.bind(py), arguments, keywords);
         };
-        match task.begin(py, function) {
+        // The executor may finish the future in another thread.
+        match task.begin(py, function, false) {
             Err(task) => {
                 self.task.lock().replace(task);
                 Err(errors::cancelled(py))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::place::Frame;
 use super::server::quoted;
 use super::slices::{self, Arrow, Counter, Outcome, Shown, Slice, TICK};
-use super::trace::Recording;
+use super::trace::{Group, Recording};
 use crate::wait::observe::ThreadNumber;
 
 /// The most functions of a stack that are written.
@@ -41,7 +41,8 @@ struct Writer<'a, W> {
     threads: HashMap<u32, String>,
     /// For each stack, its functions as JSON.
     stacks: Vec<String>,
-    functions: Vec<String>,
+    /// For each function, its name as JSON, and the arguments that tell of its group.
+    functions: Vec<(String, String)>,
     /// The locks that have a track.
     locks: Vec<u32>,
 }
@@ -76,7 +77,13 @@ pub fn write(recording: &mut Recording, names: &Names, to: impl Write) -> io::Re
         threads: known.collect(),
         stacks: recording.tables.stacks.iter().map(shown).collect(),
         functions: (recording.tables.functions.iter())
-            .map(|name| quoted(name))
+            .map(|function| {
+                let group = function.group.as_ref();
+                (
+                    quoted(&function.name),
+                    group.map_or_else(String::new, shown_group),
+                )
+            })
             .collect(),
         locks: Vec::new(),
     };
@@ -89,6 +96,20 @@ pub fn write(recording: &mut Recording, names: &Names, to: impl Write) -> io::Re
     });
     result?;
     writer.foot()
+}
+
+/// The arguments of a call that tell of its group.
+fn shown_group(group: &Group) -> String {
+    let name = group.name.as_deref().unwrap_or("TaskGroup");
+    let mut shown = format!(
+        ", \"group\": {}, \"group_number\": {}",
+        quoted(name),
+        group.number
+    );
+    if group.inside != 0 {
+        shown += &format!(", \"inside_group\": {}", group.inside);
+    }
+    shown
 }
 
 /// The functions of the program, the innermost first, as JSON.
@@ -291,7 +312,8 @@ impl<W: Write> Writer<'_, W> {
                 if !is_whole {
                     arguments += ", \"ended\": \"not recorded\"";
                 }
-                ("call", self.functions[function as usize].clone(), arguments)
+                let (name, group) = self.functions[function as usize].clone();
+                ("call", name, arguments + &group)
             }
             Slice::Wakes { thread, object } => {
                 let what = quoted(&self.names.waits[object as usize]);

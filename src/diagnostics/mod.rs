@@ -6,6 +6,7 @@
 //! * [`order`]: locks that threads acquire in orders which can deadlock.
 //! * [`origins`]: where objects were made.
 //! * [`labels`]: the names that a program has given to objects.
+//! * [`group_names`]: the names of groups of tasks.
 //! * [`metrics`]: how many waits there were of each length, for metrics.
 //! * [`stacks`]: stacks of functions, with numbers.
 //! * [`naming`]: for which objects a name is looked for.
@@ -21,6 +22,7 @@
 //! * [`server`]: answers `oxthreads inspect`, also when the interpreter cannot be had.
 
 pub mod chrome;
+pub mod group_names;
 pub mod histogram;
 pub mod labels;
 pub mod metrics;

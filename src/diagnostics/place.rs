@@ -36,6 +36,8 @@ pub struct Wait {
     pub(super) frames: Vec<Frame>,
     resource: Resource,
     deadline: Deadline,
+    /// When a scope ends it, if it is in one.
+    scope: Option<Deadline>,
     since: Instant,
     /// Whom to wake if the wait must end. `None`: the thread asks for a verdict by itself, if ever.
     waiter: Option<sync::Arc<Waiter>>,
@@ -67,11 +69,35 @@ pub struct Sleep {
     pub resource: Resource,
     /// When the wait ends by itself.
     pub deadline: Deadline,
+    /// When a scope ends it, at the latest. `None`: the thread is in no scope, or in one that does not end such waits.
+    pub scope: Option<Deadline>,
     /// How long the wait has lasted.
     pub age: Duration,
     /// Whether [`Pin::end`] can end the wait.
     pub can_end: bool,
 }
+
+impl Sleep {
+    /// When the wait ends by itself, or by a scope.
+    pub fn ends(&self) -> Deadline {
+        self.scope
+            .map_or(self.deadline, |scope| scope.earlier(self.deadline))
+    }
+
+    /// Whether nothing ends the wait but another thread.
+    pub fn is_endless(&self) -> bool {
+        // The end of a scope cancels the tasks, and whoever waits for them goes on waiting.
+        let ends = if self.resource.what == GROUP {
+            self.deadline
+        } else {
+            self.ends()
+        };
+        ends == Deadline::NEVER
+    }
+}
+
+/// What a wait for the tasks of a group is for.
+pub(super) const GROUP: &str = "TaskGroup";
 
 /// A thread with its innermost wait, as it was when the wait began. For a report that must do without the interpreter.
 #[derive(Clone, Debug)]
@@ -126,6 +152,7 @@ impl Wait {
             frames: Vec::new(),
             resource,
             deadline,
+            scope: None,
             since: Instant::now(),
             waiter: None,
             can_end,
@@ -233,6 +260,13 @@ impl Place {
         waits.any(|wait| numbers.contains(&wait.number))
     }
 
+    /// A scope ends the innermost wait at that moment at the latest. The thread itself calls this, before it sleeps.
+    pub(super) fn is_in_scope(&self, until: Deadline) {
+        if let Some(wait) = self.state().waits.last_mut() {
+            wait.scope = Some(until);
+        }
+    }
+
     /// Begins a sleep of the innermost wait.
     pub fn fall_asleep(&self) {
         let mut state = self.state();
@@ -268,6 +302,7 @@ impl Place {
             wait: wait.number,
             resource: wait.resource,
             deadline: wait.deadline,
+            scope: wait.scope,
             age: wait.since.elapsed(),
             can_end: wait.can_end,
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
 use super::place::Frame;
-use super::profile;
+use super::{group_names, profile};
 use crate::wait::observe::ThreadNumber;
 
 /// The most pools. What happens in later ones is added to a pool without a number.
@@ -24,6 +24,15 @@ pub const MOST_FUNCTIONS: usize = 2_000;
 
 /// The number of the pool that stands for those for which there was no room. Numbers begin at zero.
 pub const OTHER_POOLS: u64 = u64::MAX;
+
+/// The pools that belong to a group of tasks count as one for each name. This is the number of those without a name. The
+/// others follow in the order of the numbers of their [names](group_names).
+pub const POOLS_OF_GROUPS: u64 = 1 << 63;
+
+/// The number under which what happens in the pool with this number is counted, if there is room for it.
+pub fn counted_as(pool: u64) -> u64 {
+    group_names::of_pool(pool).map_or(pool, |name| POOLS_OF_GROUPS + name as u64)
+}
 
 /// A function that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +99,7 @@ impl Calls {
 /// One pool.
 #[derive(Default)]
 pub struct Pool {
-    /// The address that waits for it have.
+    /// The address that waits for it have; zero if it stands for several.
     pub address: usize,
     /// How many objects had this address before, as far as is known.
     pub generation: u32,
@@ -130,6 +139,7 @@ pub struct Pools {
 impl Pools {
     /// The number under which what happens in this pool is counted.
     fn counted_as(&mut self, number: u64) -> u64 {
+        let number = counted_as(number);
         if self.pools.contains_key(&number) {
             return number;
         }
@@ -166,6 +176,7 @@ impl Pools {
 
     fn arrives(&mut self, thread: ThreadNumber, pool: u64, now: Instant) {
         if !self.workers.contains_key(&thread) {
+            let pool = self.counted_as(pool);
             self.pool(pool).workers += 1;
             self.workers.insert(thread, Worker { pool, since: now });
         }
@@ -319,8 +330,9 @@ pub fn cancelled(pool: u64, function: Function) {
 pub fn locate(pool: u64, address: usize) {
     profile::with(|profile| {
         let generation = profile.generation(address);
-        let pool = profile.pools.pool(pool);
-        if pool.address == 0 {
+        let number = profile.pools.counted_as(pool);
+        let pool = profile.pools.pool(number);
+        if pool.address == 0 && number < POOLS_OF_GROUPS {
             (pool.address, pool.generation) = (address, generation);
         }
     });

@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use super::place::{Frame, Place};
+use super::place::{Frame, GROUP, Place};
 use super::pools::Pools;
 use super::queues::Queues;
 use super::timeline::{self, Timeline};
-use super::{naming, origins, sleepers};
+use super::{group_names, naming, origins, sleepers};
 use crate::wait::observe::{Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -81,7 +81,8 @@ impl Eq for Stack {}
 pub struct Key {
     /// What was waited for: "Lock", "item of a queue". Empty: other waits, for which there was no room.
     pub what: &'static str,
-    /// The address of the object; zero for futures, which are many.
+    /// The address of the object; zero for futures, which are many; for a group of tasks and for the pool of one, the
+    /// number of its [name](group_names).
     pub address: usize,
     /// How many objects had this address before, as far as is known.
     pub generation: u32,
@@ -136,11 +137,15 @@ impl Site {
     }
 }
 
-/// Whether a wait for this is one for work.
+/// Whether a wait for this is one for work, or the program wants nothing else.
 fn is_for_work(what: &str) -> bool {
     matches!(
         what,
-        "call for a worker" | "item of a queue" | "item of a channel" | "item of a broadcast"
+        "call for a worker"
+            | "item of a queue"
+            | "item of a channel"
+            | "item of a broadcast"
+            | "sleep"
     )
 }
 
@@ -250,10 +255,13 @@ impl Profile {
 
     fn site(&mut self, resource: Resource, frames: Vec<Frame>) -> usize {
         let what = resource.what;
-        let address = if what.contains("uture") {
-            0
-        } else {
-            resource.address
+        let address = match what {
+            what if what.contains("uture") => 0,
+            GROUP => group_names::of_group(resource.address),
+            "call for a worker" => {
+                group_names::of_pool_at(resource.address).unwrap_or(resource.address)
+            }
+            _ => resource.address,
         };
         let key = Key {
             what,

@@ -133,7 +133,7 @@ fn thread_as_json(thread: &Description) -> String {
     let name = thread.name.as_deref().map_or("null".to_owned(), quoted);
     let stack: Vec<String> = thread.frames.iter().map(frame_as_json).collect();
     let wait = thread.sleep.as_ref().map_or("null".to_owned(), |sleep| {
-        let left = (sleep.deadline.remaining())
+        let left = (sleep.ends().remaining())
             .map_or("null".to_owned(), |left| left.as_secs_f64().to_string());
         format!(
             "{{\"for\": {}, \"object\": null, \"seconds\": {}, \"seconds_left\": {left}, \"owner\": null, \

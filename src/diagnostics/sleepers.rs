@@ -185,6 +185,12 @@ impl Observer for Recorder {
         }
     }
 
+    fn sleeps_in_scope(&self, until: Deadline) {
+        if let Some(own) = own(false) {
+            own.is_in_scope(until);
+        }
+    }
+
     fn resumed(&self, resource: Resource, slept: Duration, by: Option<ThreadNumber>) {
         if metrics::is_on() {
             metrics::resumes(slept);

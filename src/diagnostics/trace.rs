@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::place::{Frame, Place};
 use super::stacks::Stacks;
-use super::{naming, origins, sleepers};
+use super::{labels, naming, origins, sleepers};
 use crate::wait::observe::{Facts, Resource, ThreadNumber};
 use crate::wait::{PerProcess, generation};
 
@@ -139,9 +139,29 @@ pub(super) struct Tables {
     /// The first stands for none.
     pub(super) objects: Vec<Object>,
     numbers: HashMap<Object, u32>,
+    /// The names that the objects had when they were first seen.
+    pub(super) labels: Vec<Option<Arc<str>>>,
     /// The first stands for one that found no room.
-    pub(super) functions: Vec<Arc<str>>,
-    functions_by_name: HashMap<Arc<str>, u32>,
+    pub(super) functions: Vec<Function>,
+    /// By the number of the group whose tasks they are, or zero, and by their names.
+    function_numbers: HashMap<u64, HashMap<Arc<str>, u32>>,
+}
+
+/// A function that is called in a pool.
+pub(super) struct Function {
+    pub(super) name: Arc<str>,
+    /// The group whose task the call is.
+    pub(super) group: Option<Group>,
+}
+
+/// A group of tasks.
+pub struct Group {
+    /// Its number, which no other group has.
+    pub number: u64,
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// The number of the group inside of which it was entered; zero: none.
+    pub inside: u64,
 }
 
 impl Tables {
@@ -154,9 +174,13 @@ impl Tables {
         Self {
             stacks: Stacks::new(MOST_STACKS),
             objects: vec![none],
+            labels: vec![None],
             numbers: HashMap::new(),
-            functions: vec!["a call".into()],
-            functions_by_name: HashMap::new(),
+            functions: vec![Function {
+                name: "a call".into(),
+                group: None,
+            }],
+            function_numbers: HashMap::new(),
         }
     }
 
@@ -180,6 +204,7 @@ impl Tables {
         }
         let number = u32::try_from(self.objects.len()).unwrap_or(0);
         self.objects.push(object);
+        self.labels.push(labels::of(object.address));
         self.numbers.insert(object, number);
         number
     }
@@ -197,17 +222,29 @@ impl Tables {
         })
     }
 
-    fn function(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.functions_by_name.get(name) {
-            return *number;
-        }
+    /// The number of the function in the group with this number, if it is known.
+    fn known_function(&self, name: &str, group: u64) -> Option<u32> {
+        self.function_numbers.get(&group)?.get(name).copied()
+    }
+
+    fn function(&mut self, name: &str, mut group: Option<Group>) -> u32 {
         if self.functions.len() >= MOST_FUNCTIONS {
+            // Without the group it may have a number.
+            group = None;
+        }
+        let group_number = group.as_ref().map_or(0, |group| group.number);
+        if let Some(number) = self.known_function(name, group_number) {
+            return number;
+        }
+        // So many functions of no group have room still.
+        if self.functions.len() >= 2 * MOST_FUNCTIONS {
             return 0;
         }
         let number = u32::try_from(self.functions.len()).unwrap_or(0);
         let name: Arc<str> = name.into();
-        self.functions.push(Arc::clone(&name));
-        self.functions_by_name.insert(name, number);
+        let numbers = self.function_numbers.entry(group_number).or_default();
+        numbers.insert(Arc::clone(&name), number);
+        self.functions.push(Function { name, group });
         number
     }
 }
@@ -311,6 +348,11 @@ impl Recording {
     /// What was waited for, by the numbers.
     pub fn objects(&self) -> &[Object] {
         &self.tables.objects
+    }
+
+    /// The names that the program had given to these, by the numbers.
+    pub fn labels(&self) -> &[Option<Arc<str>>] {
+        &self.tables.labels
     }
 
     /// The files of all stacks.
@@ -706,6 +748,8 @@ pub struct Call<'a> {
     pub submitted: Instant,
     /// What its function is called.
     pub function: &'a str,
+    /// If it is a task: the number of its group, and a function that tells more of the group.
+    pub group: Option<(u64, &'a dyn Fn() -> Group)>,
     /// How many calls are pending in the pool.
     pub pending: usize,
     /// Whether the thread is a worker of the pool.
@@ -717,7 +761,13 @@ pub fn begins_call(call: &Call<'_>) {
     ensure_name();
     with(|run, track| {
         let pool = pool(run, call.pool);
-        let function = locked(&run.tables).function(call.function);
+        let group = call.group.map_or(0, |(number, _)| number);
+        let known = locked(&run.tables).known_function(call.function, group);
+        let function = known.unwrap_or_else(|| {
+            // Not under the mutex: it looks for the group around it.
+            let group = call.group.map(|(_, describe)| describe());
+            locked(&run.tables).function(call.function, group)
+        });
         let what = Happening::Begins {
             submitted: run.at(call.submitted),
             function,

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::{naming, profile, sleepers};
-use crate::wait::deadline::Deadline;
 use crate::wait::{PerProcess, generation, threads};
 
 /// The time between two looks.
@@ -232,7 +231,6 @@ fn run(inbox: &Inbox, functions: &Functions) {
             continue;
         }
         next = Instant::now() + INTERVAL;
-        let endless = |sleep: &sleepers::Sleep| sleep.deadline == Deadline::NEVER;
         let mut sleeps = sleepers::asleep();
         if profile::is_on() {
             (functions.sample)();
@@ -243,7 +241,7 @@ fn run(inbox: &Inbox, functions: &Functions) {
                 (functions.name)(&wanted);
             }
         }
-        sleeps.retain(endless);
+        sleeps.retain(sleepers::Sleep::is_endless);
         sleeps.sort_unstable_by_key(|sleep| sleep.wait);
         let now: Vec<u64> = sleeps.iter().map(|sleep| sleep.wait).collect();
         // A wait, and not a sleep: where the parker cannot report signals, each sleep is short.

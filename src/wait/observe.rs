@@ -208,6 +208,10 @@ pub trait Observer: Sync {
     /// The calling thread is about to sleep.
     fn blocked(&self, waiter: &Arc<Waiter>, resource: Resource, deadline: Deadline);
 
+    /// The calling thread, which is about to sleep, is in a scope whose cancellation ends the wait. It does so at that
+    /// moment at the latest, unless something else has.
+    fn sleeps_in_scope(&self, _until: Deadline) {}
+
     /// The calling thread has released the interpreter, and begins to sleep. This may happen more than once in a
     /// wait, if signal handlers run in between.
     fn parks(&self) {}
@@ -345,6 +349,17 @@ pub fn parked<R>(park: impl FnOnce() -> R) -> R {
         observer.unparks();
     }
     result
+}
+
+/// Tells the observer, if there is one, that the calling thread is about to sleep in a scope; see
+/// [`Observer::sleeps_in_scope`].
+#[inline]
+pub fn sleeps_in_scope(until: Deadline) {
+    if is_on_for_everything()
+        && let Some(observer) = OBSERVER.get()
+    {
+        observer.sleeps_in_scope(until);
+    }
 }
 
 /// Runs signal handlers, for which the calling thread has left its wait, and tells the observer, if there is one, before

@@ -261,6 +261,13 @@ impl Drop for Registration<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run(u64);
 
+impl Run {
+    /// What it is told from others of its thread by. Zero: the code that the thread began with.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What is known of a thread.
 struct ThreadScopes {
     /// The innermost scope that the thread is in.

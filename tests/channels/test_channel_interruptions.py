@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import queue
 import signal
@@ -252,6 +253,48 @@ def test_another_receiver_is_served_while_a_handler_runs() -> None:
                     channel.receive(timeout=1)
             sender.join()
         channel.close()
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 5])
+def test_a_storm_of_signals_loses_no_item_and_sends_none_twice(capacity: int) -> None:
+    channel: Channel[int] = Channel(capacity)
+    received: list[int] = []
+    count = 300
+    over = threading.Event()
+    raised: list[int] = []
+
+    def receive_one() -> None:
+        # The list has the item before the next bytecode, so no exception can come in between.
+        received.extend(itertools.islice(channel, 1))
+
+    def interrupt(_number: int, frame: Any) -> None:
+        if frame is not None and frame.f_code is receive_one.__code__:
+            raised.append(1)
+            raise Interrupt
+
+    def send() -> None:
+        for number in range(count):
+            channel.send(number)
+
+    def disturb() -> None:
+        while not over.is_set():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            over.wait(0.0002)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        sender, disturber = Result(send), Result(disturb)
+        while len(received) < count:
+            with contextlib.suppress(Interrupt):
+                receive_one()
+        over.set()
+        sender.get()
+        disturber.get()
+    finally:
+        over.set()
+        signal.signal(signal.SIGUSR1, before)
+    assert received == list(range(count))
+    assert len(channel) == 0
 
 
 @can_fork

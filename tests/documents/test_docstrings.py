@@ -52,8 +52,8 @@ WITH_EXAMPLE = [
     *("metrics.PrometheusCollector", "metrics.instrument"),
     *("waiting.select", "waiting.put", "waiting.get", "waiting.after", "waiting.every", "waiting.merge"),
     "waiting.readable",
-    *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
     *[f"channels.{name}" for name in oxthreads.channels.__all__],
+    *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
     *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 

@@ -17,6 +17,7 @@ import pytest
 
 from oxthreads import _oxthreads
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
+from oxthreads.diagnose import _task_groups
 from oxthreads.queue import Full, Queue
 from oxthreads.tasks import (
     Cancelled,
@@ -669,15 +670,17 @@ def test_what_is_known_of_groups() -> None:
     with TaskGroup(name="outer") as group:
         group.start_soon(inner)
         entered.wait()
-        spin_until(lambda: len([each for each in _oxthreads.task_groups() if each[6]]) == 2)
-        known = {each[1]: each for each in _oxthreads.task_groups() if each[1] in ("outer", "inner")}
+        spin_until(lambda: len([each for each in _oxthreads.task_groups() if each[9]]) == 2)
+        tree = _task_groups.Tree([])
         over.set()
+    known = {each.name: each for each in tree.at.values()}
     outer, inside = known["outer"], known["inner"]
-    assert inside[2] == outer[0]
-    assert outer[2] == 0
-    assert inside[3] == outer[6][0][0]  # it was entered by the thread of the task
-    assert [name for _, name in outer[6]] == ["test_what_is_known_of_groups.<locals>.inner"]
-    assert [name for _, name in inside[6]] == ["Event.wait"]
+    (task,) = outer.running
+    assert (inside.parent, outer.parent) == (outer.number, 0)
+    assert (inside.opener, inside.run) == (task.thread, task.run)  # it was entered by the task
+    assert tree.in_task(outer, task) == [inside]
+    assert task.function == "test_what_is_known_of_groups.<locals>.inner"
+    assert [each.function for each in inside.running] == ["Event.wait"]
     assert not [each for each in _oxthreads.task_groups() if each[1] in ("outer", "inner")]
 
 

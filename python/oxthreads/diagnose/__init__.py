@@ -51,8 +51,8 @@ def watch(mode: str = "report") -> Watch:
             have not. Alone it stands for "order,report".
 
     Returns:
-        oxthreads.diagnose._watch.Watch: its ``stop()`` ends the watch. It may be used in a ``with`` statement,
-        which stops it at its end.
+        oxthreads.diagnose._watch.Watch: its ``stop()`` ends the watch. It may be used in a ``with``
+        statement, which stops it at its end.
 
     Raises:
         ValueError: if `mode` is something else.

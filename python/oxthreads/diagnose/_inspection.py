@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _objects, _situation
+from oxthreads.diagnose import _group_tree, _objects, _situation, _wait_data
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -67,17 +67,21 @@ def _described(situation: Situation) -> dict[str, Any]:
     identifiers = {*situation.frames, *situation.threads}
     if own not in situation.threads:
         identifiers.discard(own)  # the thread of the watch
+    waits = {number: _wait_data.described(situation, number) for number in situation.waits}
     in_order = sorted(identifiers, key=lambda each: (situation.numbers.get(each, 1 << 32), each))
     return {
         "version": VERSION,
         "process": os.getpid(),
         "interpreter": True,
-        "threads": [_thread(situation, identifier, own) for identifier in in_order],
-        "tasks": [_task(situation, number) for number in situation.tasks],
+        "threads": [_thread(situation, identifier, own, waits) for identifier in in_order],
+        "tasks": [_task(situation, number, waits[number]) for number in situation.tasks],
+        "task_groups": _group_tree.described(situation, waits.get),
     }
 
 
-def _thread(situation: Situation, identifier: int, own: int) -> dict[str, Any]:
+def _thread(
+    situation: Situation, identifier: int, own: int, waits: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
     number = situation.numbers.get(identifier)
     is_waiting = number is not None and number in situation.waits
     # Without a GIL, the frames of another thread that runs must not be looked at.
@@ -87,12 +91,12 @@ def _thread(situation: Situation, identifier: int, own: int) -> dict[str, Any]:
         "number": number,
         "identifier": identifier,
         "name": _situation.label(situation.threads.get(identifier), number or identifier),
-        "wait": _wait(situation, number) if number is not None and is_waiting else None,
+        "wait": waits[number] if number is not None and is_waiting else None,
         "stack": [_frame(frame) for frame in frames if _situation.is_of_program(frame)],
     }
 
 
-def _task(situation: Situation, number: int) -> dict[str, Any]:
+def _task(situation: Situation, number: int, wait: dict[str, Any]) -> dict[str, Any]:
     task = situation.tasks[number]
     thread = task.thread
     stack = [
@@ -100,30 +104,11 @@ def _task(situation: Situation, number: int) -> dict[str, Any]:
         for file, line, function in task.stack
         if _situation.is_file_of_program(file)
     ]
-    wait = _wait(situation, number)
     return {
         "name": task.name,
-        "thread": {"number": thread, "name": _situation.label(situation.thread(thread), thread)}
-        if thread
-        else None,
+        "thread": _wait_data.named(situation, thread) if thread else None,
         "wait": {**wait, "seconds": None if task.age is None else wait["seconds"]},
         "stack": stack,
-    }
-
-
-def _wait(situation: Situation, number: int) -> dict[str, Any]:
-    waiting, dependence = situation.waits[number], situation.dependences[number]
-    owner, item = dependence.owner, situation.taken.get(number)
-    named = {"number": owner, "name": _situation.label(situation.thread(owner), owner)} if owner else None
-    taken = {"file": item.filename, "line": item.line, "function": item.function} if item else None
-    return {
-        "for": waiting.what,
-        "object": _objects.thing(situation, waiting),
-        "seconds": round(waiting.age, 3),
-        "seconds_left": waiting.left,
-        "owner": named,
-        "taken_at": taken,
-        "state": _objects.why(situation, number) or None,
     }
 
 
@@ -150,24 +135,18 @@ def text(data: dict[str, Any], *, is_coloured: bool = False) -> str:
         )
     for thread in threads:
         name = thread["name"] or f"thread {thread['number']}"
-        lines += ["", f"{strong}{name}{plain} {_doing(thread['wait'], data)}"]
+        does = _wait_data.text(thread["wait"], has_interpreter=data["interpreter"])
+        lines += ["", f"{strong}{name}{plain} {does}"]
         lines += [f"    {_place(each)}" for each in thread["stack"]]
     for task in data.get("tasks", ()):
         where = f" in {task['thread']['name']}" if task["thread"] else ""
         name = f"{strong}task {task['name']}{plain} of the event loop{where}"
-        lines += ["", f"{name} {_doing(task['wait'], data)}"]
+        lines += ["", f"{name} {_wait_data.text(task['wait'])}"]
         lines += [f"    {_place(each)}" for each in task["stack"]]
+    groups = _group_tree.lines(data.get("task_groups", []), strong=strong, plain=plain)
+    if groups:
+        lines += ["", "Groups of tasks:", *groups]
     return "\n".join([*lines, ""])
-
-
-def _doing(wait: dict[str, Any] | None, data: dict[str, Any]) -> str:
-    if wait is None:
-        return "runs" if data["interpreter"] else "is not waiting"
-    what = wait["object"] or wait["for"]
-    left = "" if wait["seconds_left"] is None else f", for {wait['seconds_left']:.1f} s more at most"
-    state = f", {wait['state']}" if wait["state"] else ""
-    waits = "waits" if wait["seconds"] is None else f"has waited {wait['seconds']:.1f} s"
-    return f"{waits} for {what}{left}{state}"
 
 
 def _place(frame: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import weakref
 from pathlib import Path
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from oxthreads.diagnose._situation import Situation, Waiting
+    from oxthreads.diagnose._task_groups import TaskGroup
 
 __all__ = [
     "file",
     "given_name",
+    "group",
     "has_name",
+    "labelled",
     "listed",
     "name_at",
     "place",
@@ -62,7 +66,7 @@ _PARTS = {
 _CHANNELS: tuple[Any, ...] = (_native.Channel, _native.Broadcast, _native.Subscription)
 
 #: Waits whose words are not about an object with an address.
-_NOT_OF_OBJECTS = ("join", "import", "exit", "one of several futures", "one of several sources")
+_NOT_OF_OBJECTS = ("join", "import", "exit", "sleep", "one of several futures", "one of several sources")
 
 #: The names that programs have given, by the address of the object.
 _given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -106,6 +110,8 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
         return _rwlock(situation, waiting, owner)
     if number in situation.pending:
         return _pending(situation, *situation.pending[number])
+    if waiting.what == "TaskGroup":
+        return _unfinished(situation, waiting)
     if owner is not None:
         name = "it itself" if owner == number else _situation.label(situation.thread(owner), owner)
         item = situation.taken.get(number)
@@ -158,6 +164,30 @@ def _pending(situation: Situation, number: int, _: str) -> str:
         return f"whose call is pending in {name}, which has {most}"
     workers = "whose only worker waits here" if count == 1 else f"whose {count} workers all wait here"
     return f"whose call is pending in {name}, {workers}"
+
+
+def _unfinished(situation: Situation, waiting: Waiting) -> str:
+    """Which tasks of a group have not ended."""
+    group = situation.task_groups.at.get(waiting.address)
+    if group is None:
+        return ""
+    names = [
+        f"{_last_part(task.function)}() in {_situation.label(situation.thread(task.thread), task.thread)}"
+        for task in group.running
+    ]
+    said = []
+    if names:
+        tasks, have = ("task", "has") if len(names) == 1 else ("tasks", "have")
+        said.append(f"whose {tasks} {_some(names)} {have} not ended")
+    if group.pending:
+        tasks, have = ("task", "has") if group.pending == 1 else ("tasks", "have")
+        said.append(f"{'and' if names else 'whose'} {group.pending} {tasks} {have} not begun")
+    text = " ".join(said)
+    if group.is_cancelled:
+        return f"{text}; it was cancelled"
+    if waiting.scope is not None and waiting.scope < math.inf:
+        return f"{text}; they are cancelled in {waiting.scope:.1f} s at the latest"
+    return text
 
 
 def _state(situation: Situation, waiting: Waiting) -> str:
@@ -304,7 +334,12 @@ def _call(situation: Situation, waiting: Waiting) -> str:
         name = of_program[-1].f_code.co_name
     else:
         return ""
-    return f"of {name.rpartition('.')[2]}()"
+    return f"of {_last_part(name)}()"
+
+
+def _last_part(function: str) -> str:
+    """The name of a function without that of its class, or of the function around it."""
+    return function.rpartition(".")[2]
 
 
 def tell_apart(situation: Situation, numbers: Iterable[int]) -> None:
@@ -326,7 +361,7 @@ def _said_alike(situation: Situation, numbers: list[int]) -> list[list[Waiting]]
     alike: dict[str, dict[int, Waiting]] = {}
     for number in numbers:
         waiting = situation.waits[number]
-        if waiting.what not in _NOT_OF_OBJECTS and given_name(waiting.address) is None:
+        if waiting.what not in _NOT_OF_OBJECTS and _name_given(situation, waiting.address) is None:
             alike.setdefault(thing(situation, waiting), {})[waiting.address] = waiting
     return [list(waits.values()) for waits in alike.values() if len(waits) > 1]
 
@@ -345,13 +380,17 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
         return f"the import of {situation.imports[waiting.thread]}"
     if waiting.what == "exit":
         return "the other threads to end, because the interpreter exits"
+    if waiting.what == "sleep":
+        return "its sleep to end"
     arms = situation.arms.get(waiting.thread)
     if arms and waiting.what == "one of several sources":
         return "the first of: " + ", ".join(
             _thing(situation, waiting._replace(what=what, address=address)) for what, address in arms
         )
     found = situation.object_of(waiting)
-    name = given_name(waiting.address) or (found[0] if found else _made(waiting.address))
+    given = _name_given(situation, waiting.address)
+    known = given or (found[0] if found else _label(waiting))
+    name = known or _made(waiting.address)
     if waiting.thread in situation.standard_locks:
         return " ".join(filter(None, [f"the {waiting.what}", name]))
     if waiting.what == "Future":
@@ -366,9 +405,31 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
         is_of_condition = waiting.what in ("Lock", "RLock") and found is not None
         if is_of_condition and found and is_a(found[1], _native.Condition):
             return f"{waiting.what} of {_situation.class_name(found[1])} {name}"
+        if kind in (_KINDS["call for a worker"], _KINDS["room in a pool"]) and not known:
+            kind = f"{kind} a pool"
         return " ".join(filter(None, [kind or waiting.what, name]))
     what = _situation.class_name(found[1]) if found else waiting.what.rpartition(" ")[2].capitalize()
     return " ".join(filter(None, [kind, what, name]))
+
+
+def group(situation: Situation, group: TaskGroup) -> str:
+    """What a group of tasks is called."""
+    can_look = group.opener in situation.waits or _situation.has_gil()
+    # Without a GIL, the variables of a thread that runs must not be looked at.
+    thread = group.opener if can_look else next(iter(situation.waits), 0)
+    waiting = _situation.Waiting(thread, 0, 0, "TaskGroup", group.address, None, 0.0, can_end=False)
+    return thing(situation, waiting)
+
+
+def _name_given(situation: Situation, address: int) -> str | None:
+    """The name that the program has given to the object or group of tasks with this address."""
+    group = situation.task_groups.at.get(address)
+    return given_name(address) or (group and group.name)
+
+
+def _label(waiting: Waiting) -> str | None:
+    """The name that the program has given to the threads of a pool."""
+    return _native.label_of(waiting.address) if waiting.what == "call for a worker" else None
 
 
 def given_name(address: int) -> str | None:
@@ -379,11 +440,12 @@ def given_name(address: int) -> str | None:
 
 def has_name(situation: Situation, waiting: Waiting) -> bool:
     """Whether `thing` says more than where the object was made."""
-    if waiting.what in ("join", "import", "exit"):
+    if waiting.what in ("join", "import", "exit", "sleep"):
         return True
     if waiting.what == "one of several sources":
         return waiting.thread in situation.arms
-    return given_name(waiting.address) is not None or situation.object_of(waiting) is not None
+    given = _name_given(situation, waiting.address)
+    return given is not None or situation.object_of(waiting) is not None
 
 
 def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
@@ -399,12 +461,19 @@ def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
     return " ".join(filter(None, [kind or what, class_name, name]))
 
 
+def labelled(what: str, name: str) -> str:
+    """What threads waited for, with this name, which the program had given to it."""
+    return f"{_KINDS.get(what) or what} {name}"
+
+
 def unnamed(what: str, address: int) -> str:
     """What threads waited for, without a name: with where it was made, if that is known."""
     if what == "join":
         return "a thread to end"
     if what == "exit":
         return "the other threads to end, because the interpreter exits"
+    if what == "sleep":
+        return "its sleep to end"
     kind = _KINDS.get(what) or what
     if kind.endswith((" of", " in")):
         others = ("pool", "channel", "broadcast", "watch")

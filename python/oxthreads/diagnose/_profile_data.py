@@ -151,6 +151,10 @@ def _of_queues(queues: list[Any], sites: list[Any], frames: list[FrameType]) -> 
 
 
 def _text(key: _profile_names.Key, frames: list[FrameType], *, is_there: bool) -> str:
+    if key[0] == "TaskGroup":
+        return _profile_names.name_of_group(key[1])
+    if key[0] == "call for a worker" and _profile_names.is_of_groups(key[1]):
+        return f"a call to run in {_profile_names.name_of_group(key[1])}"
     with _situation.without_finalizers():
         return _profile_names.name_of(key, frames, is_there=is_there)
 

@@ -18,7 +18,16 @@ from oxthreads.diagnose import _objects, _situation
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["clear", "find_names", "frames_at_end", "name_of", "name_of_pool", "name_of_queue"]
+__all__ = [
+    "clear",
+    "find_names",
+    "frames_at_end",
+    "is_of_groups",
+    "name_of",
+    "name_of_group",
+    "name_of_pool",
+    "name_of_queue",
+]
 
 #: What is waited for, its address, and the generation of that.
 Key = tuple[str, int, int]
@@ -49,19 +58,36 @@ def _has_no_name(what: str, address: int) -> bool:
     return (what, address, _native.generation_of(address)) not in _found
 
 
-def name_of(key: Key, frames: list[FrameType], *, is_there: bool) -> str:
+def name_of(key: Key, frames: list[FrameType], *, is_there: bool, label: str | None = None) -> str:
     """What the object is called.
 
     Args:
         key: the object.
         frames: where to look for it, if it was not found while threads waited for it.
         is_there: whether no later object is known to have its address.
+        label: the name that the program had given to it.
     """
     what, address, _ = key
     name = _found.get(key)
+    # A label has no characters that cannot be written in UTF-8.
+    has_exact_name = is_there and _objects.given_name(address) is not None
+    if name is None and label and not has_exact_name:
+        return _objects.labelled(what, label)
     if name is None and is_there and address and what != "join":
         name = _objects.name_at(what, address, frames)
-    return name or _objects.unnamed(what, address)
+    # Groups end soon, and another one may have been made elsewhere, at the same address.
+    is_known = is_there or what != "TaskGroup"
+    return name or _objects.unnamed(what, address if is_known else 0)
+
+
+def is_of_groups(address: int) -> bool:
+    """Whether a profile has, instead of the address of a pool, the number of the name of a group."""
+    return address < 4096  # No object is there.
+
+
+def name_of_group(number: int) -> str:
+    """What groups of tasks are called whose name has this number; see `_oxthreads.group_name`."""
+    return " ".join(filter(None, ["TaskGroup", _native.group_name(number)]))
 
 
 def name_of_pool(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:

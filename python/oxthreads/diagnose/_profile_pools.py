@@ -16,6 +16,9 @@ __all__ = ["described"]
 #: The number of the pool that stands for those for which there was no room (src/diagnostics/pools.rs).
 _OTHER_POOLS = 2**64 - 1
 
+#: From here on, the numbers are those of names of groups, and stand for all pools of these groups.
+_POOLS_OF_GROUPS = 2**63
+
 #: The most pools for which a name is looked for at the end. A look takes some milliseconds.
 _MOST_LOOKS = 50
 
@@ -69,6 +72,8 @@ def described(pools: list[Any], calls: list[Any], frames: list[FrameType]) -> li
     for number, address, generation, is_there, workers, alive, idle, waited, pending in pools:
         if number == _OTHER_POOLS:
             names[number] = "other pools"
+        elif number >= _POOLS_OF_GROUPS:
+            names[number] = _profile_names.name_of_group(number - _POOLS_OF_GROUPS)
         else:
             looks = frames if len(names) < _MOST_LOOKS else []
             names[number] = _profile_names.name_of_pool(address, generation, looks, is_there=is_there)

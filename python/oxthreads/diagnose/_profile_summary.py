@@ -145,6 +145,11 @@ _WORDS = {
     ),
     "join": _ENDS,
     "exit": _ENDS,
+    "TaskGroup": _Words(
+        "Threads waited until the tasks of a group had ended, as a thread does that has nothing else to do.",
+        "Nothing is lost here by itself. Look at what the tasks waited for meanwhile.",
+        is_usual=True,
+    ),
 }
 
 _OTHER = _Words(

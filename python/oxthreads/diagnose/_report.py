@@ -11,11 +11,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from oxthreads.diagnose import _group_tree
 from oxthreads.diagnose._objects import listed, place, place_of, tell_apart, thing, why
 from oxthreads.diagnose._situation import is_file_of_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from oxthreads.diagnose._situation import Group, Situation
 
@@ -76,6 +77,7 @@ def all_asleep(situation: Situation) -> str:
     tasks = _with_tasks(situation)
     for number in [*tasks.tasks][:_MOST_TASKS]:
         lines += _waits(tasks, number)
+    lines += _groups(situation, situation.waits)
     return "\n".join([*lines, ""])
 
 
@@ -105,7 +107,20 @@ def _chain(situation: Situation, group: Group, first: str) -> str:
         if len(waiting) > len(shown):
             shown.append(f"and {len(waiting) - len(shown)} more tasks")
         lines.append(f"Tasks that wait for what these threads have: {'; '.join(shown)}")
+    lines += _groups(situation, stuck_threads)
     return "\n".join([*lines, ""])
+
+
+def _groups(situation: Situation, threads: Container[int]) -> list[str]:
+    """The groups of tasks that have to do with these threads, as trees."""
+    if not situation.task_groups.roots:
+        return []
+    try:
+        groups = _group_tree.described(situation)
+        trees = _group_tree.lines([group for group in groups if _group_tree.concerns(group, threads)])
+    except Exception as error:  # see `_waits`
+        trees = [f"The groups of tasks cannot be told: {type(error).__name__}"]
+    return ["", "Groups of tasks:", *trees] if trees else []
 
 
 def _with_tasks(situation: Situation) -> Situation:

@@ -17,8 +17,11 @@ Who can wake whom:
 * a future whose call runs: the worker that runs it;
 * a future whose call is pending in a pool that can have no more workers: likely these workers, if no thread
   runs that might cancel it;
+* the tasks of a group: the threads that run them, and it needs all;
 * a lock of the interpreter itself: likely the thread that has it;
-* anything else: any thread.
+* anything else: any thread;
+* what a scope around the wait may end (`CancelScope`, `TaskGroup`): any thread, which may cancel the scope.
+  Waits for locks and for the tasks of a group are not ended so.
 
 Each candidate is pinned while this is found out: it does not go on meanwhile, whatever wakes it.
 """
@@ -30,6 +33,7 @@ import copy
 import functools
 import gc
 import importlib
+import math
 import operator
 import signal
 import sys
@@ -42,7 +46,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose import _holders, _names, _standard_locks, _tasks
+from oxthreads.diagnose import _holders, _names, _standard_locks, _task_groups, _tasks
 from oxthreads.diagnose._look_ups import dict_of_class, in_classes, is_a, mro_of
 
 if TYPE_CHECKING:
@@ -102,6 +106,15 @@ class Waiting(NamedTuple):
     left: float | None
     age: float
     can_end: bool
+    #: In how many seconds a scope ends it; infinite: if the scope is cancelled, or `left` is less. None: no
+    #: scope ends it.
+    scope: float | None = None
+
+    @property
+    def ends(self) -> float:
+        """In how many seconds it ends by itself or by a scope, at the latest; infinite: perhaps never."""
+        times = [self.left, None if self.what == "TaskGroup" else self.scope]
+        return min((each for each in times if each is not None), default=math.inf)
 
 
 class Dependence(NamedTuple):
@@ -218,6 +231,10 @@ class Situation:
         self.of_one_name: set[int] = set()
         #: By the address of a semaphore: what is said of those that have its permits.
         self.permit_holders: dict[int, list[str]] = {}
+        kept: list[object] = []
+        self._kept.append(kept)
+        #: The groups of tasks that threads have entered.
+        self.task_groups = _task_groups.Tree(kept)
         self._pools: dict[int, Pool] | None = None
         self._frames: dict[int, FrameType] | None = None
         self._others: list[int] | None = None
@@ -358,7 +375,14 @@ class Situation:
     def _dependence(self, waiting: Waiting) -> Dependence:
         depends_on = self._depends_on.get(waiting.what)
         if depends_on is not None:
-            return depends_on(self, waiting)
+            dependence = depends_on(self, waiting)
+            is_ended_by_scope = waiting.scope is not None and waiting.what != "TaskGroup"
+            # Whoever cancels the scope ends the wait. A likely one is told only if nobody runs who might.
+            return (
+                dependence._replace(wakers=None)
+                if is_ended_by_scope and dependence.kind == "certain"
+                else dependence
+            )
         if waiting.what == "join":
             joined = joins.get(self.identifiers.get(waiting.thread, 0))
             number = self.numbers.get(waiting.address)
@@ -378,7 +402,9 @@ class Situation:
         if owner is None:
             return _ANYONE if own or waiting.what != "Future" else self._dependence_on_pool(waiting)
         if owner in self.identifiers:
-            may_release = waiting.what == "RLock" and self._may_run_handlers(owner)
+            may_release = waiting.what == "RLock" and (
+                self._may_run_handlers(owner) or self._may_run_tasks(owner)
+            )
             kind = "with" if waiting.what == "Lock" or may_release else "certain"
             return Dependence(frozenset([owner]), kind, owner)
         # The list of threads may be older than the owner: who has begun since has not ended.
@@ -401,7 +427,7 @@ class Situation:
             # It may go on if the one that is next gives up.
             return Dependence(frozenset([following]), "certain", following)
         for owner in threads:
-            if owner in self.identifiers and self._may_run_handlers(owner):
+            if owner in self.identifiers and (self._may_run_handlers(owner) or self._may_run_tasks(owner)):
                 return _ANYONE
             if owner not in self.identifiers:
                 # The list of threads may be older than the owner: who has begun since has not ended.
@@ -419,6 +445,13 @@ class Situation:
         if owner not in self.identifiers or self._may_run_handlers(owner):
             return _ANYONE
         return Dependence(frozenset([owner]), "certain", owner)
+
+    def _dependence_on_tasks(self, waiting: Waiting) -> Dependence:
+        """That of the end of a group, which waits for all its tasks."""
+        group = self.task_groups.at.get(waiting.address)
+        threads = {task.thread for task in group.running if task.ends_in_thread} if group else set()
+        known = frozenset(threads - {0, waiting.thread})
+        return Dependence(known, needs_all=True) if known else _ANYONE
 
     def _dependence_on_pool(self, waiting: Waiting) -> Dependence:
         pending = self.pin.pending(waiting.sleep)
@@ -438,6 +471,7 @@ class Situation:
         **dict.fromkeys(("Lock", "RLock", "Future"), _dependence_on_owner),
         **dict.fromkeys(RWLOCK, _dependence_on_holders),
         **dict.fromkeys(CALLS, _dependence_on_runner),
+        "TaskGroup": _dependence_on_tasks,
     }
 
     def _may_run_handlers(self, number: int) -> bool:
@@ -446,6 +480,16 @@ class Situation:
         It may release what the thread has. If that was taken by a `with` statement, its end would fail.
         """
         return self.identifiers[number] == threading.main_thread().ident and has_handlers()
+
+    def _may_run_tasks(self, number: int) -> bool:
+        """Whether a worker waits for the tasks of a group: it runs those that are added meanwhile.
+
+        They may release what the thread has. If that was taken by a `with` statement, its end would fail.
+        """
+        waiting = self.waits.get(number)
+        if waiting is None or waiting.what != "TaskGroup":
+            return False
+        return any(number in pool.workers for pool in self.pools.values())
 
     def _joined_by_exit(self, waiting: Waiting) -> Iterator[int]:
         own = self.identifiers.get(waiting.thread)

@@ -72,9 +72,10 @@ def _names(recording: Recording, files: set[str]) -> tuple[list[str], list[str]]
     names: dict[tuple[int, int], str] = {}
     taken: Counter[str] = Counter()
     with _situation.without_finalizers():
-        for number, (what, address, generation, is_there) in enumerate(recording.objects()):
+        for number, (what, address, generation, is_there, label) in enumerate(recording.objects()):
             known = frames if number <= _MOST_LOOKS else []
-            text = _profile_names.name_of((what, address, generation), known, is_there=is_there)
+            seen = (what, address, generation)
+            text = _profile_names.name_of(seen, known, is_there=is_there, label=label)
             waits.append(_text(text or "something"))
             key = (address, generation)
             if not address or key not in names:

@@ -267,10 +267,13 @@ def _until_old(situation: Situation, numbers: set[int]) -> float | None:
 
 
 def _endable(situation: Situation, group: Group) -> list[int]:
-    """The waits of the deadlock that can be ended: that of the main thread first, then the youngest."""
+    """The waits of the deadlock that can be ended: that of the main thread first, then the youngest.
+
+    An error in a wait for the tasks of a group only cancels the tasks, and so it comes last.
+    """
     main = situation.numbers.get(threading.main_thread().ident or 0)
     waits = [situation.waits[number] for number in group.core if not situation.takes_again(number)]
-    waits.sort(key=lambda each: (each.thread != main, each.age))
+    waits.sort(key=lambda each: (each.what == "TaskGroup", each.thread != main, each.age))
     return [waiting.wait for waiting in waits if waiting.can_end]
 
 

@@ -20,6 +20,12 @@ pub(crate) fn set_label(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -
     Some(address)
 }
 
+/// Return the name that the program has given to the object with this address, also for metrics (str), or None.
+#[pyfunction]
+pub(crate) fn label_of(address: usize) -> Option<String> {
+    labels::of(address).map(|label| label.to_string())
+}
+
 /// Forget the name of the object with this address, which is about to be freed.
 #[pyfunction]
 pub(crate) fn forget_label(address: usize) {

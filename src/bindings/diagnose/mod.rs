@@ -20,6 +20,7 @@ use crate::bindings::future::Future;
 use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::{collector, errors, foreign, interruption};
+use crate::bindings::tasks::TaskGroup;
 use crate::bindings::threading::{
     Barrier, Condition, Event, Flights, Limiter, Lock, Once, RLock, RWLock, Semaphore,
 };
@@ -31,13 +32,14 @@ use crate::wait::observe::{self, Resource, ThreadNumber};
 use crate::wait::threads;
 
 pub(crate) use metrics::{
-    PoolLedger, forget_label, set_label, start_metrics, stop_metrics, wait_counts, waits_going_on,
+    PoolLedger, forget_label, label_of, set_label, start_metrics, stop_metrics, wait_counts,
+    waits_going_on,
 };
 pub(crate) use order::{
     ThreadOrder, before_start, end_of_thread, follow_lock, follow_thread, lock_order_counts,
     start_lock_order, stop_lock_order,
 };
-pub(crate) use profile::{generation_of, profile_runs, start_profile, stop_profile};
+pub(crate) use profile::{generation_of, group_name, profile_runs, start_profile, stop_profile};
 pub(crate) use trace::{Recording, start_trace, stop_trace, trace_runs};
 
 /// Record from now on which threads sleep, and for what. It cannot be turned off again.
@@ -57,8 +59,19 @@ pub(crate) fn record_waits(py: Python<'_>, threads: Py<PyDict>, error: Py<PyType
 }
 
 /// A sleep as Python sees it: thread, number, wait, what, address, seconds until the deadline (None: no deadline),
-/// seconds since the wait began, and whether the wait can be ended by an error.
-type Described = (u32, u64, u64, &'static str, usize, Option<f64>, f64, bool);
+/// seconds since the wait began, whether the wait can be ended by an error, and seconds until a scope ends it (None: no
+/// scope does).
+type Described = (
+    u32,
+    u64,
+    u64,
+    &'static str,
+    usize,
+    Option<f64>,
+    f64,
+    bool,
+    Option<f64>,
+);
 
 fn described(sleep: &Sleep) -> Described {
     (
@@ -70,13 +83,18 @@ fn described(sleep: &Sleep) -> Described {
         sleep.deadline.remaining().map(|left| left.as_secs_f64()),
         sleep.age.as_secs_f64(),
         sleep.can_end,
+        sleep.scope.map(|until| {
+            let left = until.remaining().filter(|_| until != sleep.deadline);
+            left.map_or(f64::INFINITY, |left| left.as_secs_f64())
+        }),
     )
 }
 
 /// Return the present sleeps, as tuples: the number of the thread (int), the number of the sleep (int), the number
 /// of the wait, which may sleep more than once (int), what it waits for (str), the address of that (int), the seconds
-/// until its deadline (float or None), the seconds since the wait began (float), and whether the wait can be ended by an
-/// error (bool).
+/// until its deadline (float or None), the seconds since the wait began (float), whether the wait can be ended by an
+/// error (bool), and the seconds until a scope ends it (float or None;
+/// infinite: only if the scope is cancelled, or the deadline of the wait comes first).
 #[pyfunction]
 pub(crate) fn asleep() -> Vec<Described> {
     sleepers::asleep().iter().map(described).collect()
@@ -200,7 +218,8 @@ pub(crate) fn address_of(object: &Bound<'_, PyAny>) -> Option<usize> {
         Broadcast,
         Subscription,
         Watch,
-        WatchReader
+        WatchReader,
+        TaskGroup
     )
 }
 

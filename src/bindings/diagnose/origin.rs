@@ -17,6 +17,7 @@ use crate::bindings::diagnose::{address_of, order};
 use crate::bindings::executor::ThreadPoolExecutor;
 use crate::bindings::queue::{self, DelayQueue, Queue, SimpleQueue};
 use crate::bindings::runtime::foreign;
+use crate::bindings::tasks::TaskGroup;
 use crate::bindings::threading::{
     Barrier, Condition, Event, Limiter, Lock, RLock, RWLock, Semaphore,
 };
@@ -31,8 +32,8 @@ struct Original {
 
 static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
 
-/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues, pools and
-/// channels are made.
+/// Records from now on where locks, `RWLock`s, conditions, semaphores, limiters, events, barriers, queues, pools, channels
+/// and groups of tasks are made.
 pub(super) fn record(py: Python<'_>) -> PyResult<()> {
     let classes = [
         py.get_type::<Lock>(),
@@ -50,6 +51,7 @@ pub(super) fn record(py: Python<'_>) -> PyResult<()> {
         py.get_type::<Channel>(),
         py.get_type::<Broadcast>(),
         py.get_type::<Watch>(),
+        py.get_type::<TaskGroup>(),
     ];
     let originals = ORIGINALS.get_or_init(|| {
         let original = |class: &Bound<'_, PyType>| {

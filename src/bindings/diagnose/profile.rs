@@ -1,15 +1,18 @@
 //! The profile of waiting, as Python gets it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use crate::bindings::future::Future;
 use crate::bindings::{aio, executor, queue};
-use crate::diagnostics::origins;
-use crate::diagnostics::pools::{Calls, Times};
+use crate::diagnostics::pools::{self, Calls, POOLS_OF_GROUPS, Times};
 use crate::diagnostics::profile::{self, Profile, Site};
 use crate::diagnostics::queues::Queue;
 use crate::diagnostics::timeline::{self, Timeline};
+use crate::diagnostics::{group_names, origins};
+use crate::primitives::pool::Pool;
 
 /// A function of a thread: the file, the line, and the name.
 type PlaceInCode = (String, u32, String);
@@ -115,8 +118,13 @@ fn described_pools(profile: &Profile) -> Vec<DescribedPool> {
     let pools = profile.pools.pools.iter();
     pools
         .map(|(number, pool)| {
-            let now = there.iter().find(|pool| pool.number() == *number);
+            let is_it = |pool: &&Arc<Pool<Py<Future>>>| pools::counted_as(pool.number()) == *number;
+            let now = there
+                .iter()
+                .find(is_it)
+                .filter(|_| *number < POOLS_OF_GROUPS);
             let address = now.map_or(pool.address, |pool| std::ptr::from_ref(&**pool).addr());
+            let pending = there.iter().filter(is_it).map(|pool| pool.pending()).sum();
             (
                 *number,
                 address,
@@ -126,7 +134,7 @@ fn described_pools(profile: &Profile) -> Vec<DescribedPool> {
                 pool.alive.as_secs_f64(),
                 pool.idle.as_secs_f64(),
                 pool.waited.as_secs_f64(),
-                now.map_or(0, |pool| pool.pending()),
+                pending,
             )
         })
         .collect()
@@ -312,6 +320,13 @@ pub(crate) fn profile_runs() -> bool {
 pub(crate) fn stop_profile(py: Python<'_>) -> Option<Described> {
     queue::look_at_all(py);
     profile::stop().as_ref().map(described)
+}
+
+/// Return the name of groups of tasks with this number (str; None for zero): what a profile has instead of the address of a
+/// group, and after 2**63 as the number of the pools of such groups.
+#[pyfunction]
+pub(crate) fn group_name(number: usize) -> Option<String> {
+    group_names::name(number).map(|name| name.to_string())
 }
 
 /// Return how many objects are known to have had this address before the present one (int).

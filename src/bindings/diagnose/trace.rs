@@ -46,9 +46,9 @@ pub(crate) fn stop_trace(py: Python<'_>) -> Option<Recording> {
     Some(Recording(Mutex::new(Some(recording))))
 }
 
-/// An object that threads have waited for: what is waited for, its address, the generation of that, and whether no later
-/// object has the address.
-type Described = (&'static str, usize, u32, bool);
+/// An object that threads have waited for: what is waited for, its address, the generation of that, whether no later
+/// object has the address, and the name that the program had given to it.
+type Described = (&'static str, usize, u32, bool, Option<String>);
 
 /// What a trace has recorded.
 #[pyclass(frozen, module = "oxthreads._oxthreads")]
@@ -87,14 +87,17 @@ impl Recording {
     }
 
     /// Return what threads have waited for, by the numbers, as tuples: what (str), the address (int), its generation
-    /// (int), and whether no later object has the address (bool). The first is none.
+    /// (int), whether no later object has the address (bool), and the name that the program had given to it (str or None).
+    /// The first is none.
     fn objects(&self) -> PyResult<Vec<Described>> {
         self.with(|recording| {
-            let objects = recording.objects().iter();
+            let objects = recording.objects().iter().zip(recording.labels());
             objects
-                .map(|object| {
+                .map(|(object, label)| {
                     let is_there = origins::generation(object.address) == object.generation;
-                    (object.what, object.address, object.generation, is_there)
+                    let label = label.as_ref().map(ToString::to_string);
+                    let (what, address) = (object.what, object.address);
+                    (what, address, object.generation, is_there, label)
                 })
                 .collect()
         })

@@ -55,7 +55,7 @@ pub(super) fn run(
     let task = call
         .task
         .take()
-        .map(|task| task.begin(py, call.function.object()));
+        .map(|task| task.begin(py, call.function.object(), true));
     let outcome = match &task {
         Some(Err(_)) => Err(errors::cancelled(py)),
         Some(Ok(_)) | None => invoke(&call, thread),

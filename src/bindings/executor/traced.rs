@@ -28,11 +28,18 @@ pub(super) fn begins(
     works: bool,
 ) {
     let function = function_of(call.function.object().bind(future.py()));
+    let group = call
+        .task
+        .as_ref()
+        .map(|task| (task.group_number(), || task.traced_group()));
     trace::begins_call(&trace::Call {
         pool: address(pool),
         future: future.as_ptr().addr(),
         submitted: call.submitted,
         function: &function.name,
+        group: group
+            .as_ref()
+            .map(|(number, describe)| (*number, describe as &dyn Fn() -> trace::Group)),
         pending: pool.pending(),
         works,
     });

@@ -277,6 +277,9 @@ pub(crate) fn wait_in<O: Operation>(
                         return Parked::TimedOut;
                     }
                 };
+                if watch.is_in_scope() {
+                    observe::sleeps_in_scope(until);
+                }
                 let slept = sleep(py, waiter, until, &mut signal_poll, place);
                 drop(registration);
                 match slept {
@@ -413,6 +416,9 @@ pub(crate) fn wait_while_queued<O: Operation>(
                 Ok(Ok(until)) => until,
                 Err(_) => deadline,
             };
+            if watch.is_in_scope() {
+                observe::sleeps_in_scope(until);
+            }
             let slept = step.and_then(|()| {
                 let parked = sleep(py, parking, until, &mut signal_poll, &mut BeforeSleep::Spin)?;
                 let parked = limited(parked, until, deadline);

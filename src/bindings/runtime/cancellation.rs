@@ -199,6 +199,12 @@ impl Watch {
         }
     }
 
+    /// Whether a scope may end the wait.
+    #[inline]
+    pub(crate) fn is_in_scope(&self) -> bool {
+        self.innermost.is_some()
+    }
+
     /// Makes the cancellation of a scope wake the waiter, as long as the returned value lives.
     #[inline]
     pub(crate) fn register(&self, waiter: &Arc<Waiter>) -> Option<Registration<'_>> {

@@ -1,7 +1,7 @@
 //! `TaskGroup`.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{OnceLock, Weak};
 
 use pyo3::exceptions::{
     PyBaseExceptionGroup, PyGeneratorExit, PyKeyboardInterrupt, PyResourceWarning, PyRuntimeError,
@@ -18,12 +18,13 @@ use crate::bindings::runtime::cancellation::{self, Cancelled};
 use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
-use crate::bindings::task::{Group, Task, cancelled_error};
+use crate::bindings::task::{ENTERED_GROUPS, Group, Task, cancelled_error, entered_groups};
 use crate::bindings::tasks::scope::{Coming, coming, grace};
+use crate::diagnostics::labels;
 use crate::primitives::task_group::Awaited;
 use crate::wait::deadline::Deadline;
-use crate::wait::scope::{self, Inside, Left, Scope};
-use crate::wait::sync::{Arc, Mutex};
+use crate::wait::scope::{self, Inside, Left};
+use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
 lazy_imports! {
@@ -31,9 +32,6 @@ lazy_imports! {
     NEW_POOL: PyAny = "oxthreads.tasks", "_new_pool";
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
 }
-
-/// The groups that threads have entered and not left.
-static ENTERED_GROUPS: Mutex<Vec<Weak<Group>>> = Mutex::new(Vec::new());
 
 const NEW: u8 = 0;
 const ENTERED: u8 = 1;
@@ -123,6 +121,11 @@ struct Waited {
 }
 
 impl TaskGroup {
+    /// See `address_of`.
+    pub(crate) fn primitive_address(&self) -> usize {
+        self.group.address()
+    }
+
     fn executor<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<&'a Bound<'py, PyAny>>
     where
         'py: 'a,
@@ -136,7 +139,13 @@ impl TaskGroup {
         let arguments = (self.max_workers, self.group.name.as_deref()).into_pyobject(py)?;
         let made = foreign::call(NEW_POOL.get(py)?, &arguments, None)?;
         // Another thread may have been faster. A pool without calls has no threads.
-        Ok(self.own.get_or_init(|| made.unbind()).bind(py))
+        let own = self.own.get_or_init(|| made.unbind()).bind(py);
+        if let Ok(pool) = own.cast::<ThreadPoolExecutor>() {
+            let pool = pool.get().pool();
+            let address = std::ptr::from_ref(pool).addr();
+            self.group.has_own_pool(pool.number(), address);
+        }
+        Ok(own)
     }
 
     /// The executor, if it is a pool that knows of groups.
@@ -447,7 +456,7 @@ impl TaskGroup {
             let message = format!("{} has already been entered", this.group.display());
             return Err(PyRuntimeError::new_err(message));
         }
-        let _ = (this.group.opener).set(ThreadNumber::current_or_zero());
+        let _ = (this.group.opener).set((ThreadNumber::current_or_zero(), scope::current_run()));
         ENTERED_GROUPS.lock().push(Arc::downgrade(&this.group));
         Ok(slf.clone())
     }
@@ -473,6 +482,7 @@ impl TaskGroup {
             return Err(PyRuntimeError::new_err(message));
         }
         this.state.store(LEAVING, Ordering::Release);
+        group.is_leaving.store(true, Ordering::Relaxed);
         let body = Self::body(slf, value)?;
         if !matches!(
             body,
@@ -648,10 +658,18 @@ impl TaskGroup {
     }
 }
 
+/// A task that runs: the number of the thread, a number of what the thread does, the name of the function, whether the task
+/// ends before the thread does anything else, and the function.
+type DescribedTask = (u32, u64, String, bool, Py<PyAny>);
+
 /// Return the groups that threads have entered and not left, as tuples: the number of the group (int); its name (str or
-/// None); the number of the group inside of which it was entered (int; zero: none); the number of the thread that has
-/// entered it (int); whether it was cancelled (bool); how many tasks have not ended (int); and the tasks that run, as tuples
-/// of the number of the thread (int) and the name of the function (str).
+/// None); the address that waits for it have (int); the number of the group inside of which it was entered (int; zero:
+/// none); the number of the thread that has entered it (int), and a number of what that thread did (int); whether it was
+/// cancelled (bool); whether the thread has left the block, and waits for the tasks (bool); how many tasks have not begun
+/// (int); and the tasks that run, as tuples: the number of the thread (int), a number of what the thread does (int), the
+/// name of the function (str), whether the task ends before the thread does anything else (bool), and the function.
+///
+/// To drop what is returned may run code of the program.
 #[pyfunction]
 #[expect(clippy::type_complexity, reason = "a plain record for Python")]
 pub(crate) fn task_groups(
@@ -659,48 +677,47 @@ pub(crate) fn task_groups(
 ) -> Vec<(
     u64,
     Option<String>,
+    usize,
     u64,
     u32,
+    u64,
+    bool,
     bool,
     usize,
-    Vec<(u32, String)>,
+    Vec<DescribedTask>,
 )> {
-    let groups: Vec<_> = (ENTERED_GROUPS.lock().iter())
-        .filter_map(Weak::upgrade)
-        .filter(|group| group.scope.is_of_this_process())
-        .collect();
-    let number_of = |scope: &Arc<Scope>| {
-        (groups.iter())
-            .find(|group| Arc::ptr_eq(&group.scope, scope))
-            .map(|group| group.number)
-    };
+    let groups = entered_groups();
     (groups.iter())
         .map(|group| {
+            let mut pending = 0;
             let mut tasks = Vec::new();
-            group.tasks.for_each(|_, running| {
-                if let Some(running) = running {
-                    tasks.push((running.thread, running.function.clone_ref(py)));
-                }
+            group.tasks.for_each(|_, running| match running {
+                Some(running) => tasks.push((
+                    running.thread,
+                    running.run.number(),
+                    running.ends_in_thread,
+                    running.function.clone_ref(py),
+                )),
+                None => pending += 1,
             });
             let tasks = (tasks.into_iter())
-                .map(|(thread, function)| {
-                    let function = function.into_bound(py);
-                    let name = name_of(&function);
-                    foreign::release(function);
-                    (thread, name)
+                .map(|(thread, run, ends_in_thread, function)| {
+                    let name = name_of(function.bind(py));
+                    (thread, run, name, ends_in_thread, function)
                 })
                 .collect();
+            let (opener, run) =
+                (group.opener.get()).map_or((0, 0), |(opener, run)| (*opener, run.number()));
             (
                 group.number,
-                group.name.clone(),
-                group
-                    .scope
-                    .around()
-                    .find_map(|scope| number_of(&scope))
-                    .unwrap_or(0),
-                group.opener.get().copied().unwrap_or(0),
+                labels::of(group.address()).map(|name| name.to_string()),
+                group.address(),
+                group.parent(&groups),
+                opener,
+                run,
                 group.scope.is_cancelled(),
-                group.tasks.counts().0,
+                group.is_leaving.load(Ordering::Relaxed),
+                pending,
                 tasks,
             )
         })
