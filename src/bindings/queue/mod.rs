@@ -376,7 +376,7 @@ impl Queue {
     ///     timeout (int, float or None): the longest wait, in seconds. None means no limit.
     ///
     /// Returns:
-    ///     The item: the smallest one of a PriorityQueue, the one that was put last of a LifoQueue.
+    ///     The next item. That is the smallest one of a PriorityQueue, and the one that was put last of a LifoQueue.
     ///
     /// Raises:
     ///     queue.Empty: there was no item in time.
