@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use _oxthreads::primitives::queue::{GetError, PutError, Queue};
 use _oxthreads::wait::deadline::{Deadline, Wait};
-use _oxthreads::wait::{Operation, Waiter, drive};
+use _oxthreads::wait::{Operation, drive};
 use criterion::{Criterion, Throughput};
 
 use crate::pair;

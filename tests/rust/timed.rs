@@ -22,7 +22,9 @@ fn limiter(rate: f64, burst: u64) -> Limiter {
 
 fn wait<O: Operation>(mut operation: O, deadline: Deadline) -> Option<O::Output> {
     loop {
-        match drive(&mut operation, deadline, Waiter::park) {
+        match drive(&mut operation, deadline, |waiter, deadline| {
+            waiter.park(deadline)
+        }) {
             Wait::Ready(output) => return Some(output),
             Wait::TimedOut => return None,
             // No signal is sent to these threads; but not every parker can tell.
