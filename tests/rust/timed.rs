@@ -10,7 +10,7 @@ use _oxthreads::primitives::delay_queue::{self, DelayQueue, GetError};
 use _oxthreads::primitives::limiter::{Limiter, Pace};
 use _oxthreads::primitives::queue::{Order, Queue};
 use _oxthreads::wait::deadline::{Deadline, Wait};
-use _oxthreads::wait::{AnyOperation, Converted, Operation, Select, Waiter, drive};
+use _oxthreads::wait::{AnyOperation, Converted, Operation, Select, drive};
 
 /// So slow that nothing gets through during a test.
 const SLOW: f64 = 1e-6;
