@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::bindings::runtime::cancellation::Cancelled;
 use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
+use crate::bindings::runtime::lazy::lazy_imports;
 use crate::diagnostics::{group_names, labels, trace};
 use crate::primitives::task_group::{Place, TaskGroup};
 use crate::wait::deadline::Deadline;
@@ -20,6 +21,12 @@ use crate::wait::gil_mutex::GilMutex;
 use crate::wait::scope::{self, Inside, Run, Scope};
 use crate::wait::sync::{Arc, Mutex};
 use crate::wait::threads::ThreadNumber;
+
+lazy_imports! {
+    /// What tasks look up.
+    pub(crate) IMPORTS, with errors::CANCELLED;
+    PARTIAL: PyAny = "functools", "partial";
+}
 
 /// What is known of a task that runs.
 pub(crate) struct Running {
@@ -343,7 +350,7 @@ impl TaskCall {
 
     /// In another process, it is just the function: scopes do not reach there.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Py<PyAny>,))> {
-        let partial = py.import("functools")?.getattr("partial")?;
+        let partial = PARTIAL.get(py)?.clone();
         Ok((partial, (self.function.object().clone_ref(py),)))
     }
 

@@ -18,7 +18,7 @@ use crate::bindings::runtime::cancellation::{self, Cancelled};
 use crate::bindings::runtime::fast_path::{self, Arguments, Attempt, fast_built_ins};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{block, errors, foreign};
-use crate::bindings::task::{ENTERED_GROUPS, Group, Task, cancelled_error, entered_groups};
+use crate::bindings::task::{self, ENTERED_GROUPS, Group, Task, cancelled_error, entered_groups};
 use crate::bindings::tasks::scope::{Coming, coming, grace};
 use crate::diagnostics::labels;
 use crate::primitives::task_group::Awaited;
@@ -28,7 +28,7 @@ use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
 lazy_imports! {
-    pub(super) IMPORTS, with errors::CANCELLED;
+    pub(super) IMPORTS, with task::IMPORTS;
     NEW_POOL: PyAny = "oxthreads.tasks", "_new_pool";
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
 }
