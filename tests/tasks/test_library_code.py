@@ -328,6 +328,9 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = False
 
+    def handle_error(self, *_: object) -> None:
+        """A client has gone."""
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -827,7 +830,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):  # a client that has gone
+        pass
+
+server = Server(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 address = f"http://127.0.0.1:{server.server_port}/"
 """
