@@ -7,6 +7,7 @@ use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -136,8 +137,8 @@ impl Group {
     /// A task has failed: the error is kept, and the other tasks are cancelled.
     pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) {
         // `result()` of a task that was cancelled.
-        let is_consequence =
-            error.is_instance(py, &cancelled_error(py)) && !self.scope.look().cancelled.is_empty();
+        let is_consequence = error.is_instance(py, &cancelled_error(py))
+            && !Scope::look(&self.scope).cancelled.is_empty();
         if is_consequence {
             return;
         }
@@ -195,12 +196,13 @@ impl Drop for Task {
 }
 
 impl Task {
-    /// A new task of the group, which has not begun.
-    pub(crate) fn new(group: &Arc<Group>) -> Self {
-        Self {
+    /// A new task of the group, which has not begun. `None`: the group is closed.
+    pub(crate) fn new(group: &Arc<Group>) -> Option<Self> {
+        let place = group.tasks.add()?;
+        Some(Self {
             group: Arc::clone(group),
-            place: group.tasks.add(),
-        }
+            place,
+        })
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -258,6 +260,12 @@ impl Task {
     }
 }
 
+/// Tells the group when the executor has finished the future of a task, which it calls by [`Task::into_function`].
+pub(crate) fn follow(future: &Bound<'_, PyAny>, call: &Bound<'_, PyAny>) -> PyResult<()> {
+    let ended = call.getattr(intern!(future.py(), "ended"))?;
+    foreign::call_method(future, "add_done_callback", (ended,), None).map(foreign::release)
+}
+
 /// A task that runs in the calling thread.
 pub(crate) struct RunningTask {
     inside: Inside,
@@ -271,7 +279,7 @@ impl RunningTask {
     pub(crate) fn fail(&self, py: Python<'_>, error: PyErr) -> PyErr {
         let group = &self.task.group;
         let is_end = error.is_instance_of::<Cancelled>(py);
-        if is_end && !group.scope.look().cancelled.is_empty() {
+        if is_end && !Scope::look(&group.scope).cancelled.is_empty() {
             group.has_ended_task.store(true, Ordering::Relaxed);
             // Whoever asks for the result may be in another scope, which must not end by this.
             return errors::cancelled(py);

@@ -40,6 +40,8 @@ struct State<P, R> {
     /// All slots before this one have no payload that could be taken.
     searched: usize,
     unfinished: usize,
+    /// Whether no task can be added any more.
+    is_closed: bool,
     /// The payload says whether the thread runs tasks that have not begun.
     waiters: WaiterList<bool>,
     /// The generation of the process that this state belongs to.
@@ -56,16 +58,21 @@ impl<P, R> TaskGroup<P, R> {
                 free: Vec::new(),
                 searched: 0,
                 unfinished: 0,
+                is_closed: false,
                 waiters: WaiterList::new(),
                 generation: generation(),
             }),
         }
     }
 
-    /// Adds a task that has not begun.
-    pub fn add(&self) -> Place {
+    /// Adds a task that has not begun. `None`: the group is closed, because a [wait](Self::wait) has found that all tasks
+    /// had ended.
+    pub fn add(&self) -> Option<Place> {
         let mut state = self.state.enter();
         let state = &mut *state;
+        if state.is_closed {
+            return None;
+        }
         state.unfinished += 1;
         state.last += 1;
         let added = (state.last, Slot::Pending(None));
@@ -79,11 +86,11 @@ impl<P, R> TaskGroup<P, R> {
                 state.slots.len() - 1
             }
         };
-        Place {
+        Some(Place {
             index,
             number: state.last,
             generation: state.generation,
-        }
+        })
     }
 
     /// What to keep of the task until it begins. Returns it if the task has begun already, or has ended.
@@ -208,6 +215,12 @@ impl<P, R> State<P, R> {
         self.slots.get_mut(self.searched)
     }
 
+    /// Whether all tasks have ended. Then the group is closed.
+    fn close_if_ended(&mut self) -> bool {
+        self.is_closed |= self.unfinished == 0;
+        self.is_closed
+    }
+
     fn slot(&mut self, place: Place) -> Option<&mut Slot<P, R>> {
         let (number, slot) = self.slots.get_mut(place.index)?;
         // In a forked child, the places are those of other tasks.
@@ -257,7 +270,7 @@ impl<P, R, G: Deref<Target = TaskGroup<P, R>>> Operation for WaitEnded<G, P, R> 
 
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Option<Awaited> {
         let mut state = self.group.state.enter();
-        if state.unfinished == 0 {
+        if state.close_if_ended() {
             return Some(Awaited::Ended);
         }
         if self.helps && state.next_pending().is_some() {
@@ -271,7 +284,8 @@ impl<P, R, G: Deref<Target = TaskGroup<P, R>>> Operation for WaitEnded<G, P, R> 
         let mut state = self.group.state.enter();
         match state.waiters.leave(self.ticket) {
             Some(_) => None,
-            None => Some(Awaited::Ended),
+            // A thread may have added a task since this one was woken. Then it waits on.
+            None => state.close_if_ended().then_some(Awaited::Ended),
         }
     }
 

@@ -171,21 +171,21 @@ impl Scope {
     }
 
     /// This scope and those around it that reach what is inside, from the inside to the outside.
-    fn for_each(self: &Arc<Self>, mut act: impl FnMut(&Arc<Self>, &mut State)) {
+    fn for_each(innermost: &Arc<Self>, mut act: impl FnMut(&Arc<Self>, &mut State)) {
         // The first is borrowed, and most have no other.
-        let Some(mut next) = self.visit(&mut act) else {
+        let Some(mut next) = Self::visit(innermost, &mut act) else {
             return;
         };
-        while let Some(outer) = next.visit(&mut act) {
+        while let Some(outer) = Self::visit(&next, &mut act) {
             next = outer;
         }
     }
 
     /// Calls `act`. Returns the scope around this one, if it reaches what is inside of this one.
-    fn visit(self: &Arc<Self>, act: &mut impl FnMut(&Arc<Self>, &mut State)) -> Option<Arc<Self>> {
-        let mut state = self.state.lock();
-        if !self.is_over() {
-            act(self, &mut state);
+    fn visit(scope: &Arc<Self>, act: &mut impl FnMut(&Arc<Self>, &mut State)) -> Option<Arc<Self>> {
+        let mut state = scope.state.lock();
+        if !scope.is_over() {
+            act(scope, &mut state);
             if state.is_shield {
                 return None;
             }
@@ -193,14 +193,14 @@ impl Scope {
         state.parent.clone()
     }
 
-    /// Looks at this scope, which is the innermost of the calling thread, and at those around it. A scope whose deadline
+    /// Looks at this scope, which is the innermost of a thread, and at those around it. A scope whose deadline
     /// has passed is cancelled.
-    pub fn look(self: &Arc<Self>) -> Look {
+    pub fn look(innermost: &Arc<Self>) -> Look {
         let mut found = Look {
             cancelled: Vec::new(),
             deadline: Deadline::NEVER,
         };
-        self.for_each(|scope, state| {
+        Self::for_each(innermost, |scope, state| {
             if scope.is_cancelled() || state.deadline.has_passed() {
                 found.cancelled.push(Arc::clone(scope));
             } else {
@@ -226,7 +226,7 @@ impl<'a> Registration<'a> {
     /// Registers the waiter in this scope, which is the innermost of the calling thread, and in those around it.
     pub fn new(scope: &'a Arc<Scope>, waiter: &Arc<Waiter>) -> Self {
         let address = Arc::as_ptr(waiter).addr();
-        scope.for_each(|_, state| {
+        Scope::for_each(scope, |_, state| {
             state.sleepers.insert(address, Arc::clone(waiter));
         });
         Self {
@@ -312,7 +312,7 @@ fn forget(over: &Arc<Scope>) -> Option<Arc<Scope>> {
 pub fn is_cancelled_here() -> bool {
     let look = |here: &ThreadScopes| match &*here.innermost.borrow() {
         None => false,
-        Some(innermost) => !innermost.look().cancelled.is_empty(),
+        Some(innermost) => !Scope::look(innermost).cancelled.is_empty(),
     };
     HERE.try_with(look).unwrap_or(false)
 }

@@ -62,7 +62,7 @@ fn give_up<O: Operation>(mut operation: O) -> Option<O::Output> {
     match drive(
         &mut operation,
         Deadline::after(Duration::ZERO),
-        Waiter::park,
+        |waiter, deadline| waiter.park(deadline),
     ) {
         Wait::Ready(output) => Some(output),
         _ => None,

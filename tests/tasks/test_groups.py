@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.thread
+import contextlib
 import contextvars
 import gc
 import sys
@@ -532,6 +534,51 @@ def test_submit_that_fails_leaves_no_task_behind() -> None:
     pool.shutdown()
     with pytest.raises(ExceptionGroup, match="unhandled"), TaskGroup(pool) as group:
         group.start_soon(int)
+
+
+def test_no_task_is_left_behind_that_another_thread_submits_at_the_end() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    left: list[bool] = []
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in rounds(300, 10):
+                over: list[bool] = []
+
+                def work(over: list[bool] = over) -> None:
+                    time.sleep(0.0002)
+                    left.extend(over)
+
+                def submit(group: TaskGroup, work: Any = work) -> None:
+                    with contextlib.suppress(RuntimeError):
+                        while True:
+                            group.submit(work).result()
+
+                with TaskGroup(pool) as group:
+                    outsider = start(submit, group)
+                    group.start_soon(work)
+                over.append(True)
+                outsider.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not left
+
+
+@pytest.mark.parametrize("kind", ["ours", "standard"])
+def test_a_pool_that_breaks_is_an_error(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    def wrong() -> None:
+        raise KeyError
+
+    class_ = ThreadPoolExecutor if kind == "ours" else concurrent.futures.ThreadPoolExecutor
+    with (
+        pytest.raises(ExceptionGroup) as caught,
+        class_(1, initializer=wrong) as pool,
+        TaskGroup(pool) as group,
+    ):
+        future = group.submit(int)
+    assert isinstance(future.exception(), concurrent.futures.thread.BrokenThreadPool)
+    assert {type(error) for error in caught.value.exceptions} == {concurrent.futures.thread.BrokenThreadPool}
+    assert caplog.records
 
 
 def test_submit_waits_for_room_and_is_ended_there() -> None:

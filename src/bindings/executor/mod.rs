@@ -42,7 +42,7 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::runtime::{block, errors, foreign, interpreter, standard_frames};
-use crate::bindings::task::Task;
+use crate::bindings::task::{self, Task};
 use crate::diagnostics::{labels, trace};
 use crate::primitives::pool::{self, ORDINARY, Pool, Scaling, SubmitError};
 use crate::wait::deadline::Deadline;
@@ -255,10 +255,12 @@ impl ThreadPoolExecutor {
                 let Some(mut call) = future.get().take_call() else {
                     return Ok(future.into_any());
                 };
-                let function = match call.task.take() {
-                    Some(task) => task.into_function(call.function.object().bind(py))?,
-                    None => call.function.object().bind(py).clone(),
+                let function = call.function.object().bind(py);
+                let task = match call.task.take() {
+                    Some(task) => Some(task.into_function(function)?),
+                    None => None,
                 };
+                let function = task.as_ref().unwrap_or(function);
                 let function = PyTuple::new(py, [function])?.into_any();
                 let arguments = function
                     .add(call.arguments.object())?
@@ -267,7 +269,11 @@ impl ThreadPoolExecutor {
                     Some(keywords) => Some(keywords.object().bind(py).cast::<PyDict>()?.clone()),
                     None => None,
                 };
-                fallback::call_with(slf, "submit", &arguments, keywords.as_ref())
+                let future = fallback::call_with(slf, "submit", &arguments, keywords.as_ref())?;
+                if let Some(task) = &task {
+                    task::follow(&future, task)?;
+                }
+                Ok(future)
             }
             SubmitError::Full => match this.when_full() {
                 WhenFull::Raise => Err(errors::full(py)),

@@ -13,6 +13,7 @@ use crate::bindings::runtime::block;
 use crate::bindings::runtime::foreign;
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::timeout;
+use crate::bindings::task;
 use crate::primitives::pool::{Next, Pool};
 
 /// The pending calls of an executor: its `_work_queue`.
@@ -96,6 +97,7 @@ impl WorkQueue {
         self.pool.set_helping(false);
         if let Some(task) = call.task.take() {
             let function = task.into_function(call.function.object().bind(future.py()))?;
+            task::follow(future, &function)?;
             call.function = function.into();
         }
         match item_of(future, &call) {

@@ -144,7 +144,7 @@ fn cleaning_up(py: Python<'_>, innermost: &Arc<Scope>) -> Option<CleaningUp> {
 /// # Errors
 /// [`Cancelled`].
 fn allowed(py: Python<'_>, innermost: &Arc<Scope>) -> Result<Deadline, PyErr> {
-    let found = innermost.look();
+    let found = Scope::look(innermost);
     let mut deadline = found.deadline;
     if found.cancelled.is_empty() {
         return Ok(deadline);

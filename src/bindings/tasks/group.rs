@@ -190,7 +190,10 @@ impl TaskGroup {
         }
         // A loop that submits must end, too.
         cancellation::check(py)?;
-        let task = Task::new(group);
+        let Some(task) = Task::new(group) else {
+            let message = format!("{} is finished", group.display());
+            return Err(PyRuntimeError::new_err(message));
+        };
         let place = task.place();
         let executor = this.executor(py)?;
         let (submitted, call) = match this.native(executor)? {
@@ -221,9 +224,7 @@ impl TaskGroup {
         let begun = group.tasks.keep(place, future.clone().unbind());
         drop(begun.map(|future| future.into_bound(py)));
         if let Some(call) = call {
-            let ended = call.getattr(intern!(py, "ended"))?;
-            foreign::call_method(&future, "add_done_callback", (ended,), None)
-                .map(foreign::release)?;
+            task::follow(&future, &call)?;
         }
         if group.scope.is_cancelled() {
             // It was cancelled before the future was known.

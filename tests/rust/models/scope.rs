@@ -23,7 +23,7 @@ fn wait_in<O: Operation>(
             asleep();
         }
         let registration = Registration::new(scope, waiter);
-        if !scope.look().cancelled.is_empty() {
+        if !Scope::look(scope).cancelled.is_empty() {
             return Parked::TimedOut;
         }
         let parked = waiter.park(deadline);

@@ -10,7 +10,7 @@ fn new() -> Arc<Scope> {
 }
 
 fn is_cancelled() -> bool {
-    scope::current().is_some_and(|innermost| !innermost.look().cancelled.is_empty())
+    scope::current().is_some_and(|innermost| !Scope::look(&innermost).cancelled.is_empty())
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn the_earliest_deadline_counts() {
     let inner = Scope::new(Deadline::at(later), false, Duration::ZERO);
     scope::enter(&outer).unwrap();
     scope::enter(&inner).unwrap();
-    assert_eq!(inner.look().deadline, Deadline::at(late));
+    assert_eq!(Scope::look(&inner).deadline, Deadline::at(late));
     outer.set_deadline(Deadline::now());
-    let cancelled = inner.look().cancelled;
+    let cancelled = Scope::look(&inner).cancelled;
     assert!(cancelled.len() == 1 && Arc::ptr_eq(&cancelled[0], &outer));
     assert!(outer.is_cancelled());
     scope::leave(&inner);
