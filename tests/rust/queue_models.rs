@@ -8,7 +8,7 @@ use std::time::Duration;
 use _oxthreads::primitives::delay_queue::{self, DelayQueue};
 use _oxthreads::primitives::queue::{GetError, Item, Order, PutError, Queue};
 use _oxthreads::wait::deadline::{Deadline, Wait};
-use _oxthreads::wait::{Operation, Waiter, drive};
+use _oxthreads::wait::{Operation, drive};
 use loom::sync::Arc;
 use loom::thread;
 
