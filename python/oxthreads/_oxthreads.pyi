@@ -744,11 +744,11 @@ class WriteHold:
     ) -> None: ...
     def downgrade(self) -> None: ...
 
-@disjoint_base
+@final
 class Cancelled(BaseException):
     def __new__(cls, *_args: object) -> Self: ...
 
-@disjoint_base
+@final
 class CancelScope:
     def __new__(cls, *, deadline: float = ..., shield: bool = False, grace: float | None = None) -> Self: ...
     def __enter__(self) -> Self: ...
@@ -774,7 +774,7 @@ class CancelScope:
     @property
     def cancelled_caught(self) -> bool: ...
 
-@disjoint_base
+@final
 class TaskGroup:
     def __new__(
         cls,

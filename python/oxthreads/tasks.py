@@ -28,6 +28,7 @@ from ._oxthreads import (
     scope_after,
     sleep,
 )
+from .concurrent._executor import ExecutorView
 from .concurrent.futures import ThreadPoolExecutor
 from .threading import _StandardThread
 
@@ -123,7 +124,8 @@ def race(*functions: Callable[[], T], name: str | None = None) -> T:
     Raises:
         ValueError: there is no function.
         ExceptionGroup: all functions have failed; with what they raised, in the order of the functions.
-        BaseException: what a function raised that is no Exception, or a scope around this was cancelled.
+        Cancelled: a scope around this was cancelled.
+        BaseException: a function raised something else: as at the end of a :class:`TaskGroup`.
 
     Example:
         >>> from oxthreads.tasks import race, sleep
@@ -151,7 +153,16 @@ def race(*functions: Callable[[], T], name: str | None = None) -> T:
             group.start_soon(run, place, function)
     if results:
         return results[0]
-    raise ExceptionGroup("all functions have failed", [failures[place] for place in sorted(failures)])
+    errors = [failures[place] for place in sorted(failures)]
+    # Their tracebacks lead here.
+    failures.clear()
+    if not errors:
+        check_cancelled()
+        raise CancelledError("all functions were cancelled")
+    try:
+        raise ExceptionGroup("all functions have failed", errors)
+    finally:
+        del errors
 
 
 def _new_pool(max_workers: int | None, name: str | None) -> ThreadPoolExecutor:
@@ -164,6 +175,11 @@ def _new_pool(max_workers: int | None, name: str | None) -> ThreadPoolExecutor:
 def _runs_natively(executor: ThreadPoolExecutor) -> bool:
     """Whether the pool has its own `submit`."""
     return type(executor).submit is ThreadPoolExecutor.submit and "submit" not in vars(executor)
+
+
+def _viewed_pool(executor: Any) -> ThreadPoolExecutor | None:
+    """Return the pool of which this is a view."""
+    return executor._executor if isinstance(executor, ExecutorView) else None
 
 
 def _split(group: BaseExceptionGroup[Any], is_own: Callable[[BaseException], bool]) -> tuple[Any, Any]:
@@ -196,19 +212,7 @@ def _join(self: _threading.Thread, timeout: float | None = None) -> None:
     join(self, 0)
 
 
-@functools.wraps(_threading.Thread.start)
-def _start(self: _threading.Thread) -> None:
-    if not is_in_scope():
-        start(self)
-        return
-    # It waits until the thread has begun, which it does in any case.
-    with scope_after(None, False, True, None):
-        start(self)
-
-
-start = _threading.Thread.start
 # Only for programs that use scopes.
-_threading.Thread.start = _start  # type: ignore[method-assign, assignment]
 _threading.Thread.join = _join  # type: ignore[method-assign, assignment]
 
 preload(__name__)

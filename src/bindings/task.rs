@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
+use pyo3::exceptions::{PyBaseExceptionGroup, PyException};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::bindings::runtime::cancellation::Cancelled;
+use crate::bindings::runtime::cancellation::{self, Cancelled};
 use crate::bindings::runtime::errors;
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::runtime::lazy::lazy_imports;
@@ -149,15 +150,29 @@ impl Group {
                 errors.push(value);
             }
         }
-        self.cancel(py);
+        if let Some(raised) = self.cancel(py) {
+            (self.errors.lock()).push(raised.into_value(py).into_any());
+        }
     }
 
-    /// Ends the waits of the tasks, and the tasks that have not begun.
-    pub(crate) fn cancel(&self, py: Python<'_>) {
+    /// Ends the waits of the tasks, and the tasks that have not begun. Returns what was raised meanwhile, if that is no
+    /// `Exception`: Ctrl-C, for example.
+    pub(crate) fn cancel(&self, py: Python<'_>) -> Option<PyErr> {
         self.scope.cancel();
+        let mut raised = None;
         while let Some(future) = self.tasks.take_pending() {
-            cancel_future(future.into_bound(py));
+            let future = future.into_bound(py);
+            if let Err(error) = cancel_future(&future) {
+                if error.is_instance_of::<PyException>(py) {
+                    // The others are to be cancelled, too.
+                    error.write_unraisable(py, Some(&future));
+                } else {
+                    raised = Some(errors::after(py, error, raised));
+                }
+            }
+            foreign::release(future);
         }
+        raised
     }
 
     pub(crate) fn display(&self) -> String {
@@ -173,13 +188,8 @@ pub(crate) fn cancelled_error(py: Python<'_>) -> Bound<'_, PyAny> {
     errors::cancelled(py).get_type(py).into_any()
 }
 
-/// Cancels the future. What that raises is reported and ignored: the others are to be cancelled, too.
-fn cancel_future(future: Bound<'_, PyAny>) {
-    match foreign::call_method(&future, "cancel", (), None) {
-        Ok(cancelled) => foreign::release(cancelled),
-        Err(error) => error.write_unraisable(future.py(), Some(&future)),
-    }
-    foreign::release(future);
+fn cancel_future(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    foreign::call_method(future, "cancel", (), None).map(foreign::release)
 }
 
 /// A task of a group that has not ended. When it is dropped, it has.
@@ -230,7 +240,7 @@ impl Task {
         function: &Py<PyAny>,
         ends_in_thread: bool,
     ) -> Result<RunningTask, Self> {
-        if self.group.scope.is_cancelled() {
+        if !Scope::look(&self.group.scope).cancelled.is_empty() {
             return Err(self);
         }
         let inside = Inside::new(Some(Arc::clone(&self.group.scope)));
@@ -266,6 +276,26 @@ pub(crate) fn follow(future: &Bound<'_, PyAny>, call: &Bound<'_, PyAny>) -> PyRe
     foreign::call_method(future, "add_done_callback", (ended,), None).map(foreign::release)
 }
 
+/// What is left of the error without cancellations: it may be a group of exceptions.
+fn without_cancellations(py: Python<'_>, error: &PyErr) -> Option<PyErr> {
+    if error.is_instance_of::<Cancelled>(py) {
+        return None;
+    }
+    let value = error.value(py);
+    let has_some = || {
+        cancellation::find(value.clone().into_any(), false, |_| Some(())).is_some()
+            && value.is_instance_of::<PyBaseExceptionGroup>()
+    };
+    if has_some()
+        && let Ok(parts) =
+            foreign::call_method(value.as_any(), "split", (py.get_type::<Cancelled>(),), None)
+        && let Ok(rest) = parts.get_item(1)
+    {
+        return (!rest.is_none()).then(|| PyErr::from_value(rest));
+    }
+    Some(error.clone_ref(py))
+}
+
 /// A task that runs in the calling thread.
 pub(crate) struct RunningTask {
     inside: Inside,
@@ -278,14 +308,21 @@ impl RunningTask {
     /// It is kept for whoever leaves the group, and ends the other tasks. That a task was cancelled is no error of its own.
     pub(crate) fn fail(&self, py: Python<'_>, error: PyErr) -> PyErr {
         let group = &self.task.group;
-        let is_end = error.is_instance_of::<Cancelled>(py);
-        if is_end && !Scope::look(&group.scope).cancelled.is_empty() {
-            group.has_ended_task.store(true, Ordering::Relaxed);
-            // Whoever asks for the result may be in another scope, which must not end by this.
-            return errors::cancelled(py);
+        if Scope::look(&group.scope).cancelled.is_empty() {
+            group.fail(py, &error);
+            return error;
         }
-        group.fail(py, &error);
-        error
+        match without_cancellations(py, &error) {
+            Some(rest) => {
+                group.fail(py, &rest);
+                rest
+            }
+            None => {
+                group.has_ended_task.store(true, Ordering::Relaxed);
+                // Whoever asks for the result may be in another scope, which must not end by this.
+                errors::cancelled(py)
+            }
+        }
     }
 
     /// The thread leaves the scope of the group. The task has not ended yet.

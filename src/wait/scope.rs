@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::sync::{Arc, AtomicU8, Mutex};
+use super::threads::ThreadNumber;
 use super::{Waiter, generation};
 
 /// A part of a program whose waits end together.
@@ -39,12 +40,28 @@ pub struct Scope {
 struct State {
     /// The scope that this one is inside of.
     parent: Option<Arc<Scope>>,
+    /// It was entered by code that cleans up after these.
+    cleans_up: Option<CleaningUp>,
+    /// The process that the sleepers belong to.
+    generation: u32,
     deadline: Deadline,
     is_shield: bool,
     /// The waiters of threads that sleep inside, by their addresses.
     sleepers: BTreeMap<usize, Arc<Waiter>>,
     /// Those of them that are to be woken, one after the other.
     to_wake: BTreeMap<usize, Arc<Waiter>>,
+}
+
+impl State {
+    /// Forgets the threads of the parent of a fork, which would wake no others. They are leaked, as their parkers may have
+    /// been in use.
+    fn follow_forks(&mut self) {
+        if self.generation != generation() {
+            self.generation = generation();
+            mem::forget(mem::take(&mut self.sleepers));
+            mem::forget(mem::take(&mut self.to_wake));
+        }
+    }
 }
 
 /// How many threads are woken at a time.
@@ -55,6 +72,22 @@ const AT_A_TIME: usize = if cfg!(loom) {
 } else {
     2
 };
+
+/// What code is cleaning up after: it was told that scopes around it are cancelled, and handles that.
+#[derive(Clone)]
+pub struct CleaningUp {
+    /// The innermost scope of the thread when it was told. This one and those around it do not end the waits of the code.
+    pub innermost: Arc<Scope>,
+    /// Until then.
+    pub until: Deadline,
+}
+
+impl CleaningUp {
+    /// Whether the code may wait, although that scope is cancelled.
+    pub fn covers(&self, scope: &Arc<Scope>) -> bool {
+        self.innermost.is_inside(scope)
+    }
+}
 
 /// What is known of the scopes of a thread at one moment.
 pub struct Look {
@@ -75,6 +108,8 @@ impl Scope {
             grace,
             state: Mutex::new(State {
                 parent: None,
+                cleans_up: None,
+                generation: generation(),
                 deadline,
                 is_shield,
                 sleepers: BTreeMap::new(),
@@ -130,6 +165,11 @@ impl Scope {
         self.wake();
     }
 
+    /// It is entered by code that cleans up, and so is what is inside of it: its tasks, for example.
+    pub fn cleans_up(&self, after: CleaningUp) {
+        self.state.lock().cleans_up = Some(after);
+    }
+
     /// It counts no longer: a thread that has not left it is as if it had.
     pub fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
@@ -159,6 +199,7 @@ impl Scope {
     fn wake(&self) {
         let first: Vec<_> = {
             let mut state = self.state.lock();
+            state.follow_forks();
             let sleepers = mem::take(&mut state.sleepers);
             state.to_wake.extend(sleepers);
             (0..AT_A_TIME)
@@ -200,18 +241,48 @@ impl Scope {
             cancelled: Vec::new(),
             deadline: Deadline::NEVER,
         };
+        let mut cleaning_up = Vec::new();
         Self::for_each(innermost, |scope, state| {
             if scope.is_cancelled() || state.deadline.has_passed() {
                 found.cancelled.push(Arc::clone(scope));
             } else {
                 found.deadline = found.deadline.earlier(state.deadline);
             }
+            cleaning_up.extend(state.cleans_up.clone());
         });
-        // Not above: it takes the lock of the scope.
+        // Not above: these take the locks of scopes.
         for scope in &found.cancelled {
             scope.cancel();
         }
+        for after in cleaning_up {
+            found.pass_over(&after);
+        }
         found
+    }
+}
+
+impl Look {
+    /// Passes over the cancelled scopes that the code is cleaning up after, until its time is over.
+    fn pass_over(&mut self, after: &CleaningUp) {
+        if !after.until.has_passed() {
+            let before = self.cancelled.len();
+            self.cancelled.retain(|scope| !after.covers(scope));
+            if self.cancelled.len() < before {
+                self.deadline = self.deadline.earlier(after.until);
+            }
+        }
+    }
+}
+
+// loom's `Arc` cannot be taken apart.
+#[cfg(not(loom))]
+impl Drop for Scope {
+    /// One after the other, and not one inside of the other: there may be many.
+    fn drop(&mut self) {
+        let mut next = self.state.get_mut().parent.take();
+        while let Some(mut scope) = next.and_then(Arc::into_inner) {
+            next = scope.state.get_mut().parent.take();
+        }
     }
 }
 
@@ -227,6 +298,7 @@ impl<'a> Registration<'a> {
     pub fn new(scope: &'a Arc<Scope>, waiter: &Arc<Waiter>) -> Self {
         let address = Arc::as_ptr(waiter).addr();
         Scope::for_each(scope, |_, state| {
+            state.follow_forks();
             state.sleepers.insert(address, Arc::clone(waiter));
         });
         Self {
@@ -259,12 +331,15 @@ impl Drop for Registration<'_> {
 
 /// What a thread does: the code that it began with, or a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run(u64);
+pub struct Run {
+    thread: u32,
+    number: u64,
+}
 
 impl Run {
     /// What it is told from others of its thread by. Zero: the code that the thread began with.
     pub fn number(self) -> u64 {
-        self.0
+        self.number
     }
 }
 
@@ -319,7 +394,10 @@ pub fn is_cancelled_here() -> bool {
 
 /// What the calling thread does now.
 pub fn current_run() -> Run {
-    Run(HERE.try_with(|here| here.run.get().0).unwrap_or(0))
+    Run {
+        thread: ThreadNumber::current_or_zero(),
+        number: HERE.try_with(|here| here.run.get().0).unwrap_or(0),
+    }
 }
 
 fn replace(scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {

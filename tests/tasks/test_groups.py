@@ -357,6 +357,103 @@ def test_a_cancelled_error_of_something_else_is_an_error() -> None:
         cancelled.result()
 
 
+def test_a_group_in_code_that_cleans_up() -> None:
+    done: list[str] = []
+
+    def save() -> str:
+        assert not Event().wait(0.01)
+        done.append("saved")
+        return "saved"
+
+    with move_on_after(0.01) as scope:
+        try:
+            Event().wait()
+        finally:
+            with TaskGroup() as group:
+                futures = [group.submit(save) for _ in range(3)]
+            assert [future.result() for future in futures] == 3 * ["saved"]
+            assert race(save, save) == "saved"
+    assert scope.cancelled_caught
+    assert done[:3] == 3 * ["saved"]
+
+
+def test_a_group_in_code_that_cleans_up_for_too_long() -> None:
+    with move_on_after(0, grace=0.05) as scope:
+        try:
+            Event().wait()
+        finally:
+            with TaskGroup() as group:
+                future = group.submit(sleep, 1000)
+            raise AssertionError
+    assert scope.cancelled_caught
+    assert isinstance(future.exception(), concurrent.futures.CancelledError)
+
+
+def test_a_task_may_put_its_cancellation_into_a_group_of_exceptions() -> None:
+    def wait(*others: Exception) -> None:
+        try:
+            Event().wait()
+        except Cancelled as error:
+            raise BaseExceptionGroup("mine", [error, *others]) from None
+
+    with TaskGroup() as group:
+        group.start_soon(wait)
+        spin_until(lambda: running(group))
+        group.cancel()
+    with pytest.raises(ExceptionGroup) as caught, TaskGroup() as group:
+        group.start_soon(wait, ValueError("other"))
+        spin_until(lambda: running(group))
+        group.cancel()
+    (inner,) = caught.value.exceptions
+    assert isinstance(inner, ExceptionGroup)
+    assert [repr(error) for error in inner.exceptions] == ["ValueError('other')"]
+
+
+def test_a_group_of_exceptions_that_cannot_be_taken_apart() -> None:
+    class Stubborn(BaseExceptionGroup[BaseException]):
+        def derive(self, _: Any) -> Any:
+            raise RuntimeError("no")
+
+    with pytest.raises(BaseExceptionGroup) as caught, TaskGroup() as group:
+        future = group.submit(Event().wait)
+        spin_until(future.running)
+        group.cancel()
+        try:
+            Event().wait()
+        except Cancelled as error:
+            raise Stubborn("mine", [error, ValueError()]) from None
+    assert {type(error) for error in caught.value.exceptions} == {RuntimeError, Stubborn}
+    assert future.done()
+
+
+def test_a_worker_leaves_a_group_on_a_view_of_its_pool() -> None:
+    class Calling(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return super().submit(fn, *args, **kwargs)
+
+    def inside(executor: Any) -> Any:
+        with TaskGroup(executor) as group:
+            future = group.submit(pow, 2, 3)
+        return future.result()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside, pool.with_options(priority=1)).result() == 8
+    with Calling(1) as calling:
+        assert calling.submit(inside, calling).result() == 8
+
+
+def test_tasks_do_not_begin_after_the_time_is_over() -> None:
+    began: list[float] = []
+    with move_on_after(0.02) as scope, TaskGroup(max_workers=1) as group:
+        for _ in range(10):
+            group.start_soon(lambda: (began.append(time.monotonic()), time.sleep(0.01)))
+        end = scope.deadline
+        time.sleep(0.2)
+    # A moment may pass between the look and the beginning.
+    assert len(began) < 10
+    assert sum(moment > end for moment in began) <= 1
+
+
 def test_nothing_of_the_group_is_left_after_an_error() -> None:
     class Local:
         pass
@@ -761,19 +858,6 @@ def test_in_a_child_a_group_has_no_tasks() -> None:
     assert future.result() is True
 
 
-def test_a_subclass_is_a_group() -> None:
-    class Named(TaskGroup):
-        def __new__(cls, *_args: Any) -> Any:
-            return super().__new__(cls, name="named")
-
-        def __init__(self, extra: int) -> None:
-            self.extra = extra
-
-    with Named(3) as group:  # type: ignore[arg-type]
-        assert group.submit(pow, 2, 3).result() == 8
-    assert (group.extra, group.name) == (3, "named")
-
-
 def test_groups_end_while_everything_is_cancelled() -> None:
     """Groups inside of groups, cancelled at any moment: no thread is left, and no error comes out."""
     before = sys.getswitchinterval()
@@ -807,15 +891,18 @@ def test_race_returns_the_first_result() -> None:
             raise
         return "slow"
 
+    class No(OSError):
+        """Weak references to it can be made."""
+
     def wrong() -> str:
-        raise OSError("no")
+        raise No
 
     both = Barrier(2)
     assert race(lambda: (both.wait(), slow())[1], wrong, lambda: (both.wait(), "quick")[1]) == "quick"
     assert ended in (["slow"], [])
     with pytest.raises(ExceptionGroup, match="all functions have failed") as caught:
         race(wrong, wrong)
-    assert [type(error) for error in caught.value.exceptions] == [OSError, OSError]
+    assert [type(error) for error in caught.value.exceptions] == [No, No]
     with pytest.raises(ValueError, match="at least one function"):
         race()
     with pytest.raises(TimeoutError), fail_after(0.02):
@@ -823,3 +910,13 @@ def test_race_returns_the_first_result() -> None:
     with pytest.raises(KeyboardInterrupt):
         race(lambda: fail(KeyboardInterrupt()), slow)
     assert race(lambda: None) is None
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ExceptionGroup) as caught:
+            race(wrong, wrong)
+        gone = weakref.ref(caught.value.exceptions[0])
+        del caught
+        spin_until(lambda: gone() is None)
+    finally:
+        gc.enable()

@@ -11,6 +11,7 @@ import warnings
 import pytest
 
 from oxthreads._oxthreads import is_in_scope
+from oxthreads.concurrent.futures import ThreadPoolExecutor
 from oxthreads.tasks import TaskGroup, fail_after
 from oxthreads.threading import Event, Lock
 from tests.support.interpreters import python
@@ -28,6 +29,7 @@ from oxthreads.concurrent.futures import ThreadPoolExecutor
 from oxthreads.queue import Queue
 from oxthreads.tasks import TaskGroup, fail_after, move_on_after, race, sleep
 from oxthreads._oxthreads import is_in_scope
+from oxthreads.concurrent.futures import ThreadPoolExecutor
 
 warnings.simplefilter("ignore", ResourceWarning)
 
@@ -192,3 +194,19 @@ def test_an_interrupt_is_told_with_the_errors_of_tasks() -> None:
         raise error
     assert isinstance(caught.value.__context__, ExceptionGroup)
     caught.value.__context__ = None
+
+
+def test_an_interrupt_in_a_done_callback_of_a_cancelled_task_is_not_lost() -> None:
+    def interrupt_myself(_: object) -> None:
+        raise KeyboardInterrupt
+
+    release = Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(release.wait)
+        with pytest.raises(KeyboardInterrupt), TaskGroup(pool) as group:
+            futures = [group.submit(int) for _ in range(3)]
+            futures[0].add_done_callback(interrupt_myself)
+            group.cancel()
+            raise AssertionError
+        assert all(future.cancelled() for future in futures)
+        release.set()

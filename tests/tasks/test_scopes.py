@@ -22,6 +22,7 @@ from oxthreads.queue import Empty, Queue, SimpleQueue
 from oxthreads.tasks import (
     Cancelled,
     CancelScope,
+    TaskGroup,
     check_cancelled,
     fail_after,
     move_on_after,
@@ -684,15 +685,44 @@ def test_objects_are_freed() -> None:
     assert gone() is None
 
 
-def test_a_subclass_is_a_scope() -> None:
-    class Limit(CancelScope):
-        def __init__(self, **_options: Any) -> None:
-            self.name = "limit"
+def test_there_are_no_subclasses() -> None:
+    for kind in (CancelScope, Cancelled, TaskGroup):
+        with pytest.raises(TypeError, match="not an acceptable base type"):
+            type("Sub", (kind,), {})
 
-    with Limit(deadline=0) as limit:
+
+def test_a_deadline_that_is_set_before_the_block() -> None:
+    scope = move_on_after(1000)
+    scope.deadline = time.monotonic() + 0.01
+    with scope:
         Event().wait()
-    assert limit.cancelled_caught
-    assert limit.name == "limit"
+    assert scope.cancelled_caught
+
+
+def test_what_a_time_limit_says() -> None:
+    with pytest.raises(TimeoutError, match="the block was cancelled"), fail_after(1000) as scope:
+        scope.cancel()
+        Event().wait()
+    with pytest.raises(TimeoutError, match="the block took too long"), fail_after(1000) as scope:
+        scope.deadline = time.monotonic() + 0.01
+        Event().wait()
+
+
+def test_that_the_time_was_over_is_known_after_the_block() -> None:
+    with move_on_after(0.001) as scope:
+        time.sleep(0.002)
+    assert scope.cancel_called
+    assert not scope.cancelled_caught
+
+
+def test_a_scope_that_outlives_many_around_it() -> None:
+    scopes = [CancelScope() for _ in range(100_000)]
+    for scope in scopes:
+        scope.__enter__()
+    last = scopes[-1]
+    while scopes:
+        scopes.pop().__exit__(None, None, None)
+    del scope, last  # one after the other, and not one inside of the other
 
 
 def test_many_scopes_inside_of_each_other() -> None:
@@ -739,6 +769,34 @@ def test_a_child_has_the_scopes_of_its_thread() -> None:
         in_child(lambda: (scope.cancel(), check()))
         assert not scope.cancel_called
         check_cancelled()
+
+
+@can_fork
+@forks
+@pytest.mark.one_thread("forks")
+def test_in_a_child_a_scope_ends_the_waits_of_the_child() -> None:
+    """The sleepers of the parent, which would wake the others one after the other, do not exist there."""
+
+    def check() -> None:
+        ended: list[int] = []
+        with contextlib.suppress(Cancelled), TaskGroup() as group:
+            for number in range(4):
+                group.start_soon(wait, ended, number)
+            spin_until(lambda: "4 running" in repr(group))
+            scope.cancel()
+            spin_until(lambda: len(ended) == 4)
+
+    def wait(ended: list[int], number: int) -> None:
+        try:
+            Event().wait()
+        finally:
+            ended.append(number)
+
+    with CancelScope() as scope, TaskGroup() as group:
+        futures = [group.submit(Event().wait) for _ in range(100)]
+        spin_until(lambda: all(future.running() for future in futures))
+        in_child(check)
+        group.cancel()
 
 
 def test_generators_that_are_left_out_of_order() -> None:

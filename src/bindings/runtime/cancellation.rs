@@ -16,7 +16,7 @@ use pyo3::types::PyTuple;
 
 use crate::bindings::runtime::errors;
 use crate::wait::deadline::Deadline;
-use crate::wait::scope::{self, Registration, Run, Scope};
+use crate::wait::scope::{self, CleaningUp, Registration, Run, Scope};
 use crate::wait::sync::Arc;
 use crate::wait::{Operation, Waiter};
 
@@ -29,7 +29,7 @@ const LOOK_AT: usize = 1000;
 /// It ends at the scope: ``with move_on_after(1)``, for example, goes on after its block. Code that catches it to clean
 /// up must raise it again. Waits in such an ``except`` block, or in a ``finally`` block, are not ended again, unless they
 /// take longer than the ``grace`` of the scope.
-#[pyclass(extends = PyBaseException, subclass, frozen, module = "oxthreads.tasks")]
+#[pyclass(extends = PyBaseException, frozen, module = "oxthreads.tasks")]
 pub(crate) struct Cancelled {
     delivery: OnceLock<Delivery>,
 }
@@ -119,15 +119,8 @@ pub(crate) fn find<'py, R>(
     None
 }
 
-/// What the code that runs now is cleaning up after.
-struct CleaningUp {
-    /// The innermost scope of the thread when it was told. Those that were entered later are the code's own.
-    innermost: Arc<Scope>,
-    until: Deadline,
-}
-
 /// Finds out whether the code that runs now handles the cancellation of a scope that the thread is still in.
-fn cleaning_up(py: Python<'_>, innermost: &Arc<Scope>) -> Option<CleaningUp> {
+fn handles(py: Python<'_>, innermost: &Arc<Scope>) -> Option<CleaningUp> {
     let run = scope::current_run();
     find(errors::handled(py)?, true, |cancelled| {
         let delivery = cancelled.get().delivery.get()?;
@@ -137,6 +130,14 @@ fn cleaning_up(py: Python<'_>, innermost: &Arc<Scope>) -> Option<CleaningUp> {
             until: delivery.until,
         })
     })
+}
+
+/// If the code that runs now cleans up, so does what is inside of the scope, which is about to be entered.
+pub(crate) fn pass_on_to(py: Python<'_>, scope: &Arc<Scope>) {
+    let after = scope::current().and_then(|innermost| handles(py, &innermost));
+    if let Some(after) = after {
+        scope.cleans_up(after);
+    }
 }
 
 /// What the scope that is innermost, and those around it, allow: to wait until then.
@@ -149,12 +150,12 @@ fn allowed(py: Python<'_>, innermost: &Arc<Scope>) -> Result<Deadline, PyErr> {
     if found.cancelled.is_empty() {
         return Ok(deadline);
     }
-    let cleaning_up = cleaning_up(py, innermost);
+    let handled = handles(py, innermost);
     // The outermost first: it ends all the others.
     for scope in found.cancelled.iter().rev() {
-        let until = match &cleaning_up {
+        let until = match &handled {
             // All that it was in when it was told: it may clean up, whatever else is cancelled meanwhile.
-            Some(cleaning_up) if cleaning_up.innermost.is_inside(scope) => cleaning_up.until,
+            Some(handled) if handled.covers(scope) => handled.until,
             _ => return Err(error(py, scope, innermost, Deadline::after(scope.grace()))),
         };
         if until.has_passed() {

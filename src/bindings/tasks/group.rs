@@ -30,6 +30,7 @@ use crate::wait::threads::ThreadNumber;
 lazy_imports! {
     pub(super) IMPORTS, with task::IMPORTS;
     NEW_POOL: PyAny = "oxthreads.tasks", "_new_pool";
+    VIEWED_POOL: PyAny = "oxthreads.tasks", "_viewed_pool";
     RUNS_NATIVELY: PyAny = "oxthreads.tasks", "_runs_natively";
 }
 
@@ -63,8 +64,8 @@ const LEFT: u8 = 3;
 /// If Ctrl-C ends the block, or the wait at its end, the tasks are cancelled, and KeyboardInterrupt is raised when they
 /// have ended. A second Ctrl-C leaves them behind, with a ResourceWarning. In a forked child, a group has no tasks.
 ///
-/// If the thread that leaves the group is a worker of the executor, it runs tasks that have not begun itself: groups
-/// inside of tasks never wait for a free worker.
+/// If the thread that leaves the group is a worker of its pool, it runs tasks that have not begun itself: groups inside of
+/// tasks on the same pool do not wait for a free worker.
 ///
 /// An executor of another library may be used if it has ``submit``. In a thread of this process, the waits of its tasks
 /// are ended as above. In another process, they go on.
@@ -76,7 +77,7 @@ const LEFT: u8 = 3;
 ///     ...     large = group.submit(pow, 2, 6)
 ///     >>> small.result(), large.result()
 ///     (32, 64)
-#[pyclass(subclass, weakref, frozen, module = "oxthreads.tasks")]
+#[pyclass(weakref, frozen, module = "oxthreads.tasks")]
 pub(crate) struct TaskGroup {
     group: Arc<Group>,
     given: Option<Py<PyAny>>,
@@ -146,6 +147,17 @@ impl TaskGroup {
             self.group.has_own_pool(pool.number(), address);
         }
         Ok(own)
+    }
+
+    /// The pool whose workers run the tasks, if it is one of ours, be it that the group was given a view of it.
+    fn pool<'py>(&self, py: Python<'py>) -> Option<Bound<'py, ThreadPoolExecutor>> {
+        let executor = self.given.as_ref().or(self.own.get())?.bind(py);
+        if let Ok(pool) = executor.cast::<ThreadPoolExecutor>() {
+            return Some(pool.clone());
+        }
+        let arguments = PyTuple::new(py, [executor]).ok()?;
+        let viewed = foreign::call(VIEWED_POOL.get(py).ok()?, &arguments, None).ok()?;
+        viewed.cast_into::<ThreadPoolExecutor>().ok()
     }
 
     /// The executor, if it is a pool that knows of groups.
@@ -228,7 +240,9 @@ impl TaskGroup {
         }
         if group.scope.is_cancelled() {
             // It was cancelled before the future was known.
-            group.cancel(py);
+            if let Some(raised) = group.cancel(py) {
+                return Err(raised);
+            }
         }
         Ok(future)
     }
@@ -262,15 +276,16 @@ impl TaskGroup {
     }
 
     /// Waits until all tasks have ended. A first interruption cancels them, and a second one leaves them behind.
-    fn wait(&self, py: Python<'_>, mut interruptions: u32) -> PyResult<Waited> {
+    fn wait(&self, py: Python<'_>, interrupted: Option<PyErr>, was: u32) -> PyResult<Waited> {
         let group = &self.group;
-        let pool = match (&self.given, self.own.get()) {
-            (Some(executor), _) | (None, Some(executor)) => self.native(executor.bind(py))?,
-            (None, None) => None,
+        let pool = self.pool(py);
+        let pool = pool.as_ref().map(|pool| pool.get().pool());
+        let helps = pool.is_some_and(|pool| is_worker_of(pool) && !pool.has_fallen_back());
+        let mut interruptions = was + u32::from(interrupted.is_some());
+        let mut waited = Waited {
+            interrupted,
+            ..Waited::default()
         };
-        let pool = pool.map(|pool| pool.get().pool());
-        let helps = pool.is_some_and(is_worker_of);
-        let mut waited = Waited::default();
         loop {
             // The scopes around it end the wait once: that cancels the tasks.
             let _alone = (waited.outside.is_some()).then(|| Inside::new(None));
@@ -300,7 +315,10 @@ impl TaskGroup {
                 interruptions += 1;
                 waited.interrupted = Some(errors::after(py, error, waited.interrupted.take()));
             }
-            group.cancel(py);
+            if let Some(raised) = group.cancel(py) {
+                interruptions += 1;
+                waited.interrupted = Some(errors::after(py, raised, waited.interrupted.take()));
+            }
             if interruptions >= 2 {
                 waited.left = group.tasks.counts().0 > 0;
                 return Ok(waited);
@@ -453,6 +471,9 @@ impl TaskGroup {
         let entered =
             this.state
                 .compare_exchange(NEW, ENTERED, Ordering::AcqRel, Ordering::Acquire);
+        if entered.is_ok() {
+            cancellation::pass_on_to(slf.py(), &this.group.scope);
+        }
         if entered.is_err() || scope::enter(&this.group.scope).is_err() {
             let message = format!("{} has already been entered", this.group.display());
             return Err(PyRuntimeError::new_err(message));
@@ -484,17 +505,30 @@ impl TaskGroup {
         }
         this.state.store(LEAVING, Ordering::Release);
         group.is_leaving.store(true, Ordering::Relaxed);
-        let body = Self::body(slf, value)?;
+        let (body, failed) = match Self::body(slf, value) {
+            Ok(body) => (body, None),
+            // A program's own group of exceptions may raise when it is taken apart; and Ctrl-C may come meanwhile.
+            Err(error) => (Body::Failed(value.clone().unbind()), Some(error)),
+        };
+        let mut interrupted = None;
+        if let Some(error) = failed {
+            if leaves_alone(error.value(py).as_any()) {
+                interrupted = Some(error);
+            } else {
+                group.fail(py, &error);
+            }
+        }
         if !matches!(
             body,
             Body::Ended {
                 was_cancelled: false
             }
-        ) {
-            group.cancel(py);
+        ) && let Some(raised) = group.cancel(py)
+        {
+            interrupted = Some(errors::after(py, raised, interrupted));
         }
         let was_interrupted = value.is_instance_of::<PyKeyboardInterrupt>();
-        let mut waited = this.wait(py, u32::from(was_interrupted))?;
+        let mut waited = this.wait(py, interrupted, u32::from(was_interrupted))?;
         if waited.outside.is_none() && group.has_ended_task.load(Ordering::Relaxed) {
             // If a scope around the group has ended a task, it ends the block, too, although the tasks have ended before
             // this thread has noticed.
@@ -600,8 +634,8 @@ impl TaskGroup {
     /// Cancel all tasks of the group, and the ``with`` block. That is no error: the program goes on after the block.
     ///
     /// All threads may call it, also more than once.
-    fn cancel(&self, py: Python<'_>) {
-        self.group.cancel(py);
+    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        self.group.cancel(py).map_or(Ok(()), Err)
     }
 
     /// The name of the group (str or None).

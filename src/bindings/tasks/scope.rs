@@ -122,13 +122,13 @@ pub(super) fn coming<'py>(
 ///     ...     Queue().get()
 ///     >>> scope.cancelled_caught
 ///     True
-#[pyclass(subclass, weakref, frozen, module = "oxthreads.tasks")]
+#[pyclass(weakref, frozen, module = "oxthreads.tasks")]
 pub(crate) struct CancelScope {
     scope: Arc<Scope>,
     state: AtomicU8,
     caught: AtomicBool,
     /// How long after it is entered it is cancelled by itself.
-    after: Option<f64>,
+    after: Mutex<Option<f64>>,
     /// Whether its end by cancellation is an error.
     raises: bool,
     /// The deadline, as it was set last. `None`: it is the moment of the scope.
@@ -172,7 +172,7 @@ pub(crate) fn scope_after(
             scope,
             state: AtomicU8::new(NEW),
             caught: AtomicBool::new(false),
-            after: seconds,
+            after: Mutex::new(seconds),
             raises,
             deadline: Mutex::new(Some(f64::INFINITY)),
         },
@@ -188,7 +188,7 @@ impl CancelScope {
             scope: Scope::new(moment(py, deadline)?, shield, self::grace(grace)?),
             state: AtomicU8::new(NEW),
             caught: AtomicBool::new(false),
-            after: None,
+            after: Mutex::new(None),
             raises: false,
             deadline: Mutex::new(Some(deadline)),
         })
@@ -202,7 +202,7 @@ impl CancelScope {
         if entered.is_err() || scope::enter(&this.scope).is_err() {
             return Err(PyRuntimeError::new_err("a CancelScope is entered once"));
         }
-        if let Some(after) = this.after {
+        if let Some(after) = *this.after.lock() {
             let deadline =
                 Duration::try_from_secs_f64(after).map_or(Deadline::NEVER, Deadline::after);
             this.scope.set_deadline(deadline);
@@ -234,6 +234,10 @@ impl CancelScope {
                     "a scope must be left by the thread that has entered it",
                 ));
             }
+        }
+        if this.scope.deadline().has_passed() {
+            // So that it can be asked after the block, also if nothing had to be ended.
+            this.scope.cancel();
         }
         if value.is_none() {
             return Ok(false);
@@ -284,6 +288,8 @@ impl CancelScope {
     #[setter]
     fn set_deadline(&self, py: Python<'_>, deadline: f64) -> PyResult<()> {
         let moment = moment(py, deadline)?;
+        // In place of the time from the beginning of the block.
+        *self.after.lock() = None;
         *self.deadline.lock() = Some(deadline);
         self.scope.set_deadline(moment);
         Ok(())
@@ -330,7 +336,8 @@ impl CancelScope {
 
 impl CancelScope {
     fn timeout_error(&self, py: Python<'_>) -> PyErr {
-        let message = match self.after {
+        let message = match *self.after.lock() {
+            _ if !self.scope.deadline().has_passed() => "the block was cancelled".to_owned(),
             Some(seconds) => format!("the block took longer than {seconds} seconds"),
             None => "the block took too long".to_owned(),
         };

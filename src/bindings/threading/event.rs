@@ -16,6 +16,7 @@ use crate::bindings::runtime::type_question::TypeQuestion;
 use crate::bindings::threading::lock::Lock;
 use crate::primitives::FellBack;
 use crate::primitives::event;
+use crate::wait::scope::Inside;
 
 /// The native half of oxthreads.threading.Event.
 #[pyclass(subclass, frozen, name = "Event", module = "oxthreads._oxthreads")]
@@ -196,6 +197,8 @@ impl Event {
             return answer(event.is_set());
         };
         let outcome = if event.has_no_spin() {
+            // A thread starts in any case, so that its starter has to know it: no scope ends this wait.
+            let _outside = Inside::none();
             block::wait_asleep(slf.py(), &mut event.wait(), deadline)?
         } else {
             block::wait(slf.py(), &mut event.wait(), deadline)?
@@ -210,8 +213,8 @@ impl Event {
         }
     }
 
-    /// Do not spin in waits for this event. For the event that a starting thread sets: starting takes longer than
-    /// a spin.
+    /// Do not spin in waits for this event, and let no cancel scope end them. For the event that a starting thread sets:
+    /// starting takes longer than a spin, and goes on in any case.
     fn _oxthreads_set_no_spin(&self) {
         self.inner.set_no_spin();
     }

@@ -41,9 +41,16 @@ fn scope() -> Arc<Scope> {
     Scope::new(Deadline::NEVER, false, Duration::ZERO)
 }
 
+/// All interleavings with at most two switches of a thread that could go on.
+fn model(program: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(program);
+}
+
 #[test]
 fn no_sleep_misses_a_cancellation() {
-    loom::model(|| {
+    model(|| {
         let (scope, event) = (scope(), Event::new());
         let canceller = thread::spawn({
             let scope = Arc::clone(&scope);
@@ -56,7 +63,7 @@ fn no_sleep_misses_a_cancellation() {
 
 #[test]
 fn threads_that_are_woken_wake_the_others() {
-    loom::model(|| {
+    model(|| {
         let (scope, event) = (scope(), Arc::new(Event::new()));
         let other = thread::spawn({
             let (scope, event) = (Arc::clone(&scope), Arc::clone(&event));
@@ -74,7 +81,7 @@ fn threads_that_are_woken_wake_the_others() {
 
 #[test]
 fn a_permit_that_comes_with_the_cancellation_is_not_lost() {
-    loom::model(|| {
+    model(|| {
         let (scope, semaphore) = (scope(), Arc::new(Semaphore::new(0)));
         let canceller = thread::spawn({
             let scope = Arc::clone(&scope);
@@ -93,7 +100,7 @@ fn a_permit_that_comes_with_the_cancellation_is_not_lost() {
 
 #[test]
 fn a_thread_that_looks_again_misses_no_notification() {
-    loom::model(|| {
+    model(|| {
         let (scope, condition) = (scope(), Arc::new(Condition::new()));
         let mut others = Vec::new();
         let notified = wait_in(&scope, condition.wait(), || {
