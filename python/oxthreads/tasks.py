@@ -212,7 +212,11 @@ def _join(self: _threading.Thread, timeout: float | None = None) -> None:
     join(self, 0)
 
 
-# Only for programs that use scopes.
-_threading.Thread.join = _join  # type: ignore[method-assign, assignment]
+def _let_join_end(thread: type[_threading.Thread]) -> None:
+    """Let scopes end the ``join`` of this class, in a program that has imported this module."""
+    thread.join = _join  # type: ignore[method-assign, assignment]
+
+
+_let_join_end(_threading.Thread)
 
 preload(__name__)

@@ -634,6 +634,10 @@ _STANDARD_MODULES = {"threading": _standard}
 
 _preload(__name__)
 
+if _let_join_end := getattr(sys.modules.get("oxthreads.tasks"), "_let_join_end", None):
+    _let_join_end(Thread)  # this module is made a second time
+del _let_join_end
+
 if _os.environ.get("OXTHREADS_REUSE_THREADS", "") not in ("", "0"):
     from ._reused_threads import start_as_asked as _start_as_asked
 

@@ -241,6 +241,7 @@ impl Task {
         ends_in_thread: bool,
     ) -> Result<RunningTask, Self> {
         if !Scope::look(&self.group.scope).cancelled.is_empty() {
+            self.group.has_ended_task.store(true, Ordering::Relaxed);
             return Err(self);
         }
         let inside = Inside::new(Some(Arc::clone(&self.group.scope)));

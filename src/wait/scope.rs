@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::deadline::Deadline;
 use super::sync::{Arc, AtomicU8, Mutex};
 use super::threads::ThreadNumber;
-use super::{Waiter, generation};
+use super::{Ticket, Waiter, generation};
 
 /// A part of a program whose waits end together.
 pub struct Scope {
@@ -46,10 +46,10 @@ struct State {
     generation: u32,
     deadline: Deadline,
     is_shield: bool,
-    /// The waiters of threads that sleep inside, by their addresses.
-    sleepers: BTreeMap<usize, Arc<Waiter>>,
+    /// The waiters of threads that sleep inside, in the order in which they came.
+    sleepers: BTreeMap<Ticket, Arc<Waiter>>,
     /// Those of them that are to be woken, one after the other.
-    to_wake: BTreeMap<usize, Arc<Waiter>>,
+    to_wake: BTreeMap<Ticket, Arc<Waiter>>,
 }
 
 impl State {
@@ -290,21 +290,18 @@ impl Drop for Scope {
 /// scopes is cancelled or changed.
 pub struct Registration<'a> {
     scope: &'a Arc<Scope>,
-    waiter: usize,
+    ticket: Ticket,
 }
 
 impl<'a> Registration<'a> {
     /// Registers the waiter in this scope, which is the innermost of the calling thread, and in those around it.
     pub fn new(scope: &'a Arc<Scope>, waiter: &Arc<Waiter>) -> Self {
-        let address = Arc::as_ptr(waiter).addr();
+        let ticket = Ticket::next();
         Scope::for_each(scope, |_, state| {
             state.follow_forks();
-            state.sleepers.insert(address, Arc::clone(waiter));
+            state.sleepers.insert(ticket, Arc::clone(waiter));
         });
-        Self {
-            scope,
-            waiter: address,
-        }
+        Self { scope, ticket }
     }
 }
 
@@ -315,8 +312,8 @@ impl Drop for Registration<'_> {
         while let Some(scope) = next {
             let (removed, woken, parent) = {
                 let mut state = scope.state.lock();
-                let asleep = state.sleepers.remove(&self.waiter);
-                let removed = asleep.or_else(|| state.to_wake.remove(&self.waiter));
+                let asleep = state.sleepers.remove(&self.ticket);
+                let removed = asleep.or_else(|| state.to_wake.remove(&self.ticket));
                 // It was woken by this scope or, before its turn, by something else.
                 (removed, state.to_wake.pop_first(), state.parent.clone())
             };

@@ -610,12 +610,15 @@ def test_a_future_that_refuses_to_be_cancelled() -> None:
 
     refused: list[bool] = []
     executor: Any = Stubborn()
+    for _ in range(2):
+        executor.pool.submit(over.wait)  # its threads are busy
     with TaskGroup(executor) as group:
         for _ in range(3):
-            group.start_soon(sleep, 0.01)
+            group.start_soon(int)
         group.cancel()
+        assert refused == [True, True, True]
+        over.set()
     executor.pool.shutdown()
-    assert refused
 
 
 def test_submit_that_fails_leaves_no_task_behind() -> None:

@@ -23,7 +23,7 @@ use crate::bindings::tasks::scope::{Coming, coming, grace};
 use crate::diagnostics::labels;
 use crate::primitives::task_group::Awaited;
 use crate::wait::deadline::Deadline;
-use crate::wait::scope::{self, Inside, Left};
+use crate::wait::scope::{self, Inside, Left, Scope};
 use crate::wait::sync::Arc;
 use crate::wait::threads::ThreadNumber;
 
@@ -264,10 +264,12 @@ impl TaskGroup {
             Coming::Own => ended,
             Coming::Rest(rest) => Body::Failed(rest),
             Coming::Other if value.is_instance_of::<Cancelled>() => Body::Outside,
-            // `result()` of a task that was cancelled.
+            // `result()` of a task that was cancelled, by the group or by a scope around it.
             Coming::Other
-                if group.scope.is_cancelled() && value.is_instance(&cancelled_error(py))? =>
+                if value.is_instance(&cancelled_error(py))?
+                    && !Scope::look(&group.scope).cancelled.is_empty() =>
             {
+                group.has_ended_task.store(true, Ordering::Relaxed);
                 ended
             }
             Coming::Other if leaves_alone(value) => Body::Leaving,
