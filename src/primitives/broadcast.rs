@@ -13,6 +13,7 @@
 //!   the ring, which completes that wait for good (it is [final](Operation::is_final)). So senders are served in the order
 //!   in which they came, and no other one can take the room first.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -543,6 +544,10 @@ impl<T: Item + Send + 'static, B: Deref<Target = Broadcast<T>>> Operation for Se
 
     fn is_final(&self) -> bool {
         self.broadcast.on_lag() == OnLag::Block
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        self.item().map(|item| item as &dyn Any)
     }
 
     fn resource(&self) -> Resource {

@@ -20,6 +20,7 @@
 //! A sender that does not wait ([`Channel::try_send`]) hands its item to a receiver that does. If that receiver gives up
 //! at that very moment, the item stays in the channel for the next one, also after the end.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -556,6 +557,10 @@ impl<T: Item + Send + 'static, C: Deref<Target = Channel<T>>> Operation for Send
 
     fn is_final(&self) -> bool {
         matches!(self.0, Way::Receiver { .. })
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        self.item().map(|item| item as &dyn Any)
     }
 
     fn resource(&self) -> Resource {

@@ -467,6 +467,10 @@ impl<T: Item + Send + 'static, Q: Deref<Target = DelayQueue<T>>> Operation for G
         self.due
     }
 
+    fn stays(&self) -> bool {
+        self.has_joined
+    }
+
     fn resource(&self) -> Resource {
         Resource::owned("item of a queue", &*self.queue)
     }
@@ -577,6 +581,10 @@ impl<T: Send + 'static, Q: Deref<Target = DelayQueue<T>>> Operation for Put<T, Q
 
     fn due(&self) -> Deadline {
         self.due
+    }
+
+    fn stays(&self) -> bool {
+        self.has_joined
     }
 
     fn resource(&self) -> Resource {

@@ -22,6 +22,9 @@ type Attoseconds = u128;
 const NANOSECOND: Attoseconds = 1_000_000_000;
 const SECOND: f64 = 1e18;
 
+/// The longest time that a burst may take. So a burst that is owed, from the present time on, is in range.
+const LONGEST: Attoseconds = Attoseconds::MAX / 4;
+
 /// How often: `rate` times in `per` seconds, and up to `burst` times at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
@@ -45,7 +48,19 @@ impl Pace {
         let interval = (self.per / self.rate * SECOND) as Attoseconds;
         interval.max(1)
     }
+
+    /// Whether the times can be counted. Otherwise they would end at the largest number, and the limiter would let
+    /// everything through.
+    pub fn is_in_range(self) -> bool {
+        let seconds = self.per / self.rate;
+        let burst = self.interval().checked_mul(self.burst.into());
+        seconds.is_finite() && seconds > 0.0 && burst.is_some_and(|burst| burst <= LONGEST)
+    }
 }
+
+/// The times of a pace cannot be counted: see [`Pace::is_in_range`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange;
 
 /// Lets acquisitions through at a pace.
 pub struct Limiter {
@@ -129,11 +144,19 @@ impl Limiter {
     }
 
     /// Changes the pace. What has been acquired already counts at the new pace, and all waiters look again.
-    pub fn set_pace(&self, change: impl FnOnce(&mut Pace)) {
+    ///
+    /// # Errors
+    /// [`OutOfRange`]: the pace is as before. It is checked here, because two threads may change two of the numbers.
+    pub fn set_pace(&self, change: impl FnOnce(&mut Pace)) -> Result<(), OutOfRange> {
         let now = self.since_begin(Instant::now());
         let mut entered = self.state.enter();
         let (state, wakes) = entered.parts();
-        change(&mut state.pace);
+        let mut pace = state.pace;
+        change(&mut pace);
+        if !pace.is_in_range() {
+            return Err(OutOfRange);
+        }
+        state.pace = pace;
         let before = std::mem::replace(&mut state.interval, state.pace.interval());
         if state.arrival > now {
             #[expect(
@@ -147,6 +170,7 @@ impl Limiter {
             state.arrival = now.saturating_add(owed);
         }
         state.line.call_all(wakes);
+        Ok(())
     }
 
     /// Acquires so much, if that is possible now and nobody waits.
@@ -246,6 +270,10 @@ impl<L: Deref<Target = Limiter>> Operation for Acquire<L> {
 
     fn due(&self) -> Deadline {
         self.due
+    }
+
+    fn stays(&self) -> bool {
+        self.has_joined
     }
 
     fn resource(&self) -> Resource {

@@ -12,6 +12,9 @@
 //! behind them. So a thread passes them over if they have not come within [`PATIENCE`] after their time. For that, it
 //! sleeps until then, by itself; whoever calls a waiter that is no thread also calls the first thread behind it. A closed
 //! loop ends its waits when it is called, and so they leave the line.
+//!
+//! Waiters that are no threads do not pass each other over. If the loop of the first one is blocked, those of other loops
+//! wait until it goes on.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! A blocking operation, and the loop that drives it.
 
+use std::any::Any;
+
 use super::deadline::{Deadline, Wait};
 use super::observe::{self, Resource};
 use super::sync::Arc;
@@ -45,6 +47,17 @@ pub trait Operation {
         false
     }
 
+    /// Whether it is still in its list after [`Operation::leave`] has returned `None`: see there. Then
+    /// [`Operation::abandon`] takes it out.
+    fn stays(&self) -> bool {
+        false
+    }
+
+    /// What it is to give away, as long as it has that, for a garbage collector.
+    fn offer(&self) -> Option<&dyn Any> {
+        None
+    }
+
     /// What it waits for, for an observer.
     fn resource(&self) -> Resource;
 
@@ -56,7 +69,7 @@ pub trait Operation {
     /// completed before it could leave.
     ///
     /// An operation that no other thread ever completes may stay in its list after [`Parked::Unparked`], because it is
-    /// attempted again. Then it leaves the list when it is dropped instead.
+    /// attempted again. Then it leaves the list when it is dropped instead, and [`Operation::stays`] tells of it.
     fn leave(&mut self, parked: Parked) -> Option<Self::Output>;
 
     /// Leaves the list when the thread will not use what it was given: gives that back, or passes it on to

@@ -1,5 +1,6 @@
 //! A wait for the first of several operations.
 
+use std::any::Any;
 use std::sync::OnceLock;
 
 use super::deadline::Deadline;
@@ -23,6 +24,12 @@ pub trait AnyOperation {
 
     /// As [`Operation::is_final`].
     fn is_final(&self) -> bool;
+
+    /// As [`Operation::stays`].
+    fn stays(&self) -> bool;
+
+    /// As [`Operation::offer`].
+    fn offer(&self) -> Option<&dyn Any>;
 
     /// As [`Operation::resource`].
     fn resource(&self) -> Resource;
@@ -54,6 +61,14 @@ impl<O: Operation> AnyOperation for O {
 
     fn is_final(&self) -> bool {
         Operation::is_final(self)
+    }
+
+    fn stays(&self) -> bool {
+        Operation::stays(self)
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        Operation::offer(self)
     }
 
     fn resource(&self) -> Resource {
@@ -93,6 +108,14 @@ impl<D: AnyOperation + ?Sized> Operation for Box<D> {
 
     fn is_final(&self) -> bool {
         (**self).is_final()
+    }
+
+    fn stays(&self) -> bool {
+        (**self).stays()
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        (**self).offer()
     }
 
     fn resource(&self) -> Resource {
@@ -152,6 +175,14 @@ impl<O: Operation, T, F: Fn(O::Output) -> T> Operation for Converted<O, F> {
         self.operation.is_final()
     }
 
+    fn stays(&self) -> bool {
+        self.operation.stays()
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        self.operation.offer()
+    }
+
     fn resource(&self) -> Resource {
         self.operation.resource()
     }
@@ -200,6 +231,13 @@ struct Part<A> {
     operation: A,
     /// Whether it is in its list, or was taken out of it by another thread.
     joined: bool,
+}
+
+impl<A: AnyOperation> Part<A> {
+    /// Whether it has to leave its list. Some operations stay there between two attempts.
+    fn must_leave(&self) -> bool {
+        self.joined || self.operation.stays()
+    }
 }
 
 /// A wait for the first of several operations, of which exactly one is completed.
@@ -256,6 +294,11 @@ impl<A: AnyOperation> Select<A> {
         self
     }
 
+    /// The operations.
+    pub fn operations(&self) -> impl Iterator<Item = &A> {
+        self.parts.iter().map(|part| &part.operation)
+    }
+
     /// Makes a waiter for each operation, which wakes `waiter`; unless that was done before.
     fn prepare(&mut self, waiter: &Arc<Waiter>) {
         if !(self.waiters.as_ref()).is_some_and(|(of, _)| Arc::ptr_eq(of, waiter)) {
@@ -278,7 +321,8 @@ impl<A: AnyOperation> Select<A> {
     /// The operation to attempt next. `None`: all are in their lists.
     ///
     /// While foreign code runs, no operation may be in a list, because it would be given what it cannot use in time. So an
-    /// operation that runs such code comes first, and those that have joined leave for it.
+    /// operation that runs such code comes first, and those that have joined leave for it. So do those that have stayed in
+    /// their lists since the last attempt: others wait behind them, perhaps even the code itself.
     fn next_to_attempt(&mut self, from: usize) -> Option<usize> {
         if !self.may_call_out {
             return self.order.get(from).copied();
@@ -289,7 +333,7 @@ impl<A: AnyOperation> Select<A> {
         let Some(calling) = std::iter::once(first).chain(rest).find(calls_out) else {
             return Some(first);
         };
-        if self.parts.iter().any(|part| part.joined) {
+        if self.parts.iter().any(Part::must_leave) {
             drop(self.leave_by(A::abandon));
             self.claim.reopen();
         }
@@ -297,19 +341,28 @@ impl<A: AnyOperation> Select<A> {
     }
 
     /// Takes all operations out of their lists by `leave`. Returns the one that was completed.
+    ///
+    /// An operation that was given a chance may use it as it leaves, and run foreign code for that. So it is the last one, and
+    /// those that would stay in their lists leave before.
     fn leave_by(
         &mut self,
         leave: impl Fn(&mut A) -> Option<A::Output>,
     ) -> Option<(usize, A::Output)> {
         // From here on, no other thread completes one of them.
-        self.claim.close();
+        let claimed = self.claim.close().map(|Slot(slot)| slot);
+        let calling = claimed.filter(|slot| self.parts[*slot].operation.may_call_out());
+        let others = (0..self.parts.len()).filter(|slot| Some(*slot) != calling);
         let mut completed = None;
-        for (slot, part) in self.parts.iter_mut().enumerate() {
+        for slot in others.chain(calling) {
+            let part = &mut self.parts[slot];
+            let must_leave = part.must_leave();
             // Once only, even if one of them panics and all are abandoned afterwards.
-            if std::mem::take(&mut part.joined)
-                && let Some(output) = leave(&mut part.operation)
-            {
+            part.joined = false;
+            if must_leave && let Some(output) = leave(&mut part.operation) {
                 completed = Some((slot, output));
+            }
+            if calling.is_some() && part.operation.stays() {
+                drop(part.operation.abandon());
             }
         }
         completed

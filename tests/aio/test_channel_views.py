@@ -205,6 +205,35 @@ def test_a_watched_value(loops: EventLoops) -> None:
     assert view.closed
 
 
+def test_a_value_that_keeps_changing_does_not_stop_the_loop(loops: EventLoops) -> None:
+    watch = Watch(0)
+    view = as_async(watch)
+    seen: list[int] = []
+
+    def accept(value: int) -> bool:
+        watch.set(value + 1)  # there is a newer one whenever the predicate returns
+        return value >= 50
+
+    def reject(value: int) -> bool:
+        watch.set(value + 1)
+        return False
+
+    async def wait() -> int:
+        return await view.wait_for(accept)
+
+    async def look() -> None:
+        while watch.value < 50:
+            seen.append(watch.value)
+            await loops.turn()
+
+    async def main() -> None:
+        assert (await loops.together(wait, look))[0] == 50
+        assert len(set(seen)) > 20
+        assert not await loops.ends_in_time(lambda: view.wait_for(reject), 0.05)
+
+    loops.run(main)
+
+
 def test_a_select_of_a_coroutine(loops: EventLoops) -> None:
     channel, other = Channel[int](), Channel[int]()
     watch = Watch(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 
 from oxthreads import aio, queue, threading
 from oxthreads.aio import as_async
+from oxthreads.channels import Broadcast, Channel
 from oxthreads.concurrent.futures import Future
 from oxthreads.waiting import after, every, get, put
 from oxthreads.waiting import select as select_in_thread
 from tests.aio.cancelling import CancelledAt, CancelledWhileSuspended, at_each_step
 from tests.aio.event_loops import EventLoops
+from tests.support.garbage import is_freed
 from tests.support.threads import Result, start
 from tests.support.waiting import until_asleep
 
@@ -252,6 +255,56 @@ def test_what_a_cancelled_task_was_given_goes_to_a_thread() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert waiting_thread.get() == 1
+
+    asyncio.run(main())
+
+
+class Node:
+    """An item that refers to the wait in which it is to be put."""
+
+    channel: Any
+    wait: Any
+
+
+@pytest.mark.parametrize("kind", ["rendezvous", "channel", "queue", "simple"])
+def test_a_wait_in_a_cycle_with_its_item_is_freed(kind: str) -> None:
+    def make_cycle() -> Node:
+        node, full = Node(), Node()
+        if kind == "rendezvous":
+            node.channel = Channel()
+        elif kind == "channel":
+            node.channel = Channel(1)
+            node.channel.send(full)
+        elif kind == "queue":
+            node.channel = queue.Queue(1)
+            node.channel.put(full)
+        else:
+            node.channel = Broadcast(1, on_lag="block")
+            full.channel = node.channel.subscribe()
+            node.channel.send(full)
+        node.wait = aio.select(put(node.channel, node))
+        node.wait.send(None)
+        return node
+
+    async def main() -> bool:
+        return is_freed(make_cycle)
+
+    assert asyncio.run(main())
+
+
+def test_the_collector_leaves_an_item_alone_that_was_received() -> None:
+    async def main() -> None:
+        channel, node = Channel[Node](), Node()
+        node.wait = "mine"
+        task = asyncio.ensure_future(aio.select(put(channel, node)))
+        del node
+        await asyncio.sleep(0)
+        received = channel.receive_nowait()
+        gc.collect()  # the task has not run since
+        assert received.wait == "mine"
+        assert (await task)[1] is None
+        gc.collect()
+        assert received.wait == "mine"
 
     asyncio.run(main())
 

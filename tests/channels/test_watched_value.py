@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from oxthreads.channels import ClosedError, Watch, WatchReader
+from oxthreads.tasks import CancelScope
 from tests.support.garbage import is_freed
 from tests.support.threads import Result
 from tests.support.waiting import until_asleep
@@ -149,6 +150,22 @@ def test_wait_for_ends_in_time_while_the_value_keeps_changing() -> None:
     finally:
         stop.set()
     changing.get()
+
+
+def test_a_scope_ends_wait_for_while_the_value_keeps_changing() -> None:
+    watch, asked = Watch(0), []
+
+    def reject(value: int) -> bool:
+        asked.append(value)
+        assert len(asked) < 100, "the scope was cancelled long ago"
+        watch.set(value + 1)  # so that the thread never sleeps
+        if value == 3:
+            scope.cancel()
+        return False
+
+    with CancelScope() as scope:
+        watch.wait_for(reject)
+    assert asked == [0, 1, 2, 3]
 
 
 def test_wait_for_with_no_time_asks_once() -> None:

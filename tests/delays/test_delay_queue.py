@@ -25,7 +25,7 @@ import pytest
 from oxthreads import aio
 from oxthreads.aio import as_async
 from oxthreads.channels import DelayQueue
-from oxthreads.queue import Queue, ShutDown
+from oxthreads.queue import PriorityQueue, Queue, ShutDown
 from oxthreads.waiting import after, select
 from tests.aio.event_loops import ALL, EventLoops
 from tests.support.forks import can_fork, forks, in_child
@@ -364,6 +364,20 @@ def test_a_subclass_may_take_other_arguments() -> None:
     retries = Retries(0.01)
     retries.put("again", retries.pause)
     assert (retries.maxsize, retries.get()) == (3, "again")
+    retries.put("at once")
+    assert select(retries) == (retries, "at once")
+
+
+@pytest.mark.parametrize("name", ["get", "peek", "put", "put_at"])
+def test_methods_of_a_subclass_are_not_passed_by(name: str) -> None:
+    def own(*arguments: Any, **keywords: Any) -> Any:
+        return getattr(DelayQueue, name)(*arguments, **keywords)
+
+    mine = type("Mine", (DelayQueue,), {name: own})
+    for action in (select, as_async):
+        kind, text = refusal(action, mine())
+        assert kind is TypeError
+        assert "has a get, peek or put of its own" in text
 
 
 def test_items_are_seen_by_the_garbage_collector() -> None:
@@ -426,6 +440,39 @@ def test_select_gets_an_item_at_its_time() -> None:
     with pytest.raises(ShutDown) as raised:
         select(others, items)
     assert vars(raised.value)["source"] is items
+
+
+def test_a_select_does_not_overtake_those_who_wait() -> None:
+    items = DelayQueue[int]()
+    for number in range(20):
+        getter = Result(items.get)
+        until_asleep(getter.thread)
+        items.put(number)
+        # The getter has been woken, and most often has not run yet.
+        assert select(items, timeout=0, default=None) is None
+        assert getter.get() == number
+
+
+def test_a_select_has_no_place_in_line_while_items_are_compared() -> None:
+    items, heap, got = DelayQueue[str](), PriorityQueue[Any](), []
+
+    class Item:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __lt__(self, other: Item) -> bool:
+            if threading.current_thread() is waiter.thread:
+                # Behind its own place it would wait for ever.
+                items.put("tea")
+                got.append(items.get(timeout=30))
+            return self.number < other.number
+
+    waiter = Result(select, items, heap, fair=False)
+    until_asleep(waiter.thread)
+    heap.put_many([Item(3), Item(2), Item(1)])
+    source, item = waiter.get()
+    assert (source, item.number) == (heap, 1)
+    assert set(got) == {"tea"}
 
 
 def test_a_select_that_gets_something_else_passes_its_place_on() -> None:

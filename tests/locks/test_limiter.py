@@ -22,7 +22,7 @@ import pytest
 from oxthreads import aio
 from oxthreads.aio import as_async
 from oxthreads.locks import Limiter
-from oxthreads.queue import Queue
+from oxthreads.queue import PriorityQueue, Queue
 from oxthreads.waiting import after, every, select
 from tests.aio.event_loops import ALL, EventLoops
 from tests.support.forks import can_fork, forks, in_child
@@ -210,6 +210,10 @@ def test_a_smaller_burst_does_not_strand_a_large_acquisition() -> None:
         ((1, -2.0), ValueError),
         ((1, math.nan), ValueError),
         ((1e-300, 1e300), ValueError),
+        ((1e-300,), ValueError),
+        ((1, 1e21, 2), ValueError),
+        ((1e-9, 1, 10**12), ValueError),
+        ((1, 1e19, 9), ValueError),
         ((1, 1, 0), ValueError),
         ((1, 1, -5), ValueError),
         ((1, 1, 1.5), TypeError),
@@ -249,10 +253,20 @@ def test_wrong_arguments_of_acquire_are_refused() -> None:
 
 
 def test_extreme_numbers_are_possible() -> None:
-    slow = Limiter(1, per=1e250, burst=2**70)
+    slow = Limiter(1, per=1e19, burst=8)
+    assert slow.acquire(amount=8)
+    assert slow.acquire(blocking=False) is False
+    assert slow.delay(8) > 1e9
+    slow = Limiter(1, burst=2**70)
     assert slow.acquire(amount=2**63)
     assert slow.acquire(timeout=0.001, amount=2**64) is False
     assert slow.delay(2**64) > 1e9
+    # It would let everything through if one of the times ended at the largest number.
+    for name, value in [("rate", 1e-3), ("per", 1e3), ("burst", 2**80)]:
+        limiter = Limiter(1, per=5 if name == "burst" else 1, burst=1 if name == "burst" else 2**63)
+        before = (limiter.rate, limiter.per, limiter.burst)
+        assert refusal(setattr, limiter, name, value)[0] is ValueError
+        assert (limiter.rate, limiter.per, limiter.burst) == before
     fast = Limiter(1e30)
     assert all(fast.acquire() for _ in range(100))
     assert Limiter(True, True, True).acquire(amount=True)
@@ -261,7 +275,7 @@ def test_extreme_numbers_are_possible() -> None:
 def test_it_shows_its_numbers_and_is_neither_copied_nor_pickled() -> None:
     limiter = Limiter(2.5, per=60, burst=7, name="service")
     assert repr(limiter).startswith(
-        '<oxthreads.locks.Limiter "service" rate=2.5 per=60 burst=7 waiting=0 at 0x'
+        '<oxthreads.locks.Limiter "service" rate=2.5 per=60.0 burst=7 waiting=0 at 0x'
     )
     assert (limiter.name, Limiter(1).name) == ("service", None)
     for refused in (copy.copy, copy.deepcopy, pickle.dumps):
@@ -276,6 +290,23 @@ def test_a_subclass_may_take_other_arguments() -> None:
 
     limiter = ForHost("example.org")
     assert (limiter.host, limiter.rate, limiter.burst) == ("example.org", 10, 2)
+    assert select(limiter) == (limiter, True)
+
+
+def test_methods_of_a_subclass_are_not_passed_by() -> None:
+    class Counting(Limiter):
+        def acquire(self, *arguments: Any, **keywords: Any) -> bool:
+            return super().acquire(*arguments, **keywords)
+
+    class Entering(Limiter):
+        def __enter__(self) -> Any:
+            return super().__enter__()
+
+    for limiter in (Counting(1), Entering(1)):
+        for action in (select, as_async):
+            kind, text = refusal(action, limiter)
+            assert kind is TypeError
+            assert "has an acquire or __enter__ of its own" in text
 
 
 @forks
@@ -327,6 +358,30 @@ def test_select_passes_its_place_on_when_another_source_is_first() -> None:
     items.put("item")
     assert first.get() == (items, "item")
     assert second.get() is True
+
+
+def test_a_select_has_no_place_in_line_while_items_are_compared() -> None:
+    limiter, heap, seen = used_up(), PriorityQueue[Any](), []
+
+    class Item:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __lt__(self, other: Item) -> bool:
+            if threading.current_thread() is waiter.thread:
+                # Others would wait behind it, and this thread itself if it acquired here.
+                seen.append(limiter.waiting)
+            return self.number < other.number
+
+    waiter = Result(select, limiter, heap, fair=False)
+    until_asleep(waiter.thread)
+    assert limiter.waiting == 1
+    heap.put_many([Item(3), Item(2), Item(1)])
+    source, item = waiter.get()
+    assert (source, item.number) == (heap, 1)
+    assert seen
+    assert set(seen) == {0}
+    assert limiter.waiting == 0
 
 
 def test_select_with_timers_and_a_limiter() -> None:

@@ -295,7 +295,14 @@ def test_rust_imports_only_what_the_classes_declare() -> None:
     assert made == {
         *("runtime/lazy.rs", "runtime/errors.rs"),
         # What they look up is of the library whose event loop runs, and so has been imported.
-        *("aio/inbox.rs", "aio/library.rs", "aio/queue.rs", "aio/signal.rs", "aio/watched.rs"),
+        *(
+            "aio/alarm.rs",
+            "aio/inbox.rs",
+            "aio/library.rs",
+            "aio/queue.rs",
+            "aio/signal.rs",
+            "aio/watched.rs",
+        ),
     }
 
 

@@ -68,7 +68,7 @@ fn acquisitions_are_made_in_the_order_of_arrival() {
             spin_until(|| limiter.waiting() == number + 1);
         }
         assert!(!limiter.try_acquire(1));
-        limiter.set_pace(|pace| pace.rate = 500.0);
+        limiter.set_pace(|pace| pace.rate = 500.0).unwrap();
     });
     let order = order.into_inner().unwrap();
     assert_eq!(order.len(), 4);

@@ -33,7 +33,7 @@ class _Join:
 
 def _added(library: BackEnd, other: Callable[[float | None], object]) -> dict[str, Callable[..., object]]:
     """The waits of what only oxthreads has. For the standard library, another wait in place of each."""
-    limiter = Limiter(1e-30)  # the next one comes when the clock has ended
+    limiter = Limiter(1e-18)  # the next one comes when the clock has ended
     limiter.acquire()
     items, delayed, full = OXTHREADS.queue.Queue(), DelayQueue[int](), DelayQueue[int](1)
     delayed.put_at(1, math.inf)

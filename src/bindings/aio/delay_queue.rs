@@ -11,6 +11,7 @@ use super::queue::{EMPTY, FULL, SHUT_DOWN, raise};
 use super::wait::Wait;
 use crate::bindings::queue::{DelayQueue, Item, Scheduled};
 use crate::bindings::runtime::observed::Observed;
+use crate::bindings::waiting::delay_queue_of;
 use crate::primitives::delay_queue::{self, GetError, Key, Nanoseconds, PutError};
 
 /// What a coroutine does with an item.
@@ -134,10 +135,13 @@ impl Start for Join {
 /// A queue of items that have times, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// Threads use the queue itself at the same time. A thread that waits behind a coroutine whose event loop is busy passes it
-/// over after 50 milliseconds.
+/// over after 50 milliseconds. A coroutine of another event loop does not, and waits as long as that loop is busy.
 ///
 /// Args:
 ///     queue (DelayQueue): a queue of oxthreads.channels.
+///
+/// Raises:
+///     TypeError: its class has a get, peek, put or put_at of its own.
 ///
 /// Example:
 ///
@@ -160,8 +164,11 @@ pub(crate) struct AsyncDelayQueue {
 impl AsyncDelayQueue {
     #[new]
     #[pyo3(signature = (queue, /))]
-    fn new(queue: Py<DelayQueue>) -> Self {
-        Self { queue }
+    fn new(queue: Bound<'_, DelayQueue>) -> PyResult<Self> {
+        delay_queue_of(queue.as_any())?;
+        Ok(Self {
+            queue: queue.unbind(),
+        })
     }
 
     /// The queue that threads use.

@@ -11,6 +11,7 @@ use super::operation::{Outcome, Polled, Running, Start};
 use super::wait::Wait;
 use crate::bindings::runtime::observed::Observed;
 use crate::bindings::threading::Limiter;
+use crate::bindings::waiting::limiter_of;
 use crate::primitives::limiter;
 
 struct Acquire {
@@ -46,10 +47,13 @@ impl Start for Acquire {
 /// A limiter, as coroutines use it; `oxthreads.aio.as_async` makes it.
 ///
 /// Coroutines and threads wait in one order. A thread that waits behind a coroutine whose event loop is busy passes it over
-/// after 50 milliseconds.
+/// after 50 milliseconds. A coroutine of another event loop does not, and waits as long as that loop is busy.
 ///
 /// Args:
 ///     limiter (Limiter): a limiter of oxthreads.locks.
+///
+/// Raises:
+///     TypeError: its class has an acquire or __enter__ of its own.
 ///
 /// Example:
 ///
@@ -73,8 +77,11 @@ pub(crate) struct AsyncLimiter {
 impl AsyncLimiter {
     #[new]
     #[pyo3(signature = (limiter, /))]
-    fn new(limiter: Py<Limiter>) -> Self {
-        Self { limiter }
+    fn new(limiter: Bound<'_, Limiter>) -> PyResult<Self> {
+        limiter_of(limiter.as_any())?;
+        Ok(Self {
+            limiter: limiter.unbind(),
+        })
     }
 
     /// The limiter that threads use.

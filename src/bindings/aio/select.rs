@@ -1,5 +1,7 @@
 //! `select` for coroutines.
 
+use std::any::Any;
+
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -8,9 +10,10 @@ use super::entry::Notify;
 use super::held::Held;
 use super::operation::{Observable, Outcome, Running, Start};
 use super::wait::Wait;
+use crate::bindings::queue::Item;
 use crate::bindings::waiting::{self, Arm, Source};
 use crate::wait::deadline::Deadline;
-use crate::wait::{Pending, Select};
+use crate::wait::{Operation, Pending, Select};
 
 /// A `select` that nobody has awaited yet.
 struct Selection {
@@ -34,6 +37,19 @@ impl KeptByArms {
         }
         Ok(())
     }
+}
+
+/// Visits the items that the arms are to put, as long as they have them.
+fn visit_offers<'a>(
+    arms: impl IntoIterator<Item = &'a Arm>,
+    visit: &PyVisit<'_>,
+) -> Result<(), PyTraverseError> {
+    for arm in arms {
+        if let Some(item) = Operation::offer(arm).and_then(<dyn Any>::downcast_ref::<Item>) {
+            visit.call(item.object())?;
+        }
+    }
+    Ok(())
 }
 
 impl Selection {
@@ -73,6 +89,7 @@ impl Start for Selection {
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.sources)?;
+        visit_offers(self.arms.iter().flat_map(|(_, arms)| arms), visit)?;
         self.kept.visit(visit)
     }
 }
@@ -97,6 +114,7 @@ impl Running for Selecting {
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.sources.visit(visit)?;
+        visit_offers(self.pending.operation().operations(), visit)?;
         self.kept.visit(visit)
     }
 

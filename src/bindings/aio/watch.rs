@@ -78,6 +78,7 @@ impl Start for WaitFor {
             pending: Pending::new(Changed::new(reader), notify),
             watch: held,
             predicate: self.predicate,
+            is_behind: false,
         })
     }
 
@@ -91,23 +92,32 @@ struct WaitingFor {
     pending: Pending<Changed<std::sync::Arc<Reader<Held<Watch>>>>>,
     watch: Held<Watch>,
     predicate: Predicate,
+    /// There may be a newer value than the one that the predicate has rejected. The wait is in no list.
+    is_behind: bool,
 }
 
 impl Running for WaitingFor {
     fn poll(&mut self, py: Python<'_>) -> Option<Outcome> {
-        loop {
-            let value = match self.pending.poll()? {
-                Ok(value) => value,
-                Err(Closed) => return Some(Err(watch_closed(py))),
-            };
-            if let Some(accepted) = self.predicate.accept(py, value).transpose() {
-                return Some(accepted.map(Bound::unbind));
-            }
+        self.is_behind = false;
+        let value = match self.pending.poll()? {
+            Ok(value) => value,
+            Err(Closed) => return Some(Err(watch_closed(py))),
+        };
+        if let Some(accepted) = self.predicate.accept(py, value).transpose() {
+            return Some(accepted.map(Bound::unbind));
         }
+        // The value may change more often than the predicate is called. So a turn of the event loop passes before the next
+        // call, or other coroutines would never run, not even one that cancels this.
+        self.is_behind = true;
+        None
     }
 
     fn due(&self) -> Deadline {
-        self.pending.due()
+        if self.is_behind {
+            Deadline::now()
+        } else {
+            self.pending.due()
+        }
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -10,7 +10,7 @@ use super::{Timeout, called_twice, cannot_pickle, closed, is_closed, timed_out};
 use crate::bindings::queue::{Item, basic_size};
 use crate::bindings::runtime::lazy::{HasImports, Imports};
 use crate::bindings::runtime::observed::{Kept, Observed};
-use crate::bindings::runtime::{asynchronous, block, foreign};
+use crate::bindings::runtime::{asynchronous, block, cancellation, foreign};
 use crate::primitives::watch::{self, Closed, Reader};
 use crate::wait::deadline::Deadline;
 
@@ -237,6 +237,7 @@ impl Watch {
             }
             // The value may change so often that the thread never sleeps.
             asynchronous::check(py)?;
+            cancellation::check(py)?;
             value = match block::wait(py, &mut reader.changed(), deadline)? {
                 Some(Ok(value)) => value,
                 Some(Err(Closed)) => return Err(watch_closed(py)),

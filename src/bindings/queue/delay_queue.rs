@@ -303,6 +303,8 @@ impl DelayQueue {
     ///     queue.Empty: the time of no item has come.
     ///     queue.ShutDown: the queue was shut down and is empty. As long as there are items, get() waits for their times.
     ///     ValueError: timeout is negative.
+    ///
+    /// With ``block=False``, or a timeout of 0, it does not wait, and takes an item also before those who wait for it.
     #[pyo3(signature = (block=Argument::Absent, timeout=None),
            text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 
 use crate::bindings::runtime::argument::Argument;
 use crate::bindings::runtime::lazy::lazy_imports;
@@ -11,7 +11,7 @@ use crate::bindings::runtime::observed::Observed;
 use crate::bindings::runtime::timeout::{self, Blocking, Limit};
 use crate::bindings::runtime::{block, errors, foreign};
 use crate::diagnostics::labels;
-use crate::primitives::limiter::{self, Pace};
+use crate::primitives::limiter::{self, OutOfRange, Pace};
 use crate::wait::deadline::Deadline;
 
 /// Lets threads go on at a pace: so many times in so many seconds, for all of them together.
@@ -35,7 +35,8 @@ use crate::wait::deadline::Deadline;
 ///     name (str or None): what `repr` and metrics call it.
 ///
 /// Raises:
-///     ValueError: rate or per is not a positive, finite number; or burst is below one.
+///     ValueError: rate or per is not a positive, finite number; or burst is below one; or the time between two acquisitions
+///         is too short or too long to be counted, or that of a whole burst (above 8e19 seconds).
 ///     TypeError: an argument is not a number, or name is not a string.
 ///
 /// Example:
@@ -84,27 +85,15 @@ fn count(name: &str, number: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(number.extract().unwrap_or(u64::MAX))
 }
 
-/// The pace of these numbers.
-///
-/// # Errors
-/// ValueError, if one of them is out of range by the others.
-fn checked(pace: Pace) -> PyResult<Pace> {
-    let interval = pace.per / pace.rate;
-    if interval.is_finite() && interval > 0.0 {
-        return Ok(pace);
-    }
-    Err(PyValueError::new_err(
-        "the time between two acquisitions is out of range",
-    ))
-}
-
 impl Limiter {
-    fn change(&self, change: impl Fn(&mut Pace)) -> PyResult<()> {
-        let mut pace = self.inner.pace();
-        change(&mut pace);
-        checked(pace)?;
-        self.inner.set_pace(change);
-        Ok(())
+    /// # Errors
+    /// ValueError, if one of the numbers is out of range by the others.
+    fn change(&self, change: impl FnOnce(&mut Pace)) -> PyResult<()> {
+        (self.inner.set_pace(change)).map_err(|OutOfRange| {
+            PyValueError::new_err(
+                "the time between two acquisitions, or that of a burst, is out of range",
+            )
+        })
     }
 
     /// The amount of an acquisition.
@@ -169,11 +158,11 @@ impl Limiter {
         burst: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let pace = checked(Pace {
+        let pace = Pace {
             rate: positive("rate", rate)?,
             per: per.map_or(Ok(1.0), |per| positive("per", per))?,
             burst: burst.map_or(Ok(1), |burst| count("burst", burst))?,
-        })?;
+        };
         let name = match name {
             None => None,
             Some(name) => match name.cast::<PyString>() {
@@ -181,7 +170,7 @@ impl Limiter {
                 Err(_) => return Err(PyTypeError::new_err("'name' must be a string or None")),
             },
         };
-        self.inner.set_pace(|changed| *changed = pace);
+        self.change(|changed| *changed = pace)?;
         match &name {
             Some(name) => labels::set(self.primitive_address(), name),
             None => drop(labels::forget(self.primitive_address())),
@@ -336,6 +325,11 @@ impl Limiter {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (class, this) = (slf.get_type(), slf.get());
         let Pace { rate, per, burst } = this.inner.pace();
+        let py = slf.py();
+        let (rate, per) = (
+            PyFloat::new(py, rate).repr()?,
+            PyFloat::new(py, per).repr()?,
+        );
         let name = this
             .name()
             .map_or_else(String::new, |name| format!(" {name:?}"));

@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use crate::bindings::channels::{Broadcast, Channel};
-use crate::bindings::queue::{Item, Queue, SimpleQueue, list, most};
+use crate::bindings::queue::{DelayQueue, Item, Queue, SimpleQueue, list, most};
 use crate::bindings::runtime::observed::Observed;
+use crate::bindings::threading::Limiter;
 use crate::bindings::waiting::source::fell_back;
 use crate::primitives::queue;
 
@@ -102,7 +103,7 @@ pub(crate) fn channel_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bou
     let py = object.py();
     let names = [intern!(py, "send"), intern!(py, "receive")];
     if overrides_one(object, &py.get_type::<Channel>(), &names)? {
-        return Err(has_methods_of_its_own(object));
+        return Err(has_methods_of_its_own(object, "a send or receive"));
     }
     Ok(Some(channel.clone()))
 }
@@ -120,16 +121,55 @@ pub(crate) fn broadcast_of<'py>(
     let py = object.py();
     let names = [intern!(py, "send")];
     if overrides_one(object, &py.get_type::<Broadcast>(), &names)? {
-        return Err(has_methods_of_its_own(object));
+        return Err(has_methods_of_its_own(object, "a send or receive"));
     }
     Ok(Some(broadcast.clone()))
 }
 
+/// The delay queue that the object is; `None` if it is none.
+///
+/// # Errors
+/// TypeError, if its class overrides `get`, `peek`, `put` or `put_at`.
+pub(crate) fn delay_queue_of<'py>(
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, DelayQueue>>> {
+    let Ok(queue) = object.cast::<DelayQueue>() else {
+        return Ok(None);
+    };
+    let py = object.py();
+    let names = [
+        intern!(py, "get"),
+        intern!(py, "peek"),
+        intern!(py, "put"),
+        intern!(py, "put_at"),
+    ];
+    if overrides_one(object, &py.get_type::<DelayQueue>(), &names)? {
+        return Err(has_methods_of_its_own(object, "a get, peek or put"));
+    }
+    Ok(Some(queue.clone()))
+}
+
+/// The limiter that the object is; `None` if it is none.
+///
+/// # Errors
+/// TypeError, if its class overrides `acquire` or `__enter__`.
+pub(crate) fn limiter_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Limiter>>> {
+    let Ok(limiter) = object.cast::<Limiter>() else {
+        return Ok(None);
+    };
+    let py = object.py();
+    let names = [intern!(py, "acquire"), intern!(py, "__enter__")];
+    if overrides_one(object, &py.get_type::<Limiter>(), &names)? {
+        return Err(has_methods_of_its_own(object, "an acquire or __enter__"));
+    }
+    Ok(Some(limiter.clone()))
+}
+
 #[cold]
-fn has_methods_of_its_own(object: &Bound<'_, PyAny>) -> PyErr {
+fn has_methods_of_its_own(object: &Bound<'_, PyAny>, methods: &str) -> PyErr {
     match object.get_type().qualname() {
         Ok(name) => PyTypeError::new_err(format!(
-            "this {name} cannot be waited for together with others, because its class has a send or receive of its own, \
+            "this {name} cannot be waited for together with others, because its class has {methods} of its own, \
              which would not be called"
         )),
         Err(error) => error,

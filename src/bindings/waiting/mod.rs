@@ -24,7 +24,7 @@ mod readable;
 mod source;
 mod timer;
 
-pub(crate) use arms::{GetMany, Put, broadcast_of, channel_of};
+pub(crate) use arms::{GetMany, Put, broadcast_of, channel_of, delay_queue_of, limiter_of};
 #[cfg(unix)]
 pub(crate) use readable::Readable;
 pub(crate) use source::{Arm, Outcome, Source};

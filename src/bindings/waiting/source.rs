@@ -15,7 +15,9 @@ use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::observed::{Kept, Observed};
 use crate::bindings::runtime::{errors, foreign};
 use crate::bindings::threading::{Barrier, Condition, Event, Limiter, Lock, RLock, Semaphore};
-use crate::bindings::waiting::arms::{Destination, GetMany, Put, QueueOf, channel_of};
+use crate::bindings::waiting::arms::{
+    Destination, GetMany, Put, QueueOf, channel_of, delay_queue_of, limiter_of,
+};
 use crate::bindings::waiting::files;
 use crate::bindings::waiting::timer::{Timer, WaitForTime};
 use crate::primitives::broadcast::SubscriptionError;
@@ -217,11 +219,11 @@ impl<'py> Source<'py> {
             }
             return Ok(Self::Semaphore(semaphore.clone()));
         }
-        if let Ok(limiter) = object.cast::<Limiter>() {
-            return Ok(Self::Limiter(limiter.clone()));
+        if let Some(limiter) = limiter_of(object)? {
+            return Ok(Self::Limiter(limiter));
         }
-        if let Ok(queue) = object.cast::<DelayQueue>() {
-            return Ok(Self::DelayQueue(queue.clone()));
+        if let Some(queue) = delay_queue_of(object)? {
+            return Ok(Self::DelayQueue(queue));
         }
         if let Some(channel) = channel_of(object)? {
             return Ok(Self::Channel(channel));
@@ -396,7 +398,7 @@ impl<'py> Source<'py> {
                 None => return Ok(None),
                 Some(outcome) => outcome,
             },
-            Self::DelayQueue(queue) => match queue.get().primitive().try_get() {
+            Self::DelayQueue(queue) => match queue.get().primitive().try_get_in_turn() {
                 Ok(item) => return Ok(Some(item.into_bound(py))),
                 Err(delay_queue::GetError::Empty) => return Ok(None),
                 Err(delay_queue::GetError::ShutDown) => Outcome::ShutDown,
@@ -465,7 +467,8 @@ impl<'py> Source<'py> {
         })
     }
 
-    /// The object that the arm keeps alive, for the collector.
+    /// The object that the arm keeps alive, for the collector. (It also has the item that it is to put, as long as that was not
+    /// put: see [`Operation::offer`](crate::wait::Operation::offer).)
     pub(crate) fn kept_by_arm(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         Some(match self {
             Self::Queue(queue) => queue.as_any().clone(),

@@ -2,6 +2,7 @@
 //! or room by hand-off; one that is woken in place looks again. A wait for the last task is complete once it
 //! is taken out.
 
+use std::any::Any;
 use std::ops::Deref;
 
 use super::super::FellBack;
@@ -246,6 +247,10 @@ impl<T: Item + Send + 'static, Q: Deref<Target = Queue<T>>> Operation for Put<Q,
 
     fn calls_out(&self) -> bool {
         self.queue.put_compares()
+    }
+
+    fn offer(&self) -> Option<&dyn Any> {
+        self.item().map(|item| item as &dyn Any)
     }
 
     fn resource(&self) -> Resource {
