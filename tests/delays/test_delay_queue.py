@@ -29,6 +29,7 @@ from oxthreads.queue import PriorityQueue, Queue, ShutDown
 from oxthreads.waiting import after, select
 from tests.aio.event_loops import ALL, EventLoops
 from tests.support.forks import can_fork, forks, in_child
+from tests.support.interpreters import FREE_THREADED
 from tests.support.refusals import refusal
 from tests.support.signals import Interrupt, fail, handler, signal_once_asleep
 from tests.support.threads import Result
@@ -470,9 +471,10 @@ def test_a_select_has_no_place_in_line_while_items_are_compared() -> None:
     waiter = Result(select, items, heap, fair=False)
     until_asleep(waiter.thread)
     heap.put_many([Item(3), Item(2), Item(1)])
-    source, item = waiter.get()
-    assert (source, item.number) == (heap, 1)
-    assert set(got) == {"tea"}
+    # Without a GIL, it may take an item before the others are put.
+    assert waiter.get()[0] is heap
+    assert got or FREE_THREADED
+    assert set(got) <= {"tea"}
 
 
 def test_a_select_that_gets_something_else_passes_its_place_on() -> None:

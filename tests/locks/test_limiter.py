@@ -26,6 +26,7 @@ from oxthreads.queue import PriorityQueue, Queue
 from oxthreads.waiting import after, every, select
 from tests.aio.event_loops import ALL, EventLoops
 from tests.support.forks import can_fork, forks, in_child
+from tests.support.interpreters import FREE_THREADED
 from tests.support.refusals import refusal
 from tests.support.signals import Interrupt, fail, handler, signal_once_asleep
 from tests.support.threads import Result
@@ -377,10 +378,10 @@ def test_a_select_has_no_place_in_line_while_items_are_compared() -> None:
     until_asleep(waiter.thread)
     assert limiter.waiting == 1
     heap.put_many([Item(3), Item(2), Item(1)])
-    source, item = waiter.get()
-    assert (source, item.number) == (heap, 1)
-    assert seen
-    assert set(seen) == {0}
+    # Without a GIL, it may take an item before the others are put, and compare none.
+    assert waiter.get()[0] is heap
+    assert seen or FREE_THREADED
+    assert set(seen) <= {0}
     assert limiter.waiting == 0
 
 
