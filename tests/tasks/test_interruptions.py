@@ -38,8 +38,12 @@ def interrupt(_, frame):
     # when a `with` statement has acquired a lock and has not begun.
     if "lib/python" in frame.f_code.co_filename:
         signal.setitimer(signal.ITIMER_REAL, 1e-5)
-    else:
-        raise KeyboardInterrupt
+        return
+    while frame is not None:
+        if frame.f_code is guarded.__code__:
+            raise KeyboardInterrupt
+        frame = frame.f_back
+    # The timer was still on in the lines that follow, which nothing guards.
 
 signal.signal(signal.SIGALRM, interrupt)
 randomly = random.Random(int(sys.argv[1]))
