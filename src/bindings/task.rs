@@ -346,6 +346,12 @@ impl TaskCall {
     fn take(&self) -> Option<Task> {
         self.task.lock().take()
     }
+
+    fn put_back(&self, task: Task) {
+        let before = self.task.lock().replace(task);
+        // Not under the leaf lock: the end of a task takes the one of its group.
+        drop(before);
+    }
 }
 
 #[pymethods]
@@ -366,14 +372,14 @@ impl TaskCall {
         // The executor may finish the future in another thread.
         match task.begin(py, function, false) {
             Err(task) => {
-                self.task.lock().replace(task);
+                self.put_back(task);
                 Err(errors::cancelled(py))
             }
             Ok(running) => {
                 let result = foreign::call(function.bind(py), arguments, keywords);
                 let result = result.map_err(|error| running.fail(py, error));
                 // It has ended when the executor has finished its future; see `ended`.
-                self.task.lock().replace(running.leave());
+                self.put_back(running.leave());
                 result
             }
         }
