@@ -9,6 +9,7 @@ use crate::bindings::queue::item::Item;
 use crate::bindings::queue::profiled;
 use crate::bindings::runtime::{block, errors, foreign, timeout};
 use crate::primitives::queue::{self, GetError, PutError};
+use crate::wait::Operation;
 use crate::wait::deadline::Deadline;
 
 impl Queue {
@@ -88,29 +89,8 @@ impl Queue {
         block: bool,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let queue = &slf.get().inner;
-        if block && let Some(timeout) = timeout {
-            let is_over = |queue: &queue::Queue<Item>| queue.is_shut_down() && queue.is_empty();
-            Self::check_timeout(slf, timeout, is_over)?;
-        }
-        match queue.try_get() {
-            Ok(item) => return Ok(item.into_bound(py)),
-            Err(GetError::Empty) if block => {}
-            Err(error) => return Self::get_refused(slf, error, block, timeout),
-        }
-        let Some(deadline) = deadline_of(timeout)? else {
-            return Err(errors::empty(py));
-        };
-        profiled::note_waited_for(slf.as_any(), queue);
-        match block::wait(py, &mut queue.get(), deadline)? {
-            Some(Ok(item)) => Ok(item.into_bound(py)),
-            None => Err(errors::empty(py)),
-            Some(Err(error)) => {
-                let left = remaining(py, deadline)?;
-                Self::get_refused(slf, error, block, left.as_ref())
-            }
-        }
+        let (try_now, wait) = (queue::Queue::try_get, queue::Queue::get);
+        Self::await_item(slf, block, timeout, try_now, wait, Self::get_refused)
     }
 
     pub(super) fn peek_item<'py>(
@@ -118,27 +98,46 @@ impl Queue {
         block: bool,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let (try_now, wait) = (queue::Queue::try_peek, queue::Queue::peek);
+        Self::await_item(slf, block, timeout, try_now, wait, Self::peek_refused)
+    }
+
+    /// `get` or `peek`: by `try_now`, or by the operation that `wait` makes. `refused` answers what these refuse.
+    #[inline(always)]
+    fn await_item<'a, 'py, O: Operation<Output = Result<Item, GetError<PyErr>>>>(
+        slf: &'a Bound<'py, Self>,
+        block: bool,
+        timeout: Option<&Bound<'py, PyAny>>,
+        try_now: impl FnOnce(&'a queue::Queue<Item>) -> O::Output,
+        wait: impl FnOnce(&'a queue::Queue<Item>) -> O,
+        refused: impl Fn(
+            &Bound<'py, Self>,
+            GetError<PyErr>,
+            bool,
+            Option<&Bound<'py, PyAny>>,
+        ) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let queue = &slf.get().inner;
         if block && let Some(timeout) = timeout {
             let is_over = |queue: &queue::Queue<Item>| queue.is_shut_down() && queue.is_empty();
             Self::check_timeout(slf, timeout, is_over)?;
         }
-        match queue.try_peek() {
+        match try_now(queue) {
             Ok(item) => return Ok(item.into_bound(py)),
             Err(GetError::Empty) if block => {}
-            Err(error) => return Self::peek_refused(slf, error, block, timeout),
+            Err(error) => return refused(slf, error, block, timeout),
         }
         let Some(deadline) = deadline_of(timeout)? else {
             return Err(errors::empty(py));
         };
         profiled::note_waited_for(slf.as_any(), queue);
-        match block::wait(py, &mut queue.peek(), deadline)? {
+        match block::wait(py, &mut wait(queue), deadline)? {
             Some(Ok(item)) => Ok(item.into_bound(py)),
             None => Err(errors::empty(py)),
             Some(Err(error)) => {
                 let left = remaining(py, deadline)?;
-                Self::peek_refused(slf, error, block, left.as_ref())
+                refused(slf, error, block, left.as_ref())
             }
         }
     }
