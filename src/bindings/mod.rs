@@ -50,6 +50,7 @@ mod fallback;
 mod function;
 mod future;
 mod hooks;
+mod parent_process;
 mod progress;
 mod queue;
 mod registry;
@@ -116,6 +117,8 @@ mod _oxthreads {
     use super::fallback::dictionary;
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
+    #[pymodule_export]
+    use super::parent_process::end_with_parent;
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]

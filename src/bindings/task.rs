@@ -347,6 +347,30 @@ impl TaskCall {
         self.task.lock().take()
     }
 
+    /// Runs the call as the task, which ends when the executor has finished its future; see `ended`.
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        call: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Some(task) = self.take() else {
+            // An executor that tries again. For the group, it has ended.
+            return call();
+        };
+        // The executor may finish the future in another thread.
+        match task.begin(py, self.function.object(), false) {
+            Err(task) => {
+                self.put_back(task);
+                Err(errors::cancelled(py))
+            }
+            Ok(running) => {
+                let result = call().map_err(|error| running.fail(py, error));
+                self.put_back(running.leave());
+                result
+            }
+        }
+    }
+
     fn put_back(&self, task: Task) {
         let before = self.task.lock().replace(task);
         // Not under the leaf lock: the end of a task takes the one of its group.
@@ -365,24 +389,21 @@ impl TaskCall {
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let function = self.function.object();
-        let Some(task) = self.take() else {
-            // An executor that tries again. For the group, it has ended.
-            return foreign::call(function.bind(py), arguments, keywords);
-        };
-        // The executor may finish the future in another thread.
-        match task.begin(py, function, false) {
-            Err(task) => {
-                self.put_back(task);
-                Err(errors::cancelled(py))
-            }
-            Ok(running) => {
-                let result = foreign::call(function.bind(py), arguments, keywords);
-                let result = result.map_err(|error| running.fail(py, error));
-                // It has ended when the executor has finished its future; see `ended`.
-                self.put_back(running.leave());
-                result
-            }
-        }
+        self.run(py, || {
+            foreign::call(function.bind(py), arguments, keywords)
+        })
+    }
+
+    /// The function of the task.
+    #[getter]
+    fn function(&self, py: Python<'_>) -> Py<PyAny> {
+        self.function.object().clone_ref(py)
+    }
+
+    /// Call another function, inside the scope of the group: one that has this function called in another process.
+    fn call_instead<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = function.py();
+        self.run(py, || foreign::call(function, &PyTuple::empty(py), None))
     }
 
     /// The executor has finished the future.

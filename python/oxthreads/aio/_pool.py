@@ -39,10 +39,11 @@ def _cancel_submitted(submitted: Future[Future[T]]) -> None:
 
 
 class AsyncExecutor:
-    """A thread pool, as coroutines use it. :func:`oxthreads.aio.as_async` makes it.
+    """A pool of threads or of processes, as coroutines use it. :func:`oxthreads.aio.as_async` makes it.
 
     Args:
-        pool (ThreadPoolExecutor): a pool of oxthreads.concurrent.futures.
+        pool (ThreadPoolExecutor or ProcessPoolExecutor): a pool of oxthreads.concurrent.futures or
+            oxthreads.processes. What is said here of threads is true of processes.
 
     Example:
         >>> import asyncio

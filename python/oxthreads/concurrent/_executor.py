@@ -324,6 +324,8 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     #: Seconds after which a call is reported, and who is told; see _slow_calls.py.
     _oxthreads_slow_after = math.inf
     _oxthreads_on_slow: Callable[[SlowCall], object] | None = None
+    #: Called by each worker before it ends: for pools that are made of this one.
+    _oxthreads_end_worker: Callable[[], object] | None = None
     #: How many threads in a row were killed before they became workers; see Place.give_up.
     _oxthreads_lost_starts = 0
     #: Whether the pool has fallen back, so that its workers continue as standard workers.

@@ -55,6 +55,7 @@ class Place(_NativePlace):
 
     __slots__ = (
         "_context",
+        "_end",
         "_executor",
         "_initialized",
         "_is_counted",
@@ -72,6 +73,7 @@ class Place(_NativePlace):
             self._context = executor._create_worker_context()  # type: ignore[attr-defined]
         else:
             self._context = (executor._initializer, executor._initargs)
+        self._end = executor._oxthreads_end_worker
         self._initialized = False
         self._is_counted = False
         self._queue: Any = None
@@ -81,38 +83,42 @@ class Place(_NativePlace):
 
     def work(self, worker: Worker) -> bool:
         """Run calls in this thread; return whether it may continue if calls have come in since."""
-        self._enter()
-        if not self._initialized:
-            try:
-                if _HAS_CONTEXTS:
-                    self._context.initialize()
-                else:
-                    initializer, arguments = self._context
-                    if initializer is not None:
-                        initializer(*arguments)
-                    del initializer, arguments
-            except BaseException as error:
-                put_standard_frames(error, "initializer", 2 if _HAS_CONTEXTS else 1)
-                _base.LOGGER.critical("Exception in initializer:", exc_info=True)
-                if (executor := self._executor()) is not None:
-                    executor._initializer_failed()
-                return False
-            self._initialized = True
-        went_on: bool | None = True
-        panics = 0
-        while went_on:
-            try:
-                went_on = worker.work()
-            except BaseException as error:
-                # A panic is a bug of ours. The worker survives it, unless it happens again and again.
-                panics += 1
-                if type(error).__name__ != "PanicException" or panics > _PANICS:
-                    raise
-                _base.LOGGER.critical("Exception in worker", exc_info=True)
-        self._is_counted = worker.was_counted
-        if went_on is None and (executor := self._executor()) is not None:
-            depart(executor)
-        return True
+        try:
+            self._enter()
+            if not self._initialized:
+                try:
+                    if _HAS_CONTEXTS:
+                        self._context.initialize()
+                    else:
+                        initializer, arguments = self._context
+                        if initializer is not None:
+                            initializer(*arguments)
+                        del initializer, arguments
+                except BaseException as error:
+                    put_standard_frames(error, "initializer", 2 if _HAS_CONTEXTS else 1)
+                    _base.LOGGER.critical("Exception in initializer:", exc_info=True)
+                    if (executor := self._executor()) is not None:
+                        executor._initializer_failed()
+                    return False
+                self._initialized = True
+            went_on: bool | None = True
+            panics = 0
+            while went_on:
+                try:
+                    went_on = worker.work()
+                except BaseException as error:
+                    # A panic is a bug of ours. The worker survives it, unless it happens again and again.
+                    panics += 1
+                    if type(error).__name__ != "PanicException" or panics > _PANICS:
+                        raise
+                    _base.LOGGER.critical("Exception in worker", exc_info=True)
+            self._is_counted = worker.was_counted
+            if went_on is None and (executor := self._executor()) is not None:
+                depart(executor)
+            return True
+        finally:
+            if self._end is not None:
+                self._end()
 
     def _enter(self) -> None:
         """Add this thread to the threads of the executor."""

@@ -1,0 +1,397 @@
+"""The worker threads of a pool of processes: each has a child process, which calls what the thread is given."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import process as _process
+from typing import TYPE_CHECKING, Any
+
+from .._oxthreads import TaskCall
+from ..threading import RLock
+from . import _child
+from ._errors import CallTimeout, WorkerDied
+from ._link import Lost, make_pair
+from ._pickles import load, with_cloudpickle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from multiprocessing.context import BaseContext
+
+    from ._link import Part
+
+#: How long a child that has closed its link may take to end before it is killed, in seconds.
+_PATIENCE = 30
+#: The longest time between two looks whether a child has ended, in seconds. The first times are shorter.
+_LONGEST_SLEEP = 0.05
+
+
+class Settings:
+    """What the children of a pool have in common, and the children that there are.
+
+    The worker threads have it, and not the pool, so that a pool that nobody uses any more ends.
+    """
+
+    def __init__(
+        self,
+        context: BaseContext,
+        pickler: str,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        max_tasks: int | None,
+    ) -> None:
+        self.context = context
+        self.pickler = pickler
+        self.initializer = initializer
+        self.initargs = initargs
+        self.max_tasks = max_tasks
+        #: Why the pool takes no more calls; and who is told.
+        self.broken: str | None = None
+        self.breaks: Callable[[str], None] = lambda _: None
+        #: Whether all children are to be killed, and how.
+        self.is_killed = False
+        self.children: set[Child] = set()
+        self.here = _Here()
+
+    def enter(self) -> None:
+        """This thread is a worker."""
+        self.here.is_worker = True
+
+    def end_all(self, way: str) -> None:
+        """End all children: "kill" or "terminate" them."""
+        self.is_killed = True
+        for child in [*self.children]:
+            child.send(way)
+
+    def start(self) -> Child:
+        """Start a child of this thread."""
+        if self.is_killed:
+            raise WorkerDied("all processes of the pool were killed")
+        if self.broken is not None:
+            raise BrokenProcessPool(self.broken)
+        self.here.ending = [child for child in self.here.ending if not child.has_ended()]
+        child = Child(self)
+        self.here.child = child
+        child.begin()
+        return child
+
+    def end_own(self) -> None:
+        """This thread ends: so do its children."""
+        child, self.here.child = self.here.child, None
+        if child is not None:
+            child.begin_end()
+        for ending in self.here.ending:
+            ending.wait_for_end()
+
+    def break_by(self, error: BaseException) -> None:
+        """An initializer has failed: no calls are run any more."""
+        self.broken = "A process initializer failed, the process pool is not usable anymore"
+        self.breaks(self.broken)
+        raise BrokenProcessPool(self.broken) from error
+
+
+class _Here(threading.local):
+    """What a thread has."""
+
+    #: Whether it is a worker of the pool.
+    is_worker = False
+    #: The child that runs its calls.
+    child: Child | None = None
+
+    def __init__(self) -> None:
+        #: Children that were told to end.
+        self.ending: list[Child] = []
+
+
+#: All children of this process that have not ended.
+_all: weakref.WeakSet[Child] = weakref.WeakSet()
+#: Held while a child is started, so that nobody forks a process that has ends of its link; and while the interpreter
+#: asks the system whether a child has ended, which it tells only once.
+_changing = RLock()
+
+
+class Child:
+    """A child process that belongs to the calling thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._calls_left = settings.max_tasks
+        #: Whether it belongs to this process, and not to one that this was forked from.
+        self.is_own = True
+        self.process: Any = None
+        with _without_interrupts(settings.context.get_start_method()), _changing:
+            self._link, ends = make_pair()
+            _all.add(self)
+            try:
+                self.process = self._start(ends)
+            except BaseException:
+                self._link.close()
+                raise
+            finally:
+                for end in ends:
+                    end.close()
+        settings.children.add(self)
+        if settings.is_killed:
+            self.process.kill()
+
+    def _start(self, ends: tuple[Any, ...]) -> Any:
+        settings = self._settings
+        context: Any = settings.context
+
+        def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
+            name = threading.current_thread().name
+            arguments = (ends, settings.pickler, initializer, initargs)
+            process = context.Process(target=_child.main, name=name, args=arguments)
+            process.start()
+            return process
+
+        try:
+            return start(settings.initializer, settings.initargs)
+        except Exception:
+            # Objects of multiprocessing can be pickled only as above, and other functions only as below.
+            if settings.initializer is None or settings.pickler == "pickle":
+                raise
+            try:
+                portable = Portable((settings.initializer, settings.initargs))
+            except Exception:
+                portable = None
+            if portable is None:
+                raise
+            return start(portable, ())
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process."""
+        return self.process.pid
+
+    def begin(self) -> None:
+        """Wait until it can run calls.
+
+        Raises:
+            WorkerDied: it has died.
+            BrokenProcessPool: its initializer has failed.
+        """
+        try:
+            kind, parts = self._link.receive()
+            if kind == _child.BROKEN:
+                self._settings.break_by(load(parts))
+        except BaseException as error:
+            self._give_up(error, "before it could run calls. Its error output may say why")
+
+    def call(self, function: Any, call: Sequence[Part], timeout: float | None) -> Any:
+        """Let it run a call of this function, and return what that returns.
+
+        Raises:
+            CallTimeout: the call took longer than so many seconds. The child is killed.
+            WorkerDied: the child has died.
+            Cancelled: a scope of this thread was cancelled. The child is killed.
+            BaseException: also what the call raises.
+        """
+        try:
+            self._link.send(_child.CALL, call)
+            kind, parts = self._link.receive(None if timeout is None else time.monotonic() + timeout)
+        except TimeoutError:
+            self.kill()
+            raise CallTimeout(f"{_name(function)} took longer than {timeout} seconds") from None
+        except BaseException as error:
+            self._give_up(error, f"while it ran {_name(function)}")
+        self._count()
+        answer = load(parts)
+        if kind == _child.ERROR:
+            try:
+                raise answer
+            finally:
+                del answer
+        return answer
+
+    def _count(self) -> None:
+        """A call has ended. It may have been the last one."""
+        if self._calls_left is not None:
+            self._calls_left -= 1
+            if self._calls_left <= 0:
+                self._settings.here.child = None
+                self.begin_end()
+
+    def _give_up(self, error: BaseException, when: str) -> Any:
+        """It is of no use any more. Raises WorkerDied if it has died, else the error."""
+        if not isinstance(error, Lost):
+            self.kill()
+            raise error
+        self._link.close()
+        pid = self.pid
+        if not self._ends_within(_PATIENCE):
+            # It has closed its link, and goes on.
+            self.process.kill()
+            self._ends_within(math.inf)
+        code = self._exit_code()
+        self._forget()
+        raise WorkerDied(f"the process {pid} {_described(code)} {when}", pid, code) from None
+
+    def send(self, way: str) -> None:
+        """ "kill" or "terminate" it."""
+        with contextlib.suppress(ValueError):  # another thread has seen its end
+            getattr(self.process, way)()
+
+    def has_ended(self) -> bool:
+        """Whether it has ended. If so, its resources are freed."""
+        if not self._ends_within(0):
+            return False
+        self._forget()
+        return True
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Wait until it has ended, but not longer than so."""
+        end = time.monotonic() + seconds
+        slept = 0.0005
+        while self.is_own:
+            with _changing:
+                if self.process.exitcode is not None:
+                    self.process.join()
+                    break
+                if not _exists(self.process.pid):
+                    break  # somebody else has asked the system for its end
+            if time.monotonic() >= end:
+                return False
+            time.sleep(slept)
+            slept = min(2 * slept, _LONGEST_SLEEP)
+        return True
+
+    def _exit_code(self) -> int | None:
+        code: int | None = self.process.exitcode
+        return code
+
+    def kill(self) -> None:
+        """End it, whatever it does, and wait for its end."""
+        self._link.close()
+        if self.is_own:
+            self.process.kill()
+        self.wait_for_end()
+
+    def begin_end(self) -> None:
+        """Let it end by itself."""
+        self._link.close()
+        self._settings.here.ending.append(self)
+
+    def wait_for_end(self) -> None:
+        """Wait until it has ended."""
+        self._ends_within(math.inf)
+        self._forget()
+
+    def _forget(self) -> None:
+        """It has ended."""
+        if self._settings.here.child is self:
+            self._settings.here.child = None
+        self._settings.children.discard(self)
+        _all.discard(self)
+        if self.is_own:
+            with contextlib.suppress(ValueError):
+                self.process.close()
+
+    def disown(self) -> None:
+        """In a forked child: it is one of the parent."""
+        self.is_own = False
+        self._link.close()
+        if self.process is not None:
+            _process._children.discard(self.process)  # type: ignore[attr-defined]
+        self._settings.children.discard(self)
+
+
+class Portable:
+    """An initializer with its arguments, pickled by cloudpickle."""
+
+    def __init__(self, call: tuple[Callable[..., object], tuple[Any, ...]]) -> None:
+        function, arguments = call
+        self._parts = [bytes(part) for part in with_cloudpickle((function, arguments, {}))]
+
+    def __call__(self) -> object:
+        function, arguments, keywords = load([memoryview(part) for part in self._parts])
+        return function(*arguments, **keywords)
+
+
+class EachOf:
+    """A function of a chunk: calls another function with each of its items. Children run it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [self.function(*arguments) for arguments in chunk]
+
+
+def _name(function: Any) -> str:
+    """What an error says of the function of a call."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, EachOf | TaskCall):
+            function = function.function
+        else:
+            break
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is a process of this number, be it that it has ended and nobody has asked."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _described(code: int | None) -> str:
+    """Say how a process has ended."""
+    if code is None:
+        return "has ended"
+    if code >= 0:
+        return f"has ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}"
+
+
+@contextlib.contextmanager
+def _without_interrupts(method: str) -> Any:
+    """A child that is started here does not see Ctrl-C, which it cannot ignore before it has begun."""
+    if not hasattr(signal, "pthread_sigmask") or method == "forkserver":
+        yield
+        return
+    if method == "spawn":
+        from multiprocessing import resource_tracker  # noqa: PLC0415
+
+        # It is started with the first child, and then takes the mask away.
+        resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _disown_all() -> None:
+    """In a forked child."""
+    _changing._at_fork_reinit()
+    for child in [*_all]:
+        child.disown()
+    _all.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_disown_all
+    )
