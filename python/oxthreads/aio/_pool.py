@@ -1,4 +1,4 @@
-"""Thread pools, as coroutines use them, and :func:`to_thread`."""
+"""Pools, as coroutines use them, and :func:`to_thread`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType
-    from typing import Any, ParamSpec, Self, TypeVar
+    from typing import Any, ParamSpec, Self, TypeAlias, TypeVar
 
+    from oxthreads.processes import ProcessPoolExecutor, ProcessPoolView
+
+    Pool: TypeAlias = ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView
     P = ParamSpec("P")
     T = TypeVar("T")
 
 __all__ = ["AsyncExecutor", "to_thread"]
 
 
-async def _result(future: Future[T]) -> T:
-    """Wait for the future. If that is cancelled, so is the call, unless it has begun."""
+class _Call:
+    """A call of which a coroutine wants the result. Pools that can end it have a class with these methods."""
+
+    __slots__ = ("submit",)
+
+    def __init__(self, submit: Callable[[], Future[Any]]) -> None:
+        self.submit = submit
+
+    def cancel(self, future: Future[Any]) -> None:
+        """The result is not wanted any more. A call that has begun in a thread goes on."""
+        future.cancel()
+
+
+async def _result(future: Future[T], call: _Call) -> T:
+    """Wait for the future. If that is cancelled, so is the call."""
     try:
         return await AsyncFuture(future)
     except BaseException:
-        future.cancel()
+        call.cancel(future)
         raise
 
 
@@ -60,15 +76,16 @@ class AsyncExecutor:
 
     __slots__ = ("__weakref__", "_pool", "_submitting")
 
-    def __init__(self, pool: ThreadPoolExecutor, /) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, /) -> None:
+        self._pool: Any = pool
         #: Held while a thread waits for room in the pool, so that there is one such thread at a time.
         self._submitting = Lock()
 
     @property
-    def sync(self) -> ThreadPoolExecutor:
+    def sync(self) -> Pool:
         """The pool that threads use."""
-        return self._pool
+        pool: Pool = self._pool
+        return pool
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> AsyncFuture[T]:
         """Let a thread of the pool call the function.
@@ -86,19 +103,18 @@ class AsyncExecutor:
         """
         return AsyncFuture(self._pool.submit(function, *args, **kwargs))
 
-    async def _submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
-        """As ``submit`` of the pool. If that may wait for room, it does so in a thread of its own.
+    async def _submit(self, submission: Callable[[], Future[T]]) -> Future[T]:
+        """Call ``submission``, which submits a call. If it may wait for room, a thread of its own does so.
 
         If this is cancelled, the call never begins.
         """
         if not self._pool._oxthreads_waits_for_room:
-            at_once: Future[T] = self._pool.submit(function, *args)
-            return at_once
+            return submission()
         submitted: Future[Future[T]] = Future()
 
         def submit() -> None:
             try:
-                future = self._pool.submit(function, *args)
+                future = submission()
             except BaseException as error:
                 if submitted.set_running_or_notify_cancel():
                     submitted.set_exception(error)
@@ -128,7 +144,8 @@ class AsyncExecutor:
         """Let a thread of the pool call the function, and wait for the result.
 
         Args:
-            function: what to call, with the other arguments. It sees the context variables of the caller.
+            function: what to call, with the other arguments. In a thread, it sees the context variables of
+                the caller.
 
         Returns:
             What the function returned.
@@ -137,13 +154,25 @@ class AsyncExecutor:
             BaseException: what the function raised.
             RuntimeError: the pool is shut down.
 
-        If it is cancelled, a call that has not begun never does. A call that has begun goes on, and nobody
-        learns its result. If the pool has a limit for pending calls (max_pending) and waits for room, the
-        event loop goes on meanwhile.
+        If it is cancelled, a call that has not begun never does. A call that has begun in a thread goes on,
+        and nobody learns its result. One that has begun in a process is ended, with the process. If the
+        pool has a limit for pending calls (max_pending) and waits for room, the event loop goes on
+        meanwhile.
         """
-        context = contextvars.copy_context()
-        call = partial(context.run, function, *args, **kwargs)
-        return await _result(await self._submit(call))
+        call = self._call(function, args, kwargs)
+        return await _result(await self._submit(call.submit), call)
+
+    def _call_of_map(self, function: Callable[..., T], items: tuple[Any, ...]) -> _Call:
+        if isinstance(self._pool, ThreadPoolExecutor):
+            return _Call(partial(self._pool.submit, function, *items))
+        return self._call(function, items, {})
+
+    def _call(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        if isinstance(self._pool, ThreadPoolExecutor):
+            context = contextvars.copy_context()
+            return _Call(partial(self._pool.submit, context.run, function, *args, **kwargs))
+        call: _Call = self._pool._oxthreads_cancellable(function, args, kwargs)
+        return call
 
     async def map(
         self, function: Callable[..., T], /, *iterables: Iterable[Any], buffersize: int | None = None
@@ -157,7 +186,7 @@ class AsyncExecutor:
             buffersize (int or None): at most so many calls are ahead of the reader. None means all.
 
         Returns:
-            An asynchronous iterator. When it is closed, calls that have not begun are cancelled.
+            An asynchronous iterator. When it is closed, calls are cancelled, as by ``run``.
 
         Raises:
             ValueError: buffersize is less than 1.
@@ -166,7 +195,7 @@ class AsyncExecutor:
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         arguments = zip(*iterables, strict=False)
-        ahead: deque[Future[T]] = deque()
+        ahead: deque[tuple[Future[T], _Call]] = deque()
         try:
             while True:
                 while buffersize is None or len(ahead) < buffersize:
@@ -174,13 +203,14 @@ class AsyncExecutor:
                         items = next(arguments)
                     except StopIteration:
                         break
-                    ahead.append(await self._submit(function, *items))
+                    call = self._call_of_map(function, items)
+                    ahead.append((await self._submit(call.submit), call))
                 if not ahead:
                     return
-                yield await _result(ahead.popleft())
+                yield await _result(*ahead.popleft())
         finally:
-            for future in ahead:
-                future.cancel()
+            for future, call in ahead:
+                call.cancel(future)
 
     async def shutdown(self, *, cancel_futures: bool = False) -> None:
         """Shut the pool down, and wait until its threads have ended. The event loop goes on meanwhile.

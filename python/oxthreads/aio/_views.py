@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
+    from oxthreads.processes import ProcessPoolExecutor, ProcessPoolView
     from oxthreads.queue import Queue
     from oxthreads.threading import Barrier, Condition, Event, Semaphore
 
@@ -99,7 +100,7 @@ def as_async(thing: Condition, /) -> AsyncCondition: ...
 @overload
 def as_async(thing: Barrier, /) -> AsyncBarrier: ...
 @overload
-def as_async(thing: ThreadPoolExecutor, /) -> AsyncExecutor: ...
+def as_async(thing: ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView, /) -> AsyncExecutor: ...
 @overload
 def as_async(thing: Channel[T], /) -> AsyncChannel[T]: ...
 @overload
@@ -120,8 +121,8 @@ def as_async(thing: Any, /) -> Any:
     Args:
         thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
             BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
-            standard modules, where the patch is installed); or a Channel, Broadcast, Subscription, Watch or
-            WatchReader.
+            standard modules, where the patch is installed); or a ProcessPoolExecutor, or a view of one; or a
+            Channel, Broadcast, Subscription, Watch or WatchReader.
 
     Returns:
         AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
@@ -148,6 +149,8 @@ def as_async(thing: Any, /) -> Any:
         # Not `isinstance`: our locks say that they are of the standard class.
         if issubclass(type(thing), native):
             return view(thing)
+    if hasattr(type(thing), "_oxthreads_cancellable"):
+        return AsyncExecutor(thing)  # a pool of processes, whose module need not be imported here
     raise TypeError(_refusal(thing))
 
 
@@ -167,5 +170,5 @@ def _refusal(thing: object) -> str:
         )
     return (
         f"{module}.{kind.__qualname__} has no view for coroutines; as_async takes queues, locks, semaphores, "
-        "limiters, conditions, events, barriers, futures, thread pools and channels of oxthreads"
+        "limiters, conditions, events, barriers, futures, pools and channels of oxthreads"
     )

@@ -121,7 +121,7 @@ class _Failure:
     def __reduce__(self) -> tuple[Any, ...]:
         from concurrent.futures import process  # noqa: PLC0415
 
-        return process._rebuild_exc, (self._error, self._text)  # type: ignore[attr-defined]
+        return process._rebuild_exc, (self._error, self._text)
 
 
 def _traceback(error: BaseException) -> str:

@@ -1,9 +1,9 @@
 """What a process and its parent send each other: one message there, one message back.
 
-A message has one or more parts: a pickle, and then the large buffers that belong to it. A short message goes through
-a socket. A long one goes into memory that has no name, which both processes map: only its descriptor is sent. So a
-long message is copied once, and its memory is given back when the last process that uses it has ended, however that
-ends. Where there is no such memory, it goes through the socket.
+A message has one or more parts: a pickle, and then the large buffers that belong to it. A short message goes
+through a socket. A long one goes into memory that has no name, which both processes map: only its descriptor
+is sent. So a long message is copied once, and its memory is given back when the last process that uses it has
+ended, however that ends. Where there is no such memory, it goes through the socket.
 
 On Windows, messages go through a :class:`multiprocessing.connection.Connection`.
 """
@@ -42,7 +42,7 @@ _KIND = 0x3F
 #: Parts begin at multiples of this, as arrays expect.
 _ALIGNMENT = 64
 
-#: A socket refuses to send without an error message, and not by a signal, which a program may have let kill it.
+#: A socket to a process that has ended raises an error. A signal, without this, may end the program.
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 #: How long a wait on Windows takes at most before it looks for cancelled scopes, in seconds.

@@ -62,8 +62,8 @@ def automatically(value: Any) -> list[Part]:
 def calls_automatically(call: Any) -> list[Part]:
     """As `automatically`, in the process that has the pool.
 
-    If no other process can import what was started as the program, pickle would write the names of its functions, which
-    nobody finds there. cloudpickle writes the functions themselves.
+    If no other process can import what was started as the program, pickle would write the names of its
+    functions, which nobody finds there. cloudpickle writes the functions themselves.
     """
     if main_has_no_file():
         with contextlib.suppress(ImportError):

@@ -11,12 +11,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor
 from concurrent.futures import process as _standard
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
-from .._oxthreads import TaskCall
+from .._oxthreads import CancelScope, TaskCall, scope_after
 from ..concurrent._map import map_calls
 from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
@@ -47,6 +47,32 @@ class Options(NamedTuple):
     timeout: float | None = None
     retries: int = 0
     priority: int = 0
+
+
+class Cancellable:
+    """A call that can be ended, also when it has begun."""
+
+    __slots__ = ("_scope", "_submit")
+
+    def __init__(self, submit: Callable[..., Future[Any]]) -> None:
+        self._submit = submit
+        self._scope = scope_after(None, False, False, None)
+
+    def submit(self) -> Future[Any]:
+        """Submit it to the pool."""
+        return self._submit(scope=self._scope)
+
+    def cancel(self, future: Future[Any]) -> None:
+        """Its result is not wanted any more."""
+        if not future.cancel():
+            self._scope.cancel()
+
+
+def _run_in(scope: CancelScope, call: Callable[[], T]) -> T:
+    """Run a call that ends when the scope is cancelled."""
+    with scope:
+        return call()
+    raise CancelledError
 
 
 class _Threads(ThreadPoolExecutor):
@@ -112,9 +138,9 @@ class _Submits(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Let a child process call ``fn(*args, **kwargs)``.
 
-        The function and its arguments are pickled before this returns, but for large buffers in them (those of
-        arrays of NumPy, for example), which are copied when a child is free: do not change an array before its call
-        has ended. Thread-safe.
+        The function and its arguments are pickled before this returns, but for large buffers in them (those
+        of arrays of NumPy, for example), which are copied when a child is free: do not change an array
+        before its call has ended. Thread-safe.
 
         Args:
             fn (callable): what to call.
@@ -131,7 +157,18 @@ class _Submits(Executor):
             concurrent.futures.process.BrokenProcessPool: an initializer has failed.
             queue.Full: the pool has ``on_full="raise"`` and is full.
         """
-        return self._pool._submit(self._options, fn, args, kwargs)
+        future: Future[T] = self._pool._submit(self._options, fn, args, kwargs)
+        return future
+
+    def _oxthreads_cancellable(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Cancellable:
+        """For coroutines: a call that can be ended."""
+        return Cancellable(partial(self._pool._submit, self._options, fn, args, kwargs))
+
+    @property
+    def _oxthreads_waits_for_room(self) -> bool:
+        return self._pool._threads._oxthreads_waits_for_room
 
     def map(
         self,
@@ -152,11 +189,11 @@ class _Submits(Executor):
             iterables: where the arguments come from. The shortest one ends the calls.
             timeout (float): seconds, counted from the call of ``map``, after which waiting for a result
                 raises TimeoutError. None: no limit.
-            chunksize (int): so many items are sent to a child at once, and are one call for everything else: for
-                ``buffersize`` and ``progress``, for the timeout and the retries of the pool. A large one makes
-                many short calls cheaper.
-            buffersize (int): the largest number of submitted calls whose results have not been yielded. None: no
-                limit.
+            chunksize (int): so many items are sent to a child at once, and are one call for everything
+                else: for ``buffersize`` and ``progress``, for the timeout and the retries of the pool. A
+                large one makes many short calls cheaper.
+            buffersize (int): the largest number of submitted calls whose results have not been yielded.
+                None: no limit.
             progress (callable): called as ``progress(done, total)`` as calls end.
 
         Returns:
@@ -203,7 +240,8 @@ class _Submits(Executor):
             priority (int): calls with a lower number run first. Those of the pool itself have 0.
 
         Returns:
-            ProcessPoolView: with ``submit``, ``map``, ``shutdown`` and ``with_options``. An option that is not
+            ProcessPoolView: with ``submit``, ``map``, ``shutdown`` and ``with_options``. An option that is
+                not
             given stays as it is here.
 
         Raises:
@@ -221,7 +259,7 @@ class _Submits(Executor):
             sleep took longer than 0.1 seconds
         """
         given = {"timeout": timeout, "retries": retries, "priority": priority}
-        changed = {name: value for name, value in given.items() if value is not _UNCHANGED}
+        changed: dict[str, Any] = {name: value for name, value in given.items() if value is not _UNCHANGED}
         return ProcessPoolView(self._pool, _checked(self._options._replace(**changed)))
 
 
@@ -279,22 +317,23 @@ class ProcessPoolView(_Submits):
 class ProcessPoolExecutor(_Submits):
     """A pool of child processes that run calls.
 
-    Use it for calls in Python code that keep a processor busy: threads of one process take turns there (but for
+    Use it for calls in Python code that keep a processor busy: threads of one process take turns there (but
+        for
     a free-threaded Python). Functions, arguments and results are pickled, and sent from process to process.
 
     Each worker thread of the pool has a child process. So the pool is like a
     :class:`~oxthreads.concurrent.futures.ThreadPoolExecutor` in everything else: its futures are of the same
     class, and work with ``wait``, ``as_completed``, :func:`~oxthreads.waiting.select`,
-    :func:`~oxthreads.aio.as_async` and :class:`~oxthreads.tasks.TaskGroup`. The children are started when calls
-    come in. If a child dies, the call that it ran fails, and no other.
+    :func:`~oxthreads.aio.as_async` and :class:`~oxthreads.tasks.TaskGroup`. The children are started when
+    calls come in. If a child dies, the call that it ran fails, and no other.
 
     Thread-safe. As a context manager, it calls ``shutdown`` at the end of the block.
 
     Args:
         max_workers (int or None): the largest number of children at a time. None: as many as there are
             processors for this process.
-        mp_context (str or multiprocessing context or None): how children are started: "spawn" or "forkserver".
-            None is "spawn".
+        mp_context (str or multiprocessing context or None): how children are started: "spawn" or
+            "forkserver". None is "spawn".
         initializer (callable): called once in each child, before its first call. If it raises, the pool is
             broken and takes no more calls.
         initargs (tuple): the arguments of ``initializer``.
@@ -303,18 +342,20 @@ class ProcessPoolExecutor(_Submits):
 
     The standard pool does not have these options:
 
-        timeout (float or None): seconds that a call may take, from the moment at which a child is ready for it. The
-            child of a call that takes longer is killed, and the call fails with :exc:`CallTimeout`. None: no limit.
-        retries (int): how often a call is run again if its child dies. Give it only for calls that may run twice.
-        pickler (str): "pickle", "cloudpickle", or "auto": pickle, and what pickle cannot do by cloudpickle, if that
-            is installed. cloudpickle knows functions that were made by ``lambda``, inside of functions and in
-            interactive sessions.
+        timeout (float or None): seconds that a call may take, from the moment at which a child is ready for
+            it. The child of a call that takes longer is killed, and the call fails with :exc:`CallTimeout`.
+            None: no limit.
+        retries (int): how often a call is run again if its child dies. Give it only for calls that may run
+            twice.
+        pickler (str): "pickle", "cloudpickle", or "auto": pickle, and what pickle cannot do by cloudpickle,
+            if that is installed. cloudpickle knows functions that were made by ``lambda``, inside of
+            functions and in interactive sessions.
         max_pending (int or None): the largest number of calls that wait for a worker. None: no limit.
         on_full (str): what ``submit`` does then: "block", "raise" or "caller_runs". See
-            :class:`~oxthreads.concurrent.futures.ThreadPoolExecutor`. With "caller_runs", the call runs in the
-            submitting thread, in this process, and without a time limit.
-        idle_timeout (float or None): seconds after which a worker without work ends, and its child. None: they
-            stay.
+            :class:`~oxthreads.concurrent.futures.ThreadPoolExecutor`. With "caller_runs", the call runs in
+            the submitting thread, in this process, and without a time limit.
+        idle_timeout (float or None): seconds after which a worker without work ends, and its child. None:
+            they stay.
         thread_name_prefix (str): the beginning of the names of the worker threads, which are those of the
             children as well.
 
@@ -328,20 +369,20 @@ class ProcessPoolExecutor(_Submits):
         ...     list(pool.map(pow, [2, 3, 4], [5, 2, 1]))
         [32, 9, 4]
 
-    When the program ends, the children end after their calls, as those of the standard pool do. If the program
-    is killed, the children end at once, also in the middle of a call (on Linux and macOS). They ignore Ctrl-C,
-    which is for the program.
+    When the program ends, the children end after their calls, as those of the standard pool do. If the
+    program is killed, the children end at once, also in the middle of a call (on Linux and macOS). They
+    ignore Ctrl-C, which is for the program.
 
     If a scope or a group of tasks is cancelled, the children of its calls are killed.
 
-    In a forked process, the pool has no children, and no calls of the parent. It starts children of its own when
-    calls come in.
+    In a forked process, the pool has no children, and no calls of the parent. It starts children of its own
+    when calls come in.
 
     Differences from concurrent.futures.ProcessPoolExecutor:
 
     * The death of a child fails only its own call, with :exc:`WorkerDied`, which is a ``BrokenProcessPool``.
-    * The default start method is "spawn". "fork" is refused: this process has threads, and a child that is forked
-      from it may hang.
+    * The default start method is "spawn". "fork" is refused: this process has threads, and a child that is
+      forked from it may hang.
     * What cannot be pickled is a TypeError of ``submit``, not an error of the future.
     * A result or an exception that cannot be unpickled fails only its own call.
     * ``map`` reads its input no further than ``buffersize``, on all versions of Python, and has ``progress``.
@@ -400,7 +441,15 @@ class ProcessPoolExecutor(_Submits):
     def _pool(self) -> ProcessPoolExecutor:
         return self
 
-    def _submit(self, options: Options, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+    def _submit(
+        self,
+        options: Options,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        scope: CancelScope | None = None,
+    ) -> Any:
+        """Submit a call. `scope`: if that is cancelled, the call ends."""
         if not self._may_start:
             self._check_start()
         is_task = type(fn) is TaskCall
@@ -413,6 +462,8 @@ class ProcessPoolExecutor(_Submits):
         call: Any = Call(self._settings, fn, parts, options)
         if is_task:
             call = partial(fn.call_instead, call)  # type: ignore[attr-defined]
+        elif scope is not None:
+            call = partial(_run_in, scope, call)
         return self._threads._oxthreads_submit(options.priority, None, call, (), {})
 
     def _check_start(self) -> None:
@@ -429,7 +480,8 @@ class ProcessPoolExecutor(_Submits):
         """Return what the pool has done since it was made, and what it does now. Thread-safe.
 
         Returns:
-            ExecutorStatistics: as :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.stats`. The time for which a
+            ExecutorStatistics: as :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.stats`. The time
+                for which a
             call runs has that for sending it, and, for the first one of a child, for starting the child.
 
         Example:
@@ -463,9 +515,10 @@ class ProcessPoolExecutor(_Submits):
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
     def terminate_workers(self) -> None:
-        """End all children by SIGTERM, and cancel the pending calls. Calls that run fail with :exc:`WorkerDied`.
+        """End all children by SIGTERM, and cancel the pending calls.
 
-        As that of Python 3.14, on all versions. The pool is shut down. Thread-safe.
+        Calls that run fail with :exc:`WorkerDied`. The pool is shut down. Thread-safe. As that of Python 3.14,
+        on all versions.
 
         Example:
             >>> from oxthreads.processes import ProcessPoolExecutor
@@ -505,10 +558,6 @@ class ProcessPoolExecutor(_Submits):
         workers: int = self._threads._max_workers
         return workers
 
-    @property
-    def _oxthreads_waits_for_room(self) -> bool:
-        return self._threads._oxthreads_waits_for_room
-
 
 def _context(context: Any) -> BaseContext:
     """Return the context. Raises ValueError if children cannot be started by it."""
@@ -525,8 +574,8 @@ def _context(context: Any) -> BaseContext:
 
 
 _NO_FORK = (
-    "mp_context must be 'spawn' or 'forkserver': the pool has threads, and a process that is forked from one with "
-    "threads may hang"
+    "mp_context must be 'spawn' or 'forkserver': the pool has threads, and a process that is forked from "
+    "one with threads may hang"
 )
 
 

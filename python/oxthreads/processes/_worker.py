@@ -1,4 +1,4 @@
-"""The worker threads of a pool of processes: each has a child process, which calls what the thread is given."""
+"""The worker threads of a pool of processes: each has a child process, which runs its calls."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ class _Here(threading.local):
 
 #: All children of this process that have not ended.
 _all: weakref.WeakSet[Child] = weakref.WeakSet()
-#: Held while a child is started, so that nobody forks a process that has ends of its link; and while the interpreter
-#: asks the system whether a child has ended, which it tells only once.
+#: Held while a child is started, so that nobody forks a process that has ends of its link; and while the
+#: interpreter asks the system whether a child has ended, which it tells only once.
 _changing = RLock()
 
 
@@ -170,7 +170,8 @@ class Child:
     @property
     def pid(self) -> int | None:
         """The number of the process."""
-        return self.process.pid
+        pid: int | None = self.process.pid
+        return pid
 
     def begin(self) -> None:
         """Wait until it can run calls.
