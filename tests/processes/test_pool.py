@@ -26,6 +26,7 @@ from oxthreads.queue import SimpleQueue
 from oxthreads.waiting import select
 from tests.support import process_calls as calls
 from tests.support.forks import can_fork, forks, in_child
+from tests.support.interpreters import python
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("starts processes")
@@ -321,6 +322,25 @@ class TestChildren:
 
             in_child(check)
             assert pool.submit(calls.pid).result() == child
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_busy_child_ends_with_its_parent(self, method: str, tmp_path: Path) -> None:
+        program = (
+            "import os, signal, sys, time\n"
+            "from oxthreads.processes import ProcessPoolExecutor\n"
+            "from tests.support import process_calls as calls\n"
+            "from pathlib import Path\n"
+            "if __name__ == '__main__':\n"
+            "    pool = ProcessPoolExecutor(1, sys.argv[1])\n"
+            "    pool.submit(calls.compute_for_ever, sys.argv[2])\n"
+            "    calls.begun(Path(sys.argv[2]))\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        path = tmp_path / "begun"
+        ended = python(program, method, str(path), runner=False)
+        assert ended.returncode == -signal.SIGKILL
+        spin_until(lambda: not _exists(calls.begun(path)))
 
     @on_linux
     def test_nothing_is_left_of_a_pool(self) -> None:
