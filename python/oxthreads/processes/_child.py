@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,8 @@ def main(
     initargs: tuple[Any, ...],
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more."""
-    _live_with_the_parent()
     link = other_end(ends)
+    _live_with_the_parent(link.life)
     if hasattr(os, "register_at_fork"):
         # So that the parent learns of the end of this process, while one that it has forked goes on.
         os.register_at_fork(after_in_child=link.close)
@@ -59,23 +61,54 @@ def main(
         link.close()
 
 
-def _live_with_the_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it does, whatever this process does then."""
+def _live_with_the_parent(life: socket.socket | None) -> None:
+    """Leave Ctrl-C to the parent, and end when it does, whatever this process does then.
+
+    Args:
+        life (socket or None): it hangs up when the parent ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent has blocked it for the start
-    if not end_with_parent():
-        threading.Thread(target=_watch_parent, name="oxthreads parent watch", daemon=True).start()
+    # Where there is a fork server, that is the process which the system takes for the parent of this one. It
+    # lives on while any of its children has not ended.
+    is_sure = life is not None and _end_by_hangup(life)
+    if not (end_with_parent() or is_sure):
+        threading.Thread(
+            target=_watch_parent, args=(life,), name="oxthreads parent watch", daemon=True
+        ).start()
 
 
-def _watch_parent() -> None:
+def _end_by_hangup(life: socket.socket) -> bool:
+    """From now on, the system kills this process when the socket hangs up. Returns False if it cannot."""
+    if sys.platform != "linux":
+        return False
+    import fcntl  # noqa: PLC0415
+
+    try:
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False
+    try:
+        life.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    os._exit(1)  # it has ended before
+
+
+def _watch_parent(life: socket.socket | None) -> None:
     """End this process when its parent has ended."""
     from multiprocessing import parent_process  # noqa: PLC0415
     from multiprocessing.connection import wait  # noqa: PLC0415
 
     parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+    watched = life if life is not None else None if parent is None else parent.sentinel
+    if watched is not None:
+        wait([watched])
         os._exit(1)
 
 

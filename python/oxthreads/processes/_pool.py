@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import operator
@@ -22,7 +23,7 @@ from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
 from ._link import Part
 from ._pickles import PICKLERS, load
-from ._worker import EachOf, Settings
+from ._worker import EachOf, IsGone, Settings
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -105,6 +106,8 @@ class Call:
                 if child is None or not child.is_own:
                     child = settings.start()
                 return child.call(self._function, self._parts, timeout)
+            except IsGone:
+                pass
             except WorkerDied:
                 if retries <= 0 or settings.is_killed:
                     raise
@@ -550,8 +553,11 @@ class ProcessPoolExecutor(_Submits):
     @property
     def _processes(self) -> dict[int, Any]:
         """The processes of the children, by their numbers."""
-        processes = [child.process for child in [*self._settings.children]]
-        return {process.pid: process for process in processes}
+        processes = {}
+        for child in [*self._settings.children]:
+            with contextlib.suppress(ValueError):  # its thread has seen its end
+                processes[child.process.pid] = child.process
+        return processes
 
     @property
     def _max_workers(self) -> int:
