@@ -26,6 +26,7 @@ from oxthreads.queue import SimpleQueue
 from oxthreads.waiting import select
 from tests.support import process_calls as calls
 from tests.support.forks import can_fork, forks, in_child
+from tests.support.interpreters import python
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("starts processes")
@@ -135,9 +136,10 @@ class TestCalls:
             assert isinstance(futures[0], Future)
             assert {future.result() for future in as_completed(futures)} == {1, 2}
             assert wait(futures).not_done == set()
-        source, value = select(pool.submit(abs, -3), SimpleQueue(), timeout=TIMEOUT_SECONDS)  # type: ignore[arg-type]
-        assert isinstance(source, Future)
-        assert value == 3
+        future = pool.submit(abs, -3)
+        source, _ = select(future, SimpleQueue[None](), timeout=TIMEOUT_SECONDS)
+        assert source is future
+        assert future.result() == 3
 
     def test_a_pending_call_can_be_cancelled(self, tmp_path: Path) -> None:
         with ProcessPoolExecutor(1) as pool:
@@ -321,9 +323,29 @@ class TestChildren:
             in_child(check)
             assert pool.submit(calls.pid).result() == child
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_busy_child_ends_with_its_parent(self, method: str, tmp_path: Path) -> None:
+        program = (
+            "import os, signal, sys, time\n"
+            "from oxthreads.processes import ProcessPoolExecutor\n"
+            "from tests.support import process_calls as calls\n"
+            "from pathlib import Path\n"
+            "if __name__ == '__main__':\n"
+            "    pool = ProcessPoolExecutor(1, sys.argv[1])\n"
+            "    pool.submit(calls.compute_for_ever, sys.argv[2])\n"
+            "    calls.begun(Path(sys.argv[2]))\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        path = tmp_path / "begun"
+        ended = python(program, method, str(path), runner=False)
+        assert ended.returncode == -signal.SIGKILL
+        spin_until(lambda: not _exists(calls.begun(path)))
+
     @on_linux
     def test_nothing_is_left_of_a_pool(self) -> None:
-        ProcessPoolExecutor(1).submit(abs, 1).result()  # what multiprocessing keeps
+        with ProcessPoolExecutor(1) as pool:
+            pool.submit(abs, 1).result()  # what multiprocessing keeps
         gc.collect()
         before = calls.descriptors(), threading.active_count(), multiprocessing.active_children()
         with ProcessPoolExecutor(2, max_tasks_per_child=3) as pool:
@@ -334,7 +356,7 @@ class TestChildren:
         del big
         gc.collect()
         assert (calls.descriptors(), threading.active_count(), multiprocessing.active_children()) == before
-        assert "oxthreads" not in Path("/proc/self/maps").read_text().replace("_oxthreads.cpython", "")
+        assert "memfd:oxthreads" not in Path("/proc/self/maps").read_text()
 
     def test_a_program_without_its_guard_gets_a_clear_error(self, tmp_path: Path) -> None:
         program = tmp_path / "program.py"
@@ -455,7 +477,7 @@ class TestOptions:
     def test_an_error_is_not_tried_again(self, tmp_path: Path) -> None:
         with ProcessPoolExecutor(1, retries=5) as pool:
             assert isinstance(pool.submit(calls.fail).exception(), ValueError)
-            assert pool.stats().done == 1
+        assert pool.stats().done == 1
 
     def test_urgent_calls_run_first(self, tmp_path: Path) -> None:
         order: list[str] = []

@@ -89,6 +89,13 @@ def begin_and_sleep(path: str, seconds: float = 600) -> None:
     time.sleep(seconds)
 
 
+def compute_for_ever(path: str) -> None:
+    """Write the number of the process into a file, and never end."""
+    begin_and_sleep(path, 0)
+    while True:
+        pass
+
+
 def begun(path: Path) -> int:
     """Wait until `begin_and_sleep` has begun, and return the number of its process."""
     end = time.monotonic() + 60

@@ -37,7 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: The start methods of the children.
-Method = Literal["spawn", "forkserver", "fork"]
+Method = Literal["spawn", "forkserver"]
 
 _numbers = itertools.count()
 
