@@ -388,7 +388,8 @@ class ProcessPoolExecutor(_Submits):
     * A result or an exception that cannot be unpickled fails only its own call.
     * ``map`` reads its input no further than ``buffersize``, on all versions of Python, and has ``progress``.
     * ``max_tasks_per_child`` works with all start methods.
-    * Of the private attributes, there are ``_processes``, ``_max_workers`` and ``_mp_context``.
+    * Of the private attributes, there are ``_processes``, ``_max_workers``, ``_mp_context`` and
+      ``_broken``.
     """
 
     def __init__(
@@ -551,12 +552,18 @@ class ProcessPoolExecutor(_Submits):
 
     @property
     def _processes(self) -> dict[int, Any]:
-        """The processes of the children, by their numbers."""
+        """The processes of the children that may run calls, by their numbers."""
         processes = {}
         for child in [*self._settings.children]:
-            with contextlib.suppress(ValueError):  # its thread has seen its end
-                processes[child.process.pid] = child.process
+            if not child.is_ending:
+                with contextlib.suppress(ValueError):  # its thread has seen its end
+                    processes[child.process.pid] = child.process
         return processes
+
+    @property
+    def _broken(self) -> str | bool:
+        """Why it takes no more calls, if an initializer has failed; else False."""
+        return self._settings.broken or False
 
     @property
     def _max_workers(self) -> int:

@@ -131,10 +131,15 @@ class Child:
         self._settings = settings
         self._calls_left = settings.max_tasks
         self._has_run_calls = False
+        #: Whether it was told to end.
+        self.is_ending = False
         #: Whether it belongs to this process, and not to one that this was forked from.
         self.is_own = True
         self.process: Any = None
-        with _without_interrupts(settings.context.get_start_method()), _changing:
+        method = settings.context.get_start_method()
+        #: Whether it is a child of a fork server, which asks the system for its end, and then tells.
+        self._is_served = method == "forkserver"
+        with _without_interrupts(method), _changing:
             self._link, ends = make_pair()
             _all.add(self)
             try:
@@ -281,7 +286,7 @@ class Child:
                 if self.process.exitcode is not None:
                     self.process.join()
                     break
-                if not _exists(self.process.pid):
+                if not self._is_served and not _exists(self.process.pid):
                     break  # somebody else has asked the system for its end
             if time.monotonic() >= end:
                 return False
@@ -302,6 +307,7 @@ class Child:
 
     def begin_end(self) -> None:
         """Let it end by itself."""
+        self.is_ending = True
         self._link.close()
         self._settings.here.ending.append(self)
 
