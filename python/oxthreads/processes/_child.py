@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .._oxthreads import end_with, end_with_parent_thread
+from .._oxthreads import end_with
 from ._link import Link, Lost, other_end
 from ._pickles import PICKLERS, load
 
@@ -26,15 +28,13 @@ CALL = 0
 
 def main(
     ends: tuple[Any, ...],
-    method: str,
     pickler: str,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more."""
-    _ignore_interrupts()
     link = other_end(ends)
-    _end_with_parent(link, method)
+    _live_with_the_parent(link.life)
     if hasattr(os, "register_at_fork"):
         # So that the parent learns of the end of this process, while one that it has forked goes on.
         os.register_at_fork(after_in_child=link.close)
@@ -57,23 +57,43 @@ def main(
             link.send(*_answer(link, dumps))
     except Lost:
         pass
+    finally:
+        link.close()
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent."""
+def _live_with_the_parent(life: socket.socket | None) -> None:
+    """Leave Ctrl-C to the parent, and end when it does, whatever this process does then.
+
+    Args:
+        life (socket or None): it hangs up when the parent ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent has blocked it for the start
-
-
-def _end_with_parent(link: Link, method: str) -> None:
-    """End when the parent does, whatever this process does then."""
-    if method == "spawn" and end_with_parent_thread():
-        return
-    # The process that has started this one may be another than the parent.
-    lifeline = link.lifeline
-    if lifeline is None or not end_with(lifeline):
+    # A thread is the second choice: programs are warned when they fork a process that has several.
+    if life is None or not (_end_by_hangup(life) or end_with(life.fileno())):
         threading.Thread(target=_watch_parent, name="oxthreads parent watch", daemon=True).start()
+
+
+def _end_by_hangup(life: socket.socket) -> bool:
+    """From now on, the system kills this process when the socket hangs up. Returns False if it cannot."""
+    if sys.platform != "linux":
+        return False
+    import fcntl  # noqa: PLC0415
+
+    try:
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False
+    try:
+        life.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    os._exit(1)  # it has ended before
 
 
 def _watch_parent() -> None:
