@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .._oxthreads import end_with_parent
-from ._link import Link, Lost, other_end
+from ._link import Link, Lost, TooLarge, other_end
 from ._pickles import PICKLERS, load
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ def _watch_parent(life: socket.socket | None) -> None:
 
 def _answer(link: Link, dumps: Callable[[Any], Sequence[Any]]) -> tuple[int, Sequence[Any]]:
     """Run the next call. Returns what to send back."""
-    parts = link.receive()[1]
+    try:
+        parts = link.receive()[1]
+    except TooLarge as error:
+        return ERROR, failure(MemoryError(str(error)))
     try:
         function, arguments, keywords = load(parts)
         del parts

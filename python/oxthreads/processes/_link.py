@@ -11,6 +11,7 @@ On Windows, messages go through a :class:`multiprocessing.connection.Connection`
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import socket
@@ -51,6 +52,10 @@ _LONGEST_SLEEP = 0.05
 
 class Lost(Exception):
     """The other process has ended."""
+
+
+class TooLarge(MemoryError):
+    """There is no memory for a message that has come. The next ones can come."""
 
 
 class NotSent(Lost):
@@ -112,6 +117,10 @@ def _map(descriptor: int, length: int) -> memoryview:
             memory = mmap.mmap(descriptor, length, trackfd=False)
         else:
             memory = mmap.mmap(descriptor, length)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise TooLarge(f"there is no memory for a message of {length} bytes from another process") from None
     finally:
         os.close(descriptor)
     return memoryview(memory)
@@ -206,6 +215,7 @@ class SocketLink:
 
         Raises:
             Lost: the other process has ended.
+            TooLarge: there is no memory for the message.
             TimeoutError: the deadline has passed.
             Cancelled: a scope of this thread was cancelled.
         """

@@ -19,7 +19,7 @@ from .._oxthreads import TaskCall
 from ..threading import RLock
 from . import _child
 from ._errors import CallTimeout, WorkerDied
-from ._link import Lost, NotSent, make_pair
+from ._link import Lost, NotSent, TooLarge, make_pair
 from ._pickles import load, with_cloudpickle
 
 if TYPE_CHECKING:
@@ -224,6 +224,10 @@ class Child:
         except TimeoutError:
             self.kill()
             raise CallTimeout(f"{_name(function)} took longer than {timeout} seconds") from None
+        except TooLarge as error:
+            self._has_run_calls = True
+            self._count()
+            raise MemoryError(str(error)) from None
         except BaseException as error:
             self._give_up(error, f"while it ran {_name(function)}")
         self._has_run_calls = True
