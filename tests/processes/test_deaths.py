@@ -273,7 +273,7 @@ class TestForkServer:
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
             with pytest.raises(WorkerDied):
                 future.result()
-            assert has_ended(pid)
+            spin_until(lambda: has_ended(pid))
             assert pool.submit(calls.pid).result() != pid
 
 
