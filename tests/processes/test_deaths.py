@@ -306,6 +306,22 @@ class TestStart:
         assert printed in written.errors
         assert bool(printed) == bool(written.errors)
 
+    @pytest.mark.parametrize("size", [10, 10 * LARGE])
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_an_initializer_with_arguments_that_fill_a_pipe(
+        self, method: str, tmp_path: Path, size: int, ends: bool
+    ) -> None:
+        top = "if __name__ != '__main__': os._exit(4)" if ends else ""
+        code = (
+            f"{top}\nif __name__ == '__main__':\n"
+            f"    made = ProcessPoolExecutor(1, METHOD, calls.length, (b'x' * {size},))\n"
+            "    print(repr(made.submit(abs, -1).exception()))"
+        )
+        written = run(tmp_path, code, method)
+        assert (written.status, written.errors) == (0, "")
+        assert ("exit code 4 before" in written.output) == ends
+        assert (written.output == "None\n") != ends
+
 
 class Ended:
     """A program that has ended: how, and what it has printed."""

@@ -96,7 +96,7 @@ def _write_all(descriptor: int, part: Part, place: int) -> None:
         rest, place = rest[written:], place + written
 
 
-def _share(parts: Sequence[Part]) -> tuple[int, int]:
+def share(parts: Sequence[Part]) -> tuple[int, int]:
     """Put the parts into shared memory. Returns its descriptor and how many bytes it has."""
     table, places, end = _table(parts)
     descriptor = os.memfd_create("oxthreads", os.MFD_CLOEXEC)
@@ -108,6 +108,11 @@ def _share(parts: Sequence[Part]) -> tuple[int, int]:
         os.close(descriptor)
         raise
     return descriptor, end
+
+
+def map_shared(descriptor: int, length: int) -> list[memoryview]:
+    """Return the parts that are in shared memory."""
+    return _split(_map(descriptor, length))
 
 
 def _map(descriptor: int, length: int) -> memoryview:
@@ -178,7 +183,7 @@ class SocketLink:
             if len(parts) == 1 and len(first) <= LONGEST_IN_SOCKET:
                 self._send_all(_HEADER.pack(len(first), kind) + first)
             elif self._shares:
-                descriptor, length = _share(parts)
+                descriptor, length = share(parts)
                 try:
                     self._send_all(_HEADER.pack(length, kind | _IS_SHARED))
                     socket.send_fds(self._descriptors, [b"d"], [descriptor], _NO_SIGNAL)
@@ -236,7 +241,7 @@ class SocketLink:
                 if waits:
                     self._wait(self._descriptors, deadline)
                 _, (descriptor, *_), _, _ = socket.recv_fds(self._descriptors, 1, 1)
-                return kind & _KIND, _split(_map(descriptor, size))
+                return kind & _KIND, map_shared(descriptor, size)
             if length == size + _HEADER.size and not kind & _HAS_PARTS:
                 return kind, [self._view[_HEADER.size : length]]
             return kind & _KIND, self._receive_rest(size, kind, length, waits, deadline)

@@ -160,13 +160,21 @@ class Child:
 
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
-            arguments = (ends, settings.pickler, initializer, initargs)
+            begin = _child.Beginning(initializer, initargs)
+            arguments = (ends, settings.pickler, begin)
             process = context.Process(target=_child.main, name=name, args=arguments)
-            process.start()
+            try:
+                process.start()
+            except BrokenPipeError:
+                raise WorkerDied(f"a process has ended {_AT_START}") from None
+            finally:
+                begin.close()
             return process
 
         try:
             return start(settings.initializer, settings.initargs)
+        except WorkerDied:
+            raise
         except Exception:
             # Objects of multiprocessing can be pickled only as above, and other functions only as below.
             if settings.initializer is None or settings.pickler == "pickle":
