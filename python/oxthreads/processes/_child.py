@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from multiprocessing.reduction import DupFd, ForkingPickler
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from .._oxthreads import end_with
@@ -80,6 +80,8 @@ class Beginning:
         message = bytes(ForkingPickler.dumps((self.initializer, self.arguments)))
         if len(message) <= _LONGEST_IN_PIPE or not hasattr(os, "memfd_create"):
             return _beginning, (message,)
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415
+
         self.close()
         self._descriptor, length = share([message])
         return _shared_beginning, (DupFd(self._descriptor), length)
