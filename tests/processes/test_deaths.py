@@ -213,9 +213,9 @@ class TestIdle:
 
 
 class TestMemory:
-    """A child may have 200 MB more than when it begins."""
+    """A child may have 100 MB more than when it begins."""
 
-    MORE, TOO_MUCH = 200_000_000, 500_000_000
+    MORE, TOO_MUCH = 100_000_000, 200_000_000
 
     @pytest.fixture
     def small(self, method: Any) -> Iterator[ProcessPoolExecutor]:
@@ -236,14 +236,45 @@ class TestMemory:
 
     def test_an_argument_needs_too_much(self, small: ProcessPoolExecutor) -> None:
         # The child cannot even have the message.
-        with pytest.raises((WorkerDied, MemoryError)):
+        pid = small.submit(calls.pid).result()
+        with pytest.raises(MemoryError):
             small.submit(calls.length, b"x" * self.TOO_MUCH).result()
-        assert small.submit(calls.length, b"x").result() == 1
+        assert small.submit(calls.pid).result() == pid
+
+    def test_a_result_needs_too_much_here(self, pool: ProcessPoolExecutor) -> None:
+        import resource  # noqa: PLC0415
+
+        pid = pool.submit(calls.pid).result()
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        # Nothing else in this process needs much memory now.
+        resource.setrlimit(resource.RLIMIT_AS, (used + self.MORE, before[1]))
+        try:
+            with pytest.raises(MemoryError):
+                pool.submit(bytearray, self.TOO_MUCH).result()
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+        assert pool.submit(calls.pid).result() == pid
 
     def test_an_argument_needs_too_much_to_be_unpickled(self, small: ProcessPoolExecutor) -> None:
         with pytest.raises(MemoryError):
             small.submit(calls.length, "x" * (self.MORE * 2 // 3)).result()
         assert small.submit(calls.length, b"x").result() == 1
+
+
+class TestForkServer:
+    def test_it_dies(self) -> None:
+        from multiprocessing import forkserver  # noqa: PLC0415
+
+        with ProcessPoolExecutor(1, "forkserver") as pool:
+            pid = pool.submit(calls.pid).result()
+            future = pool.submit(time.sleep, 600)
+            spin_until(future.running)
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            with pytest.raises(WorkerDied):
+                future.result()
+            spin_until(lambda: has_ended(pid))
+            assert pool.submit(calls.pid).result() != pid
 
 
 class TestStart:
@@ -274,6 +305,22 @@ class TestStart:
         assert told in written.output
         assert printed in written.errors
         assert bool(printed) == bool(written.errors)
+
+    @pytest.mark.parametrize("size", [10, 10 * LARGE])
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_an_initializer_with_arguments_that_fill_a_pipe(
+        self, method: str, tmp_path: Path, size: int, ends: bool
+    ) -> None:
+        top = "if __name__ != '__main__': os._exit(4)" if ends else ""
+        code = (
+            f"{top}\nif __name__ == '__main__':\n"
+            f"    made = ProcessPoolExecutor(1, METHOD, calls.length, (b'x' * {size},))\n"
+            "    print(repr(made.submit(abs, -1).exception()))"
+        )
+        written = run(tmp_path, code, method)
+        assert (written.status, written.errors) == (0, "")
+        assert ("exit code 4 before" in written.output) == ends
+        assert (written.output == "None\n") != ends
 
 
 class Ended:
@@ -403,7 +450,7 @@ class TestParent:
             f"    futures.insert(0, made.submit(time.sleep, 1))\n    print('ready', flush=True)\n    {body}\n"
         )
         process = start(tmp_path, program, method)
-        spin_until(lambda: (tmp_path / "output").read_text())
+        spin_until((tmp_path / "output").read_text)
         os.killpg(process.pid, signal.SIGINT)
         ended = end_of(process, tmp_path)
         assert ended.status == -signal.SIGINT
@@ -417,7 +464,7 @@ class TestParent:
             "    print('ready', flush=True)\n    with made: futures[0].result()\n"
         )
         process = start(tmp_path, program, method)
-        spin_until(lambda: (tmp_path / "output").read_text())
+        spin_until((tmp_path / "output").read_text)
         for _ in range(100):
             os.killpg(process.pid, signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -8,10 +8,11 @@ import signal
 import socket
 import sys
 import threading
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from .._oxthreads import end_with
-from ._link import Link, Lost, other_end
+from ._link import Link, Lost, TooLarge, map_shared, other_end, share
 from ._pickles import PICKLERS, load
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ RESULT, ERROR, READY, BROKEN = range(4)
 
 _PROTOCOL = 5
 
+#: The most bytes of an initializer and its arguments that go through the pipe by which a child is started.
+_LONGEST_IN_PIPE = 16 * 1024
+
 #: The parent has sent a call.
 CALL = 0
 
@@ -29,8 +33,7 @@ CALL = 0
 def main(
     ends: tuple[Any, ...],
     pickler: str,
-    initializer: Callable[..., object] | None,
-    initargs: tuple[Any, ...],
+    begin: Beginning,
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more."""
     link = other_end(ends)
@@ -40,9 +43,9 @@ def main(
         os.register_at_fork(after_in_child=link.close)
     dumps = PICKLERS[pickler][1]
     try:
-        if initializer is not None:
+        if begin.initializer is not None:
             try:
-                initializer(*initargs)
+                begin.initializer(*begin.arguments)
             except BaseException as error:
                 from concurrent.futures import _base  # noqa: PLC0415
 
@@ -50,7 +53,7 @@ def main(
                 _base.LOGGER.critical("Exception in initializer:", exc_info=True)
                 link.send(BROKEN, failure(error))
                 return
-        del initializer, initargs
+        del begin
         link.send(READY, [b""])
         while True:
             # In a function, so that nothing of a call is kept until the next one.
@@ -59,6 +62,43 @@ def main(
         pass
     finally:
         link.close()
+
+
+class Beginning:
+    """An initializer and its arguments, as a child that is started gets them.
+
+    multiprocessing writes what a child needs into a pipe. If that is much, and the child ends before it has
+    read all of it, the parent would wait forever. So, if it is much, it is in shared memory.
+    """
+
+    def __init__(self, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+        self.initializer = initializer
+        self.arguments = arguments
+        self._descriptor: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        message = bytes(ForkingPickler.dumps((self.initializer, self.arguments)))
+        if len(message) <= _LONGEST_IN_PIPE or not hasattr(os, "memfd_create"):
+            return _beginning, (message,)
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415
+
+        self.close()
+        self._descriptor, length = share([message])
+        return _shared_beginning, (DupFd(self._descriptor), length)
+
+    def close(self) -> None:
+        """The child has been started."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _beginning(message: bytes | memoryview) -> Beginning:
+    return Beginning(*pickle.loads(message))
+
+
+def _shared_beginning(descriptor: Any, length: int) -> Beginning:
+    return _beginning(map_shared(descriptor.detach(), length)[0])
 
 
 def _live_with_the_parent(life: socket.socket | None) -> None:
@@ -109,7 +149,10 @@ def _watch_parent() -> None:
 
 def _answer(link: Link, dumps: Callable[[Any], Sequence[Any]]) -> tuple[int, Sequence[Any]]:
     """Run the next call. Returns what to send back."""
-    parts = link.receive()[1]
+    try:
+        parts = link.receive()[1]
+    except TooLarge as error:
+        return ERROR, failure(MemoryError(str(error)))
     try:
         function, arguments, keywords = load(parts)
         del parts

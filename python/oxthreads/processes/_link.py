@@ -11,6 +11,7 @@ On Windows, messages go through a :class:`multiprocessing.connection.Connection`
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import socket
@@ -53,6 +54,10 @@ class Lost(Exception):
     """The other process has ended."""
 
 
+class TooLarge(MemoryError):
+    """There is no memory for a message that has come. The next ones can come."""
+
+
 class NotSent(Lost):
     """It had ended before anything of a message was sent."""
 
@@ -91,7 +96,7 @@ def _write_all(descriptor: int, part: Part, place: int) -> None:
         rest, place = rest[written:], place + written
 
 
-def _share(parts: Sequence[Part]) -> tuple[int, int]:
+def share(parts: Sequence[Part]) -> tuple[int, int]:
     """Put the parts into shared memory. Returns its descriptor and how many bytes it has."""
     table, places, end = _table(parts)
     descriptor = os.memfd_create("oxthreads", os.MFD_CLOEXEC)
@@ -105,6 +110,11 @@ def _share(parts: Sequence[Part]) -> tuple[int, int]:
     return descriptor, end
 
 
+def map_shared(descriptor: int, length: int) -> list[memoryview]:
+    """Return the parts that are in shared memory."""
+    return _split(_map(descriptor, length))
+
+
 def _map(descriptor: int, length: int) -> memoryview:
     """Return the shared memory. It is freed when nobody has it any more."""
     try:
@@ -112,6 +122,10 @@ def _map(descriptor: int, length: int) -> memoryview:
             memory = mmap.mmap(descriptor, length, trackfd=False)
         else:
             memory = mmap.mmap(descriptor, length)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise TooLarge(f"there is no memory for a message of {length} bytes from another process") from None
     finally:
         os.close(descriptor)
     return memoryview(memory)
@@ -169,7 +183,7 @@ class SocketLink:
             if len(parts) == 1 and len(first) <= LONGEST_IN_SOCKET:
                 self._send_all(_HEADER.pack(len(first), kind) + first)
             elif self._shares:
-                descriptor, length = _share(parts)
+                descriptor, length = share(parts)
                 try:
                     self._send_all(_HEADER.pack(length, kind | _IS_SHARED))
                     socket.send_fds(self._descriptors, [b"d"], [descriptor], _NO_SIGNAL)
@@ -206,6 +220,7 @@ class SocketLink:
 
         Raises:
             Lost: the other process has ended.
+            TooLarge: there is no memory for the message.
             TimeoutError: the deadline has passed.
             Cancelled: a scope of this thread was cancelled.
         """
@@ -226,7 +241,7 @@ class SocketLink:
                 if waits:
                     self._wait(self._descriptors, deadline)
                 _, (descriptor, *_), _, _ = socket.recv_fds(self._descriptors, 1, 1)
-                return kind & _KIND, _split(_map(descriptor, size))
+                return kind & _KIND, map_shared(descriptor, size)
             if length == size + _HEADER.size and not kind & _HAS_PARTS:
                 return kind, [self._view[_HEADER.size : length]]
             return kind & _KIND, self._receive_rest(size, kind, length, waits, deadline)

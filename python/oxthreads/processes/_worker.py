@@ -19,7 +19,7 @@ from .._oxthreads import TaskCall
 from ..threading import RLock
 from . import _child
 from ._errors import CallTimeout, WorkerDied
-from ._link import Lost, NotSent, make_pair
+from ._link import Lost, NotSent, TooLarge, make_pair
 from ._pickles import load, with_cloudpickle
 
 if TYPE_CHECKING:
@@ -160,13 +160,21 @@ class Child:
 
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
-            arguments = (ends, settings.pickler, initializer, initargs)
+            begin = _child.Beginning(initializer, initargs)
+            arguments = (ends, settings.pickler, begin)
             process = context.Process(target=_child.main, name=name, args=arguments)
-            process.start()
+            try:
+                process.start()
+            except BrokenPipeError:
+                raise WorkerDied(f"a process has ended {_AT_START}") from None
+            finally:
+                begin.close()
             return process
 
         try:
             return start(settings.initializer, settings.initargs)
+        except WorkerDied:
+            raise
         except Exception:
             # Objects of multiprocessing can be pickled only as above, and other functions only as below.
             if settings.initializer is None or settings.pickler == "pickle":
@@ -224,6 +232,10 @@ class Child:
         except TimeoutError:
             self.kill()
             raise CallTimeout(f"{_name(function)} took longer than {timeout} seconds") from None
+        except TooLarge as error:
+            self._has_run_calls = True
+            self._count()
+            raise MemoryError(str(error)) from None
         except BaseException as error:
             self._give_up(error, f"while it ran {_name(function)}")
         self._has_run_calls = True

@@ -53,11 +53,10 @@ def processes_left() -> set[int]:
 
 def left() -> dict[str, Any]:
     """What a pool could leave behind in this process."""
-    descriptors = Counter(
-        os.readlink(f"/proc/self/fd/{name}").partition(":")[0]
-        for name in os.listdir("/proc/self/fd")
-        if Path(f"/proc/self/fd/{name}").is_symlink()
-    )
+    descriptors: Counter[str] = Counter()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the folder
+            descriptors[os.readlink(each).partition(":")[0]] += 1  # noqa: PTH115
     maps = Path("/proc/self/maps").read_text()
     return {
         "descriptors": +descriptors,
@@ -197,7 +196,8 @@ class Round:
 
 def main(count: int, seed: str) -> int:
     """Run rounds until so many processes were killed. Return how many faults there were."""
-    multiprocessing.set_forkserver_preload(["oxthreads.processes", calls.__name__])
+    # Also what this module imports, since each process runs it as its main module.
+    multiprocessing.set_forkserver_preload(["oxthreads.processes", calls.__name__, "random", "pathlib"])
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     Round(0, 1, seed).run()  # what multiprocessing keeps
     before = left()
