@@ -67,7 +67,9 @@ def left() -> tuple[Any, ...]:
     """What a pool could leave."""
     gc.collect()
     memory = Path("/proc/self/maps").read_text().count("memfd:oxthreads")
-    return descriptors(), {*threading.enumerate()}, memory, multiprocessing.active_children()
+    # The plugin that limits the time of tests has a timer, which may be about to end.
+    threads = {thread for thread in threading.enumerate() if not isinstance(thread, threading.Timer)}
+    return descriptors(), threads, memory, multiprocessing.active_children()
 
 
 @pytest.fixture(params=METHODS)
@@ -212,6 +214,10 @@ class TestIdle:
         pool.shutdown()
 
 
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    reason="the allocator of free-threaded Python has reserved more addresses than the limit leaves",
+)
 class TestMemory:
     """A child may have 100 MB more than when it begins."""
 
