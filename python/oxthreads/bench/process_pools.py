@@ -94,7 +94,7 @@ class _Mpire(Futures):
     """Its results are those of ``multiprocessing.Pool``."""
 
     def __exit__(self, *_: object) -> None:
-        self.pool.stop_and_join()
+        # If a process has died, it does not end otherwise.
         self.pool.terminate()
 
     def submit(self, function: Callable[[Any], Any], argument: Any) -> Any:
