@@ -389,9 +389,7 @@ impl TaskCall {
         keywords: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let function = self.function.object();
-        self.run(py, || {
-            foreign::call(function.bind(py), arguments, keywords)
-        })
+        self.run(py, || foreign::call(function.bind(py), arguments, keywords))
     }
 
     /// The function of the task.

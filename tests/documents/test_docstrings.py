@@ -15,6 +15,7 @@ import oxthreads.channels
 import oxthreads.concurrent.futures
 import oxthreads.locks
 import oxthreads.metrics
+import oxthreads.processes
 import oxthreads.queue
 import oxthreads.tasks
 import oxthreads.threading
@@ -28,6 +29,7 @@ MODULES: list[ModuleType] = [
     oxthreads.channels,
     oxthreads.locks,
     oxthreads.metrics,
+    oxthreads.processes,
     oxthreads.waiting,
     oxthreads.tasks,
     oxthreads.aio,
@@ -54,6 +56,7 @@ WITH_EXAMPLE = [
     "waiting.readable",
     *[f"channels.{name}" for name in oxthreads.channels.__all__],
     *("tasks.TaskGroup", "tasks.CancelScope", "tasks.move_on_after", "tasks.fail_after", "tasks.race"),
+    *("processes.ProcessPoolExecutor", "processes.ProcessPoolView", "processes.ProcessPoolExecutor.stats"),
     *[f"aio.{name}" for name in oxthreads.aio.__all__],
 ]
 

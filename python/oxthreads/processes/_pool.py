@@ -36,7 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: The start methods of the children.
-Method = Literal["spawn", "forkserver", "fork"]
+Method = Literal["spawn", "forkserver"]
 
 _numbers = itertools.count()
 
@@ -215,8 +215,7 @@ class _Submits(Executor):
 
         arguments = {"timeout": timeout, "buffersize": buffersize, "progress": progress}
         if chunksize == 1:
-            results = map_calls(self, fn, iterables, reference=reference, **arguments)  # type: ignore[arg-type]
-            return results
+            return map_calls(self, fn, iterables, reference=reference, **arguments)  # type: ignore[arg-type]
         chunks = _in_chunks(zip(*iterables, strict=False), chunksize)
         lists = map_calls(
             self,
@@ -241,8 +240,7 @@ class _Submits(Executor):
 
         Returns:
             ProcessPoolView: with ``submit``, ``map``, ``shutdown`` and ``with_options``. An option that is
-                not
-            given stays as it is here.
+            not given stays as it is here.
 
         Raises:
             TypeError, ValueError, OverflowError: an option is wrong.
@@ -317,9 +315,9 @@ class ProcessPoolView(_Submits):
 class ProcessPoolExecutor(_Submits):
     """A pool of child processes that run calls.
 
-    Use it for calls in Python code that keep a processor busy: threads of one process take turns there (but
-        for
-    a free-threaded Python). Functions, arguments and results are pickled, and sent from process to process.
+    Use it for calls in Python code that keep a processor busy. Threads of one process take turns there, but
+    for a free-threaded Python. Functions, arguments and results are pickled, and sent from process to
+    process.
 
     Each worker thread of the pool has a child process. So the pool is like a
     :class:`~oxthreads.concurrent.futures.ThreadPoolExecutor` in everything else: its futures are of the same
@@ -517,7 +515,8 @@ class ProcessPoolExecutor(_Submits):
     def terminate_workers(self) -> None:
         """End all children by SIGTERM, and cancel the pending calls.
 
-        Calls that run fail with :exc:`WorkerDied`. The pool is shut down. Thread-safe. As that of Python 3.14,
+        Calls that run fail with :exc:`WorkerDied`. The pool is shut down. Thread-safe. As that of Python
+            3.14,
         on all versions.
 
         Example:

@@ -68,7 +68,7 @@ const LEFT: u8 = 3;
 /// tasks on the same pool do not wait for a free worker.
 ///
 /// An executor of another library may be used if it has ``submit``. In a thread of this process, the waits of its tasks
-/// are ended as above. In another process, they go on.
+/// are ended as above. In another process, they go on; but a pool of :mod:`oxthreads.processes` ends the process.
 ///
 /// Example:
 ///     >>> from oxthreads.tasks import TaskGroup

@@ -1,0 +1,193 @@
+"""Functions that the tests have called in child processes, which import this module: it imports little."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+
+def pid() -> int:
+    """Return the number of the process."""
+    return os.getpid()
+
+
+def echo(value: Any) -> Any:
+    """Return the argument."""
+    return value
+
+
+def all_arguments(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments."""
+    return args, kwargs
+
+
+def fail() -> None:
+    """Raise an error."""
+    raise ValueError("a failure")  # the line that a traceback shows
+
+
+class AwkwardError(Exception):
+    """Can be pickled, and not unpickled."""
+
+    def __init__(self, first: object, second: object) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+def fail_awkwardly() -> None:
+    """Raise an error that cannot be unpickled."""
+    raise AwkwardError(1, 2)
+
+
+def leave() -> None:
+    """Raise SystemExit."""
+    sys.exit("not so fast")
+
+
+def local_function() -> Any:
+    """Return what pickle cannot pickle."""
+    return lambda: "from a lambda"
+
+
+class LoadsNowhere:
+    """Its pickle is an error for whoever loads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("not a number",)
+
+
+def make_unloadable() -> LoadsNowhere:
+    """Return what cannot be unpickled."""
+    return LoadsNowhere()
+
+
+def kill_own_process() -> None:
+    """Die."""
+    os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+
+
+def die_at_first(path: str) -> int:
+    """Die, unless the file says that that has happened. Returns how often."""
+    deaths = Path(path).read_text() if Path(path).exists() else ""
+    if len(deaths) < 2:
+        Path(path).write_text(deaths + "x")
+        kill_own_process()
+    return len(deaths)
+
+
+def begin_and_sleep(path: str, seconds: float = 600) -> None:
+    """Write the number of the process into a file, and sleep."""
+    part = Path(path + ".part")
+    part.write_text(str(os.getpid()))
+    part.rename(path)
+    time.sleep(seconds)
+
+
+def compute_for_ever(path: str) -> None:
+    """Write the number of the process into a file, and never end."""
+    begin_and_sleep(path, 0)
+    while True:
+        pass
+
+
+def begun(path: Path) -> int:
+    """Wait until `begin_and_sleep` has begun, and return the number of its process."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return int(path.read_text())
+
+
+class Buffer:
+    """Bytes that are pickled out of band, as an array of NumPy is."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Buffer, (pickle.PickleBuffer(self.content),)
+
+
+def add_one(buffers: list[Buffer]) -> list[Buffer]:
+    """Change the first byte of each buffer in place."""
+    for buffer in buffers:
+        view = memoryview(buffer.content)
+        view[0] = (view[0] + 1) % 256
+    return buffers
+
+
+kept: list[Any] = []
+
+
+def keep(value: Any) -> int:
+    """Keep the argument. Returns how many are kept."""
+    kept.append(value)
+    return len(kept)
+
+
+def kept_bytes() -> list[int]:
+    """The first byte of each buffer that is kept."""
+    return [memoryview(buffer.content)[0] for buffer in kept]
+
+
+started = "no"
+
+
+def start_with(value: str) -> None:
+    """An initializer."""
+    global started  # noqa: PLW0603
+    started = value
+
+
+def start_badly() -> None:
+    """An initializer that fails."""
+    raise ValueError("no start")
+
+
+def how_started() -> str:
+    """What the initializer has set."""
+    return started
+
+
+def signals_and_threads() -> tuple[bool, int, str]:
+    """Whether Ctrl-C is ignored, the number of threads, and the name of the process."""
+    import multiprocessing  # noqa: PLC0415
+
+    ignores = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return ignores, threading.active_count(), multiprocessing.current_process().name
+
+
+def descriptors() -> int:
+    """How many descriptors the process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Traced:
+    """Is counted while it lives."""
+
+    def __init__(self) -> None:
+        living_ones.append(0)
+
+    def __setstate__(self, _: object) -> None:
+        living_ones.append(0)
+
+    def __getstate__(self) -> str:
+        return "a state"
+
+    def __del__(self) -> None:
+        living_ones.pop()
+
+
+living_ones: list[int] = []
+
+
+def living() -> int:
+    """How many there are."""
+    return len(living_ones)
