@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: What can be a part of a message, and what a received one is.
 Part: TypeAlias = "bytes | bytearray | memoryview"
 
-#: A message with more bytes than this goes through shared memory. Measured: docs/processes.md.
-LONGEST_IN_SOCKET = 64 * 1024 - 16
+#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md.
+LONGEST_IN_SOCKET = 256 * 1024 - 16
 
 #: The bytes that follow, and the kind of the message.
 _HEADER = struct.Struct("=QB")

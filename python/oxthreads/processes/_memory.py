@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,8 @@ class Read:
     def __init__(self) -> None:
         #: What stands for it. -1: there is none.
         self.descriptor = -1
-        self._memory: mmap.mmap | None = None
+        #: Knows whether somebody has a part of it.
+        self._memory: weakref.ref[mmap.mmap] | None = None
         self._forks = 0
 
     def map(self, descriptor: int | None, length: int) -> memoryview:
@@ -93,19 +95,13 @@ class Read:
         if length > MOST_KEPT:
             self.close()
         else:
-            self._memory = memory
+            self._memory = weakref.ref(memory)
         return memoryview(memory)
 
     def lets_go(self) -> bool:
         """Whether nobody in this process has a part of it. If somebody has one, it is theirs from now on."""
         memory, self._memory = self._memory, None
-        if memory is None or self._forks != _Forks.count or self._forks % 2:
-            return False
-        try:
-            memory.close()
-        except BufferError:
-            return False
-        return True
+        return memory is not None and memory() is None and self._forks == _Forks.count and not self._forks % 2
 
     def close(self) -> None:
         """Keep it no longer. Who has a part of it has that still. May be called more than once."""
