@@ -266,7 +266,7 @@ fn run(inbox: &Inbox, functions: &Functions) {
 
 /// Signals of the process go to other threads: one that came to this thread would not end the wait of the main thread.
 #[cfg(unix)]
-pub(super) fn block_signals() {
+pub(crate) fn block_signals() {
     let mut all = std::mem::MaybeUninit::uninit();
     // SAFETY: it initializes the set that the pointer leads to.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
@@ -275,4 +275,4 @@ pub(super) fn block_signals() {
 }
 
 #[cfg(not(unix))]
-pub(super) fn block_signals() {}
+pub(crate) fn block_signals() {}

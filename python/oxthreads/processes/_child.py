@@ -8,7 +8,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .._oxthreads import end_with_parent
+from .._oxthreads import end_with, end_with_parent_thread
 from ._link import Link, Lost, other_end
 from ._pickles import PICKLERS, load
 
@@ -26,13 +26,15 @@ CALL = 0
 
 def main(
     ends: tuple[Any, ...],
+    method: str,
     pickler: str,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more."""
-    _live_with_the_parent()
+    _ignore_interrupts()
     link = other_end(ends)
+    _end_with_parent(link, method)
     if hasattr(os, "register_at_fork"):
         # So that the parent learns of the end of this process, while one that it has forked goes on.
         os.register_at_fork(after_in_child=link.close)
@@ -55,16 +57,22 @@ def main(
             link.send(*_answer(link, dumps))
     except Lost:
         pass
-    finally:
-        link.close()
 
 
-def _live_with_the_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it does, whatever this process does then."""
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent has blocked it for the start
-    if not end_with_parent():
+
+
+def _end_with_parent(link: Link, method: str) -> None:
+    """End when the parent does, whatever this process does then."""
+    if method == "spawn" and end_with_parent_thread():
+        return
+    # The process that has started this one may be another than the parent.
+    lifeline = link.lifeline
+    if lifeline is None or not end_with(lifeline):
         threading.Thread(target=_watch_parent, name="oxthreads parent watch", daemon=True).start()
 
 

@@ -86,7 +86,7 @@ class SocketLink:
 
     Args:
         messages (socket): for messages.
-        descriptors (socket): for the descriptors of shared memory.
+        descriptors (socket): for the descriptors of shared memory. It stays open while the processes live.
     """
 
     #: What a child is given.
@@ -230,8 +230,17 @@ class SocketLink:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         select(descriptor, timeout=timeout)
 
+    @property
+    def lifeline(self) -> int | None:
+        """A descriptor whose other end is closed when the other process has ended."""
+        return self._descriptors.fileno()
+
+    def finish(self) -> None:
+        """Let the other process know that no more messages come. May be called more than once."""
+        self._messages.close()
+
     def close(self) -> None:
-        """Let the other process know that nothing more comes. May be called more than once."""
+        """Give up the link. May be called more than once."""
         self._messages.close()
         self._descriptors.close()
         self._written.close()
@@ -288,10 +297,17 @@ class ConnectionLink:
         except (EOFError, ConnectionError):
             return True
 
+    @property
+    def lifeline(self) -> int | None:
+        """There is none."""
+        return None
+
     def close(self) -> None:
-        """Let the other process know that nothing more comes. May be called more than once."""
+        """Give up the link. May be called more than once."""
         with contextlib.suppress(OSError):
             self._connection.close()
+
+    finish = close
 
 
 Link: TypeAlias = "SocketLink | ConnectionLink"

@@ -148,7 +148,7 @@ class Child:
 
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
-            arguments = (ends, settings.pickler, initializer, initargs)
+            arguments = (ends, context.get_start_method(), settings.pickler, initializer, initargs)
             process = context.Process(target=_child.main, name=name, args=arguments)
             process.start()
             return process
@@ -278,7 +278,7 @@ class Child:
 
     def begin_end(self) -> None:
         """Let it end by itself."""
-        self._link.close()
+        self._link.finish()
         self._settings.here.ending.append(self)
 
     def wait_for_end(self) -> None:
@@ -288,6 +288,7 @@ class Child:
 
     def _forget(self) -> None:
         """It has ended."""
+        self._link.close()
         if self._settings.here.child is self:
             self._settings.here.child = None
         self._settings.children.discard(self)

@@ -323,25 +323,6 @@ class TestChildren:
             in_child(check)
             assert pool.submit(calls.pid).result() == child
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
-    @pytest.mark.parametrize("method", METHODS)
-    def test_a_busy_child_ends_with_its_parent(self, method: str, tmp_path: Path) -> None:
-        program = (
-            "import os, signal, sys, time\n"
-            "from oxthreads.processes import ProcessPoolExecutor\n"
-            "from tests.support import process_calls as calls\n"
-            "from pathlib import Path\n"
-            "if __name__ == '__main__':\n"
-            "    pool = ProcessPoolExecutor(1, sys.argv[1])\n"
-            "    pool.submit(calls.compute_for_ever, sys.argv[2])\n"
-            "    calls.begun(Path(sys.argv[2]))\n"
-            "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        )
-        path = tmp_path / "begun"
-        ended = python(program, method, str(path), runner=False)
-        assert ended.returncode == -signal.SIGKILL
-        spin_until(lambda: not _exists(calls.begun(path)))
-
     @on_linux
     def test_nothing_is_left_of_a_pool(self) -> None:
         with ProcessPoolExecutor(1) as pool:
@@ -371,6 +352,26 @@ class TestChildren:
         assert run.returncode == 1
         assert "if __name__ == '__main__':" in run.stderr
         assert "has ended with exit code 1 before it could run calls" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_busy_child_ends_with_its_parent(method: str, tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, time\n"
+        "from oxthreads.processes import ProcessPoolExecutor\n"
+        "from tests.support import process_calls as calls\n"
+        "from pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, sys.argv[1])\n"
+        "    pool.submit(calls.compute_for_ever, sys.argv[2])\n"
+        "    calls.begun(Path(sys.argv[2]))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "begun"
+    ended = python(program, method, str(path), runner=False)
+    assert ended.returncode == -signal.SIGKILL
+    spin_until(lambda: not _exists(calls.begun(path)))
 
 
 class TestArguments:
