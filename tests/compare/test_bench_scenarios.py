@@ -20,6 +20,7 @@ from oxthreads.bench.channels import ChannelScenario
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
+from oxthreads.bench.processes import DeathScenario
 from oxthreads.bench.program_runs import PROGRAMS
 from oxthreads.bench.rounds import SpeedScenario, alone, interleave, prepared, together
 from oxthreads.bench.scenario import (
@@ -60,6 +61,10 @@ def names(scenarios: tuple[Scenario, ...]) -> list[str]:
 OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind != PROGRAMS)
 
 
+#: The scenarios that peers take part in.
+WITH_PEERS = (SpeedScenario, AddedScenario, TaskScenario, DeathScenario)
+
+
 @pytest.mark.parametrize("scenario", OPERATIONS, ids=names(OPERATIONS))
 def test_a_scenario_runs_on_both_libraries(scenario: Scenario) -> None:
     # With a greater divisor, a memory scenario would use less than a page.
@@ -84,11 +89,7 @@ def test_a_peer_runs_every_scenario_that_it_has_the_names_for(name: str) -> None
     if library is None:
         assert name in missing
         pytest.skip(missing[name])
-    able = [
-        s
-        for s in catalogue.SCENARIOS
-        if isinstance(s, SpeedScenario | AddedScenario | TaskScenario) and s.needs and library.has(*s.needs)
-    ]
+    able = [s for s in catalogue.SCENARIOS if isinstance(s, WITH_PEERS) and s.needs and library.has(*s.needs)]
     able = [s for s in able if not isinstance(s, GrowthScenario)]
     assert able
     for scenario in able:

@@ -132,6 +132,11 @@ def keep(value: Any) -> int:
     return len(kept)
 
 
+def first_byte(buffer: Buffer) -> int:
+    """Return the first byte of the buffer."""
+    return memoryview(buffer.content)[0]
+
+
 def kept_bytes() -> list[int]:
     """The first byte of each buffer that is kept."""
     return [memoryview(buffer.content)[0] for buffer in kept]

@@ -16,6 +16,7 @@ from . import (
     memory,
     parallelism,
     pools,
+    processes,
     program_runs,
     queues,
     reuse,
@@ -42,6 +43,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *startup.SCENARIOS,
     *latency.SCENARIOS,
     *parallelism.SCENARIOS,
+    *processes.SCENARIOS,
     *growth.SCENARIOS,
     *program_runs.SCENARIOS,
 )

@@ -31,9 +31,9 @@ ROUNDS = 15
 
 EPILOG = """
 NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
-default), locks, channels, tasks, reuse, select, calls, memory, startup, latency, parallelism, growth,
-programs. '*' selects everything. After programs, NAMES are those of whole programs: programs crawler
-'pool-*'.
+default), locks, channels, tasks, reuse, select, calls, memory, startup, latency, parallelism,
+processes, process-data, process-deaths, growth, programs. '*' selects everything. After programs, NAMES are
+those of whole programs: programs crawler 'pool-*'.
 """
 
 

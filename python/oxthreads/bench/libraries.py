@@ -19,6 +19,7 @@ import oxthreads.queue
 import oxthreads.threading
 from oxthreads import patch
 
+from . import process_pools
 from .mixed_queues import OurMixedQueue, StandardMixedQueue, our_async_lock, standard_async_lock
 
 LOCKS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Thread")
@@ -52,7 +53,9 @@ class Library:
 def standard() -> Library:
     """Return the standard library: ``threading``, ``queue`` and ``concurrent.futures``."""
     library = _library("standard", platform.python_version(), threading, queue, concurrent.futures)
-    library.members.update(MixedQueue=StandardMixedQueue, AsyncLock=standard_async_lock)
+    library.members.update(
+        MixedQueue=StandardMixedQueue, AsyncLock=standard_async_lock, ProcessPool=process_pools.standard
+    )
     return library
 
 
@@ -60,7 +63,7 @@ def ours() -> Library:
     """Return oxthreads: the modules that mirror the standard ones."""
     modules = oxthreads.threading, oxthreads.queue, oxthreads.concurrent.futures
     library = _library("oxthreads", oxthreads.__version__, *modules)
-    library.members.update(MixedQueue=OurMixedQueue, AsyncLock=our_async_lock)
+    library.members.update(MixedQueue=OurMixedQueue, AsyncLock=our_async_lock, ProcessPool=process_pools.ours)
     return library
 
 

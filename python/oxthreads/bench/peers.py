@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import process_pools
 from .libraries import Library
 
 
@@ -274,7 +275,7 @@ PEERS: dict[str, Callable[[], dict[str, Any]]] = {
         readerwriterlock,
         filelock,
     )
-}
+} | {name: functools.partial(process_pools.members, name) for name in process_pools.MAKERS}
 
 
 def find() -> tuple[list[Library], dict[str, str]]:

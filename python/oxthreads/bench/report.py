@@ -33,9 +33,11 @@ BUSY = 0.05
 
 
 def figure_text(kind: Kind, value: float) -> str:
-    """Return a time or a size as text: ``26.1 ns``, ``1.04 us``, ``56 B``, ``27.8 MiB``."""
+    """Return a time, a size or a number as text: ``26.1 ns``, ``1.04 us``, ``56 B``, ``27.8 MiB``, ``10``."""
     if kind.unit is Unit.BYTES:
         return f"{value:.0f} B" if value < 10_000 else f"{three_digits(value / 2**20)} MiB"
+    if kind.unit is Unit.CALLS:
+        return f"{value:g}"
     if value < 9.995e-7:
         return f"{three_digits(value * 1e9)} ns"
     if value < 9.995e-4:

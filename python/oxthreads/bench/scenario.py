@@ -32,6 +32,8 @@ class Unit(Enum):
     SECONDS = "seconds"
     """The time of an operation, or of a whole run if the kind says so."""
     BYTES = "bytes"
+    CALLS = "calls"
+    """A number of calls."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from .._oxthreads import end_with
-from ._link import Link, Lost, TooLarge, map_shared, other_end, share
+from ._link import Link, Lost, map_shared, other_end, share
+from ._memory import TooLarge
 from ._pickles import PICKLERS, load
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 A message has one or more parts: a pickle, and then the large buffers that belong to it. A short message goes
 through a socket. A long one goes into memory that has no name, which both processes map: only its descriptor
-is sent. So a long message is copied once, and its memory is given back when the last process that uses it has
+is sent. So a long message is copied once, and its memory is given back when the last process that has it has
 ended, however that ends. Where there is no such memory, it goes through the socket.
 
 On Windows, messages go through a :class:`multiprocessing.connection.Connection`.
@@ -11,18 +11,16 @@ On Windows, messages go through a :class:`multiprocessing.connection.Connection`
 from __future__ import annotations
 
 import contextlib
-import errno
-import mmap
 import os
 import socket
 import struct
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._oxthreads import check_cancelled, is_in_scope
 from ..waiting import select
+from ._memory import MOST_KEPT, Read, Written
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -30,15 +28,18 @@ if TYPE_CHECKING:
 #: What can be a part of a message, and what a received one is.
 Part: TypeAlias = "bytes | bytearray | memoryview"
 
-#: A message with more bytes than this goes through shared memory. Measured: docs/processes.md.
-LONGEST_IN_SOCKET = 64 * 1024 - 16
+#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md.
+LONGEST_IN_SOCKET = 256 * 1024 - 16
 
 #: The bytes that follow, and the kind of the message.
 _HEADER = struct.Struct("=QB")
-#: Added to the kind: the message has more than one part; its parts are in shared memory.
-_HAS_PARTS = 0x40
-_IS_SHARED = 0x80
-_KIND = 0x3F
+#: Added to the kind: the message has more than one part; its parts are in shared memory; in that of the last
+#: such message again; nobody uses that of the last one in the other direction any more.
+_HAS_PARTS = 0x80
+_IS_SHARED = 0x40
+_IS_KNOWN = 0x20
+_IS_FREE = 0x10
+_KIND = 0x0F
 
 #: Parts begin at multiples of this, as arrays expect.
 _ALIGNMENT = 64
@@ -52,10 +53,6 @@ _LONGEST_SLEEP = 0.05
 
 class Lost(Exception):
     """The other process has ended."""
-
-
-class TooLarge(MemoryError):
-    """There is no memory for a message that has come. The next ones can come."""
 
 
 class NotSent(Lost):
@@ -88,47 +85,20 @@ def _split(body: memoryview) -> list[memoryview]:
     return [body[place : place + length] for place, length in zip(places[1:], lengths, strict=True)]
 
 
-def _write_all(descriptor: int, part: Part, place: int) -> None:
-    """Write the part into the memory, from this place on."""
-    rest = memoryview(part)
-    while rest:
-        written = os.pwrite(descriptor, rest, place)
-        rest, place = rest[written:], place + written
-
-
 def share(parts: Sequence[Part]) -> tuple[int, int]:
     """Put the parts into shared memory. Returns its descriptor and how many bytes it has."""
     table, places, end = _table(parts)
-    descriptor = os.memfd_create("oxthreads", os.MFD_CLOEXEC)
-    try:
-        os.ftruncate(descriptor, end)
-        for part, place in zip([table, *parts], [0, *places], strict=True):
-            _write_all(descriptor, part, place)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, end
+    written = Written()
+    written.write([table, *parts], [0, *places], end)
+    return written.detach(), end
 
 
 def map_shared(descriptor: int, length: int) -> list[memoryview]:
     """Return the parts that are in shared memory."""
-    return _split(_map(descriptor, length))
-
-
-def _map(descriptor: int, length: int) -> memoryview:
-    """Return the shared memory. It is freed when nobody has it any more."""
-    try:
-        if sys.version_info >= (3, 13):
-            memory = mmap.mmap(descriptor, length, trackfd=False)
-        else:
-            memory = mmap.mmap(descriptor, length)
-    except OSError as error:
-        if error.errno != errno.ENOMEM:
-            raise
-        raise TooLarge(f"there is no memory for a message of {length} bytes from another process") from None
-    finally:
-        os.close(descriptor)
-    return memoryview(memory)
+    read = Read()
+    body = read.map(descriptor, length)
+    read.close()
+    return _split(body)
 
 
 class SocketLink:
@@ -157,6 +127,8 @@ class SocketLink:
         self._send = messages.send
         self._receive_into = messages.recv_into
         self._shares = hasattr(os, "memfd_create")
+        self._written = Written()
+        self._read = Read()
 
     @staticmethod
     def pair() -> tuple[SocketLink, Ends]:
@@ -179,20 +151,32 @@ class SocketLink:
             OSError: there is no memory.
         """
         first = parts[0]
+        read, written = self._read, self._written
+        if read.descriptor >= 0 and read.lets_go():
+            kind |= _IS_FREE
         try:
             if len(parts) == 1 and len(first) <= LONGEST_IN_SOCKET:
+                if written.descriptor >= 0:
+                    written.close()
                 self._send_all(_HEADER.pack(len(first), kind) + first)
             elif self._shares:
-                descriptor, length = share(parts)
-                try:
-                    self._send_all(_HEADER.pack(length, kind | _IS_SHARED))
-                    socket.send_fds(self._descriptors, [b"d"], [descriptor], _NO_SIGNAL)
-                finally:
-                    os.close(descriptor)
+                self._share(kind | _IS_SHARED, parts)
             else:
                 self._send_parts(kind, parts)
         except ConnectionError as error:
             raise Lost from error
+
+    def _share(self, kind: int, parts: Sequence[Part]) -> None:
+        """Put the parts into shared memory, and tell of it."""
+        table, places, length = _table(parts)
+        written = self._written
+        if written.write([table, *parts], [0, *places], length):
+            self._send_all(_HEADER.pack(length, kind | _IS_KNOWN))
+        else:
+            self._send_all(_HEADER.pack(length, kind))
+            socket.send_fds(self._descriptors, [b"d"], [written.descriptor], _NO_SIGNAL)
+        if length > MOST_KEPT:
+            written.close()
 
     def _send_all(self, message: bytes) -> None:
         try:
@@ -237,13 +221,19 @@ class SocketLink:
                     raise Lost
                 length += more
             size, kind = _HEADER.unpack_from(self._received)
+            if kind & _IS_FREE:
+                self._written.is_free = True
             if kind & _IS_SHARED:
-                if waits:
-                    self._wait(self._descriptors, deadline)
-                _, (descriptor, *_), _, _ = socket.recv_fds(self._descriptors, 1, 1)
-                return kind & _KIND, map_shared(descriptor, size)
+                descriptor = None
+                if not kind & _IS_KNOWN:
+                    if waits:
+                        self._wait(self._descriptors, deadline)
+                    _, (descriptor, *_), _, _ = socket.recv_fds(self._descriptors, 1, 1)
+                return kind & _KIND, _split(self._read.map(descriptor, size))
+            if self._read.descriptor >= 0:
+                self._read.close()
             if length == size + _HEADER.size and not kind & _HAS_PARTS:
-                return kind, [self._view[_HEADER.size : length]]
+                return kind & _KIND, [self._view[_HEADER.size : length]]
             return kind & _KIND, self._receive_rest(size, kind, length, waits, deadline)
         except (ConnectionError, ValueError) as error:
             # ValueError: it has ended before it has sent the descriptor.
@@ -275,6 +265,8 @@ class SocketLink:
         """Let the other process know that nothing more comes. May be called more than once."""
         self._messages.close()
         self._descriptors.close()
+        self._written.close()
+        self._read.close()
 
     def let_go(self) -> None:
         """This process has nothing to do with the other one any more."""

@@ -19,7 +19,8 @@ from .._oxthreads import TaskCall
 from ..threading import RLock
 from . import _child
 from ._errors import CallTimeout, WorkerDied
-from ._link import Lost, NotSent, TooLarge, make_pair
+from ._link import Lost, NotSent, make_pair
+from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
 
 if TYPE_CHECKING:
