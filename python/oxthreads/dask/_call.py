@@ -60,6 +60,7 @@ class Call:
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        *,
         is_revocable: bool,
     ) -> None:
         """Pickle the call.
@@ -91,7 +92,7 @@ class Call:
         self.key = f"{self.name}-{token}"
         if any(isinstance(value, RemoteFuture) for value in (*args, *kwargs.values())):
             # They stand for results that are in the cluster already. The rest is checked, and pickled later.
-            pack(self.name, fn, _plain(args), {name: None for name in kwargs})
+            pack(self.name, fn, _plain(args), dict.fromkeys(kwargs))
             self.payload = b""
         else:
             self.payload = pack(self.name, fn, args, kwargs)

@@ -18,8 +18,9 @@ __all__ = ["ClusterLost", "cancelled_in_cluster", "check_running", "worker_died"
 class ClusterLost(BrokenExecutor):
     """The cluster cannot be reached: its client is closed, or the connection to the scheduler is gone.
 
-    The calls that had not ended then have failed with this error. Some of them may have been run all the same.
-    It is a :exc:`~concurrent.futures.BrokenExecutor`, so that programs for the standard pools handle it.
+    The calls that had not ended then have failed with this error. Some of them may have been run all the
+    same. It is a :exc:`~concurrent.futures.BrokenExecutor`, so that programs for the standard pools handle
+    it.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
@@ -47,8 +48,8 @@ class DaskExecutor(Executor):
     :class:`~oxthreads.concurrent.futures.ThreadPoolExecutor`; what differs is below. As a context manager it
     calls ``shutdown`` at the end of the block, which waits for all calls.
 
-    Thread-safe. ``submit`` may also be called from ``__del__`` or from a signal handler, unless it has to wait
-    for room there.
+    Thread-safe. ``submit`` may also be called from ``__del__`` or from a signal handler, unless it has to
+    wait for room there.
 
     Args:
         client_or_address (distributed.Client or str): the client of a cluster; or the address of a scheduler,
@@ -62,9 +63,10 @@ class DaskExecutor(Executor):
         pure (bool): True: two equal calls of the same function at the same time are one task of the cluster,
             which is run once. It is only right for functions whose result depends on nothing but the
             arguments. (``Client.submit`` and ``Client.get_executor`` take this for granted.)
-        retries (int): how many times a call that has raised an exception is run again before its future fails.
-        submit_options: what else ``Client.submit`` takes: ``workers``, ``allow_other_workers``, ``resources``,
-            ``fifo_timeout``; and ``priority``, which is explained in :meth:`with_options`.
+        retries (int): how many times a call that has raised an exception is run again before its future
+            fails.
+        submit_options: what else ``Client.submit`` takes: ``workers``, ``allow_other_workers``,
+            ``resources``, ``fifo_timeout``; and ``priority``, which is explained in :meth:`with_options`.
 
     Raises:
         TypeError: for something else than a client or an address, an asynchronous client, or another option.
@@ -76,7 +78,7 @@ class DaskExecutor(Executor):
     Example:
         >>> from distributed import Client
         >>> from oxthreads.dask import DaskExecutor
-        >>> with Client(n_workers=1, processes=False, dashboard_address=None) as client:
+        >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
         ...     with DaskExecutor(client, max_pending=200) as pool:
         ...         pool.submit(pow, 2, 10).result()
         1024
@@ -149,7 +151,7 @@ class DaskExecutor(Executor):
                 ``Client.submit``, those with a higher one do: there the number is negated.) Calls that are
                 submitted to the pool itself have priority 0, unless it was made with another.
             retries (int): how many times a call that has raised is run again.
-            submit_options: ``workers``, ``allow_other_workers``, ``resources``, ``fifo_timeout`` and ``pure``.
+            submit_options: ``workers``, ``allow_other_workers``, ``resources``, ``fifo_timeout``; ``pure``.
 
         Returns:
             DaskExecutorView: an executor with ``submit``, ``map``, ``shutdown`` and ``with_options``. An
@@ -183,11 +185,11 @@ class DaskExecutor(Executor):
             queue.Full: if there are ``max_pending`` calls, with ``on_full="raise"``.
             ClusterLost: if the client is closed or has lost its scheduler.
 
-        A future fails with what its call has raised, with the traceback of the worker; if its workers have died,
-        with :exc:`~oxthreads.processes.WorkerDied`; if it was cancelled in the cluster, by its client for
-        example, with :exc:`~concurrent.futures.CancelledError`. If a worker could not unpickle the call, because
-        it lacks a module or has another version of it, or could not pickle the result, a note of the exception
-        says so.
+        A future fails with what its call has raised, with the traceback of the worker; if its workers have
+        died, with :exc:`~oxthreads.processes.WorkerDied`; if it was cancelled in the cluster, by its client
+        for example, with :exc:`~concurrent.futures.CancelledError`. If a worker could not unpickle the call,
+        because it lacks a module or has another version of it, or could not pickle the result, a note of the
+        exception says so.
 
         Example:
             >>> future = pool.submit(divmod, 17, 5)
@@ -247,16 +249,25 @@ class DaskExecutor(Executor):
             [0.0, 1.0, 2.0]
             >>> numbers.close()
         """
-        return _map(self, self._options, fn, iterables, timeout, chunksize, buffersize, progress)
+        return _map(
+            self,
+            self._options,
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=chunksize,
+            buffersize=buffersize,
+            progress=progress,
+        )
 
     def stats(self) -> ExecutorStatistics:
         """Return what the pool has done since it was made, and what it does now, as far as it is known here.
 
-        Thread-safe. It asks the scheduler for the number of threads; in the event loop of the client, and
-        without a connection, that is the number that it had the last time.
+        Thread-safe. It waits for nothing.
 
         Returns:
-            ExecutorStatistics: ``workers`` are the threads of the cluster's workers. ``busy`` are the calls
+            ExecutorStatistics: ``workers`` are the threads of the cluster's workers, for which the scheduler
+            is asked every few seconds while calls are handed over. ``busy`` are the calls
             that were handed over and have not ended, whether they run or not; ``queued`` those that were not
             handed over yet. ``queue_wait_total`` and ``queue_wait_max`` are seconds until calls were handed
             over; ``run_time_total`` and ``run_time_max`` are seconds from then until the result was here.
@@ -282,8 +293,8 @@ class DaskExecutor(Executor):
             cancel_futures (bool): True: cancel the calls that were not handed over to the cluster yet.
 
         Raises:
-            RuntimeError: with ``wait`` in a done callback or in the event loop of the client, which would wait
-                for itself. No more calls are accepted all the same.
+            RuntimeError: with ``wait`` in a done callback or in the event loop of the client, which would
+                wait for itself. No more calls are accepted all the same.
 
         Example:
             >>> from oxthreads.dask import DaskExecutor
@@ -351,7 +362,16 @@ class DaskExecutorView(Executor):
 
         Everything else, arguments included, is as in :meth:`DaskExecutor.map`.
         """
-        return _map(self._executor, self._options, fn, iterables, timeout, chunksize, buffersize, progress)
+        return _map(
+            self._executor,
+            self._options,
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=chunksize,
+            buffersize=buffersize,
+            progress=progress,
+        )
 
     def stats(self) -> ExecutorStatistics:
         """Return the statistics of the pool: see :meth:`DaskExecutor.stats`."""
@@ -418,7 +438,7 @@ def _changed(options: Options, priority: Any, retries: Any, submit_options: dict
 
 
 class _Submission:
-    """What `map_calls` submits to: the calls are cancelled in the cluster, too, since only it has the futures."""
+    """What `map_calls` submits to. Nobody else has the futures, so they are cancelled in the cluster, too."""
 
     def __init__(self, executor: DaskExecutor, options: Options) -> None:
         # A view keeps its pool alive, and so does an iterator that is in use.
@@ -434,6 +454,7 @@ def _map(
     options: Options,
     fn: Callable[..., Any],
     iterables: tuple[Iterable[Any], ...],
+    *,
     timeout: float | None,
     chunksize: int,
     buffersize: int | None,
@@ -472,8 +493,6 @@ def _end_all() -> None:
         link.join()
 
 
-try:
+with contextlib.suppress(RuntimeError):  # imported at exit
     # As for pools of threads; it comes before `distributed` closes its clients.
     _threading._register_atexit(_end_all)  # type: ignore[attr-defined]
-except RuntimeError:  # imported at exit
-    pass

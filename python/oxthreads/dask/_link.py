@@ -1,9 +1,9 @@
 """What a pool and its views share: the calls that were submitted and have not ended.
 
 Three kinds of threads work here. Those that submit put calls into `_new`. The event loop of the client hands
-them over to the cluster, many at a time, is told which have ended, and fetches their results, many at a time. A
-thread of the pool takes what was fetched, unpickles it, and ends the futures; so done callbacks, and whatever
-else takes long, do not keep the loop from its work.
+them over to the cluster, many at a time, is told which have ended, and fetches their results, many at a time.
+A thread of the pool takes what was fetched, unpickles it, and ends the futures; so done callbacks, and
+whatever else takes long, do not keep the loop from its work.
 """
 
 from __future__ import annotations
@@ -53,13 +53,16 @@ BYTES_AT_ONCE = 4_000_000
 RESULTS_AT_ONCE = 500
 FETCHES_AT_ONCE = 4
 
-#: Seconds for which calls and results are gathered into one batch, while the cluster has enough to do. It takes
-#: about a millisecond a task, whatever the batches; and small batches would cost as much again.
+#: Seconds for which calls and results are gathered into one batch, while the cluster has enough to do. It
+#: takes about a millisecond a task, whatever the batches; and small batches would cost as much again.
 HAND_OVER_EVERY = 0.05
 FETCH_EVERY = 0.05
 
 #: That many calls are enough.
 ENOUGH = 100
+
+#: Seconds between two questions for the number of threads in the cluster.
+ASK_FOR_THREADS_EVERY = 5.0
 
 #: Seconds after which the thread of a pool with calls looks whether the client is still there to end them.
 CHECK_EVERY = 1.0
@@ -129,7 +132,8 @@ class Link:
         self._waited, self._waited_most = 0.0, 0.0
         self._done = 0
         self._ran, self._ran_most = 0.0, 0.0
-        self._known_threads = 0
+        #: The threads of the workers, and when to ask for them again.
+        self._threads, self._ask_for_threads_at = 0, 0.0
 
     # Submitting.
 
@@ -139,12 +143,15 @@ class Link:
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        *,
         is_revocable: bool = False,
     ) -> Future[Any]:
         """Take a call, and return its future."""
         self._check_open()
         check_running(self.client)
-        call = Call(f"{self._prefix}-{next(self._numbers)}", options, fn, args, kwargs, is_revocable)
+        call = Call(
+            f"{self._prefix}-{next(self._numbers)}", options, fn, args, kwargs, is_revocable=is_revocable
+        )
         future = call.future
         if call.is_revocable:
             future.add_done_callback(lambda future: self._revoke(call) if future.cancelled() else None)
@@ -197,7 +204,8 @@ class Link:
         """Raise RuntimeError if there can be no new calls."""
         if self._pid != os.getpid():
             raise RuntimeError(
-                "the client of a cluster does not survive a fork; make a Client and a DaskExecutor in the child"
+                "the client of a cluster does not survive a fork; "
+                "make a Client and a DaskExecutor in the child"
             )
         if self._is_at_exit:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
@@ -237,6 +245,9 @@ class Link:
         except ClusterLost as error:
             self._fail(batch, error)
             return
+        if batch[0].began > self._ask_for_threads_at:
+            self._ask_for_threads_at = batch[0].began + ASK_FOR_THREADS_EVERY
+            self._start(self._ask_for_threads())
         for _, calls in itertools.groupby(batch, lambda call: (id(call.options), call.depends_on_results)):
             group = list(calls)
             try:
@@ -248,6 +259,10 @@ class Link:
                 call.forget_arguments()
                 call.remote = remote
                 self._follow(call)
+
+    async def _ask_for_threads(self) -> None:
+        with contextlib.suppress(Exception):
+            self._threads = sum((await self.client.nthreads(asynchronous=True)).values())
 
     def _begin(self, call: Call) -> bool:
         """Say that the call is running; return False if it was cancelled before."""
@@ -563,11 +578,8 @@ class Link:
 
     def counts(self) -> tuple[int, int, int, int, float, float, float, float]:
         """What ExecutorStatistics consists of."""
-        if self._pid == os.getpid() and self.client.status == "running" and not self.client.asynchronous:
-            with contextlib.suppress(Exception):
-                self._known_threads = sum(self.client.nthreads().values())
         return (
-            self._known_threads,
+            self._threads,
             len(self._handed),
             len(self._new),
             self._done,

@@ -1,8 +1,8 @@
 """How calls and results travel: as bytes, so that only the worker and the caller unpickle them.
 
-A task of the cluster is ``RUN(payload)``: the worker unpickles the call, calls it, and pickles the result. The
-scheduler and the client's event loop see bytes only. So the scheduler needs no module of the program, and what
-cannot be unpickled fails one call instead of the message in which it came with others.
+A task of the cluster is ``RUN(payload)``: the worker unpickles the call, calls it, and pickles the result.
+The scheduler and the client's event loop see bytes only. So the scheduler needs no module of the program, and
+what cannot be unpickled fails one call instead of the message in which it came with others.
 
 RUN consists of functions that every worker has. So a worker needs no oxthreads.
 """
