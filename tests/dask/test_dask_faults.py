@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,14 @@ def test_no_scheduler_at_the_address() -> None:
         DaskExecutor("tcp://127.0.0.1:9")
 
 
-def test_a_cluster_that_is_restarted(client: Any, pool: Any, tmp_path: Path) -> None:
-    future = pool.submit(wait_for_file, str(tmp_path / "go"))
-    spin_until(future.running)
-    client.restart()
-    error = future.exception(TIMEOUT_SECONDS)
-    assert "cancelled in the cluster" in str(error)
-    assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+def test_a_cluster_that_is_restarted(cluster: Any, tmp_path: Path) -> None:
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+        future = pool.submit(wait_for_file, str(tmp_path / "go"))
+        spin_until(future.running)
+        # What a client does when it is told that another one has restarted the cluster.
+        client.loop.add_callback(client._handle_restart)
+        error = future.exception(TIMEOUT_SECONDS)
+        assert isinstance(error, CancelledError)
+        assert "was cancelled in the cluster" in str(error)
+        (tmp_path / "go").touch()
+        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9

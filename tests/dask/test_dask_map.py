@@ -1,4 +1,4 @@
-"""`DaskExecutor.map`: order, chunks, buffers, progress, time limits, and what is left of it when it is dropped."""
+"""`DaskExecutor.map`: order, chunks, buffers, progress, time limits, and what becomes of the rest."""
 
 from __future__ import annotations
 
