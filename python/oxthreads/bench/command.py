@@ -31,8 +31,8 @@ ROUNDS = 15
 
 EPILOG = """
 NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
-default), locks, channels, tasks, reuse, select, calls, memory, startup, latency, parallelism, growth,
-programs. '*' selects everything. After programs, NAMES are those of whole programs: programs crawler
+default), locks, channels, tasks, cluster, reuse, select, calls, memory, startup, latency, parallelism,
+growth, programs. '*' selects everything. After programs, NAMES are those of whole programs: programs crawler
 'pool-*'.
 """
 
