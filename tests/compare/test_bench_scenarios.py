@@ -17,7 +17,7 @@ import pytest
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.added_locks import BASELINE, AddedScenario
 from oxthreads.bench.channels import ChannelScenario
-from oxthreads.bench.clusters import ClusterScenario
+from oxthreads.bench.clusters import CLUSTER
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
@@ -57,21 +57,18 @@ def names(scenarios: tuple[Scenario, ...]) -> list[str]:
     return [scenario.name for scenario in scenarios]
 
 
-#: Without whole programs, which have tests of their own (test_bench_programs.py).
-OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind != PROGRAMS)
+#: Without whole programs (test_bench_programs.py) and calls in a cluster (test_dask_bench.py).
+OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind not in (PROGRAMS, CLUSTER))
 
 
 @pytest.mark.parametrize("scenario", OPERATIONS, ids=names(OPERATIONS))
 def test_a_scenario_runs_on_both_libraries(scenario: Scenario) -> None:
     # With a greater divisor, a memory scenario would use less than a page.
-    if isinstance(scenario, ClusterScenario):
-        pytest.importorskip("distributed", reason="distributed is not installed")
     divisor = 10 if scenario.kind.name == "memory" else 1_000
     outcome = scenario.measure(Settings(libraries=BOTH, rounds=1, divisor=divisor))
     assert not outcome.failures
-    # The standard library has nothing like `oxthreads.locks`, `oxthreads.channels` and `oxthreads.dask`.
-    added = AddedScenario | ChannelScenario | ClusterScenario
-    compared = BASELINE if isinstance(scenario, added) else STANDARD
+    # The standard library has nothing like `oxthreads.locks` and `oxthreads.channels`.
+    compared = BASELINE if isinstance(scenario, AddedScenario | ChannelScenario) else STANDARD
     assert {compared, OXTHREADS} <= set(outcome.samples)
     for samples in outcome.samples.values():
         assert samples
