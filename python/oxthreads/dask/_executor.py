@@ -23,10 +23,11 @@ from ._link import Link
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, Literal, TypeVar
+    from typing import Any, Literal, ParamSpec, TypeVar
 
     from ..concurrent.futures import Future
 
+    P = ParamSpec("P")
     T = TypeVar("T")
 
 __all__ = ["DaskExecutor", "DaskExecutorView"]
@@ -167,7 +168,7 @@ class DaskExecutor(Executor):
         """
         return DaskExecutorView(self, _changed(self._options, priority, retries, submit_options))
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` in a worker of the cluster.
 
         Args:
@@ -200,13 +201,13 @@ class DaskExecutor(Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
         progress: Callable[[int, int | None], object] | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """Call ``fn`` with the items of the iterables, and yield the results in the order of the items.
 
         It is ``map(fn, *iterables)``, with calls that run in the cluster at the same time. All calls are
@@ -342,7 +343,7 @@ class DaskExecutorView(Executor):
         """
         return DaskExecutorView(self._executor, _changed(self._options, priority, retries, submit_options))
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` in a worker of the cluster, with the options of this view.
 
         Everything else is as in :meth:`DaskExecutor.submit`.
@@ -351,13 +352,13 @@ class DaskExecutorView(Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
         progress: Callable[[int, int | None], object] | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """Call ``fn`` with the items of the iterables, with the options of this view.
 
         Everything else, arguments included, is as in :meth:`DaskExecutor.map`.
