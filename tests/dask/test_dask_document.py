@@ -38,11 +38,11 @@ def test_the_program_runs_in_a_cluster_and_by_the_other_line_on_threads(tmp_path
     _, _, rest = PAGE.read_text().partition("```py\n")
     program, _, _ = rest.partition("```")
     assert run(program, tmp_path) == ["2", "4", "4"]
-    (line,) = [line for line in program.splitlines() if "it was:" in line]
-    indent = line[: len(line) - len(line.lstrip())]
-    before = line.partition("it was: ")[2].removesuffix(".")
-    threads = program.replace(line, indent + before).replace(
-        "import as_completed", "import ThreadPoolExecutor, as_completed"
+    (there,) = [line for line in program.splitlines() if "DaskExecutor(" in line]
+    threads = (
+        program.replace(there, "")
+        .replace("# In threads: ", "")
+        .replace("import as_completed", "import ThreadPoolExecutor, as_completed")
     )
-    assert threads != program
+    assert "        ThreadPoolExecutor(2, max_pending=200) as pool,\n" in threads
     assert run(threads, tmp_path) == ["2", "4", "4"]
