@@ -55,8 +55,8 @@ FETCHES_AT_ONCE = 4
 
 #: Seconds for which calls and results are gathered into one batch, while the cluster has enough to do. It
 #: takes about a millisecond a task, whatever the batches; and small batches would cost as much again.
-HAND_OVER_EVERY = 0.05
-FETCH_EVERY = 0.05
+HAND_OVER_EVERY = 0.1
+FETCH_EVERY = 0.1
 
 #: That many calls are enough.
 ENOUGH = 100
