@@ -20,6 +20,7 @@ import pytest
 
 from oxthreads.processes import CallTimeout, ProcessPoolExecutor, WorkerDied
 from tests.support import dying_calls as calls
+from tests.support import process_calls
 from tests.support.forks import forks, in_child
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
@@ -263,16 +264,17 @@ class TestMemory:
 
 
 class TestForkServer:
-    def test_it_dies(self) -> None:
+    def test_it_dies(self, tmp_path: Path) -> None:
         from multiprocessing import forkserver  # noqa: PLC0415
 
         with ProcessPoolExecutor(1, "forkserver") as pool:
-            pid = pool.submit(calls.pid).result()
-            future = pool.submit(time.sleep, 600)
-            spin_until(future.running)
+            path = tmp_path / "begun"
+            future = pool.submit(process_calls.begin_and_sleep, str(path), 0.5)
+            pid = process_calls.begun(path)
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
-            with pytest.raises(WorkerDied):
-                future.result()
+            assert future.result() is None  # nobody needs the server for that
+            assert pool.submit(calls.pid).result() == pid
+            assert isinstance(pool.with_options(timeout=0.1).submit(time.sleep, 600).exception(), CallTimeout)
             spin_until(lambda: has_ended(pid))
             assert pool.submit(calls.pid).result() != pid
 
