@@ -118,7 +118,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::future::{Completions, Future, Observer};
     #[pymodule_export]
-    use super::parent_process::{end_with, end_with_parent_thread};
+    use super::parent_process::end_with;
     #[pymodule_export]
     use super::progress::Progress;
     #[pymodule_export]

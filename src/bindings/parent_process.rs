@@ -7,23 +7,6 @@ use pyo3::prelude::*;
 
 use crate::diagnostics::watcher::block_signals;
 
-/// From now on, the system kills this process when the thread that has started it ends. Returns False where a system
-/// cannot do that.
-///
-/// For the child processes of a pool, whose worker threads have one child each.
-#[pyfunction]
-pub(crate) fn end_with_parent_thread() -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        // SAFETY: it has no precondition, and its arguments are of the types that the option takes.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 }
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        false
-    }
-}
-
 /// From now on, this process ends when the other end of the socket or pipe is closed. Returns False where a system
 /// cannot wait for that.
 ///

@@ -140,7 +140,7 @@ def other_side(ends: Any, count: int) -> None:
     for _ in range(count):
         kind, parts = link.receive()
         link.send(kind + 1, [bytes(part) for part in parts])
-    link.close()
+    link.let_go()
 
 
 class TestLinks:
@@ -170,7 +170,8 @@ class TestLinks:
             for _ in range(3):  # a connection notices with the second one
                 link.send(0, [b"nobody"])
         link.close()
-        link.close()
+        link.let_go()
+        link.let_go()
 
     @pytest.mark.parametrize("way", ["socket", "connection"])
     def test_a_deadline(self, way: str) -> None:
@@ -178,7 +179,8 @@ class TestLinks:
         link, ends = made
         with pytest.raises(TimeoutError):
             link.receive(0.0)
-        for end in (link, *ends):
+        link.let_go()
+        for end in ends:
             end.close()
 
     def test_a_pool_over_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:

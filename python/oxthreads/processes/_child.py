@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
+import sys
 import threading
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
-from .._oxthreads import end_with, end_with_parent_thread
-from ._link import Link, Lost, other_end
+from .._oxthreads import end_with
+from ._link import Link, Lost, map_shared, other_end, share
+from ._memory import TooLarge
 from ._pickles import PICKLERS, load
 
 if TYPE_CHECKING:
@@ -20,29 +24,29 @@ RESULT, ERROR, READY, BROKEN = range(4)
 
 _PROTOCOL = 5
 
+#: The most bytes of an initializer and its arguments that go through the pipe by which a child is started.
+_LONGEST_IN_PIPE = 16 * 1024
+
 #: The parent has sent a call.
 CALL = 0
 
 
 def main(
     ends: tuple[Any, ...],
-    method: str,
     pickler: str,
-    initializer: Callable[..., object] | None,
-    initargs: tuple[Any, ...],
+    begin: Beginning,
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more."""
-    _ignore_interrupts()
     link = other_end(ends)
-    _end_with_parent(link, method)
+    _live_with_the_parent(link.life)
     if hasattr(os, "register_at_fork"):
         # So that the parent learns of the end of this process, while one that it has forked goes on.
         os.register_at_fork(after_in_child=link.close)
     dumps = PICKLERS[pickler][1]
     try:
-        if initializer is not None:
+        if begin.initializer is not None:
             try:
-                initializer(*initargs)
+                begin.initializer(*begin.arguments)
             except BaseException as error:
                 from concurrent.futures import _base  # noqa: PLC0415
 
@@ -50,30 +54,87 @@ def main(
                 _base.LOGGER.critical("Exception in initializer:", exc_info=True)
                 link.send(BROKEN, failure(error))
                 return
-        del initializer, initargs
+        del begin
         link.send(READY, [b""])
         while True:
             # In a function, so that nothing of a call is kept until the next one.
             link.send(*_answer(link, dumps))
     except Lost:
         pass
+    finally:
+        link.close()
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent."""
+class Beginning:
+    """An initializer and its arguments, as a child that is started gets them.
+
+    multiprocessing writes what a child needs into a pipe. If that is much, and the child ends before it has
+    read all of it, the parent would wait forever. So, if it is much, it is in shared memory.
+    """
+
+    def __init__(self, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+        self.initializer = initializer
+        self.arguments = arguments
+        self._descriptor: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        message = bytes(ForkingPickler.dumps((self.initializer, self.arguments)))
+        if len(message) <= _LONGEST_IN_PIPE or not hasattr(os, "memfd_create"):
+            return _beginning, (message,)
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415
+
+        self.close()
+        self._descriptor, length = share([message])
+        return _shared_beginning, (DupFd(self._descriptor), length)
+
+    def close(self) -> None:
+        """The child has been started."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _beginning(message: bytes | memoryview) -> Beginning:
+    return Beginning(*pickle.loads(message))
+
+
+def _shared_beginning(descriptor: Any, length: int) -> Beginning:
+    return _beginning(map_shared(descriptor.detach(), length)[0])
+
+
+def _live_with_the_parent(life: socket.socket | None) -> None:
+    """Leave Ctrl-C to the parent, and end when it does, whatever this process does then.
+
+    Args:
+        life (socket or None): it hangs up when the parent ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent has blocked it for the start
-
-
-def _end_with_parent(link: Link, method: str) -> None:
-    """End when the parent does, whatever this process does then."""
-    if method == "spawn" and end_with_parent_thread():
-        return
-    # The process that has started this one may be another than the parent.
-    lifeline = link.lifeline
-    if lifeline is None or not end_with(lifeline):
+    # A thread is the second choice: programs are warned when they fork a process that has several.
+    if life is None or not (_end_by_hangup(life) or end_with(life.fileno())):
         threading.Thread(target=_watch_parent, name="oxthreads parent watch", daemon=True).start()
+
+
+def _end_by_hangup(life: socket.socket) -> bool:
+    """From now on, the system kills this process when the socket hangs up. Returns False if it cannot."""
+    if sys.platform != "linux":
+        return False
+    import fcntl  # noqa: PLC0415
+
+    try:
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False
+    try:
+        life.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    os._exit(1)  # it has ended before
 
 
 def _watch_parent() -> None:
@@ -89,7 +150,10 @@ def _watch_parent() -> None:
 
 def _answer(link: Link, dumps: Callable[[Any], Sequence[Any]]) -> tuple[int, Sequence[Any]]:
     """Run the next call. Returns what to send back."""
-    parts = link.receive()[1]
+    try:
+        parts = link.receive()[1]
+    except TooLarge as error:
+        return ERROR, failure(MemoryError(str(error)))
     try:
         function, arguments, keywords = load(parts)
         del parts

@@ -55,6 +55,10 @@ class Lost(Exception):
     """The other process has ended."""
 
 
+class NotSent(Lost):
+    """It had ended before anything of a message was sent."""
+
+
 def _places(lengths: Sequence[int]) -> tuple[list[int], int]:
     """Return where parts of these lengths begin, and where the last one ends."""
     places, end = [], 0
@@ -81,20 +85,39 @@ def _split(body: memoryview) -> list[memoryview]:
     return [body[place : place + length] for place, length in zip(places[1:], lengths, strict=True)]
 
 
+def share(parts: Sequence[Part]) -> tuple[int, int]:
+    """Put the parts into shared memory. Returns its descriptor and how many bytes it has."""
+    table, places, end = _table(parts)
+    written = Written()
+    written.write([table, *parts], [0, *places], end)
+    return written.detach(), end
+
+
+def map_shared(descriptor: int, length: int) -> list[memoryview]:
+    """Return the parts that are in shared memory."""
+    return _split(Read().map(descriptor, length))
+
+
 class SocketLink:
     """One end of a link over sockets.
 
     Args:
         messages (socket): for messages.
-        descriptors (socket): for the descriptors of shared memory. It stays open while the processes live.
+        descriptors (socket): for the descriptors of shared memory.
+        life (socket): for nothing. A child sees there whether its parent exists: the end of the parent stays
+            open until the child has ended, and no other process has it.
     """
 
     #: What a child is given.
-    Ends: TypeAlias = tuple[socket.socket, socket.socket]
+    Ends: TypeAlias = tuple[socket.socket, socket.socket, socket.socket]
 
-    def __init__(self, messages: socket.socket, descriptors: socket.socket) -> None:
+    def __init__(self, messages: socket.socket, descriptors: socket.socket, life: socket.socket) -> None:
         self._messages = messages
         self._descriptors = descriptors
+        self.life = life
+        for each in (messages, descriptors, life):
+            # A child got them as ones that the programs which it starts inherit. Then they would outlive it.
+            each.set_inheritable(False)
         self._received = bytearray(LONGEST_IN_SOCKET + _HEADER.size)
         self._view = memoryview(self._received)
         # Looked up here, since each call uses them.
@@ -105,22 +128,23 @@ class SocketLink:
         self._read = Read()
 
     @staticmethod
-    def pair() -> tuple[SocketLink, tuple[socket.socket, socket.socket]]:
+    def pair() -> tuple[SocketLink, Ends]:
         """Make a link. Returns the end of this process, and what a child makes the other end of."""
-        ours, theirs = socket.socketpair()
-        try:
-            our_descriptors, their_descriptors = socket.socketpair()
-        except BaseException:
-            ours.close()
-            theirs.close()
-            raise
-        return SocketLink(ours, our_descriptors), (theirs, their_descriptors)
+        with contextlib.ExitStack() as undo:
+            ours: list[socket.socket] = []
+            theirs: list[socket.socket] = []
+            for _ in range(3):
+                for end, ends in zip(socket.socketpair(), (ours, theirs), strict=True):
+                    ends.append(undo.enter_context(end))
+            link = SocketLink(*ours)
+            undo.pop_all()
+        return link, (theirs[0], theirs[1], theirs[2])
 
     def send(self, kind: int, parts: Sequence[Part]) -> None:
         """Send a message.
 
         Raises:
-            Lost: the other process has ended.
+            Lost: the other process has ended; NotSent: it had before.
             OSError: there is no memory.
         """
         first = parts[0]
@@ -136,7 +160,7 @@ class SocketLink:
                 self._share(kind | _IS_SHARED, parts)
             else:
                 self._send_parts(kind, parts)
-        except (BrokenPipeError, ConnectionError) as error:
+        except ConnectionError as error:
             raise Lost from error
 
     def _share(self, kind: int, parts: Sequence[Part]) -> None:
@@ -152,7 +176,10 @@ class SocketLink:
             written.close()
 
     def _send_all(self, message: bytes) -> None:
-        sent = self._send(message, _NO_SIGNAL)
+        try:
+            sent = self._send(message, _NO_SIGNAL)
+        except ConnectionError as error:
+            raise NotSent from error
         if sent < len(message):
             self._messages.sendall(memoryview(message)[sent:], _NO_SIGNAL)
 
@@ -174,6 +201,7 @@ class SocketLink:
 
         Raises:
             Lost: the other process has ended.
+            TooLarge: there is no memory for the message.
             TimeoutError: the deadline has passed.
             Cancelled: a scope of this thread was cancelled.
         """
@@ -230,27 +258,26 @@ class SocketLink:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         select(descriptor, timeout=timeout)
 
-    @property
-    def lifeline(self) -> int | None:
-        """A descriptor whose other end is closed when the other process has ended."""
-        return self._descriptors.fileno()
-
-    def finish(self) -> None:
-        """Let the other process know that no more messages come. May be called more than once."""
-        self._messages.close()
-
     def close(self) -> None:
-        """Give up the link. May be called more than once."""
+        """Let the other process know that nothing more comes. May be called more than once."""
         self._messages.close()
         self._descriptors.close()
         self._written.close()
         self._read.close()
+
+    def let_go(self) -> None:
+        """This process has nothing to do with the other one any more."""
+        self.close()
+        self.life.close()
 
 
 class ConnectionLink:
     """One end of a link over a connection of :mod:`multiprocessing`."""
 
     Ends: TypeAlias = "tuple[Connection[Any, Any]]"
+
+    #: There is no socket that hangs up when the parent ends.
+    life: None = None
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -272,8 +299,9 @@ class ConnectionLink:
             body[1 + place : 1 + place + len(part)] = part
         try:
             self._connection.send_bytes(body)
-        except (BrokenPipeError, ConnectionError) as error:
-            raise Lost from error
+        except ConnectionError as error:
+            # At least its end was not.
+            raise NotSent from error
 
     def receive(self, deadline: float | None = None) -> tuple[int, list[memoryview]]:
         """Wait for a message, as `SocketLink.receive`."""
@@ -297,17 +325,12 @@ class ConnectionLink:
         except (EOFError, ConnectionError):
             return True
 
-    @property
-    def lifeline(self) -> int | None:
-        """There is none."""
-        return None
-
     def close(self) -> None:
-        """Give up the link. May be called more than once."""
+        """Let the other process know that nothing more comes. May be called more than once."""
         with contextlib.suppress(OSError):
             self._connection.close()
 
-    finish = close
+    let_go = close
 
 
 Link: TypeAlias = "SocketLink | ConnectionLink"
@@ -320,4 +343,4 @@ def make_pair() -> tuple[Link, tuple[Any, ...]]:
 
 def other_end(ends: tuple[Any, ...]) -> Link:
     """Make the end of a child."""
-    return SocketLink(*ends) if len(ends) == 2 else ConnectionLink(*ends)
+    return SocketLink(*ends) if len(ends) == 3 else ConnectionLink(*ends)

@@ -7,6 +7,7 @@ Then the sender writes the next long message into it. A short message in between
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
@@ -19,6 +20,10 @@ _AT_ONCE = 2 * 1024 * 1024
 
 #: Memory with more bytes is not kept.
 MOST_KEPT = 128 * 1024 * 1024
+
+
+class TooLarge(MemoryError):
+    """There is no memory for a message that has come. The next ones can come."""
 
 
 class _Forks:
@@ -57,8 +62,8 @@ class Written:
         # What is longer than before gets more memory, and what is shorter gives some back.
         os.ftruncate(self.descriptor, length)
         self._length = length
-        if is_there:
-            memory = self._map()
+        memory = self._map() if is_there else None
+        if memory is not None:
             for piece, place in zip(pieces, places, strict=True):
                 _copy(memory, piece, place)
         else:
@@ -67,13 +72,21 @@ class Written:
                 _write_all(self.descriptor, piece, place)
         return is_known
 
-    def _map(self) -> mmap.mmap:
-        """Map it, which makes it faster to write to it again."""
-        memory = self._mapped
-        if memory is None or len(memory) < self._length:
+    def _map(self) -> mmap.mmap | None:
+        """Map it, which makes it faster to write to it again. Returns None if there is no room for it."""
+        if self._mapped is None or len(self._mapped) < self._length:
             flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-            memory = self._mapped = _mapping(self.descriptor, self._length, flags)
-        return memory
+            self._mapped = None
+            try:
+                self._mapped = _mapping(self.descriptor, self._length, flags)
+            except OSError:
+                return None
+        return self._mapped
+
+    def detach(self) -> int:
+        """Return its descriptor, which belongs to the caller now."""
+        descriptor, self.descriptor = self.descriptor, -1
+        return descriptor
 
     def close(self) -> None:
         """Keep it no longer. May be called more than once."""
@@ -110,7 +123,14 @@ class Read:
             self.descriptor = descriptor
             os.set_inheritable(descriptor, False)
         self._forks = _Forks.count
-        memory = _mapping(self.descriptor, length, mmap.MAP_SHARED)
+        try:
+            memory = _mapping(self.descriptor, length, mmap.MAP_SHARED)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            raise TooLarge(
+                f"there is no memory for a message of {length} bytes from another process"
+            ) from None
         if length > MOST_KEPT:
             self.close()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import operator
@@ -22,7 +23,7 @@ from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
 from ._link import Part
 from ._pickles import PICKLERS, load
-from ._worker import EachOf, Settings
+from ._worker import EachOf, IsGone, Settings
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -105,6 +106,8 @@ class Call:
                 if child is None or not child.is_own:
                     child = settings.start()
                 return child.call(self._function, self._parts, timeout)
+            except IsGone:
+                pass
             except WorkerDied:
                 if retries <= 0 or settings.is_killed:
                     raise
@@ -385,7 +388,8 @@ class ProcessPoolExecutor(_Submits):
     * A result or an exception that cannot be unpickled fails only its own call.
     * ``map`` reads its input no further than ``buffersize``, on all versions of Python, and has ``progress``.
     * ``max_tasks_per_child`` works with all start methods.
-    * Of the private attributes, there are ``_processes``, ``_max_workers`` and ``_mp_context``.
+    * Of the private attributes, there are ``_processes``, ``_max_workers``, ``_mp_context`` and
+      ``_broken``.
     """
 
     def __init__(
@@ -548,9 +552,18 @@ class ProcessPoolExecutor(_Submits):
 
     @property
     def _processes(self) -> dict[int, Any]:
-        """The processes of the children, by their numbers."""
-        processes = [child.process for child in [*self._settings.children]]
-        return {process.pid: process for process in processes}
+        """The processes of the children that may run calls, by their numbers."""
+        processes = {}
+        for child in [*self._settings.children]:
+            if not child.is_ending:
+                with contextlib.suppress(ValueError):  # its thread has seen its end
+                    processes[child.process.pid] = child.process
+        return processes
+
+    @property
+    def _broken(self) -> str | bool:
+        """Why it takes no more calls, if an initializer has failed; else False."""
+        return self._settings.broken or False
 
     @property
     def _max_workers(self) -> int:

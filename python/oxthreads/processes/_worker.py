@@ -19,7 +19,8 @@ from .._oxthreads import TaskCall
 from ..threading import RLock
 from . import _child
 from ._errors import CallTimeout, WorkerDied
-from ._link import Lost, make_pair
+from ._link import Lost, NotSent, make_pair
+from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: How long a child that has closed its link may take to end before it is killed, in seconds.
 _PATIENCE = 30
+#: When a child has died, as an error says it.
+_AT_START = "before it could run calls. Its error output may say why"
 #: The longest time between two looks whether a child has ended, in seconds. The first times are shorter.
 _LONGEST_SLEEP = 0.05
 
@@ -98,6 +101,10 @@ class Settings:
         raise BrokenProcessPool(self.broken) from error
 
 
+class IsGone(Exception):
+    """A child has ended after its last call, and before the next one was sent."""
+
+
 class _Here(threading.local):
     """What a thread has."""
 
@@ -124,16 +131,22 @@ class Child:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._calls_left = settings.max_tasks
+        self._has_run_calls = False
+        #: Whether it was told to end.
+        self.is_ending = False
         #: Whether it belongs to this process, and not to one that this was forked from.
         self.is_own = True
         self.process: Any = None
-        with _without_interrupts(settings.context.get_start_method()), _changing:
+        method = settings.context.get_start_method()
+        #: Whether it is a child of a fork server, which asks the system for its end, and then tells.
+        self._is_served = method == "forkserver"
+        with _without_interrupts(method), _changing:
             self._link, ends = make_pair()
             _all.add(self)
             try:
                 self.process = self._start(ends)
             except BaseException:
-                self._link.close()
+                self._link.let_go()
                 raise
             finally:
                 for end in ends:
@@ -148,13 +161,21 @@ class Child:
 
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
-            arguments = (ends, context.get_start_method(), settings.pickler, initializer, initargs)
+            begin = _child.Beginning(initializer, initargs)
+            arguments = (ends, settings.pickler, begin)
             process = context.Process(target=_child.main, name=name, args=arguments)
-            process.start()
+            try:
+                process.start()
+            except BrokenPipeError:
+                raise WorkerDied(f"a process has ended {_AT_START}") from None
+            finally:
+                begin.close()
             return process
 
         try:
             return start(settings.initializer, settings.initargs)
+        except WorkerDied:
+            raise
         except Exception:
             # Objects of multiprocessing can be pickled only as above, and other functions only as below.
             if settings.initializer is None or settings.pickler == "pickle":
@@ -185,7 +206,7 @@ class Child:
             if kind == _child.BROKEN:
                 self._settings.break_by(load(parts))
         except BaseException as error:
-            self._give_up(error, "before it could run calls. Its error output may say why")
+            self._give_up(error, _AT_START)
 
     def call(self, function: Any, call: Sequence[Part], timeout: float | None) -> Any:
         """Let it run a call of this function, and return what that returns.
@@ -193,17 +214,32 @@ class Child:
         Raises:
             CallTimeout: the call took longer than so many seconds. The child is killed.
             WorkerDied: the child has died.
+            IsGone: it had, before the call was sent. Another one may run it.
             Cancelled: a scope of this thread was cancelled. The child is killed.
             BaseException: also what the call raises.
         """
         try:
             self._link.send(_child.CALL, call)
+        except NotSent as error:
+            if self._has_run_calls:
+                self._bury()
+                raise IsGone from None
+            # Not again and again, if something kills each of them at its start.
+            self._give_up(error, _AT_START)
+        except BaseException as error:
+            self._give_up(error, f"while {_name(function)} was sent to it")
+        try:
             kind, parts = self._link.receive(None if timeout is None else time.monotonic() + timeout)
         except TimeoutError:
             self.kill()
             raise CallTimeout(f"{_name(function)} took longer than {timeout} seconds") from None
+        except TooLarge as error:
+            self._has_run_calls = True
+            self._count()
+            raise MemoryError(str(error)) from None
         except BaseException as error:
             self._give_up(error, f"while it ran {_name(function)}")
+        self._has_run_calls = True
         self._count()
         answer = load(parts)
         if kind == _child.ERROR:
@@ -226,19 +262,25 @@ class Child:
         if not isinstance(error, Lost):
             self.kill()
             raise error
-        self._link.close()
         pid = self.pid
+        code = self._bury()
+        raise WorkerDied(f"the process {pid} {_described(code)} {when}", pid, code) from None
+
+    def _bury(self) -> int | None:
+        """It has ended, or is about to. Wait for that, free its resources, and return its exit code."""
+        self._link.close()
         if not self._ends_within(_PATIENCE):
             # It has closed its link, and goes on.
             self.process.kill()
             self._ends_within(math.inf)
         code = self._exit_code()
         self._forget()
-        raise WorkerDied(f"the process {pid} {_described(code)} {when}", pid, code) from None
+        return code
 
     def send(self, way: str) -> None:
         """ "kill" or "terminate" it."""
-        with contextlib.suppress(ValueError):  # another thread has seen its end
+        # While its number is its own.
+        with _changing, contextlib.suppress(ValueError):  # another thread has seen its end
             getattr(self.process, way)()
 
     def has_ended(self) -> bool:
@@ -257,7 +299,7 @@ class Child:
                 if self.process.exitcode is not None:
                     self.process.join()
                     break
-                if not _exists(self.process.pid):
+                if not self._is_served and not _exists(self.process.pid):
                     break  # somebody else has asked the system for its end
             if time.monotonic() >= end:
                 return False
@@ -278,7 +320,8 @@ class Child:
 
     def begin_end(self) -> None:
         """Let it end by itself."""
-        self._link.finish()
+        self.is_ending = True
+        self._link.close()
         self._settings.here.ending.append(self)
 
     def wait_for_end(self) -> None:
@@ -288,19 +331,19 @@ class Child:
 
     def _forget(self) -> None:
         """It has ended."""
-        self._link.close()
         if self._settings.here.child is self:
             self._settings.here.child = None
         self._settings.children.discard(self)
         _all.discard(self)
+        self._link.let_go()
         if self.is_own:
-            with contextlib.suppress(ValueError):
+            with _changing, contextlib.suppress(ValueError):
                 self.process.close()
 
     def disown(self) -> None:
         """In a forked child: it is one of the parent."""
         self.is_own = False
-        self._link.close()
+        self._link.let_go()
         if self.process is not None:
             _process._children.discard(self.process)  # type: ignore[attr-defined]
         self._settings.children.discard(self)
@@ -391,6 +434,23 @@ def _disown_all() -> None:
     for child in [*_all]:
         child.disown()
     _all.clear()
+    _leave_fork_server()
+
+
+def _leave_fork_server() -> None:
+    """In a forked child: the fork server is a child of the parent.
+
+    multiprocessing would ask the system whether it has ended, and fail. And it would not end with the parent,
+    while this process has the descriptor that keeps it alive.
+    """
+    module: Any = sys.modules.get("multiprocessing.forkserver")
+    server: Any = getattr(module, "_forkserver", None)
+    if getattr(server, "_forkserver_pid", None) is not None:
+        server._lock = threading.Lock()
+        server._forkserver_pid = server._forkserver_address = None
+        descriptor, server._forkserver_alive_fd = server._forkserver_alive_fd, None
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 if hasattr(os, "register_at_fork"):
