@@ -35,8 +35,8 @@ def link() -> Iterator[tuple[_link.SocketLink, _link.SocketLink]]:
     ours, ends = _link.SocketLink.pair()
     theirs = _link.SocketLink(*ends)
     yield ours, theirs
-    ours.close()
-    theirs.close()
+    ours.let_go()
+    theirs.let_go()
 
 
 def buffer(number: int, size: int = SIZE) -> calls.Buffer:

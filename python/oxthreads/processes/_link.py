@@ -95,7 +95,10 @@ def share(parts: Sequence[Part]) -> tuple[int, int]:
 
 def map_shared(descriptor: int, length: int) -> list[memoryview]:
     """Return the parts that are in shared memory."""
-    return _split(Read().map(descriptor, length))
+    read = Read()
+    body = read.map(descriptor, length)
+    read.close()
+    return _split(body)
 
 
 class SocketLink:

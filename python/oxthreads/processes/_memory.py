@@ -117,6 +117,9 @@ class Read:
         Args:
             descriptor (int or None): of its memory. None: it is that of the message before.
             length (int): how many they are.
+
+        Raises:
+            TooLarge: there is no memory for them here.
         """
         if descriptor is not None:
             self.close()
