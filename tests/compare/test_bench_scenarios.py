@@ -42,6 +42,10 @@ BOTH = (libraries.standard(), libraries.ours())
 README = Path(__file__).parents[2] / "benches" / "README.md"
 
 
+#: Threads of peers that end by themselves, or with the program: mpire uses tqdm.
+OTHERS = ("Trio thread", "AnyIO worker", "tqdm_monitor")
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     """Check that a scenario ends all threads that it starts. Those of trio sleep on for ten seconds.
@@ -51,7 +55,7 @@ def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     left = set(threading.enumerate()) - before
-    assert not [thread for thread in left if not thread.name.startswith(("Trio thread", "AnyIO worker"))]
+    assert not [thread for thread in left if not thread.name.startswith(OTHERS)]
 
 
 def names(scenarios: tuple[Scenario, ...]) -> list[str]:
