@@ -58,6 +58,33 @@ def test_coroutines_await_calls(pool: Any) -> None:
     assert asyncio.run(main()) == [0, 1, 4, 9, 16, 25, 36]
 
 
+def test_the_face_of_coroutines(pool: Any) -> None:
+    async def main() -> Any:
+        for each in (pool, pool.with_options(priority=1)):
+            face = as_async(each)
+            squares = [result async for result in face.map(square, range(5), buffersize=2)]
+            assert squares == [0, 1, 4, 9, 16]
+            assert await face.submit(square, 3) == 9
+            with pytest.raises(LookupError):
+                await face.run(fail, "awaited")
+        return await as_async(pool).run(square, 5)
+
+    assert asyncio.run(main()) == 25
+
+
+def test_a_run_that_is_cancelled_is_cancelled_in_the_cluster(pool: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(as_async(pool).run(wait_for_file, str(tmp_path / "never")), 0.5)
+
+    try:
+        asyncio.run(main())
+        spin_until(lambda: pool.stats().busy == 0)
+        assert pool.stats().queued == 0
+    finally:
+        (tmp_path / "never").touch()  # the worker goes on until then
+
+
 def test_a_group_of_tasks_in_the_cluster(pool: Any) -> None:
     with TaskGroup(executor=pool) as group:
         tasks = [group.submit(square, number) for number in range(5)]

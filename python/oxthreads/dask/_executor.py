@@ -199,6 +199,16 @@ class DaskExecutor(Executor):
         """
         return self._link.submit(self._options, fn, args, kwargs)
 
+    def _oxthreads_cancellable(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Awaited:
+        """For coroutines: a call that can be cancelled also when it has begun."""
+        return _Awaited(self, self._options, fn, args, kwargs)
+
+    @property
+    def _oxthreads_waits_for_room(self) -> bool:
+        return self._link.waits_for_room
+
     def map(
         self,
         fn: Callable[..., T],
@@ -350,6 +360,15 @@ class DaskExecutorView(Executor):
         """
         return self._executor._link.submit(self._options, fn, args, kwargs)
 
+    def _oxthreads_cancellable(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Awaited:
+        return _Awaited(self._executor, self._options, fn, args, kwargs)
+
+    @property
+    def _oxthreads_waits_for_room(self) -> bool:
+        return self._executor._oxthreads_waits_for_room
+
     def map(
         self,
         fn: Callable[..., T],
@@ -436,6 +455,24 @@ def _changed(options: Options, priority: Any, retries: Any, submit_options: dict
         options.pure if pure is None else pure,
         {**options.submit_options, **given},
     )
+
+
+class _Awaited:
+    """A call of which a coroutine wants the result. When it no longer does, the call is cancelled."""
+
+    def __init__(self, executor: DaskExecutor, options: Options, *call: Any) -> None:
+        self._executor = executor
+        self._options = options
+        self._call = call
+
+    def submit(self) -> Future[Any]:
+        """Submit it to the pool."""
+        future: Future[Any] = self._executor._link.submit(self._options, *self._call, is_revocable=True)
+        return future
+
+    def cancel(self, future: Future[Any]) -> None:
+        """The result is not wanted any more."""
+        future.cancel()
 
 
 class _Submission:

@@ -443,6 +443,11 @@ class Link:
         if remote is not None:
             remote.release()
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether `submit` may wait."""
+        return self._when_full == "block"
+
     # Cancelling what was handed over.
 
     def _revoke(self, call: Call) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: What can be a part of a message, and what a received one is.
 Part: TypeAlias = "bytes | bytearray | memoryview"
 
-#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md. It is less than
-#: the buffer of a socket: so nobody waits when it is sent, also if the receiver is stopped.
+#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md. It is less
+#: than the buffer of a socket: so nobody waits when it is sent, also if the receiver is stopped.
 LONGEST_IN_SOCKET = 192 * 1024 - 16
 
 #: The bytes that follow, and the kind of the message.
