@@ -124,8 +124,8 @@ def as_async(thing: Any, /) -> Any:
     Args:
         thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
             BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
-            standard modules, where the patch is installed); or a ProcessPoolExecutor or DaskExecutor, or a view
-            of one; or a Channel, Broadcast, Subscription, Watch or WatchReader.
+            standard modules, where the patch is installed); or a ProcessPoolExecutor or DaskExecutor, or a
+            view of one; or a Channel, Broadcast, Subscription, Watch or WatchReader.
 
     Returns:
         AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
