@@ -17,6 +17,7 @@ import pytest
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.added_locks import BASELINE, AddedScenario
 from oxthreads.bench.channels import ChannelScenario
+from oxthreads.bench.clusters import CLUSTER
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
@@ -41,6 +42,10 @@ BOTH = (libraries.standard(), libraries.ours())
 README = Path(__file__).parents[2] / "benches" / "README.md"
 
 
+#: Threads of peers that end by themselves, or with the program: mpire uses tqdm.
+OTHERS = ("Trio thread", "AnyIO worker", "tqdm_monitor")
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     """Check that a scenario ends all threads that it starts. Those of trio sleep on for ten seconds.
@@ -50,15 +55,15 @@ def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     left = set(threading.enumerate()) - before
-    assert not [thread for thread in left if not thread.name.startswith(("Trio thread", "AnyIO worker"))]
+    assert not [thread for thread in left if not thread.name.startswith(OTHERS)]
 
 
 def names(scenarios: tuple[Scenario, ...]) -> list[str]:
     return [scenario.name for scenario in scenarios]
 
 
-#: Without whole programs, which have tests of their own (test_bench_programs.py).
-OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind != PROGRAMS)
+#: Without whole programs (test_bench_programs.py) and calls in a cluster (test_dask_bench.py).
+OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind not in (PROGRAMS, CLUSTER))
 
 
 #: The scenarios that peers take part in.

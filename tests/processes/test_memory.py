@@ -126,6 +126,17 @@ def test_the_memory_is_not_used_again_while_it_is_used(link: Any) -> None:
     assert not os.get_inheritable(link[1]._read.descriptor)
 
 
+def test_memory_that_is_used_again_grows_and_shrinks(link: Any) -> None:
+    numbers = set()
+    for number, times in enumerate([1, 1, 8, 8, 2, 2, 8, 12, 12, 12, 1, 12], 1):
+        # More than is copied at once, and no multiple of that.
+        size = times * SIZE + number
+        assert bytes(there(link, number, size)[1]) == bytes([number]) * size
+        numbers.add(os.fstat(link[0]._written.descriptor).st_ino)
+        back(link)
+    assert len(numbers) == 1
+
+
 def test_much_memory_is_not_kept(link: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oxthreads.processes._memory.MOST_KEPT", SIZE)
     monkeypatch.setattr(_link, "MOST_KEPT", SIZE)
