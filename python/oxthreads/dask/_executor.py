@@ -91,7 +91,7 @@ class DaskExecutor(Executor):
       their names, so that the workers need their modules. They need no oxthreads.
     * A call may be run more than once: a worker has died, or had the result when it died. If the workers that
       run it die again and again (``distributed.scheduler.allowed-failures``), it fails with
-      ``oxthreads.processes.WorkerDied``.
+      `:exc:`~oxthreads.processes.WorkerDied``.
     * A future is running from the moment on at which its call was handed over to the cluster, which is almost
       at once: the client is not told when a worker begins. So ``cancel`` returns False then. The calls of a
       :class:`~oxthreads.tasks.TaskGroup` and those of ``map`` can be cancelled until they have ended: the
@@ -187,7 +187,7 @@ class DaskExecutor(Executor):
             ClusterLost: if the client is closed or has lost its scheduler.
 
         A future fails with what its call has raised, with the traceback of the worker; if its workers have
-        died, with ``oxthreads.processes.WorkerDied``; if it was cancelled in the cluster, by its client
+        died, with `:exc:`~oxthreads.processes.WorkerDied``; if it was cancelled in the cluster, by its client
         for example, with :exc:`~concurrent.futures.CancelledError`. If a worker could not unpickle the call,
         because it lacks a module or has another version of it, or could not pickle the result, a note of the
         exception says so.
