@@ -409,7 +409,10 @@ class ProcessPoolExecutor(_Submits):
         thread_name_prefix: str = "",
     ) -> None:
         if max_workers is None:
-            max_workers = (os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()) or 1
+            if sys.version_info >= (3, 13):
+                max_workers = os.process_cpu_count() or 1
+            else:
+                max_workers = os.cpu_count() or 1
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None:

@@ -166,7 +166,8 @@ class Child:
             process = context.Process(target=_child.main, name=name, args=arguments)
             try:
                 process.start()
-            except BrokenPipeError:
+            except (ConnectionError, EOFError):
+                # The process, or its server, which from Python 3.14 on imports the main module first.
                 raise WorkerDied(f"a process has ended {_AT_START}") from None
             finally:
                 begin.close()
@@ -341,9 +342,6 @@ class Child:
         self._settings.children.discard(self)
         _all.discard(self)
         self._link.let_go()
-        if self.is_own:
-            with _changing, contextlib.suppress(ValueError):
-                self.process.close()
 
     def disown(self) -> None:
         """In a forked child: it is one of the parent."""
