@@ -26,7 +26,7 @@ ELSEWHERE = {
     "DoneAndNotDoneFutures": "concurrent.futures.wait",
 }
 #: Classes of packages that are not documented here.
-OTHERS = ("opentelemetry.", "prometheus_client.")
+OTHERS = ("distributed.", "opentelemetry.", "prometheus_client.")
 
 
 def address(name: str) -> str | None:

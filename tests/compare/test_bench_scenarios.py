@@ -17,6 +17,7 @@ import pytest
 from oxthreads.bench import catalogue, libraries, peers, report, rounds
 from oxthreads.bench.added_locks import BASELINE, AddedScenario
 from oxthreads.bench.channels import ChannelScenario
+from oxthreads.bench.clusters import CLUSTER
 from oxthreads.bench.growth import THREADS, GrowthScenario
 from oxthreads.bench.libraries import Library
 from oxthreads.bench.machine import OthersMeter
@@ -61,8 +62,8 @@ def names(scenarios: tuple[Scenario, ...]) -> list[str]:
     return [scenario.name for scenario in scenarios]
 
 
-#: Without whole programs, which have tests of their own (test_bench_programs.py).
-OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind != PROGRAMS)
+#: Without whole programs (test_bench_programs.py) and calls in a cluster (test_dask_bench.py).
+OPERATIONS = tuple(scenario for scenario in catalogue.SCENARIOS if scenario.kind not in (PROGRAMS, CLUSTER))
 
 
 #: The scenarios that peers take part in.

@@ -67,7 +67,9 @@ def left() -> tuple[Any, ...]:
     """What a pool could leave."""
     gc.collect()
     memory = Path("/proc/self/maps").read_text().count("memfd:oxthreads")
-    return descriptors(), {*threading.enumerate()}, memory, multiprocessing.active_children()
+    # The plugin that limits the time of tests has a timer, which may be about to end.
+    threads = {thread for thread in threading.enumerate() if not isinstance(thread, threading.Timer)}
+    return descriptors(), threads, memory, multiprocessing.active_children()
 
 
 @pytest.fixture(params=METHODS)
@@ -212,6 +214,10 @@ class TestIdle:
         pool.shutdown()
 
 
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    reason="the allocator of free-threaded Python has reserved more addresses than the limit leaves",
+)
 class TestMemory:
     """A child may have 100 MB more than when it begins."""
 
@@ -263,16 +269,20 @@ class TestMemory:
 
 
 class TestForkServer:
-    def test_it_dies(self) -> None:
+    @pytest.mark.parametrize("is_noticed", [True, False])
+    def test_its_death_ends_no_call(self, is_noticed: bool) -> None:
         from multiprocessing import forkserver  # noqa: PLC0415
 
         with ProcessPoolExecutor(1, "forkserver") as pool:
             pid = pool.submit(calls.pid).result()
-            future = pool.submit(time.sleep, 600)
-            spin_until(future.running)
-            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
-            with pytest.raises(WorkerDied):
-                future.result()
+            server: Any = forkserver._forkserver
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            spin_until(lambda: has_ended(server._forkserver_pid))
+            assert pool.submit(calls.pid).result() == pid
+            if is_noticed:  # multiprocessing takes the children for ended
+                multiprocessing.active_children()
+            with pytest.raises(CallTimeout):
+                pool.with_options(timeout=0.01).submit(time.sleep, 600).result()
             spin_until(lambda: has_ended(pid))
             assert pool.submit(calls.pid).result() != pid
 

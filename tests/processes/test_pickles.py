@@ -174,6 +174,15 @@ class TestLinks:
         link.let_go()
         link.let_go()
 
+    @pytest.mark.parametrize("over", [0, 1])
+    def test_nobody_waits_when_a_message_is_sent(self, over: int) -> None:
+        link, ends = _link.SocketLink.pair()
+        link.send(0, [bytes(_link.LONGEST_IN_SOCKET + over)])
+        other = _link.other_end(ends)
+        assert len(other.receive()[1][0]) == _link.LONGEST_IN_SOCKET + over
+        link.let_go()
+        other.let_go()
+
     @pytest.mark.parametrize("way", ["socket", "connection"])
     def test_a_deadline(self, way: str) -> None:
         made: Any = _link.ConnectionLink.pair() if way == "connection" else _link.SocketLink.pair()

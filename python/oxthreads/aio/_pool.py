@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ParamSpec, Self, TypeAlias, TypeVar
 
+    from oxthreads.dask import DaskExecutor, DaskExecutorView
     from oxthreads.processes import ProcessPoolExecutor, ProcessPoolView
 
-    Pool: TypeAlias = ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView
+    Pool: TypeAlias = (
+        ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView | DaskExecutor | DaskExecutorView
+    )
     P = ParamSpec("P")
     T = TypeVar("T")
 
@@ -58,8 +61,8 @@ class AsyncExecutor:
     """A pool of threads or of processes, as coroutines use it. :func:`oxthreads.aio.as_async` makes it.
 
     Args:
-        pool (ThreadPoolExecutor or ProcessPoolExecutor): a pool of oxthreads.concurrent.futures or
-            oxthreads.processes. What is said here of threads is true of processes.
+        pool (ThreadPoolExecutor, ProcessPoolExecutor or DaskExecutor): a pool of oxthreads. What is said here
+            of threads is true of processes.
 
     Example:
         >>> import asyncio

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
+    from oxthreads.dask import DaskExecutor, DaskExecutorView
     from oxthreads.processes import ProcessPoolExecutor, ProcessPoolView
     from oxthreads.queue import Queue
     from oxthreads.threading import Barrier, Condition, Event, Semaphore
@@ -100,7 +101,9 @@ def as_async(thing: Condition, /) -> AsyncCondition: ...
 @overload
 def as_async(thing: Barrier, /) -> AsyncBarrier: ...
 @overload
-def as_async(thing: ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView, /) -> AsyncExecutor: ...
+def as_async(
+    thing: ThreadPoolExecutor | ProcessPoolExecutor | ProcessPoolView | DaskExecutor | DaskExecutorView, /
+) -> AsyncExecutor: ...
 @overload
 def as_async(thing: Channel[T], /) -> AsyncChannel[T]: ...
 @overload
@@ -121,8 +124,8 @@ def as_async(thing: Any, /) -> Any:
     Args:
         thing: a Queue, LifoQueue, PriorityQueue, SimpleQueue, DelayQueue, Lock, RWLock, Limiter, Semaphore,
             BoundedSemaphore, Event, Condition, Barrier, Future or ThreadPoolExecutor of oxthreads (or of the
-            standard modules, where the patch is installed); or a ProcessPoolExecutor, or a view of one; or a
-            Channel, Broadcast, Subscription, Watch or WatchReader.
+            standard modules, where the patch is installed); or a ProcessPoolExecutor or DaskExecutor, or a
+            view of one; or a Channel, Broadcast, Subscription, Watch or WatchReader.
 
     Returns:
         AsyncQueue, AsyncSimpleQueue, AsyncDelayQueue, AsyncLock, AsyncRWLock, AsyncLimiter, AsyncSemaphore,
@@ -150,7 +153,7 @@ def as_async(thing: Any, /) -> Any:
         if issubclass(type(thing), native):
             return view(thing)
     if hasattr(type(thing), "_oxthreads_cancellable"):
-        return AsyncExecutor(thing)  # a pool of processes, whose module need not be imported here
+        return AsyncExecutor(thing)  # a pool of another module, which need not be imported here
     raise TypeError(_refusal(thing))
 
 

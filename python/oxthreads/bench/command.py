@@ -31,7 +31,7 @@ ROUNDS = 15
 
 EPILOG = """
 NAMES are names of scenarios (--list shows them), patterns for such names ('queue-*'), or kinds: speed (the
-default), locks, channels, tasks, reuse, select, calls, memory, startup, latency, parallelism,
+default), locks, channels, tasks, cluster, reuse, select, calls, memory, startup, latency, parallelism,
 processes, process-data, process-deaths, growth, programs. '*' selects everything. After programs, NAMES are
 those of whole programs: programs crawler 'pool-*'.
 """

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 #: What can be a part of a message, and what a received one is.
 Part: TypeAlias = "bytes | bytearray | memoryview"
 
-#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md.
-LONGEST_IN_SOCKET = 256 * 1024 - 16
+#: A message with more bytes than this goes through shared memory. Measured: docs/parallelism.md. It is less
+#: than the buffer of a socket: so nobody waits when it is sent, also if the receiver is stopped.
+LONGEST_IN_SOCKET = 192 * 1024 - 16
 
 #: The bytes that follow, and the kind of the message.
 _HEADER = struct.Struct("=QB")
@@ -118,6 +119,8 @@ class SocketLink:
         self._messages = messages
         self._descriptors = descriptors
         self.life = life
+        if messages.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < LONGEST_IN_SOCKET + _HEADER.size:
+            messages.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LONGEST_IN_SOCKET)
         for each in (messages, descriptors, life):
             # A child got them as ones that the programs which it starts inherit. Then they would outlive it.
             each.set_inheritable(False)

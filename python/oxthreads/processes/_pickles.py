@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ._link import Part
 
 #: A buffer with at least so many bytes is not copied into the pickle. Measured: docs/parallelism.md.
-LARGE = 256 * 1024
+LARGE = 192 * 1024
 
 #: Turns an object into the parts of a message.
 Dumps: TypeAlias = Callable[[Any], list[Part]]

@@ -333,15 +333,15 @@ class ProcessPoolExecutor(_Submits):
     Args:
         max_workers (int or None): the largest number of children at a time. None: as many as there are
             processors for this process.
-        mp_context (str or multiprocessing context or None): how children are started: "spawn" or
-            "forkserver". None is "spawn".
+        mp_context (str, object or None): how children are started: "spawn", "forkserver", or a
+            context of :mod:`multiprocessing` for one of these. None is "spawn".
         initializer (callable): called once in each child, before its first call. If it raises, the pool is
             broken and takes no more calls.
         initargs (tuple): the arguments of ``initializer``.
         max_tasks_per_child (int or None): a child ends after so many calls, and another one takes its place.
             None: no limit.
 
-    The standard pool does not have these options:
+    The standard pool does not have these options. They are keyword-only:
 
         timeout (float or None): seconds that a call may take, from the moment at which a child is ready for
             it. The child of a call that takes longer is killed, and the call fails with :exc:`CallTimeout`.
@@ -482,9 +482,9 @@ class ProcessPoolExecutor(_Submits):
         """Return what the pool has done since it was made, and what it does now. Thread-safe.
 
         Returns:
-            ExecutorStatistics: as :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.stats`. The time
-                for which a
-            call runs has that for sending it, and, for the first one of a child, for starting the child.
+            ExecutorStatistics: as :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.stats`. The time for
+            which a call runs includes that for sending it and, for the first one of a child, for starting
+            the child.
 
         Example:
             >>> from oxthreads.processes import ProcessPoolExecutor
@@ -519,9 +519,8 @@ class ProcessPoolExecutor(_Submits):
     def terminate_workers(self) -> None:
         """End all children by SIGTERM, and cancel the pending calls.
 
-        Calls that run fail with :exc:`WorkerDied`. The pool is shut down. Thread-safe. As that of Python
-            3.14,
-        on all versions.
+        Calls that run fail with :exc:`WorkerDied`. The pool is shut down. Thread-safe. Python 3.14
+        has it in the standard pool, too.
 
         Example:
             >>> from oxthreads.processes import ProcessPoolExecutor

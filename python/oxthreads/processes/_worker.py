@@ -203,10 +203,15 @@ class Child:
         """
         try:
             kind, parts = self._link.receive()
-            if kind == _child.BROKEN:
-                self._settings.break_by(load(parts))
         except BaseException as error:
             self._give_up(error, _AT_START)
+        if kind == _child.BROKEN:
+            try:
+                reason = load(parts)
+            finally:
+                # It ends by itself, and what it has logged may still be on its way.
+                self._bury()
+            self._settings.break_by(reason)
 
     def call(self, function: Any, call: Sequence[Part], timeout: float | None) -> Any:
         """Let it run a call of this function, and return what that returns.

@@ -1,0 +1,103 @@
+"""Several calls of a ``map`` as one task of the cluster."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from ._payload import call_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from ..concurrent._map import Submitter
+    from ..concurrent.futures import Future
+
+__all__ = ["Chunks"]
+
+
+class Chunks:
+    """The calls of ``map(fn, *iterables)`` in chunks, as an iterator of lists of arguments.
+
+    It counts the calls of chunks that have ended, for `report`: what it is called with are chunks.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        size: int,
+        progress: Callable[[int, int | None], object] | None,
+    ) -> None:
+        if progress is not None and not callable(progress):
+            raise TypeError("progress must be a callable or None")
+        self._call_all = call_all(fn)
+        self._arguments = zip(*iterables, strict=False)
+        self._size = size
+        self._progress = progress
+        self._length = _length(iterables)
+        self._read = 0
+        self._done = 0
+        self.report = None if progress is None else self._report
+
+    def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
+        return self
+
+    def __next__(self) -> list[tuple[Any, ...]]:
+        chunk = list(islice(self._arguments, self._size))
+        if not chunk:
+            raise StopIteration
+        self._read += len(chunk)
+        return chunk
+
+    def submission(self, executor: Submitter) -> Submitter:
+        """Return what submits chunks to an executor."""
+        return _ChunkSubmission(self, executor)
+
+    def submit(self, executor: Submitter, chunk: list[tuple[Any, ...]]) -> Future[Any]:
+        """Submit a chunk to an executor."""
+        future: Future[Any] = executor.submit(self._call_all, *zip(*chunk, strict=True))
+        if self._progress is not None:
+            length = len(chunk)
+
+            def count(future: Future[Any]) -> None:
+                # In the one thread that ends futures.
+                if not future.cancelled():
+                    self._done += length
+
+            # Before that of whoever counts the chunks.
+            future.add_done_callback(count)
+        return future
+
+    def _report(self, chunks_done: int, chunks: int | None) -> None:
+        assert self._progress is not None
+        total = self._length if chunks is None else self._read
+        self._progress(self._done, total)
+
+    def flatten(self, results: Iterator[list[Any]]) -> Iterator[Any]:
+        """Yield the results of the calls, of which nothing keeps one alive after that."""
+        try:
+            for chunk in results:
+                chunk.reverse()
+                while chunk:
+                    yield chunk.pop()
+        finally:
+            results.close()  # type: ignore[attr-defined]
+
+
+class _ChunkSubmission:
+    def __init__(self, chunks: Chunks, executor: Submitter) -> None:
+        self._chunks = chunks
+        self._executor = executor
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        return self._chunks.submit(self._executor, args[0])
+
+
+def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
+    """Return how many calls there will be, or None if the iterables do not know."""
+    try:
+        return min(map(len, iterables), default=0)  # type: ignore[arg-type]
+    except Exception:
+        return None

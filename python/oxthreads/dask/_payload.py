@@ -1,0 +1,112 @@
+"""How calls and results travel: as bytes, so that only the worker and the caller unpickle them.
+
+A task of the cluster is ``RUN(payload)``: the worker unpickles the call, calls it, and pickles the result.
+The scheduler and the client's event loop see bytes only. So the scheduler needs no module of the program, and
+what cannot be unpickled fails one call instead of the message in which it came with others.
+
+RUN consists of functions that every worker has. So a worker needs no oxthreads.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import pickle
+import re
+
+import cloudpickle
+from distributed.protocol.pickle import dumps, loads
+from toolz import functoolz
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+__all__ = ["RUN", "call_all", "explain", "pack", "returning_bytes", "unpack"]
+
+
+# Not `toolz.compose`, which may be that of cytoolz: a worker need not have it.
+def _compose(*functions: Callable[..., Any]) -> Callable[..., Any]:
+    composed: Callable[..., Any] = functoolz.Compose(functions)
+    return composed
+
+
+RUN = _compose(dumps, operator.call, loads)
+
+_call_each = _compose(list, map)
+
+
+def call_all(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes columns of arguments, and returns the list of the results of ``fn``."""
+    return functools.partial(_call_each, fn)
+
+
+def returning_bytes(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does what ``fn`` does, and returns the result as `RUN` would."""
+    return _compose(dumps, fn)
+
+
+def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """Return the argument of `RUN` that stands for this call.
+
+    Raises:
+        TypeError: if it cannot be pickled.
+    """
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(f"{name} is a coroutine function; a pool calls functions, and awaits nothing")
+    call = functools.partial(fn, *args, **kwargs)
+    payload = None
+    try:
+        # A function of a module goes by its name, unless the user has asked for something else.
+        if not cloudpickle.list_registry_pickle_by_value():
+            payload = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # whatever the objects raise
+        pass
+    if payload is not None and b"__main__" not in payload:
+        return payload
+    # Functions of the main program, lambdas, closures: by value.
+    try:
+        by_value: bytes = cloudpickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        message = f"the call of {name} cannot be pickled, so it cannot be sent to the cluster: {error}"
+        raise TypeError(message) from error
+    return by_value
+
+
+def unpack(name: str, result: bytes) -> Any:
+    """Return the result that `RUN` has returned."""
+    try:
+        return pickle.loads(result)
+    except BaseException as error:
+        error.add_note(
+            f"The call of {name} has ended in the cluster; its result could not be unpickled here."
+        )
+        raise
+
+
+#: The code of workers between the thread and the call.
+_MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|toolz[\\/]functoolz)\.py$")
+_PICKLING = re.compile(r"[\\/]distributed[\\/]protocol[\\/]pickle\.py$")
+
+
+def explain(name: str, error: BaseException, traceback: TracebackType | None) -> BaseException:
+    """Return an error of a worker as the future of the call is to have it: with the frames of the call alone.
+
+    An error of the way to the worker or back gets a note that says so.
+    """
+    while traceback is not None and _MACHINERY.search(traceback.tb_frame.f_code.co_filename):
+        traceback = traceback.tb_next
+    if traceback is not None and _PICKLING.search(traceback.tb_frame.f_code.co_filename):
+        function = traceback.tb_frame.f_code.co_name
+        if function == "loads":
+            error.add_note(
+                f"A worker could not unpickle the call of {name}: it has to have the same modules as this "
+                "program, in the same versions. Client.upload_file() sends it a module."
+            )
+        elif function == "dumps":
+            error.add_note(f"The call of {name} has ended; its result could not be pickled.")
+    # Without frames, it would be one of those before it, of which nobody knows anything here.
+    return error.with_traceback(traceback)

@@ -1,0 +1,344 @@
+"""`DaskExecutor` has the interface of a pool of threads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("distributed", reason="distributed is not installed")
+
+import distributed
+
+from oxthreads.concurrent.futures import Future
+from oxthreads.dask import DaskExecutor, DaskExecutorView
+from tests.dask.calls import draw, fail, fail_at_first, make_a_generator, note, square, wait_for_file
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+
+pytestmark = pytest.mark.one_thread("a cluster of two processes")
+
+
+class _LoopHeld:
+    """The event loop of a client does nothing inside of the block: nothing is handed over."""
+
+    def __init__(self, client: Any) -> None:
+        self._begun, self._go = threading.Event(), threading.Event()
+        self._client = client
+
+    def _hold(self) -> None:
+        self._begun.set()
+        self._go.wait(TIMEOUT_SECONDS)
+
+    def __enter__(self) -> None:
+        self._client.loop.add_callback(self._hold)
+        assert self._begun.wait(TIMEOUT_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+
+
+def test_submit_returns_our_future(pool: Any) -> None:
+    future = pool.submit(pow, 2, exp=10)
+    assert type(future) is Future
+    assert future.result(TIMEOUT_SECONDS) == 1024
+    assert future.done()
+    assert not future.cancel()
+
+
+def test_a_closure_and_a_lambda_are_sent_by_value(pool: Any) -> None:
+    factor = 3
+    assert pool.submit(lambda number: number * factor, 5).result(TIMEOUT_SECONDS) == 15
+
+
+def test_two_calls_are_two_calls(pool: Any) -> None:
+    # Those of `Client.submit` would be one.
+    first, second = pool.submit(draw), pool.submit(draw)
+    assert first.result(TIMEOUT_SECONDS) != second.result(TIMEOUT_SECONDS)
+
+
+def test_equal_calls_of_a_pure_function_at_the_same_time_are_one(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    log = tmp_path / "log"
+
+    def called(log: str, go: str) -> str:
+        note(log, "called")
+        return wait_for_file(go)
+
+    with DaskExecutor(client, pure=True) as pool:
+        futures = [pool.submit(called, str(log), go) for _ in range(5)]
+        spin_until(log.exists)
+        futures.append(pool.submit(called, str(log), go))
+        spin_until(futures[-1].running)
+        Path(go).touch()
+        assert [future.result(TIMEOUT_SECONDS) for future in futures] == ["go"] * 6
+    assert log.read_text() == "called\n"
+
+
+def test_an_exception_has_the_frames_of_the_worker(pool: Any) -> None:
+    with pytest.raises(LookupError, match="a text") as caught:
+        pool.submit(fail, "a text").result(TIMEOUT_SECONDS)
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "fail"
+    assert "functoolz" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_call_is_run_again_if_asked_for(pool: Any, tmp_path: Path) -> None:
+    name = str(tmp_path / "called")
+    again = pool.with_options(retries=1)
+    assert isinstance(again, DaskExecutorView)
+    assert again.submit(fail_at_first, name).result(TIMEOUT_SECONDS) == "the second time"
+    Path(name).unlink()
+    with pytest.raises(LookupError):
+        pool.submit(fail_at_first, name).result(TIMEOUT_SECONDS)
+
+
+def test_calls_with_a_lower_number_run_first(client: Any, pool: Any, tmp_path: Path) -> None:
+    go, log = str(tmp_path / "go"), str(tmp_path / "log")
+    (worker, *_) = client.nthreads()
+    there = pool.with_options(workers=worker)
+    held = there.submit(wait_for_file, go)
+    spin_until(held.running)
+    late = there.with_options(priority=1).submit(note, log, "late")
+    early = there.with_options(priority=-1).submit(note, log, "early")
+
+    def tasks(dask_worker: Any) -> int:
+        return len(dask_worker.state.tasks)
+
+    spin_until(lambda: client.run(tasks, workers=[worker])[worker] == 3)
+    Path(go).touch()
+    late.result(TIMEOUT_SECONDS)
+    assert early.done()
+    assert Path(log).read_text() == "early\nlate\n"
+
+
+def test_a_future_of_the_cluster_stands_for_its_result(client: Any, pool: Any) -> None:
+    nine = client.submit(square, 3)
+    assert pool.submit(square, nine).result(TIMEOUT_SECONDS) == 81
+    assert pool.submit(sum, [1, 2], start=nine).result(TIMEOUT_SECONDS) == 12
+
+
+def test_what_was_not_handed_over_can_be_cancelled(client: Any, pool: Any, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with _LoopHeld(client):
+        future = pool.submit(note, str(log), "called")
+        assert not future.running()
+        assert pool.stats().queued == 1
+        assert future.cancel()
+    with pytest.raises(CancelledError):
+        future.result(TIMEOUT_SECONDS)
+    pool.submit(square, 1).result(TIMEOUT_SECONDS)
+    assert not log.exists()
+    assert pool.stats()[1:4] == (0, 0, 1)
+
+
+def test_what_was_handed_over_is_running(pool: Any, tmp_path: Path) -> None:
+    future = pool.submit(wait_for_file, str(tmp_path / "go"))
+    spin_until(future.running)
+    assert not future.cancel()
+    (tmp_path / "go").touch()
+    assert future.result(TIMEOUT_SECONDS) == "go"
+
+
+def test_a_future_that_was_cancelled_in_the_cluster_says_so(client: Any, pool: Any, tmp_path: Path) -> None:
+    future = pool.submit(wait_for_file, str(tmp_path / "go"))
+    spin_until(lambda: client.futures)
+    (key,) = client.futures
+    client.cancel([distributed.Future(key, client)])
+    with pytest.raises(CancelledError, match="wait_for_file was cancelled in the cluster"):
+        future.result(TIMEOUT_SECONDS)
+    assert not future.cancelled()
+    (tmp_path / "go").touch()
+
+
+def test_an_unpicklable_call_raises_in_submit(pool: Any) -> None:
+    with pytest.raises(TypeError, match="the call of square cannot be pickled"):
+        pool.submit(square, threading.Lock())
+    assert pool.stats()[1:4] == (0, 0, 0)
+
+
+def test_an_unpicklable_result_fails_its_call_alone(pool: Any) -> None:
+    wrong, right = pool.submit(make_a_generator), pool.submit(square, 2)
+    assert right.result(TIMEOUT_SECONDS) == 4
+    with pytest.raises(TypeError, match="generator") as caught:
+        wrong.result(TIMEOUT_SECONDS)
+    assert any("could not be pickled" in note for note in caught.value.__notes__)
+
+
+def test_a_module_that_the_worker_lacks_is_named(
+    pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def answer():\n    return 42\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    only_here: Any = __import__("only_here")
+    with pytest.raises(ModuleNotFoundError, match="only_here") as caught:
+        pool.submit(only_here.answer).result(TIMEOUT_SECONDS)
+    assert any("could not unpickle the call of answer" in note for note in caught.value.__notes__)
+
+
+class _Odd:
+    """Unpickling it fails here, and not in a worker."""
+
+    def __reduce__(self) -> Any:
+        return square, ("no number",)
+
+
+def make_an_odd_one() -> object:
+    return _Odd()
+
+
+def test_a_result_that_cannot_be_unpickled_here_fails_its_call_alone(pool: Any) -> None:
+    wrong, right = pool.submit(make_an_odd_one), pool.submit(square, 2)
+    assert right.result(TIMEOUT_SECONDS) == 4
+    with pytest.raises(TypeError) as caught:
+        wrong.result(TIMEOUT_SECONDS)
+    assert any("could not be unpickled here" in note for note in caught.value.__notes__)
+
+
+async def _coroutine_function() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_pending": 0}, ValueError),
+        ({"max_pending": -1}, ValueError),
+        ({"max_pending": 1.5}, TypeError),
+        ({"on_full": "wait"}, ValueError),
+        ({"retries": -1}, ValueError),
+        ({"retries": "many"}, TypeError),
+        ({"priority": float("nan")}, ValueError),
+        ({"priority": "high"}, TypeError),
+        ({"actor": True}, TypeError),
+        ({"allow_other_workers": True}, ValueError),
+    ],
+)
+def test_wrong_options_are_refused(client: Any, options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        DaskExecutor(client, **options)
+
+
+def test_something_else_than_a_client_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"distributed\.Client"):
+        DaskExecutor(42)  # type: ignore[arg-type]
+
+
+def test_a_coroutine_function_is_refused(pool: Any) -> None:
+    with pytest.raises(TypeError, match="coroutine function"):
+        pool.submit(_coroutine_function)
+
+
+def test_an_asynchronous_client_is_refused(cluster: Any) -> None:
+    import asyncio  # noqa: PLC0415
+
+    async def main() -> None:
+        async with distributed.Client(
+            cluster.scheduler_address, asynchronous=True, set_as_default=False
+        ) as client:
+            with pytest.raises(TypeError, match="asynchronous"):
+                DaskExecutor(client)
+
+    asyncio.run(main())
+
+
+def test_no_more_calls_than_allowed_are_unfinished(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    submitted: list[Future[str]] = []
+    with DaskExecutor(client, max_pending=3) as pool:
+
+        def submit_five() -> None:
+            submitted.extend(pool.submit(wait_for_file, go) for _ in range(5))
+
+        # `extend` adds what a generator yields one after another.
+        thread = threading.Thread(target=submit_five)
+        thread.start()
+        spin_until(lambda: pool._link._blocked == 1)
+        assert pool.stats()[1] + pool.stats()[2] == 3
+        Path(go).touch()
+        thread.join(TIMEOUT_SECONDS)
+        assert [future.result(TIMEOUT_SECONDS) for future in submitted] == ["go"] * 5
+
+
+def test_a_full_pool_may_raise(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, max_pending=1, on_full="raise") as pool:
+        first = pool.submit(wait_for_file, go)
+        with pytest.raises(queue.Full):
+            pool.submit(square, 1)
+        Path(go).touch()
+        first.result(TIMEOUT_SECONDS)
+        # Whoever has the result may rely on that there is room.
+        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+
+
+def test_a_full_pool_may_run_the_call_here(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, max_pending=1, on_full="caller_runs") as pool:
+        first = pool.submit(wait_for_file, go)
+        here = pool.submit(threading.get_ident)
+        assert here.done()
+        assert here.result() == threading.get_ident()
+        failed = pool.submit(fail, "here")
+        assert isinstance(failed.exception(), LookupError)
+        Path(go).touch()
+        assert first.result(TIMEOUT_SECONDS) == "go"
+
+
+def test_a_done_callback_may_submit_to_a_full_pool(client: Any) -> None:
+    with DaskExecutor(client, max_pending=1) as pool:
+        chained: queue.SimpleQueue[Future[int]] = queue.SimpleQueue()
+
+        def submit_two(future: Future[int]) -> None:
+            for number in (future.result(), 7):
+                chained.put(pool.submit(square, number))
+
+        pool.submit(square, 2).add_done_callback(submit_two)
+        assert [chained.get(timeout=TIMEOUT_SECONDS).result(TIMEOUT_SECONDS) for _ in "ab"] == [16, 49]
+
+
+def test_a_full_pool_does_not_wait_in_the_event_loop_of_the_client(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, max_pending=1) as pool:
+        first = pool.submit(wait_for_file, go)
+        errors: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+
+        def submit_and_shut_down() -> None:
+            for act in (lambda: pool.submit(square, 1), lambda: pool.shutdown(wait=True)):
+                try:
+                    act()
+                except Exception as error:
+                    errors.put(error)
+
+        client.loop.add_callback(submit_and_shut_down)
+        for _ in "ab":
+            error = errors.get(timeout=TIMEOUT_SECONDS)
+            assert isinstance(error, RuntimeError)
+            assert "event loop of the client" in str(error)
+        Path(go).touch()
+        assert first.result(TIMEOUT_SECONDS) == "go"
+
+
+def test_statistics(pool: Any) -> None:
+    list(pool.map(square, range(20)))
+    stats = pool.stats()
+    assert stats[1:4] == (0, 0, 20)
+    spin_until(lambda: pool.stats().workers == 2)
+    assert stats.run_time_total >= stats.run_time_max > 0
+    assert stats.queue_wait_total >= stats.queue_wait_max > 0
+
+
+def test_results_are_released_in_the_cluster(client: Any, pool: Any) -> None:
+    kept = [pool.submit(bytes, 1000) for _ in range(50)]
+    assert all(len(future.result(TIMEOUT_SECONDS)) == 1000 for future in kept)
+
+    def tasks(dask_scheduler: Any) -> int:
+        return len(dask_scheduler.tasks)
+
+    spin_until(lambda: not client.run_on_scheduler(tasks))
+    assert not client.futures
+    assert not client.refcount

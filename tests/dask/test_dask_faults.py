@@ -1,0 +1,188 @@
+"""Workers that die, a scheduler that is lost, a client that is closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("distributed", reason="distributed is not installed")
+
+import distributed
+
+from oxthreads.dask import ClusterLost, DaskExecutor
+from oxthreads.processes import WorkerDied
+from tests.dask.calls import die, square, tell_pid_and_wait, wait_for_file
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+
+pytestmark = pytest.mark.one_thread("a cluster of two processes")
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+def test_a_call_whose_worker_is_killed_runs_again(client: Any, pool: Any, tmp_path: Path) -> None:
+    told, go = tmp_path / "told", tmp_path / "go"
+    future = pool.submit(tell_pid_and_wait, str(told), str(go))
+    spin_until(lambda: len(lines(told)) == 1)
+    os.kill(int(lines(told)[0]), signal.SIGKILL)
+    spin_until(lambda: len(lines(told)) == 2)
+    go.touch()
+    first, second = map(int, lines(told))
+    assert first != second
+    assert future.result(TIMEOUT_SECONDS) == second
+    assert len(lines(told)) == 2
+    client.wait_for_workers(2)
+
+
+def test_a_call_that_kills_its_workers_fails_alone(client: Any, pool: Any) -> None:
+    def allow(failures: int) -> int:
+        def set_failures(dask_scheduler: Any) -> int:
+            before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, failures
+            return before
+
+        return client.run_on_scheduler(set_failures)
+
+    before = allow(0)
+    try:
+        with pytest.raises(WorkerDied, match="1 workers died while they ran the call of die") as caught:
+            pool.submit(die).result(TIMEOUT_SECONDS)
+    finally:
+        allow(before)
+    assert isinstance(caught.value.__cause__, distributed.KilledWorker)
+    assert (caught.value.pid, caught.value.exitcode) == (None, None)
+    assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+    client.wait_for_workers(2)
+
+
+def test_a_client_that_is_closed(cluster: Any, tmp_path: Path) -> None:
+    client = distributed.Client(cluster, set_as_default=False)
+    pool = DaskExecutor(client, max_pending=3)
+    go = str(tmp_path / "go")
+    futures = [pool.submit(wait_for_file, go) for _ in range(3)]
+    errors: list[Exception] = []
+
+    def submit_one_more() -> None:
+        try:
+            pool.submit(square, 1)
+        except Exception as error:
+            errors.append(error)
+
+    blocked = threading.Thread(target=submit_one_more)
+    blocked.start()
+    spin_until(lambda: pool._link._blocked == 1)
+    client.close()
+    for future in futures:
+        with pytest.raises(ClusterLost, match="client of the cluster"):
+            future.result(TIMEOUT_SECONDS)
+    blocked.join(TIMEOUT_SECONDS)
+    assert [type(error) for error in errors] == [ClusterLost]
+    with pytest.raises(ClusterLost, match="the client of the cluster is closed"):
+        pool.submit(square, 2)
+    with pytest.raises(ClusterLost):
+        DaskExecutor(client)
+    pool.shutdown()
+    Path(go).touch()
+
+
+def test_a_call_that_is_submitted_while_the_client_closes(cluster: Any) -> None:
+    client = distributed.Client(cluster, set_as_default=False)
+    pool = DaskExecutor(client)
+    assert pool.submit(square, 2).result(TIMEOUT_SECONDS) == 4
+    ended = threading.Event()
+    futures: list[Any] = []
+
+    def submit_until_refused() -> None:
+        try:
+            while True:
+                futures.append(pool.submit(square, len(futures)))
+        except ClusterLost:
+            ended.set()
+
+    thread = threading.Thread(target=submit_until_refused)
+    thread.start()
+    spin_until(lambda: len(futures) > 20)
+    client.close()
+    assert ended.wait(TIMEOUT_SECONDS)
+    thread.join()
+    for number, future in enumerate(futures):
+        error = future.exception(TIMEOUT_SECONDS)
+        assert isinstance(error, ClusterLost) or future.result() == number * number
+    pool.shutdown()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler without workers, in a process of its own, and its address."""
+    file = tmp_path / "scheduler.json"
+    arguments = ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", ":0"]
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler", *arguments),
+            *("--scheduler-file", str(file)),
+        ],
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            spin_until(file.exists)
+            address = ""
+
+            def is_written() -> bool:
+                nonlocal address
+                _, _, rest = file.read_text().partition('"address": "')
+                address, end, _ = rest.partition('"')
+                return bool(end)
+
+            spin_until(is_written)
+            yield process, address
+        finally:
+            process.kill()
+
+
+def test_a_scheduler_that_is_killed(scheduler: tuple[subprocess.Popen[bytes], str]) -> None:
+    process, address = scheduler
+    # The pool makes the client, and closes it.
+    pool = DaskExecutor(address)
+    client = pool.client
+    futures = [pool.submit(square, number) for number in range(5)]
+    spin_until(futures[-1].running)
+    process.kill()
+    for future in futures:
+        with pytest.raises(ClusterLost, match="lost its connection to the scheduler"):
+            future.result(TIMEOUT_SECONDS)
+    with pytest.raises(ClusterLost):
+        pool.submit(square, 1)
+    pool.shutdown()
+    assert client.status == "closed"
+
+
+def test_no_scheduler_at_the_address() -> None:
+    import dask  # noqa: PLC0415
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "100ms"}),
+        pytest.raises(OSError, match="127"),
+    ):
+        DaskExecutor("tcp://127.0.0.1:9")
+
+
+def test_a_cluster_that_is_restarted(cluster: Any, tmp_path: Path) -> None:
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+        future = pool.submit(wait_for_file, str(tmp_path / "go"))
+        spin_until(future.running)
+        # What a client does when it is told that another one has restarted the cluster.
+        client.loop.add_callback(client._handle_restart)
+        error = future.exception(TIMEOUT_SECONDS)
+        assert isinstance(error, CancelledError)
+        assert "was cancelled in the cluster" in str(error)
+        (tmp_path / "go").touch()
+        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
