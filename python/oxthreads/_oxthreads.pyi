@@ -77,6 +77,7 @@ __all__ = [
     "Scheduled",
     "Semaphore",
     "SimpleQueue",
+    "StandIn",
     "Subscription",
     "TaskCall",
     "TaskGroup",
@@ -803,6 +804,11 @@ class TaskGroup:
     def name(self) -> str | None: ...
     @property
     def cancel_called(self) -> bool: ...
+
+class StandIn:
+    def __new__(cls, function: Callable[..., Any], /, *_arguments: Any) -> Self: ...
+    @property
+    def function(self) -> Any: ...
 
 @final
 class TaskCall:

@@ -116,7 +116,7 @@ mod _oxthreads {
     #[pymodule_export]
     use super::fallback::dictionary;
     #[pymodule_export]
-    use super::future::{Completions, Future, Observer};
+    use super::future::{Completions, Future, Observer, StandIn};
     #[pymodule_export]
     use super::parent_process::end_with;
     #[pymodule_export]

@@ -34,7 +34,8 @@ pub(crate) fn end_with(descriptor: i32) -> PyResult<bool> {
 fn wait_and_exit(descriptor: i32) {
     let mut file = libc::pollfd {
         fd: descriptor,
-        events: 0,
+        // Nothing is sent there. Some systems tell of the end only those who wait for something.
+        events: libc::POLLIN | libc::POLLHUP,
         revents: 0,
     };
     loop {

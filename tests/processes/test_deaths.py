@@ -181,8 +181,7 @@ class TestStopped:
             (worker,) = pool._threads._threads
             until_asleep(worker)
             os.kill(pid, signal.SIGKILL)
-            with pytest.raises(WorkerDied, match="while length was sent to it"):
-                future.result()
+            assert future.result() == 20 * LARGE  # by another process, for it had not begun
             assert pool.submit(calls.pid).result() != pid
 
 

@@ -162,10 +162,12 @@ def how_started() -> str:
 
 
 def signals_and_threads() -> tuple[bool, int, str]:
-    """Whether Ctrl-C is ignored, the number of threads, and the name of the process."""
+    """Whether Ctrl-C does nothing, the number of threads, and the name of the process."""
     import multiprocessing  # noqa: PLC0415
 
-    ignores = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    signal.raise_signal(signal.SIGINT)
+    # SIG_IGN would be inherited by programs that a call starts.
+    ignores = signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.default_int_handler)
     return ignores, threading.active_count(), multiprocessing.current_process().name
 
 

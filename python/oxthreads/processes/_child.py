@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -14,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 from .._oxthreads import end_with
 from ._link import Link, Lost, map_shared, other_end, share
 from ._memory import TooLarge
-from ._pickles import PICKLERS, load
+from ._pickles import PICKLERS, load, with_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: The kinds of messages from a child.
 RESULT, ERROR, READY, BROKEN = range(4)
-
-_PROTOCOL = 5
 
 #: The most bytes of an initializer and its arguments that go through the pipe by which a child is started.
 _LONGEST_IN_PIPE = 16 * 1024
@@ -58,7 +57,7 @@ def main(
         link.send(READY, [b""])
         while True:
             # In a function, so that nothing of a call is kept until the next one.
-            link.send(*_answer(link, dumps))
+            _run_next(link, dumps)
     except Lost:
         pass
     finally:
@@ -108,12 +107,17 @@ def _live_with_the_parent(life: socket.socket | None) -> None:
     Args:
         life (socket or None): it hangs up when the parent ends.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not SIG_IGN, which the programs that a call starts would inherit.
+    signal.signal(signal.SIGINT, _ignore)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent has blocked it for the start
     # A thread is the second choice: programs are warned when they fork a process that has several.
     if life is None or not (_end_by_hangup(life) or end_with(life.fileno())):
         threading.Thread(target=_watch_parent, name="oxthreads parent watch", daemon=True).start()
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """The handler of Ctrl-C."""
 
 
 def _end_by_hangup(life: socket.socket) -> bool:
@@ -148,39 +152,52 @@ def _watch_parent() -> None:
         os._exit(1)
 
 
+def _run_next(link: Link, dumps: Callable[[Any], Sequence[Any]]) -> None:
+    """Run the next call, and send back what comes of it."""
+    kind, answer = _answer(link, dumps)
+    try:
+        link.send(kind, answer)
+    except (OSError, MemoryError) as error:
+        # There is no memory for the answer, or no descriptor for it: nothing was sent.
+        link.send(ERROR, failure(error))
+
+
 def _answer(link: Link, dumps: Callable[[Any], Sequence[Any]]) -> tuple[int, Sequence[Any]]:
     """Run the next call. Returns what to send back."""
     try:
         parts = link.receive()[1]
     except TooLarge as error:
         return ERROR, failure(MemoryError(str(error)))
+    except OSError as error:
+        return ERROR, failure(error)  # of too many files, for example
     try:
         function, arguments, keywords = load(parts)
         del parts
         result = function(*arguments, **keywords)
     except BaseException as error:
-        return ERROR, failure(error)
+        return ERROR, failure(error, dumps)
     try:
         return RESULT, dumps(result)
     except BaseException as error:
-        error.add_note("This was the result of the call, which cannot be sent to the parent process.")
+        with contextlib.suppress(Exception):
+            error.add_note("This was the result of the call, which cannot be sent to the parent process.")
         return ERROR, failure(error)
 
 
-def failure(error: BaseException) -> Sequence[Any]:
+def failure(error: BaseException, dumps: Callable[[Any], Sequence[Any]] = with_pickle) -> Sequence[Any]:
     """Return a message with the error, and with the text of its traceback as its cause."""
     try:
         text = _traceback(error)
         try:
-            message = pickle.dumps(_Failure(error, text), _PROTOCOL)
+            message = dumps(_Failure(error, text))
             # Many classes have an __init__ by which they can be pickled, and not unpickled.
-            pickle.loads(message)
+            load([memoryview(part) for part in message])
         except Exception as reason:
             told = f"{_described(error)}, which cannot be sent to the parent process: {_described(reason)}"
-            message = pickle.dumps(_Failure(pickle.PicklingError(told), text), _PROTOCOL)
+            message = with_pickle(_Failure(pickle.PicklingError(told), text))
     except MemoryError:
-        message = pickle.dumps(MemoryError(), _PROTOCOL)
-    return [message]
+        message = with_pickle(MemoryError())
+    return message
 
 
 class _Failure:

@@ -32,5 +32,5 @@ class WorkerDied(BrokenProcessPool):
         self.pid = pid
         self.exitcode = exitcode
 
-    def __reduce__(self) -> tuple[type[WorkerDied], tuple[object, ...]]:
-        return type(self), (*self.args, self.pid, self.exitcode)
+    def __reduce__(self) -> tuple[type[WorkerDied], tuple[object, ...], dict[str, object]]:
+        return type(self), (*self.args, self.pid, self.exitcode), self.__dict__

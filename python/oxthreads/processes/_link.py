@@ -11,9 +11,11 @@ On Windows, messages go through a :class:`multiprocessing.connection.Connection`
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -56,8 +58,8 @@ class Lost(Exception):
     """The other process has ended."""
 
 
-class NotSent(Lost):
-    """It had ended before anything of a message was sent."""
+class NotReceived(Lost):
+    """It has ended, and has not received the last message."""
 
 
 def _places(lengths: Sequence[int]) -> tuple[list[int], int]:
@@ -124,6 +126,7 @@ class SocketLink:
         for each in (messages, descriptors, life):
             # A child got them as ones that the programs which it starts inherit. Then they would outlive it.
             each.set_inheritable(False)
+            each.settimeout(None)  # a program may have set another default
         self._received = bytearray(LONGEST_IN_SOCKET + _HEADER.size)
         self._view = memoryview(self._received)
         # Looked up here, since each call uses them.
@@ -150,7 +153,7 @@ class SocketLink:
         """Send a message.
 
         Raises:
-            Lost: the other process has ended; NotSent: it had before.
+            Lost: the other process has ended, and does not receive this.
             OSError: there is no memory.
         """
         first = parts[0]
@@ -182,10 +185,7 @@ class SocketLink:
             written.close()
 
     def _send_all(self, message: bytes) -> None:
-        try:
-            sent = self._send(message, _NO_SIGNAL)
-        except ConnectionError as error:
-            raise NotSent from error
+        sent = self._send(message, _NO_SIGNAL)
         if sent < len(message):
             self._messages.sendall(memoryview(message)[sent:], _NO_SIGNAL)
 
@@ -231,16 +231,27 @@ class SocketLink:
                 if not kind & _IS_KNOWN:
                     if waits:
                         self._wait(self._descriptors, deadline)
-                    _, (descriptor, *_), _, _ = socket.recv_fds(self._descriptors, 1, 1)
+                    descriptor = self._receive_descriptor()
                 return kind & _KIND, _split(self._read.map(descriptor, size))
             if self._read.descriptor >= 0:
                 self._read.close()
             if length == size + _HEADER.size and not kind & _HAS_PARTS:
                 return kind & _KIND, [self._view[_HEADER.size : length]]
             return kind & _KIND, self._receive_rest(size, kind, length, waits, deadline)
-        except (ConnectionError, ValueError) as error:
-            # ValueError: it has ended before it has sent the descriptor.
+        except ConnectionResetError as error:
+            # On Linux, this means that there was something that the other process had not read.
+            raise (NotReceived if sys.platform == "linux" else Lost) from error
+        except ConnectionError as error:
             raise Lost from error
+
+    def _receive_descriptor(self) -> int:
+        """Receive a descriptor of shared memory."""
+        message, descriptors, flags, _ = socket.recv_fds(self._descriptors, 1, 1)
+        if descriptors:
+            return descriptors[0]
+        if message and flags & socket.MSG_CTRUNC:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise Lost
 
     def _receive_rest(
         self, size: int, kind: int, length: int, waits: bool, deadline: float | None
@@ -306,8 +317,7 @@ class ConnectionLink:
         try:
             self._connection.send_bytes(body)
         except ConnectionError as error:
-            # At least its end was not.
-            raise NotSent from error
+            raise Lost from error
 
     def receive(self, deadline: float | None = None) -> tuple[int, list[memoryview]]:
         """Wait for a message, as `SocketLink.receive`."""

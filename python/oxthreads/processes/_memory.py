@@ -22,6 +22,12 @@ _AT_ONCE = 2 * 1024 * 1024
 MOST_KEPT = 128 * 1024 * 1024
 
 
+#: Before Python 3.13, each mapping has a descriptor, of which a process may have about a thousand. When there
+#: are so many mappings, further messages are copied.
+_MOST_MAPPED = 100
+_mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+
+
 class TooLarge(MemoryError):
     """There is no memory for a message that has come. The next ones can come."""
 
@@ -107,8 +113,8 @@ class Read:
     def __init__(self) -> None:
         #: What stands for it. -1: there is none.
         self.descriptor = -1
-        #: Knows whether somebody has a part of it.
-        self._memory: weakref.ref[mmap.mmap] | None = None
+        #: It knows whether somebody has a part of it.
+        self._memory: mmap.mmap | None = None
         self._forks = 0
 
     def map(self, descriptor: int | None, length: int) -> memoryview:
@@ -126,6 +132,8 @@ class Read:
             self.descriptor = descriptor
             os.set_inheritable(descriptor, False)
         self._forks = _Forks.count
+        if sys.version_info < (3, 13) and len(_mapped) >= _MOST_MAPPED:
+            return self._copied(length)
         try:
             memory = _mapping(self.descriptor, length, mmap.MAP_SHARED)
         except OSError as error:
@@ -134,16 +142,33 @@ class Read:
             raise TooLarge(
                 f"there is no memory for a message of {length} bytes from another process"
             ) from None
+        _mapped.add(memory)
         if length > MOST_KEPT:
             self.close()
         else:
-            self._memory = weakref.ref(memory)
+            self._memory = memory
         return memoryview(memory)
+
+    def _copied(self, length: int) -> memoryview:
+        """Return the bytes of a message in memory of this process alone."""
+        rest = copied = memoryview(bytearray(length))
+        while rest:
+            read = os.preadv(self.descriptor, [rest], length - len(rest))
+            rest = rest[read:]
+        self._memory = None
+        return copied
 
     def lets_go(self) -> bool:
         """Whether nobody in this process has a part of it. If somebody has one, it is theirs from now on."""
         memory, self._memory = self._memory, None
-        return memory is not None and memory() is None and self._forks == _Forks.count and not self._forks % 2
+        if memory is None or self._forks != _Forks.count or self._forks % 2:
+            return False
+        # A weak reference does not tell: that is gone before a destructor brings back what it belonged to.
+        try:
+            memory.close()
+        except BufferError:
+            return False
+        return True
 
     def close(self) -> None:
         """Keep it no longer. Who has a part of it has that still. May be called more than once."""

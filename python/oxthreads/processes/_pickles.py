@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import copyreg
+import io
 import pickle
 import sys
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeAlias
 
 from ._link import Part
@@ -19,7 +23,28 @@ Dumps: TypeAlias = Callable[[Any], list[Part]]
 _PROTOCOL = 5
 
 
-def _parts(dump: Callable[..., bytes], value: Any) -> list[Part]:
+class _Reducers(dict[type, Any]):
+    """What `copyreg` and `multiprocessing` know of pickling objects of certain classes, as one dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sizes = (0, 0)
+
+    def current(self) -> _Reducers:
+        """Return this, with what was registered since."""
+        sizes = len(copyreg.dispatch_table), len(_of_multiprocessing)
+        if sizes != self._sizes:
+            self.update(copyreg.dispatch_table)
+            self.update(_of_multiprocessing)
+            self._sizes = sizes
+        return self
+
+
+_of_multiprocessing: dict[type, Any] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
+_reducers = _Reducers()
+
+
+def _parts(make_pickler: Callable[..., Any], value: Any) -> list[Part]:
     """Return the pickle, and the large buffers that belong to it."""
     parts: list[Part] = []
 
@@ -33,19 +58,47 @@ def _parts(dump: Callable[..., bytes], value: Any) -> list[Part]:
         parts.append(raw)
         return False
 
-    return [dump(value, protocol=_PROTOCOL, buffer_callback=stays), *parts]
+    written = io.BytesIO()
+    pickler = make_pickler(written, protocol=_PROTOCOL, buffer_callback=stays)
+    pickler.dump(value)
+    return [written.getvalue(), *parts]
+
+
+class _Pickler(pickle.Pickler):
+    """Knows what `multiprocessing` knows: connections, sockets, and what programs have registered there."""
+
+    dispatch_table: Any = _reducers
+
+
+class _CloudPicklers:
+    """The class of cloudpickle that does so, once it is needed."""
+
+    found: Any = None
+
+    @classmethod
+    def get(cls) -> Any:
+        """Raises ImportError if cloudpickle is not installed, or is being imported."""
+        if cls.found is None:
+            import cloudpickle  # noqa: PLC0415
+
+            base: Any = getattr(cloudpickle, "Pickler", None)
+            if base is None:
+                raise ImportError("cloudpickle is being imported")
+            table = collections.ChainMap(_reducers, base.dispatch_table)
+            cls.found = type("_CloudPickler", (base,), {"dispatch_table": table})
+        return cls.found
 
 
 def with_pickle(value: Any) -> list[Part]:
     """Use pickle alone."""
-    return _parts(pickle.dumps, value)
+    _reducers.current()
+    return _parts(_Pickler, value)
 
 
 def with_cloudpickle(value: Any) -> list[Part]:
     """Use cloudpickle, which knows more functions and classes. Raises ImportError if it is not installed."""
-    import cloudpickle  # noqa: PLC0415
-
-    return _parts(cloudpickle.dumps, value)
+    _reducers.current()
+    return _parts(_CloudPicklers.get(), value)
 
 
 def automatically(value: Any) -> list[Part]:
@@ -74,7 +127,11 @@ def calls_automatically(call: Any) -> list[Part]:
 def main_has_no_file() -> bool:
     """Whether another process cannot import what was started as the program: a session, or ``python -c``."""
     main = sys.modules.get("__main__")
-    return getattr(main, "__spec__", None) is None and getattr(main, "__file__", None) is None
+    name = getattr(getattr(main, "__spec__", None), "name", None)
+    if name is not None:
+        # multiprocessing leaves these out: a package that was started, and the session of Python 3.13.
+        return bool(name.endswith(".__main__"))
+    return getattr(main, "__file__", None) is None
 
 
 #: For each name of a way, how calls become bytes, and how results do.

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
 from concurrent.futures import process as _standard
 from functools import partial
+from multiprocessing import spawn
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
-from .._oxthreads import CancelScope, TaskCall, scope_after
+from .._oxthreads import CancelScope, StandIn, TaskCall, scope_after
 from ..concurrent._map import map_calls
 from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
@@ -26,8 +28,6 @@ from ._pickles import PICKLERS, load
 from ._worker import EachOf, IsGone, Settings
 
 if TYPE_CHECKING:
-    from multiprocessing.context import BaseContext
-
     from ..concurrent._executor import ExecutorStatistics
     from ..concurrent.futures import Future
 
@@ -35,6 +35,9 @@ __all__ = ["ProcessPoolExecutor", "ProcessPoolView"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: How many children in a row may die before they have got the same call.
+_MOST_GONE = 10
 
 #: The start methods of the children.
 Method = Literal["spawn", "forkserver"]
@@ -69,13 +72,6 @@ class Cancellable:
             self._scope.cancel()
 
 
-def _run_in(scope: CancelScope, call: Callable[[], T]) -> T:
-    """Run a call that ends when the scope is cancelled."""
-    with scope:
-        return call()
-    raise CancelledError
-
-
 class _Threads(ThreadPoolExecutor):
     """The worker threads of a pool of processes."""
 
@@ -83,35 +79,59 @@ class _Threads(ThreadPoolExecutor):
     BROKEN = _standard.BrokenProcessPool
 
 
-class Call:
-    """A call, as a worker thread runs it."""
+class Call(StandIn):
+    """A call, as a worker thread runs it. It stands for the function that a child calls."""
 
-    __slots__ = ("_function", "_options", "_parts", "_settings")
+    __slots__ = ("_around", "_options", "_parts", "_settings")
 
-    def __init__(self, settings: Settings, function: Any, parts: list[Part], options: Options) -> None:
+    def __init__(
+        self,
+        function: Any,
+        settings: Settings,
+        parts: list[Part],
+        options: Options,
+        around: TaskCall | CancelScope | None,
+    ) -> None:
         self._settings = settings
-        self._function = function
         self._parts = parts
         self._options = options
+        #: The task of a group that the call is, or the scope that ends it.
+        self._around = around
 
     def __call__(self) -> Any:
+        around = self._around
+        if around is None:
+            return self._run()
+        if isinstance(around, TaskCall):
+            return around.call_instead(self._run)
+        with around:
+            return self._run()
+        raise CancelledError
+
+    def _run(self) -> Any:
         settings = self._settings
-        here = settings.here
-        if not here.is_worker:
+        if not settings.here.is_worker:
             return self._run_here()
         timeout, retries, _ = self._options
+        gone = 0
         while True:
+            child = None
             try:
-                child = here.child
-                if child is None or not child.is_own:
-                    child = settings.start()
-                return child.call(self._function, self._parts, timeout)
-            except IsGone:
-                pass
+                child = settings.take()
+                return child.call(self.function, self._parts, timeout)
+            except IsGone as error:
+                gone += 1
+                if gone > _MOST_GONE:
+                    # Something kills each of them.
+                    raise error.died from None
             except WorkerDied:
-                if retries <= 0 or settings.is_killed:
+                # It may also be an error that the function has raised.
+                if retries <= 0 or settings.is_killed or (child is not None and child.is_usable):
                     raise
                 retries -= 1
+            finally:
+                if child is not None:
+                    settings.give_back(child)
 
     def _run_here(self) -> Any:
         """The pool is full, and the submitting thread runs the call."""
@@ -420,7 +440,7 @@ class ProcessPoolExecutor(_Submits):
                 raise TypeError("max_tasks_per_child must be an integer")
             if max_tasks_per_child <= 0:
                 raise ValueError("max_tasks_per_child must be >= 1")
-        if pickler not in PICKLERS:
+        if not isinstance(pickler, str) or pickler not in PICKLERS:
             raise ValueError("pickler must be 'auto', 'pickle' or 'cloudpickle'")
         if pickler == "cloudpickle":
             import cloudpickle  # noqa: F401, PLC0415
@@ -457,18 +477,18 @@ class ProcessPoolExecutor(_Submits):
         """Submit a call. `scope`: if that is cancelled, the call ends."""
         if not self._may_start:
             self._check_start()
-        is_task = type(fn) is TaskCall
         try:
             parts = self._dumps((fn, args, kwargs))
         except (MemoryError, RecursionError):
             raise
         except Exception as error:
             raise TypeError(f"the call cannot be sent to another process: {error}") from error
-        call: Any = Call(self._settings, fn, parts, options)
-        if is_task:
-            call = partial(fn.call_instead, call)  # type: ignore[attr-defined]
-        elif scope is not None:
-            call = partial(_run_in, scope, call)
+        around: TaskCall | CancelScope | None = scope
+        if isinstance(fn, TaskCall):
+            around, fn = fn, fn.function
+        if isinstance(fn, EachOf):
+            fn = fn.function
+        call = Call(fn, self._settings, parts, options, around)
         return self._threads._oxthreads_submit(options.priority, None, call, (), {})
 
     def _check_start(self) -> None:
@@ -476,8 +496,6 @@ class ProcessPoolExecutor(_Submits):
 
         Otherwise each child would start children, without end.
         """
-        from multiprocessing import spawn  # noqa: PLC0415
-
         spawn._check_not_importing_main()  # type: ignore[attr-defined]
         self._may_start = True
 
@@ -581,10 +599,11 @@ def _context(context: Any) -> BaseContext:
         if context == "fork":
             raise ValueError(_NO_FORK)
         return multiprocessing.get_context(context)
+    if not isinstance(context, BaseContext):
+        raise TypeError("mp_context must be a string, a context of multiprocessing, or None")
     if context.get_start_method() == "fork":
         raise ValueError(_NO_FORK)
-    found: BaseContext = context
-    return found
+    return context
 
 
 _NO_FORK = (
@@ -604,7 +623,7 @@ def _break(threads: weakref.ref[_Threads], reason: str) -> None:
             item = pool._work_queue.get_nowait()
         except queue.Empty:
             return
-        if item is not None:
+        if item is not None and item.future.set_running_or_notify_cancel():
             item.future.set_exception(_standard.BrokenProcessPool(reason))
 
 

@@ -15,11 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import process as _process
 from typing import TYPE_CHECKING, Any
 
-from .._oxthreads import TaskCall
 from ..threading import RLock
 from . import _child
 from ._errors import CallTimeout, WorkerDied
-from ._link import Lost, NotSent, make_pair
+from ._link import Lost, NotReceived, make_pair
 from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 _PATIENCE = 30
 #: When a child has died, as an error says it.
 _AT_START = "before it could run calls. Its error output may say why"
+#: The exit code of a process for which somebody else has waited.
+_UNKNOWN = -1000
 #: The longest time between two looks whether a child has ended, in seconds. The first times are shorter.
 _LONGEST_SLEEP = 0.05
 
@@ -80,19 +81,38 @@ class Settings:
             raise WorkerDied("all processes of the pool were killed")
         if self.broken is not None:
             raise BrokenProcessPool(self.broken)
-        self.here.ending = [child for child in self.here.ending if not child.has_ended()]
+        # There are no more children than workers. One that does not end keeps its place for a while.
+        while self.here.ending:
+            self.here.ending.pop().wait_for_end(_PATIENCE)
         child = Child(self)
-        self.here.child = child
         child.begin()
         return child
+
+    def take(self) -> Child:
+        """Return the child of this thread, for one call.
+
+        Until it is given back, nobody else has it. This thread may submit a call meanwhile, from a destructor
+        for example, and have to run that at once: then it takes another one.
+        """
+        child, self.here.child = self.here.child, None
+        return child if child is not None and child.is_own else self.start()
+
+    def give_back(self, child: Child) -> None:
+        """The call has ended."""
+        if not child.is_usable:
+            return
+        if self.here.child is None:
+            self.here.child = child
+        else:
+            child.begin_end()  # one for a call inside of another one
 
     def end_own(self) -> None:
         """This thread ends: so do its children."""
         child, self.here.child = self.here.child, None
         if child is not None:
             child.begin_end()
-        for ending in self.here.ending:
-            ending.wait_for_end()
+        while self.here.ending:
+            self.here.ending.pop().wait_for_end()
 
     def break_by(self, error: BaseException) -> None:
         """An initializer has failed: no calls are run any more."""
@@ -102,7 +122,11 @@ class Settings:
 
 
 class IsGone(Exception):
-    """A child has ended after its last call, and before the next one was sent."""
+    """A child has ended before it has got a call."""
+
+    def __init__(self, died: WorkerDied) -> None:
+        #: What to raise if that happens again and again.
+        self.died = died
 
 
 class _Here(threading.local):
@@ -131,7 +155,8 @@ class Child:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._calls_left = settings.max_tasks
-        self._has_run_calls = False
+        #: Whether it can run calls.
+        self.is_usable = True
         #: Whether it was told to end.
         self.is_ending = False
         #: Whether it belongs to this process, and not to one that this was forked from.
@@ -226,12 +251,8 @@ class Child:
         """
         try:
             self._link.send(_child.CALL, call)
-        except NotSent as error:
-            if self._has_run_calls:
-                self._bury()
-                raise IsGone from None
-            # Not again and again, if something kills each of them at its start.
-            self._give_up(error, _AT_START)
+        except Lost:
+            raise self._gone() from None
         except BaseException as error:
             self._give_up(error, f"while {_name(function)} was sent to it")
         try:
@@ -239,13 +260,13 @@ class Child:
         except TimeoutError:
             self.kill()
             raise CallTimeout(f"{_name(function)} took longer than {timeout} seconds") from None
+        except NotReceived:
+            raise self._gone() from None
         except TooLarge as error:
-            self._has_run_calls = True
             self._count()
             raise MemoryError(str(error)) from None
         except BaseException as error:
             self._give_up(error, f"while it ran {_name(function)}")
-        self._has_run_calls = True
         self._count()
         answer = load(parts)
         if kind == _child.ERROR:
@@ -260,8 +281,13 @@ class Child:
         if self._calls_left is not None:
             self._calls_left -= 1
             if self._calls_left <= 0:
-                self._settings.here.child = None
                 self.begin_end()
+
+    def _gone(self) -> IsGone:
+        """It has ended, and has not begun the call."""
+        pid = self.pid
+        code = self._bury()
+        return IsGone(WorkerDied(f"the process {pid} {_described(code)} before it got its call", pid, code))
 
     def _give_up(self, error: BaseException, when: str) -> Any:
         """It is of no use any more. Raises WorkerDied if it has died, else the error."""
@@ -274,6 +300,7 @@ class Child:
 
     def _bury(self) -> int | None:
         """It has ended, or is about to. Wait for that, free its resources, and return its exit code."""
+        self.is_usable = False
         self._link.close()
         if not self._ends_within(_PATIENCE):
             # It has closed its link, and goes on.
@@ -289,13 +316,6 @@ class Child:
         with _changing, contextlib.suppress(ValueError):  # another thread has seen its end
             getattr(self.process, way)()
 
-    def has_ended(self) -> bool:
-        """Whether it has ended. If so, its resources are freed."""
-        if not self._ends_within(0):
-            return False
-        self._forget()
-        return True
-
     def _ends_within(self, seconds: float) -> bool:
         """Wait until it has ended, but not longer than so."""
         end = time.monotonic() + seconds
@@ -306,7 +326,10 @@ class Child:
                     self.process.join()
                     break
                 if not self._is_served and not _exists(self.process.pid):
-                    break  # somebody else has asked the system for its end
+                    # Somebody else has asked the system for its end; or the program ignores SIGCHLD.
+                    self.process._popen.returncode = _UNKNOWN
+                    self.process.join()
+                    break
             if time.monotonic() >= end:
                 return False
             time.sleep(slept)
@@ -315,10 +338,11 @@ class Child:
 
     def _exit_code(self) -> int | None:
         code: int | None = self.process.exitcode
-        return code
+        return None if code == _UNKNOWN else code
 
     def kill(self) -> None:
         """End it, whatever it does, and wait for its end."""
+        self.is_usable = False
         self._link.close()
         if self.is_own:
             self.process.kill()
@@ -326,19 +350,20 @@ class Child:
 
     def begin_end(self) -> None:
         """Let it end by itself."""
+        self.is_usable = False
         self.is_ending = True
         self._link.close()
         self._settings.here.ending.append(self)
 
-    def wait_for_end(self) -> None:
-        """Wait until it has ended."""
-        self._ends_within(math.inf)
+    def wait_for_end(self, patience: float = math.inf) -> None:
+        """Wait until it has ended. One that takes longer than so many seconds is killed."""
+        if not self._ends_within(patience):
+            self.process.kill()
+            self._ends_within(math.inf)
         self._forget()
 
     def _forget(self) -> None:
         """It has ended."""
-        if self._settings.here.child is self:
-            self._settings.here.child = None
         self._settings.children.discard(self)
         _all.discard(self)
         self._link.let_go()
@@ -376,13 +401,8 @@ class EachOf:
 
 def _name(function: Any) -> str:
     """What an error says of the function of a call."""
-    while True:
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif isinstance(function, EachOf | TaskCall):
-            function = function.function
-        else:
-            break
+    while isinstance(function, functools.partial):
+        function = function.func
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
 

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyFunction, PyString, PyType};
 
 use crate::bindings::executor::pools;
-use crate::bindings::future::{Call, Future};
+use crate::bindings::future::{Call, Future, StandIn};
 use crate::bindings::runtime::lazy::lazy_imports;
 use crate::bindings::runtime::{code, foreign};
 use crate::diagnostics::pools::{self as profiled, CallInProgress, Function};
@@ -78,7 +78,7 @@ pub(crate) fn tell_workers() {
     }
 }
 
-/// What was submitted: what is inside bound methods and `functools.partial`. It runs no code of the program: it asks
+/// What was submitted: what is inside bound methods, `functools.partial` and stand-ins. It runs no code of the program: it asks
 /// only types of the interpreter.
 pub(super) fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
     let mut function = submitted.clone();
@@ -93,8 +93,11 @@ pub(super) fn function_of(submitted: &Bound<'_, PyAny>) -> Function {
     described
 }
 
-/// What a bound method or a `functools.partial` calls.
+/// What a bound method or a `functools.partial` calls, or what the object stands for.
 fn inside<'py>(function: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    if let Some(within) = StandIn::find(function) {
+        return Some(within);
+    }
     let py = function.py();
     let class = function.get_type();
     let attribute = if METHOD.get(py).is_ok_and(|method| method.is(&class)) {

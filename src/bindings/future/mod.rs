@@ -34,11 +34,13 @@ mod creation;
 mod event_loop;
 mod helping;
 mod internals;
+mod stand_in;
 mod waiting;
 mod work;
 
 pub(crate) use completions::{Completions, Observer};
 pub(crate) use helping::{CurrentGuard, PoolMember, is_worker_of, run_as_worker};
+pub(crate) use stand_in::StandIn;
 pub(crate) use work::{Call, Started, name_of};
 
 /// The native half of oxthreads.concurrent.futures.Future.

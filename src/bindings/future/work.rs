@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyString, PyTuple, PyType};
 
 use crate::bindings::function::Function;
-use crate::bindings::future::Future;
+use crate::bindings::future::{Future, StandIn};
 use crate::bindings::runtime::foreign::{self, Owned};
 use crate::bindings::task::Task;
 use crate::primitives::FellBack;
@@ -50,6 +50,9 @@ impl Work for Call {
 
 /// What a report calls the function. It runs no code of the program: it asks only types of the interpreter.
 pub(crate) fn name_of(function: &Bound<'_, PyAny>) -> String {
+    if let Some(within) = StandIn::find(function) {
+        return name_of(&within);
+    }
     let class = function.get_type();
     let class_name = (class.name().ok()).map_or_else(String::new, |name| name.to_string());
     // SAFETY: attached, and the type of an object is alive.
