@@ -198,3 +198,46 @@ living_ones: list[int] = []
 def living() -> int:
     """How many there are."""
     return len(living_ones)
+
+
+def send_over(end: Any, message: Any) -> None:
+    """Send a message by a connection or a socket."""
+    end.send(message)
+    end.close()
+
+
+def raise_died(path: str) -> None:
+    """Raise what the pool raises when a child dies."""
+    from oxthreads.processes import WorkerDied  # noqa: PLC0415
+
+    with Path(path).open("a") as file:
+        file.write("x")
+    error = WorkerDied("in a pool of the call", 5, -9)
+    error.add_note("a note")
+    raise error
+
+
+def wait_and_fail(seconds: float) -> None:
+    """An initializer that fails after a while."""
+    time.sleep(seconds)
+    raise ValueError("no start")
+
+
+def end_slowly(seconds: float) -> int:
+    """Let the process take so long to end. Returns its number."""
+    threading.Thread(target=time.sleep, args=(seconds,)).start()
+    return os.getpid()
+
+
+def interrupt_a_program() -> int:
+    """Start a program, send it the signal of Ctrl-C, and return how it has ended."""
+    import subprocess  # noqa: PLC0415
+
+    program = subprocess.Popen(["sleep", "60"])
+    program.send_signal(signal.SIGINT)
+    return program.wait()
+
+
+def make_buffer(number: int) -> Buffer:
+    """Return a large buffer."""
+    return Buffer(bytearray([number % 256]) * 300_000)

@@ -391,8 +391,8 @@ class ProcessPoolExecutor(_Submits):
         [32, 9, 4]
 
     When the program ends, the children end after their calls, as those of the standard pool do. If the
-    program is killed, the children end at once, also in the middle of a call (on Linux and macOS). They
-    ignore Ctrl-C, which is for the program.
+    program is killed, the children end at once, also in the middle of a call (not on Windows). They ignore
+    Ctrl-C, which is for the program.
 
     If a scope or a group of tasks is cancelled, the children of its calls are killed.
 
@@ -407,7 +407,8 @@ class ProcessPoolExecutor(_Submits):
     * What cannot be pickled is a TypeError of ``submit``, not an error of the future.
     * A result or an exception that cannot be unpickled fails only its own call.
     * ``map`` reads its input no further than ``buffersize``, on all versions of Python, and has ``progress``.
-    * ``max_tasks_per_child`` works with all start methods.
+    * Children ignore Ctrl-C.
+    * It is not a subclass of the standard class.
     * Of the private attributes, there are ``_processes``, ``_max_workers``, ``_mp_context`` and
       ``_broken``.
     """

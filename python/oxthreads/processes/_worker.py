@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import math
 import os
 import signal
@@ -21,6 +22,16 @@ from ._errors import CallTimeout, WorkerDied
 from ._link import Lost, NotReceived, make_pair
 from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
+
+# multiprocessing imports these when it needs them. A call that a destructor submits meanwhile would find them
+# half imported.
+if sys.platform == "win32":
+    importlib.import_module("multiprocessing.popen_spawn_win32")
+else:
+    from multiprocessing import resource_tracker
+
+    for _module in ("popen_spawn_posix", "popen_forkserver"):
+        importlib.import_module(f"multiprocessing.{_module}")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -440,8 +451,6 @@ def _without_interrupts(method: str) -> Any:
         yield
         return
     if method == "spawn":
-        from multiprocessing import resource_tracker  # noqa: PLC0415
-
         # It is started with the first child, and then takes the mask away.
         resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
