@@ -7,6 +7,7 @@ interpreter.
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import random
 import threading
@@ -452,7 +453,6 @@ def test_every_call_of_eight_submitters_is_run_once(library: BackEnd, frantic: N
 def test_a_shutdown_during_submits_runs_the_accepted_calls_and_refuses_the_others(
     library: BackEnd, frantic: None, cancel: bool
 ) -> None:
-    refusals = 0
     for attempt in range(5):
         executor, ran = library.futures.ThreadPoolExecutor(3), []
         barrier = threading.Barrier(8)
@@ -460,7 +460,9 @@ def test_a_shutdown_during_submits_runs_the_accepted_calls_and_refuses_the_other
         def submit(submitter: int, executor: Any = executor, ran: Any = ran, barrier: Any = barrier) -> Any:
             accepted, refused = {}, []
             barrier.wait()
-            for number in range(500):
+            for number in itertools.count():
+                if refused and number >= 500:
+                    break
                 try:
                     accepted[submitter, number] = executor.submit(ran.append, (submitter, number))
                 except RuntimeError as error:
@@ -479,9 +481,8 @@ def test_a_shutdown_during_submits_runs_the_accepted_calls_and_refuses_the_other
         assert sorted(ran) == sorted(call for call, future in accepted.items() if not future.cancelled())
         assert cancel or len(ran) == len(accepted)
         assert {*refused} <= {AFTER_SHUTDOWN}
-        assert len(accepted) + len(refused) == 8 * 500
-        refusals += len(refused)
-    assert refusals, "shutdown came too late every time"
+        assert len(refused) >= 8
+        assert len(accepted) + len(refused) >= 8 * 500
 
 
 def test_a_call_is_either_cancelled_or_run(library: BackEnd, frantic: None) -> None:
