@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,17 +146,15 @@ class TestCallsThatDie:
         assert len({error.pid for error in errors}) == 3  # type: ignore[union-attr]
 
     def test_a_program_that_it_has_started_does_not_hide_its_death(self, pool: ProcessPoolExecutor) -> None:
-        before = children()
+        before, token = children(), str(uuid.uuid4())
         try:
             with pytest.raises(WorkerDied, match="exit code 7"):
-                pool.submit(calls.start_another_program).result(TIMEOUT_SECONDS)
+                pool.submit(calls.start_another_program, token).result(TIMEOUT_SECONDS)
         finally:
             for folder in Path("/proc").iterdir():  # whose parent is not this process any more
                 with contextlib.suppress(OSError):
-                    if b"time.sleep(600)" in (folder / "cmdline").read_bytes():
-                        environment = (folder / "environ").read_bytes()
-                        if f"PYTEST_CURRENT_TEST={os.environ['PYTEST_CURRENT_TEST']}".encode() in environment:
-                            os.kill(int(folder.name), signal.SIGKILL)
+                    if token.encode() in (folder / "cmdline").read_bytes():
+                        os.kill(int(folder.name), signal.SIGKILL)
         assert children() >= before - {0}
 
 

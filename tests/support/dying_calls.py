@@ -78,9 +78,10 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def start_another_program() -> None:
+def start_another_program(token: str) -> None:
     """Start a program that inherits what it can and outlives this process, and end this process."""
-    os.posix_spawn(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"], os.environ)
+    code = "import time; time.sleep(600)"
+    os.posix_spawn(sys.executable, [sys.executable, "-c", code, token], os.environ)
     os._exit(7)
 
 
