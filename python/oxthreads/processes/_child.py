@@ -41,7 +41,7 @@ def main(
     if hasattr(os, "register_at_fork"):
         # So that the parent learns of the end of this process, while one that it has forked goes on.
         os.register_at_fork(after_in_child=link.close)
-    dumps = PICKLERS[pickler][1]
+    dumps = PICKLERS[pickler]
     try:
         if begin.initializer is not None:
             try:

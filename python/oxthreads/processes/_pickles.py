@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import copyreg
 import io
 import pickle
@@ -112,16 +111,12 @@ def automatically(value: Any) -> list[Part]:
             raise error from None
 
 
-def calls_automatically(call: Any) -> list[Part]:
-    """As `automatically`, in the process that has the pool.
-
-    If no other process can import what was started as the program, pickle would write the names of its
-    functions, which nobody finds there. cloudpickle writes the functions themselves.
-    """
-    if main_has_no_file():
-        with contextlib.suppress(ImportError):
-            return with_cloudpickle(call)
-    return automatically(call)
+def by_content(value: Any) -> list[Part]:
+    """Use cloudpickle, if it is installed, which pickles the functions of the main module themselves."""
+    try:
+        return with_cloudpickle(value)
+    except ImportError:
+        return with_pickle(value)
 
 
 def main_has_no_file() -> bool:
@@ -134,12 +129,21 @@ def main_has_no_file() -> bool:
     return getattr(main, "__file__", None) is None
 
 
-#: For each name of a way, how calls become bytes, and how results do.
-PICKLERS: dict[str, tuple[Dumps, Dumps]] = {
-    "auto": (calls_automatically, automatically),
-    "pickle": (with_pickle, with_pickle),
-    "cloudpickle": (with_cloudpickle, with_cloudpickle),
+#: The ways to make bytes, by their names.
+PICKLERS: dict[str, Dumps] = {
+    "auto": automatically,
+    "pickle": with_pickle,
+    "cloudpickle": with_cloudpickle,
 }
+
+
+def for_calls(name: str) -> Dumps:
+    """Return the way of this name, for the process that has the pool.
+
+    If no other process can import what was started as the program, pickle would write the names of its
+    functions, which nobody finds there.
+    """
+    return by_content if name == "auto" and main_has_no_file() else PICKLERS[name]
 
 
 def load(parts: list[memoryview]) -> Any:

@@ -24,7 +24,7 @@ from ..concurrent._map import map_calls
 from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
 from ._link import Part
-from ._pickles import PICKLERS, load
+from ._pickles import PICKLERS, for_calls, load
 from ._worker import EachOf, IsGone, Settings
 
 if TYPE_CHECKING:
@@ -447,7 +447,7 @@ class ProcessPoolExecutor(_Submits):
             import cloudpickle  # noqa: F401, PLC0415
         self._options = _checked(Options(timeout, retries))
         self._mp_context = _context(mp_context)
-        self._dumps = PICKLERS[pickler][0]
+        self._dumps = for_calls(pickler)
         self._may_start = False
         self._settings = Settings(self._mp_context, pickler, initializer, initargs, max_tasks_per_child)
         self._threads = _Threads(
