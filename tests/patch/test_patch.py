@@ -364,3 +364,22 @@ def test_our_classes_have_the_standard_module_names_while_installed() -> None:
         assert oxthreads.threading.Event.__module__ == before == "oxthreads.threading"
         """.replace("import concurrent", "import sys, concurrent", 1)
     )
+
+
+def test_a_watch_does_not_keep_the_class_of_threads_from_being_replaced() -> None:
+    check("""
+        import threading
+        import oxthreads.tasks, oxthreads.threading
+        from oxthreads import diagnose
+        with diagnose.watch():  # it wraps the `join` of the standard class
+            patch.install()
+            assert threading.Thread is oxthreads.threading.Thread
+            done = threading.Event()
+            thread = threading.Thread(target=done.wait, daemon=True)
+            thread.start()
+            with oxthreads.tasks.move_on_after(0.01) as scope:
+                thread.join()
+            assert scope.cancelled_caught
+            done.set()
+            thread.join()
+        """)
