@@ -94,6 +94,32 @@ def test_a_client_that_is_closed(cluster: Any, tmp_path: Path) -> None:
     Path(go).touch()
 
 
+def test_all_submissions_that_wait_for_room_end_with_the_client(cluster: Any, tmp_path: Path) -> None:
+    client = distributed.Client(cluster, set_as_default=False)
+    pool = DaskExecutor(client, max_pending=1)
+    go = str(tmp_path / "go")
+    pool.submit(wait_for_file, go)
+    errors: list[Exception] = []
+
+    def submit() -> None:
+        try:
+            pool.submit(square, 1)
+        except Exception as error:
+            errors.append(error)
+
+    # Without `daemon`, a test that fails would not end.
+    blocked = [threading.Thread(target=submit, daemon=True) for _ in range(4)]
+    for thread in blocked:
+        thread.start()
+    spin_until(lambda: pool._link._blocked == 4)
+    client.close()
+    for thread in blocked:
+        thread.join(TIMEOUT_SECONDS)
+    assert [type(error) for error in errors] == [ClusterLost] * 4
+    pool.shutdown()
+    Path(go).touch()
+
+
 def test_a_call_that_is_submitted_while_the_client_closes(cluster: Any) -> None:
     client = distributed.Client(cluster, set_as_default=False)
     pool = DaskExecutor(client)

@@ -175,14 +175,19 @@ class Link:
             raise RuntimeError(
                 "submit() cannot wait for room in the event loop of the client, which makes room"
             )
-        while self._unfinished() >= self.max_pending:
-            self._blocked += 1
-            try:
-                self._room.wait()
-            finally:
-                self._blocked -= 1
-            self._check_open()
-            check_running(self.client)
+        try:
+            while self._unfinished() >= self.max_pending:
+                self._blocked += 1
+                try:
+                    self._room.wait()
+                finally:
+                    self._blocked -= 1
+                self._check_open()
+                check_running(self.client)
+        except BaseException:
+            # It may have been told of room, which it does not take: the next one gets it.
+            self._room.notify()
+            raise
         return True
 
     def _add(self, call: Call) -> None:
@@ -537,6 +542,8 @@ class Link:
                 calls = [*self._new, *self._handed]
                 self._new.clear()
                 self._handed.update(calls)
+                # There will be no room any more.
+                self._room.notify_all()
             elif self._new:
                 # Perhaps whoever has submitted them was interrupted.
                 self._flush_is_due = True
