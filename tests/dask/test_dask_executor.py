@@ -79,6 +79,15 @@ def test_equal_calls_of_a_pure_function_at_the_same_time_are_one(client: Any, tm
     assert log.read_text() == "called\n"
 
 
+def test_equal_calls_of_two_pools_both_end(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, pure=True) as one, DaskExecutor(client, pure=True) as other:
+        futures = [pool.submit(wait_for_file, go) for pool in (one, other, other, one)]
+        spin_until(lambda: all(future.running() for future in futures))
+        Path(go).touch()
+        assert [future.result(TIMEOUT_SECONDS) for future in futures] == ["go"] * 4
+
+
 def test_an_exception_has_the_frames_of_the_worker(pool: Any) -> None:
     with pytest.raises(LookupError, match="a text") as caught:
         pool.submit(fail, "a text").result(TIMEOUT_SECONDS)

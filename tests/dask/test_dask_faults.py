@@ -19,8 +19,9 @@ pytest.importorskip("distributed", reason="distributed is not installed")
 import distributed
 
 from oxthreads.dask import ClusterLost, DaskExecutor
+from oxthreads.dask._link import Link
 from oxthreads.processes import WorkerDied
-from tests.dask.calls import die, square, tell_pid_and_wait, wait_for_file
+from tests.dask.calls import die, fail, square, tell_pid_and_wait, wait_for_file
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -144,6 +145,73 @@ def test_a_call_that_is_submitted_while_the_client_closes(cluster: Any) -> None:
         error = future.exception(TIMEOUT_SECONDS)
         assert isinstance(error, ClusterLost) or future.result() == number * number
     pool.shutdown()
+
+
+@pytest.mark.parametrize("status", ["running", "connecting", "closing"])
+@pytest.mark.parametrize(
+    "error", [distributed.comm.CommClosedError("gone"), RuntimeError("ConnectionPool is closed")]
+)
+def test_a_request_that_fails_because_the_connection_is_gone(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, status: str, error: Exception
+) -> None:
+    asked: list[int] = []
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+        # It may have noticed, or not yet.
+        def fail() -> Any:
+            asked.append(1)
+            client.status = status
+            raise error
+
+        async def gather(*_: object, **__: object) -> Any:
+            fail()
+
+        def hand_over(*_: object, **__: object) -> Any:
+            fail()
+
+        for name, instead in (("gather", gather), ("map", hand_over)):
+            monkeypatch.setattr(client, name, instead)
+            futures = [pool.submit(square, number) for number in range(3)]
+            caught = [future.exception(TIMEOUT_SECONDS) for future in futures]
+            client.status = "running"
+            assert {type(each) for each in caught} == {ClusterLost}
+            assert {each.__cause__ for each in caught if each is not None} <= {error, None}
+        # Not once more for each call: each would wait for the scheduler.
+        assert len(asked) <= 6
+        monkeypatch.undo()
+        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+
+
+def test_an_attribute_of_a_closed_client_is_not_to_blame(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+
+        async def gather(*_: object, **__: object) -> Any:
+            client.status = "closing"
+            raise AttributeError("'NoneType' object has no attribute 'gather'")
+
+        monkeypatch.setattr(client, "gather", gather)
+        error = pool.submit(square, 2).exception(TIMEOUT_SECONDS)
+        client.status = "running"
+    assert isinstance(error, ClusterLost)
+    assert isinstance(error.__cause__, AttributeError)
+
+
+def test_a_call_that_has_raised_and_is_cancelled_then_ends(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = Link._collect
+
+    def collect_and_restart(link: Link) -> None:
+        erred = [call for call in link._changed if call.remote is not None and call.remote.status == "error"]
+        collect(link)
+        if erred:
+            client._handle_restart()
+
+    monkeypatch.setattr(Link, "_collect", collect_and_restart)
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+        error = pool.submit(fail, "a text").exception(TIMEOUT_SECONDS)
+        assert isinstance(error, CancelledError | LookupError)
 
 
 @pytest.fixture

@@ -155,6 +155,24 @@ def test_nothing_keeps_results_and_calls_alive(pool: Any) -> None:
     spin_until(lambda: (gc.collect(), result() is None and call() is None)[1])
 
 
+class Thing:
+    pass
+
+
+def make_a_thing(_: object) -> Thing:
+    return Thing()
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_results_of_map_are_freed_without_the_collector_of_cycles(pool: Any, chunksize: int) -> None:
+    gc.disable()
+    try:
+        results = [weakref.ref(thing) for thing in pool.map(make_a_thing, range(6), chunksize=chunksize)]
+        spin_until(lambda: not any(result() for result in results))
+    finally:
+        gc.enable()
+
+
 def test_submit_in_a_destructor(pool: Any) -> None:
     futures: list[Any] = []
 

@@ -22,6 +22,12 @@ def fail_at_seven(number: int) -> int:
     return number
 
 
+def stop_at_seven(number: int) -> int:
+    if number == 7:
+        raise StopIteration(number)
+    return number
+
+
 @pytest.mark.parametrize("chunksize", [1, 3, 100])
 @pytest.mark.parametrize("buffersize", [None, 2])
 def test_the_results_come_in_the_order_of_the_items(
@@ -70,6 +76,18 @@ def test_a_call_that_raises_ends_the_iterator(pool: Any, chunksize: int) -> None
     assert list(itertools.islice(results, 4)) == [0, 1, 2, 3]
     with pytest.raises(LookupError):
         list(results)
+
+
+@pytest.mark.parametrize("chunksize", [1, 5])
+@pytest.mark.parametrize("buffersize", [None, 1])
+def test_stop_iteration_does_not_end_the_results(pool: Any, chunksize: int, buffersize: int | None) -> None:
+    results = pool.map(stop_at_seven, range(20), chunksize=chunksize, buffersize=buffersize)
+    assert list(itertools.islice(results, 5)) == [0, 1, 2, 3, 4]
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(results)
+    # Also if it is the last call of its chunk.
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(pool.map(stop_at_seven, range(8), chunksize=4))
 
 
 @pytest.mark.parametrize("chunksize", [1, 4])

@@ -38,6 +38,7 @@ class Call:
     """A call from the moment at which it was submitted to the end of its future."""
 
     __slots__ = (
+        "__weakref__",
         "args",
         "began",
         "fn",

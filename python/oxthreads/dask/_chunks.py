@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import islice
 
 from ._payload import call_all
@@ -39,6 +40,8 @@ class Chunks:
         self._length = _length(iterables)
         self._read = 0
         self._done = 0
+        #: How many results are expected of each chunk that was submitted.
+        self._lengths: deque[int] = deque()
         self.report = None if progress is None else self._report
 
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
@@ -58,8 +61,9 @@ class Chunks:
     def submit(self, executor: Submitter, chunk: list[tuple[Any, ...]]) -> Future[Any]:
         """Submit a chunk to an executor."""
         future: Future[Any] = executor.submit(self._call_all, *zip(*chunk, strict=True))
+        length = len(chunk)
+        self._lengths.append(length)
         if self._progress is not None:
-            length = len(chunk)
 
             def count(future: Future[Any]) -> None:
                 # In the one thread that ends futures.
@@ -79,6 +83,10 @@ class Chunks:
         """Yield the results of the calls, of which nothing keeps one alive after that."""
         try:
             for chunk in results:
+                if len(chunk) != self._lengths.popleft():
+                    # The iterator that calls the function has taken it for its end. A generator that a
+                    # StopIteration leaves raises this, and so does `map` with a call a chunk.
+                    raise RuntimeError("generator raised StopIteration")
                 chunk.reverse()
                 while chunk:
                     yield chunk.pop()

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ClusterLost", "cancelled_in_cluster", "check_running", "worker_died"]
+__all__ = ["ClusterLost", "cancelled_in_cluster", "check_running", "lost_with", "worker_died"]
 
 
 class ClusterLost(BrokenExecutor):
@@ -32,6 +32,23 @@ def check_running(client: Client) -> None:
     if status in ("connecting", "newly-created"):
         raise ClusterLost("the client of the cluster has lost its connection to the scheduler")
     raise ClusterLost("the client of the cluster is closed")
+
+
+def lost_with(client: Client, error: Exception) -> ClusterLost | None:
+    """Return ClusterLost if a request of the client has failed because the connection is gone, else None."""
+    try:
+        check_running(client)
+    except ClusterLost as gone:
+        lost = gone
+    else:
+        # The client does not know yet. CommClosedError is an OSError, and so is TimeoutError.
+        is_of_transport = isinstance(error, OSError) or "ConnectionPool is closed" in str(error)
+        if not is_of_transport:
+            return None
+        lost = ClusterLost(f"the client of the cluster has lost its connection to the scheduler: {error}")
+    lost.__cause__ = error
+    # Of the frames here nobody wants to know.
+    return lost.with_traceback(None)
 
 
 def cancelled_in_cluster(client: Client, name: str, reason: object) -> Exception:

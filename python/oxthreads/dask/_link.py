@@ -15,6 +15,7 @@ import logging
 import os
 import time
 import uuid
+import weakref
 from collections import deque
 from concurrent.futures import InvalidStateError
 from queue import Empty, Full
@@ -24,7 +25,7 @@ from distributed import Client, KilledWorker
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
 from ._call import Call
-from ._errors import ClusterLost, cancelled_in_cluster, check_running, worker_died
+from ._errors import ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
 from ._payload import RUN, explain, returning_bytes, unpack
 
 TYPE_CHECKING = False
@@ -73,20 +74,19 @@ class _Completion(asyncio.Event):
 
     def __init__(self, link: Link, call: Call) -> None:
         super().__init__()
-        self._link = link
-        #: More than one, if equal calls of a pure function are one task.
-        self._calls = [call]
+        #: More than one, if equal calls of a pure function are one task; perhaps of several pools.
+        self._calls = [(link, call)]
 
     def set(self) -> None:
         super().set()
-        for call in self._calls:
-            self._link.changed(call)
+        for link, call in self._calls:
+            link.changed(call)
 
-    def tell(self, call: Call) -> None:
+    def tell(self, link: Link, call: Call) -> None:
         """Tell of this call, too."""
-        self._calls.append(call)
+        self._calls.append((link, call))
         if self.is_set():
-            self._link.changed(call)
+            link.changed(call)
 
 
 class Link:
@@ -154,7 +154,15 @@ class Link:
         )
         future = call.future
         if call.is_revocable:
-            future.add_done_callback(lambda future: self._revoke(call) if future.cancelled() else None)
+            # A call keeps its future. If the future kept the call, its result would stay until the collector
+            # of cycles runs.
+            reference = weakref.ref(call)
+
+            def revoke(future: Future[Any]) -> None:
+                if future.cancelled() and (found := reference()) is not None:
+                    self._revoke(found)
+
+            future.add_done_callback(revoke)
         with self._room:
             if self._unfinished() < self.max_pending or self._wait_for_room():
                 self._check_open()
@@ -258,7 +266,7 @@ class Link:
             try:
                 remotes = self._hand_over(group)
             except Exception as error:
-                self._fail(group, error)
+                self._fail(group, lost_with(self.client, error) or error)
                 continue
             for call, remote in zip(group, remotes, strict=True):
                 call.forget_arguments()
@@ -311,7 +319,7 @@ class Link:
         if event is None:
             state._event = _Completion(self, call)
         elif isinstance(event, _Completion):
-            event.tell(call)
+            event.tell(self, call)
         else:
             # The program has a future of the same task; or it is another version of distributed.
             self._start(self._wait_for(call, state))
@@ -406,6 +414,9 @@ class Link:
         try:
             found = await self.client.gather(remotes, errors="skip", asynchronous=True)
         except Exception as error:
+            lost = lost_with(self.client, error)
+            if lost is not None:
+                return [(call, None, lost) for call in calls]
             if len(calls) == 1:
                 return [(calls[0], None, error)]
             # One of them may be to blame.
@@ -425,10 +436,12 @@ class Link:
                 self._fail(calls, ClusterLost("the event loop of the client has ended"))
                 raise
             except Exception as failure:
-                error, traceback = failure, failure.__traceback__
+                error, traceback = lost_with(self.client, failure) or failure, failure.__traceback__
             if error is None:
-                # It is run again, at the request of somebody else.
+                # It is run again, at the request of somebody else; or it was cancelled meanwhile.
                 call.is_being_fetched = False
+                if remote.status not in ("pending", "lost"):
+                    self.changed(call)
                 continue
             outcomes.append((call, None, _error_of(call, error, traceback)))
             del error, traceback
