@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from concurrent.futures import BrokenExecutor, CancelledError
 
-from distributed import KilledWorker
+from distributed import Client, KilledWorker
 
 from ..processes import WorkerDied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from distributed import Client
+    from typing import Any
 
-__all__ = ["ClusterLost", "cancelled_in_cluster", "check_running", "lost_with", "worker_died"]
+__all__ = ["FORKED", "ClusterLost", "cancelled_in_cluster", "check_process", "check_running", "lost_with", "worker_died"]
+
+
+FORKED = "the client of a cluster does not survive a fork; make a Client and a DaskExecutor in the child"
 
 
 class ClusterLost(BrokenExecutor):
@@ -22,6 +28,30 @@ class ClusterLost(BrokenExecutor):
     same. It is a :exc:`~concurrent.futures.BrokenExecutor`, so that programs for the standard pools handle
     it.
     """
+
+
+#: The clients of the process that this one was forked from. Their event loops run there.
+_clients_of_the_parent: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _remember_clients_of_the_parent() -> None:
+    _clients_of_the_parent.update(getattr(Client, "_instances", ()))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_clients_of_the_parent)
+
+
+def check_process(client: Client) -> None:
+    """Raise RuntimeError if the client is one of the process that this one was forked from."""
+    # This module may have been imported only after the fork.
+    runner: Any = getattr(client, "_loop_runner", None)
+    # Clients and clusters may share the event loop of one of them.
+    _, runner = getattr(runner, "_all_loops", {}).get(client.loop, (0, runner))
+    thread = getattr(getattr(runner, "_loop_thread", None), "_thread", None)
+    is_of_the_parent = isinstance(thread, threading.Thread) and not thread.is_alive()
+    if is_of_the_parent or client in _clients_of_the_parent:
+        raise RuntimeError(FORKED)
 
 
 def check_running(client: Client) -> None:

@@ -25,7 +25,7 @@ from distributed import Client, KilledWorker
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
 from ._call import Call
-from ._errors import ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
+from ._errors import FORKED, ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
 from ._payload import RUN, explain, returning_bytes, unpack
 
 TYPE_CHECKING = False
@@ -216,10 +216,7 @@ class Link:
     def _check_open(self) -> None:
         """Raise RuntimeError if there can be no new calls."""
         if self._pid != os.getpid():
-            raise RuntimeError(
-                "the client of a cluster does not survive a fork; "
-                "make a Client and a DaskExecutor in the child"
-            )
+            raise RuntimeError(FORKED)
         if self._is_at_exit:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         if self._is_closed:
@@ -593,7 +590,8 @@ class Link:
         Raises:
             RuntimeError: in a thread that ends them.
         """
-        if self._pid != os.getpid() or self._thread is None:
+        # A client in a worker may be gone when all calls have ended, and asking it fails.
+        if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
             return
         if self.client.asynchronous:
             raise RuntimeError("cannot wait for calls in the event loop of the client, which ends them")
