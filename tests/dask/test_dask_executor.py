@@ -131,6 +131,73 @@ def test_a_future_of_the_cluster_stands_for_its_result(client: Any, pool: Any) -
     assert pool.submit(sum, [1, 2], start=nine).result(TIMEOUT_SECONDS) == 12
 
 
+def names_and_values(*args: object, **kwargs: object) -> tuple[object, ...]:
+    return args, kwargs
+
+
+@pytest.mark.parametrize("name", ["key", "workers", "actor", "resources", "priority", "pure", "fn", "x"])
+def test_arguments_by_name_are_no_options_of_the_cluster(client: Any, pool: Any, name: str) -> None:
+    nine = client.submit(square, 3)
+    for args, kwargs, found in (
+        ((nine, 1), {name: 2}, ((9, 1), {name: 2})),
+        ((1, nine), {name: nine}, ((1, 9), {name: 9})),
+        ((), {name: nine, "other": 3}, ((), {name: 9, "other": 3})),
+    ):
+        future = pool.submit(names_and_values, *args, **kwargs)
+        assert future.result(TIMEOUT_SECONDS) == found
+
+
+def fail_with(number: int, *, other: int) -> None:
+    raise LookupError(number + other)
+
+
+def test_frames_of_a_call_with_results_by_name_are_its_own(client: Any, pool: Any) -> None:
+    with pytest.raises(LookupError, match="10") as caught:
+        pool.submit(fail_with, 1, other=client.submit(square, 3)).result(TIMEOUT_SECONDS)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames if not frame.filename.endswith("worker.py")][-1] == "fail_with"
+    assert "functoolz" not in "".join(traceback.format_exception(caught.value))
+    assert "in apply" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_other_arguments_are_copied_when_a_call_is_submitted(client: Any, pool: Any) -> None:
+    nine = client.submit(square, 3)
+    numbers = [1]
+    with _LoopHeld(client):
+        positional = pool.submit(names_and_values, numbers, nine)
+        by_name = pool.submit(names_and_values, nine, numbers=numbers)
+        numbers.append(2)
+    assert positional.result(TIMEOUT_SECONDS) == (([1], 9), {})
+    assert by_name.result(TIMEOUT_SECONDS) == ((9,), {"numbers": [1]})
+    for kwargs in ({"start": threading.Lock()}, {"start": nine, "other": threading.Lock()}):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pool.submit(names_and_values, nine, **kwargs)
+
+
+def test_a_call_that_is_run_here_gets_results_too(client: Any, tmp_path: Path) -> None:
+    nine = client.submit(square, 3)
+    # Before the worker is held.
+    assert nine.result(TIMEOUT_SECONDS) == 9
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, max_pending=1, on_full="caller_runs") as pool:
+        first = pool.submit(wait_for_file, go)
+        here = pool.submit(names_and_values, 1, nine, other=nine)
+        assert here.done()
+        assert here.result() == ((1, 9), {"other": 9})
+        errors: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+
+        def submit() -> None:
+            try:
+                pool.submit(square, nine)
+            except Exception as error:
+                errors.put(error)
+
+        client.loop.add_callback(submit)
+        assert isinstance(errors.get(timeout=TIMEOUT_SECONDS), RuntimeError)
+        Path(go).touch()
+        assert first.result(TIMEOUT_SECONDS) == "go"
+
+
 def test_what_was_not_handed_over_can_be_cancelled(client: Any, pool: Any, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with _LoopHeld(client):

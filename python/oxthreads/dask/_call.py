@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import time
 
 from dask.base import tokenize
@@ -92,13 +94,13 @@ class Call:
         #: them: most wait in the scheduler, where they suffer nothing if a worker dies.
         self.key = f"{self.name}-{token}"
         if any(isinstance(value, RemoteFuture) for value in (*args, *kwargs.values())):
-            # They stand for results that are in the cluster already. The rest is checked, and pickled later.
-            pack(self.name, fn, _plain(args), dict.fromkeys(kwargs))
+            # They stand for results that are in the cluster already. The rest is copied now, as if it was
+            # sent: what the caller changes afterwards is not for this call.
             self.payload = b""
+            self.fn, self.args, self.kwargs = _copied(self.name, fn, args, kwargs)
         else:
             self.payload = pack(self.name, fn, args, kwargs)
-            fn, args, kwargs = None, (), {}  # type: ignore[assignment]
-        self.fn, self.args, self.kwargs = fn, args, kwargs
+            self.forget_call()
 
     @property
     def depends_on_results(self) -> bool:
@@ -108,8 +110,33 @@ class Call:
     def forget_arguments(self) -> None:
         """They were handed over."""
         self.payload = b""
-        self.fn, self.args, self.kwargs = None, (), {}  # type: ignore[assignment]
+        self.forget_call()
+
+    def forget_call(self) -> None:
+        """There is the payload instead, or it is not needed any more."""
+        self.fn: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] = ()
+        #: Futures of the cluster only.
+        self.kwargs: dict[str, RemoteFuture[Any]] = {}
 
 
-def _plain(arguments: tuple[Any, ...]) -> list[Any]:
-    return [argument for argument in arguments if not isinstance(argument, RemoteFuture)]
+def _copied(
+    name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, RemoteFuture[Any]]]:
+    """Copy a call; return a function, its arguments, and those by name that are futures of the cluster.
+
+    Raises:
+        TypeError: if it cannot be pickled.
+    """
+    remotes = {key: value for key, value in kwargs.items() if isinstance(value, RemoteFuture)}
+    plain = [value for value in args if not isinstance(value, RemoteFuture)]
+    others = {key: value for key, value in kwargs.items() if key not in remotes}
+    payload = pack(name, fn, plain, others)
+    try:
+        copy = pickle.loads(payload)
+    except Exception as error:
+        raise TypeError(f"the call of {name} cannot be unpickled: {error}") from error
+    copies = iter(copy.args)
+    arguments = tuple(value if isinstance(value, RemoteFuture) else next(copies) for value in args)
+    function = functools.partial(copy.func, **copy.keywords) if others else copy.func
+    return function, arguments, remotes

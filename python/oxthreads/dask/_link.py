@@ -21,6 +21,7 @@ from concurrent.futures import InvalidStateError
 from queue import Empty, Full
 
 from distributed import Client, KilledWorker
+from distributed import Future as RemoteFuture
 
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
@@ -32,8 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
-
-    from distributed import Future as RemoteFuture
 
     from ..concurrent.futures import Future
     from ._call import Options
@@ -164,16 +163,18 @@ class Link:
 
             future.add_done_callback(revoke)
         with self._room:
-            if self._unfinished() < self.max_pending or self._wait_for_room():
+            if self._unfinished() < self.max_pending or self._wait_for_room(call):
                 self._check_open()
                 self._add(call)
                 return future
+        if call.depends_on_results:
+            fn, args, kwargs = _with_results, (fn, args, kwargs), {}
         _run_here(future, fn, args, kwargs)
         return future
 
-    def _wait_for_room(self) -> bool:
+    def _wait_for_room(self, call: Call) -> bool:
         """Wait until there is room, with the lock held; return whether the pool takes the call."""
-        if self._when_full == "caller_runs":
+        if self._when_full == "caller_runs" and not (call.depends_on_results and self.client.asynchronous):
             return False
         if self._when_full == "raise":
             raise Full(f"{self.max_pending} calls were handed over and have not ended")
@@ -181,7 +182,8 @@ class Link:
             return True  # in a done callback: while it waits, this thread cannot make room
         if self.client.asynchronous:
             raise RuntimeError(
-                "submit() cannot wait for room in the event loop of the client, which makes room"
+                "submit() cannot wait for room, or for results that are arguments, in the event loop of the "
+                "client, which makes room and fetches them"
             )
         try:
             while self._unfinished() >= self.max_pending:
@@ -299,9 +301,14 @@ class Link:
         if calls[0].depends_on_results:
             return [
                 self.client.submit(
-                    returning_bytes(call.fn), *call.args, key=call.key, pure=False, **options, **call.kwargs
+                    returning_bytes(call.fn, tuple(call.kwargs)),
+                    *(*call.args, *call.kwargs.values()),
+                    key=call.key,
+                    pure=False,
+                    **options,
                 )
                 for call in calls
+                if call.fn is not None
             ]
         remotes: list[RemoteFuture[Any]] = self.client.map(
             RUN, [call.payload for call in calls], key=[call.key for call in calls], pure=False, **options
@@ -627,6 +634,15 @@ def _error_of(call: Call, error: BaseException, traceback: Any) -> BaseException
         died.__cause__ = error
         return died
     return explain(call.name, error, traceback)
+
+
+def _with_results(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call it with the results of arguments that are futures of the cluster."""
+    return fn(*map(_result, args), **{name: _result(value) for name, value in kwargs.items()})
+
+
+def _result(argument: Any) -> Any:
+    return argument.result() if isinstance(argument, RemoteFuture) else argument
 
 
 def _run_here(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:

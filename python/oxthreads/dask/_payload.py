@@ -16,6 +16,7 @@ import pickle
 import re
 
 import cloudpickle
+from dask.utils import apply
 from distributed.protocol.pickle import dumps, loads
 from toolz import functoolz
 
@@ -44,9 +45,26 @@ def call_all(fn: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(_call_each, fn)
 
 
-def returning_bytes(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does what ``fn`` does, and returns the result as `RUN` would."""
-    return _compose(dumps, fn)
+def returning_bytes(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a function that does what ``fn`` does, and returns the result as `RUN` would.
+
+    Args:
+        names: those of the last arguments, which ``fn`` takes by name. They are not given by name to
+            `Client.submit`, which has options that may have the same names.
+    """
+    if not names:
+        return _compose(dumps, fn)
+    first, last = slice(0, -len(names)), slice(-len(names), None)
+    named = _compose(dict, functools.partial(zip, names), operator.itemgetter(last))
+    return _compose(
+        dumps,
+        # apply(fn, args, kwargs), of this pair:
+        functools.partial(functools.reduce, functools.partial(apply, fn)),
+        functoolz.juxt(operator.itemgetter(first), named),
+        # The tuple of all arguments:
+        operator.attrgetter("args"),
+        functools.partial(functools.partial, operator.call),
+    )
 
 
 def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> bytes:
@@ -88,7 +106,7 @@ def unpack(name: str, result: bytes) -> Any:
 
 
 #: The code of workers between the thread and the call.
-_MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|toolz[\\/]functoolz)\.py$")
+_MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|dask[\\/]utils|toolz[\\/]functoolz)\.py$")
 _PICKLING = re.compile(r"[\\/]distributed[\\/]protocol[\\/]pickle\.py$")
 
 
