@@ -21,7 +21,7 @@ import distributed
 from oxthreads.dask import ClusterLost, DaskExecutor
 from oxthreads.dask._link import Link
 from oxthreads.processes import WorkerDied
-from tests.dask.calls import die, fail, square, tell_pid_and_wait, wait_for_file
+from tests.dask.calls import die, fail, fail_at_first, square, tell_pid_and_wait, wait_for_file
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -145,6 +145,37 @@ def test_a_call_that_is_submitted_while_the_client_closes(cluster: Any) -> None:
         error = future.exception(TIMEOUT_SECONDS)
         assert isinstance(error, ClusterLost) or future.result() == number * number
     pool.shutdown()
+
+
+def test_a_lost_result_does_not_keep_others_back(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch_in_time = Link._fetch_in_time
+    together: list[int] = []
+
+    def fetch_together(link: Link) -> None:
+        if together or len(link._fetched) == 3:
+            together.append(len(link._fetched))
+            fetch_in_time(link)
+
+    monkeypatch.setattr(Link, "_fetch_in_time", fetch_together)
+    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+        gather = client.scheduler.gather
+        is_lost = True
+
+        async def gather_without(keys: list[str], **options: Any) -> Any:
+            lost = [key for key in keys if is_lost and key.startswith("fail_at_first")]
+            if lost:
+                # As of a worker that does not answer. The scheduler says then that the result is there.
+                return {"status": "error", "keys": lost}
+            return await gather(keys=keys, **options)
+
+        monkeypatch.setattr(client.scheduler, "gather", gather_without, raising=False)
+        lost = pool.submit(fail_at_first, str(Path(__file__)))
+        others = [pool.submit(square, number) for number in (2, 3)]
+        assert [future.result(TIMEOUT_SECONDS) for future in others] == [4, 9]
+        assert together[0] == 3
+        assert not lost.done()
+        is_lost = False
+        assert lost.result(TIMEOUT_SECONDS) == "the second time"
 
 
 @pytest.mark.parametrize("status", ["running", "connecting", "closing"])

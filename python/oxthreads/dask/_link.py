@@ -81,6 +81,11 @@ class _Completion(asyncio.Event):
         for link, call in self._calls:
             link.changed(call)
 
+    def clear(self) -> None:
+        super().clear()
+        for link, call in self._calls:
+            link.lost(call)
+
     def tell(self, link: Link, call: Call) -> None:
         """Tell of this call, too."""
         self._calls.append((link, call))
@@ -344,6 +349,14 @@ class Link:
             # A message of the scheduler may be about many.
             self._loop.add_callback(self._collect)
 
+    def lost(self, call: Call) -> None:
+        """The result of the call was lost. It is run again."""
+        gather = call.gather
+        # At any other time, the client may have sent a request which others wait for, too.
+        if gather is not None and gather is asyncio.current_task(self._loop.asyncio_loop):
+            call.gather = None
+            gather.cancel()
+
     def _collect(self) -> None:
         """See what has become of the calls whose tasks have changed."""
         changed, self._changed = self._changed, []
@@ -414,9 +427,9 @@ class Link:
         self._fetch_in_time()
 
     async def _results(self, calls: list[Call]) -> list[Outcome]:
-        remotes = {number: call.remote for number, call in enumerate(calls) if call.remote is not None}
+        """Ask for results. Calls whose results were lost, or that were cancelled, are left out."""
         try:
-            found = await self.client.gather(remotes, errors="skip", asynchronous=True)
+            found = await self._gather(calls)
         except Exception as error:
             lost = lost_with(self.client, error)
             if lost is not None:
@@ -426,6 +439,34 @@ class Link:
             # One of them may be to blame.
             return [outcome for call in calls for outcome in await self._results([call])]
         return [(calls[number], result, None) for number, result in found.items() if result is not None]
+
+    async def _gather(self, calls: list[Call]) -> dict[int, bytes | None]:
+        # `Client.gather` waits until lost results are there again, and gives none of the others before. So it
+        # is cancelled then, and asked for the others alone.
+        numbers = list(range(len(calls)))
+        while True:
+            remotes = {
+                number: remote
+                for number in numbers
+                if (remote := calls[number].remote) is not None and remote.status == "finished"
+            }
+            if not remotes:
+                return {}
+            gather = asyncio.ensure_future(self.client.gather(remotes, errors="skip", asynchronous=True))
+            for number in remotes:
+                calls[number].gather = gather
+            try:
+                await asyncio.wait({gather})
+            except asyncio.CancelledError:
+                gather.cancel()
+                raise
+            finally:
+                numbers = [number for number in remotes if calls[number].gather is gather]
+                for number in remotes:
+                    calls[number].gather = None
+            if not gather.cancelled() or len(numbers) == len(remotes):
+                found: dict[int, bytes | None] = gather.result()
+                return found
 
     async def _fetch_errors(self, calls: list[Call]) -> None:
         outcomes: list[Outcome] = []
