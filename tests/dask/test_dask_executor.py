@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import traceback
+import warnings
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -273,6 +275,48 @@ def test_a_result_that_cannot_be_unpickled_here_fails_its_call_alone(pool: Any) 
     with pytest.raises(TypeError) as caught:
         wrong.result(TIMEOUT_SECONDS)
     assert any("could not be unpickled here" in note for note in caught.value.__notes__)
+
+
+class _LockedError(Exception):
+    def __init__(self) -> None:
+        super().__init__("a text")
+        self.lock = threading.Lock()
+
+
+def fail_with_a_lock() -> None:
+    raise _LockedError
+
+
+def _only_in(pid: int) -> Exception:
+    if os.getpid() != pid:
+        raise LookupError("another process")
+    return _LocalError()
+
+
+class _LocalError(Exception):
+    def __reduce__(self) -> Any:
+        return _only_in, (os.getpid(),)
+
+
+def fail_locally() -> None:
+    raise _LocalError
+
+
+def test_an_exception_that_cannot_travel_says_so(pool: Any) -> None:
+    error = pool.submit(fail_with_a_lock).exception(TIMEOUT_SECONDS)
+    assert "_LockedError('a text')" in str(error)
+    assert any("could not be pickled" in note for note in error.__notes__)
+    error = pool.submit(fail_locally).exception(TIMEOUT_SECONDS)
+    assert type(error) is Exception
+    assert any("could not be unpickled here" in note for note in error.__notes__)
+    error = pool.submit(fail, "Exception()").exception(TIMEOUT_SECONDS)
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_large_argument_is_no_reason_to_warn(pool: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pool.submit(len, bytes(11_000_000)).result(TIMEOUT_SECONDS) == 11_000_000
 
 
 async def _coroutine_function() -> None:

@@ -20,6 +20,7 @@ from collections import deque
 from concurrent.futures import InvalidStateError
 from queue import Empty, Full
 
+import dask.config
 from distributed import Client, KilledWorker
 from distributed import Future as RemoteFuture
 
@@ -48,6 +49,8 @@ _logger = logging.getLogger("oxthreads")
 #: warns that a graph is large; and the event loop does nothing else meanwhile.
 CALLS_AT_ONCE = 1_000
 BYTES_AT_ONCE = 4_000_000
+
+_NO_WARNING = {"distributed.admin.large-graph-warning-threshold": 1 << 62}
 
 #: How many results are asked for at once, and how many times before the first answer.
 RESULTS_AT_ONCE = 500
@@ -315,9 +318,13 @@ class Link:
                 for call in calls
                 if call.fn is not None
             ]
-        remotes: list[RemoteFuture[Any]] = self.client.map(
-            RUN, [call.payload for call in calls], key=[call.key for call in calls], pure=False, **options
-        )
+        payloads = [call.payload for call in calls]
+        is_large = sum(map(len, payloads)) > BYTES_AT_ONCE
+        # The warning of distributed is about graphs, and does not say which argument is large.
+        with dask.config.set(_NO_WARNING if is_large else {}):
+            remotes: list[RemoteFuture[Any]] = self.client.map(
+                RUN, payloads, key=[call.key for call in calls], pure=False, **options
+            )
         return remotes
 
     def _follow(self, call: Call) -> None:

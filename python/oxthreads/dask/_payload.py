@@ -110,6 +110,25 @@ _MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|dask[\\/]utils|to
 _PICKLING = re.compile(r"[\\/]distributed[\\/]protocol[\\/]pickle\.py$")
 
 
+#: What `repr` makes of most exceptions.
+_REPR = re.compile(r"[A-Za-z_][\w.]*\(.*\)|<.*>", re.DOTALL)
+
+
+def _note_of_class(name: str, error: BaseException) -> str | None:
+    """What there is to say of an Exception that distributed may have made because the real one cannot travel."""
+    if type(error) is not Exception or len(error.args) != 1:
+        return None
+    (argument,) = error.args
+    if isinstance(argument, bytes | bytearray) and argument.startswith(b"\x80"):
+        return f"The exception of the call of {name} could not be unpickled here; these are its bytes."
+    if isinstance(argument, str) and _REPR.fullmatch(argument):
+        return (
+            f"Unless the call of {name} has raised this Exception: its exception could not be pickled by the "
+            "worker, and this is its repr."
+        )
+    return None
+
+
 def explain(name: str, error: BaseException, traceback: TracebackType | None) -> BaseException:
     """Return an error of a worker as the future of the call is to have it: with the frames of the call alone.
 
@@ -126,5 +145,8 @@ def explain(name: str, error: BaseException, traceback: TracebackType | None) ->
             )
         elif function == "dumps":
             error.add_note(f"The call of {name} has ended; its result could not be pickled.")
+    note = _note_of_class(name, error)
+    if note is not None:
+        error.add_note(note)
     # Without frames, it would be one of those before it, of which nobody knows anything here.
     return error.with_traceback(traceback)
