@@ -57,6 +57,20 @@ def test_a_closure_and_a_lambda_are_sent_by_value(pool: Any) -> None:
     assert pool.submit(lambda number: number * factor, 5).result(TIMEOUT_SECONDS) == 15
 
 
+class _Nameless:
+    def __call__(self, number: int) -> int:
+        return -number
+
+    def __str__(self) -> str:
+        raise LookupError
+
+    __repr__ = __str__
+
+
+def test_a_callable_without_a_name(pool: Any) -> None:
+    assert pool.submit(_Nameless(), 3).result(TIMEOUT_SECONDS) == -3
+
+
 def test_two_calls_are_two_calls(pool: Any) -> None:
     # Those of `Client.submit` would be one.
     first, second = pool.submit(draw), pool.submit(draw)

@@ -83,7 +83,7 @@ class Call:
             fn = fn.__reduce__()[1][0]
             is_revocable = True
         self.future: Future[Any] = Future()
-        self.name: str = funcname(fn)
+        self.name = _name_of(fn)
         self.options = options
         self.is_revocable = is_revocable
         #: What waits in the cluster for the call: None before and after that.
@@ -122,6 +122,13 @@ class Call:
         self.args: tuple[Any, ...] = ()
         #: Futures of the cluster only.
         self.kwargs: dict[str, RemoteFuture[Any]] = {}
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    try:
+        return str(funcname(fn))
+    except Exception:  # of its `__str__`
+        return type(fn).__name__
 
 
 def _copied(

@@ -30,6 +30,7 @@ class Chunks:
         iterables: tuple[Iterable[Any], ...],
         size: int,
         progress: Callable[[int, int | None], object] | None,
+        buffersize: int | None,
     ) -> None:
         if progress is not None and not callable(progress):
             raise TypeError("progress must be a callable or None")
@@ -37,9 +38,12 @@ class Chunks:
         self._arguments = zip(*iterables, strict=False)
         self._size = size
         self._progress = progress
-        self._length = _length(iterables)
+        # As in `map_calls`: with a buffer, the iterables may be read no further.
+        self._length = None if buffersize else _length(iterables)
         self._read = 0
         self._done = 0
+        #: The lengths of chunks that have ended and are not in `_done`. Several threads end futures.
+        self._ended: deque[int] = deque()
         #: How many results are expected of each chunk that was submitted.
         self._lengths: deque[int] = deque()
         self.report = None if progress is None else self._report
@@ -66,9 +70,8 @@ class Chunks:
         if self._progress is not None:
 
             def count(future: Future[Any]) -> None:
-                # In the one thread that ends futures.
                 if not future.cancelled():
-                    self._done += length
+                    self._ended.append(length)
 
             # Before that of whoever counts the chunks.
             future.add_done_callback(count)
@@ -76,6 +79,9 @@ class Chunks:
 
     def _report(self, chunks_done: int, chunks: int | None) -> None:
         assert self._progress is not None
+        # Only one report is made at a time.
+        while self._ended:
+            self._done += self._ended.popleft()
         total = self._length if chunks is None else self._read
         self._progress(self._done, total)
 

@@ -15,7 +15,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FORKED", "ClusterLost", "cancelled_in_cluster", "check_process", "check_running", "lost_with", "worker_died"]
+__all__ = [
+    "FORKED",
+    "ClusterLost",
+    "cancelled_in_cluster",
+    "check_process",
+    "check_running",
+    "lost_with",
+    "worker_died",
+]
 
 
 FORKED = "the client of a cluster does not survive a fork; make a Client and a DaskExecutor in the child"
@@ -96,7 +104,12 @@ def worker_died(name: str, error: KilledWorker) -> WorkerDied:
     try:
         _, worker, failures = error.args
         last = getattr(worker, "address", worker)
-        message = f"{failures + 1} workers died while they ran the call of {name}, the last of them at {last}"
+        if failures:
+            who = f"{failures + 1} workers died while they"
+            where = f"the last of them at {last}"
+        else:
+            who, where = "a worker died while it", f"at {last}"
+        message = f"{who} ran the call of {name}, {where}"
     except (TypeError, ValueError):  # another version of distributed
         message = f"the workers that ran the call of {name} died: {error}"
     return WorkerDied(message)

@@ -515,7 +515,7 @@ def _map(
     begin = functools.partial(map_calls, timeout=timeout, buffersize=buffersize)
     if chunksize == 1:
         return begin(_Submission(executor, options), fn, iterables, progress=progress, reference=submission)
-    chunks = Chunks(fn, iterables, chunksize, progress)
+    chunks = Chunks(fn, iterables, chunksize, progress, buffersize)
     return chunks.flatten(
         begin(
             chunks.submission(_Submission(executor, options)),
