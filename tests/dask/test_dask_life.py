@@ -300,14 +300,17 @@ def test_a_pool_that_has_ended_does_not_ask_its_client_at_exit(
 def test_a_pool_that_cannot_be_ended_at_exit_leaves_the_others_to_end(
     client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    ended: list[Any] = []
+
     class Broken:
         def close(self, *, at_exit: bool) -> None:
             raise AttributeError("gone")
 
+        def join(self) -> None:
+            ended.append(self)
+
     monkeypatch.setattr(_executor, "Link", Broken)
     monkeypatch.setattr(_executor, "_links", [Broken()])
-    monkeypatch.setattr(Broken, "join", lambda self: ended.append(self), raising=False)
-    ended: list[Any] = []
     _executor._end_all()
     assert len(ended) == 1
     assert "could not be ended" in caplog.text

@@ -97,6 +97,11 @@ class Call:
         #: With the name first, the cluster shows calls of one function together, and has the same policy for
         #: them: most wait in the scheduler, where they suffer nothing if a worker dies.
         self.key = f"{self.name}-{token}"
+        #: What is called, if arguments are results that are in the cluster.
+        self.fn: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] = ()
+        #: Only those arguments.
+        self.kwargs: dict[str, RemoteFuture[Any]] = {}
         if any(isinstance(value, RemoteFuture) for value in (*args, *kwargs.values())):
             # They stand for results that are in the cluster already. The rest is copied now, as if it was
             # sent: what the caller changes afterwards is not for this call.
@@ -104,7 +109,6 @@ class Call:
             self.fn, self.args, self.kwargs = _copied(self.name, fn, args, kwargs)
         else:
             self.payload = pack(self.name, fn, args, kwargs)
-            self.forget_call()
 
     @property
     def depends_on_results(self) -> bool:
@@ -114,14 +118,7 @@ class Call:
     def forget_arguments(self) -> None:
         """They were handed over."""
         self.payload = b""
-        self.forget_call()
-
-    def forget_call(self) -> None:
-        """There is the payload instead, or it is not needed any more."""
-        self.fn: Callable[..., Any] | None = None
-        self.args: tuple[Any, ...] = ()
-        #: Futures of the cluster only.
-        self.kwargs: dict[str, RemoteFuture[Any]] = {}
+        self.fn, self.args, self.kwargs = None, (), {}
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

@@ -104,7 +104,8 @@ class DaskExecutor(Executor):
     * Done callbacks are called by one thread of the pool, not by the event loop of the client.
     * If the client is closed or loses its scheduler, the calls that have not ended fail with
       :exc:`ClusterLost`, and ``submit`` raises it.
-    * In a forked child, ``submit`` raises RuntimeError, and so does a new pool on the same client. The child needs a client of its own.
+    * In a forked child, ``submit`` raises RuntimeError, and so does a new pool on the same client. The child
+      needs a client of its own.
     """
 
     def __init__(

@@ -360,7 +360,8 @@ class Link:
         """The result of the call was lost. It is run again."""
         gather = call.gather
         # At any other time, the client may have sent a request which others wait for, too.
-        if gather is not None and gather is asyncio.current_task(self._loop.asyncio_loop):
+        current: Any = asyncio.current_task(self._loop.asyncio_loop)
+        if gather is not None and gather is current:
             call.gather = None
             gather.cancel()
 

@@ -115,7 +115,7 @@ _REPR = re.compile(r"[A-Za-z_][\w.]*\(.*\)|<.*>", re.DOTALL)
 
 
 def _note_of_class(name: str, error: BaseException) -> str | None:
-    """What there is to say of an Exception that distributed may have made because the real one cannot travel."""
+    """Return a note for an Exception that distributed may have made because the real one cannot travel."""
     if type(error) is not Exception or len(error.args) != 1:
         return None
     (argument,) = error.args
