@@ -327,6 +327,27 @@ def test_an_exception_that_cannot_travel_says_so(pool: Any) -> None:
     assert not hasattr(error, "__notes__")
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_call_that_would_end_its_process_fails_as_in_threads(
+    client: Any, pool: Any, error: type[BaseException]
+) -> None:
+    workers = client.run(os.getpid)
+    nine = client.submit(square, 3)
+    calls = [pool.submit(raise_it, error), pool.submit(raise_it, error, nine)]
+    calls.append(pool.submit(raise_it, error, x=nine))
+    for future in calls:
+        raised = future.exception(TIMEOUT_SECONDS)
+        assert type(raised) is error
+        assert raised.args == ("a text",)
+    with pytest.raises(error, match="a text"):
+        list(pool.map(raise_it, [error] * 3, chunksize=3))
+    assert client.run(os.getpid) == workers
+
+
+def raise_it(error: type[BaseException], x: int = 0) -> None:
+    raise error("a text")
+
+
 def test_a_large_argument_is_no_reason_to_warn(pool: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

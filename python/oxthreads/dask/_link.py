@@ -460,7 +460,8 @@ class Link:
             }
             if not remotes:
                 return {}
-            gather = asyncio.ensure_future(self.client.gather(remotes, errors="skip", asynchronous=True))
+            request: Any = self.client.gather(remotes, errors="skip", asynchronous=True)
+            gather: asyncio.Future[Any] = asyncio.ensure_future(request)
             for number in remotes:
                 calls[number].gather = gather
             try:

@@ -35,7 +35,19 @@ def _compose(*functions: Callable[..., Any]) -> Callable[..., Any]:
     return composed
 
 
-RUN = _compose(dumps, operator.call, loads)
+#: What a worker returns instead of ending: partial(call, _ENDS, SystemExit(...)). No program returns that.
+_ENDS = "oxthreads.dask 3f0c7e9a5d4b4c1f9a61d0e27b58c364"
+
+
+def _surviving(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``fn``, with SystemExit and KeyboardInterrupt returned: a worker that one leaves ends."""
+    call: Any = operator.call
+    instead = functools.partial(functools.partial, call, _ENDS)
+    survives: Callable[..., Any] = functoolz.excepts((SystemExit, KeyboardInterrupt), fn, instead)
+    return survives
+
+
+RUN = _compose(dumps, _surviving(operator.call), loads)
 
 _call_each = _compose(list, map)
 
@@ -53,13 +65,13 @@ def returning_bytes(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[
             `Client.submit`, which has options that may have the same names.
     """
     if not names:
-        return _compose(dumps, fn)
+        return _compose(dumps, _surviving(fn))
     first, last = slice(0, -len(names)), slice(-len(names), None)
     named = _compose(dict, functools.partial(zip, names), operator.itemgetter(last))
     return _compose(
         dumps,
         # apply(fn, args, kwargs), of this pair:
-        functools.partial(functools.reduce, functools.partial(apply, fn)),
+        _surviving(functools.partial(functools.reduce, functools.partial(apply, fn))),
         functoolz.juxt(operator.itemgetter(first), named),
         # The tuple of all arguments:
         operator.attrgetter("args"),
@@ -95,14 +107,19 @@ def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping
 
 
 def unpack(name: str, result: bytes) -> Any:
-    """Return the result that `RUN` has returned."""
+    """Return the result that `RUN` has returned, or raise what would have ended the worker."""
     try:
-        return pickle.loads(result)
+        value = pickle.loads(result)
     except BaseException as error:
         error.add_note(
             f"The call of {name} has ended in the cluster; its result could not be unpickled here."
         )
         raise
+    if type(value) is functools.partial and value.func is operator.call and len(value.args) == 2:
+        mark, ended = value.args
+        if isinstance(mark, str) and mark == _ENDS:
+            raise ended
+    return value
 
 
 #: The code of workers between the thread and the call.
