@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import traceback
+import warnings
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,20 @@ def test_a_closure_and_a_lambda_are_sent_by_value(pool: Any) -> None:
     assert pool.submit(lambda number: number * factor, 5).result(TIMEOUT_SECONDS) == 15
 
 
+class _Nameless:
+    def __call__(self, number: int) -> int:
+        return -number
+
+    def __str__(self) -> str:
+        raise LookupError
+
+    __repr__ = __str__
+
+
+def test_a_callable_without_a_name(pool: Any) -> None:
+    assert pool.submit(_Nameless(), 3).result(TIMEOUT_SECONDS) == -3
+
+
 def test_two_calls_are_two_calls(pool: Any) -> None:
     # Those of `Client.submit` would be one.
     first, second = pool.submit(draw), pool.submit(draw)
@@ -77,6 +93,15 @@ def test_equal_calls_of_a_pure_function_at_the_same_time_are_one(client: Any, tm
         Path(go).touch()
         assert [future.result(TIMEOUT_SECONDS) for future in futures] == ["go"] * 6
     assert log.read_text() == "called\n"
+
+
+def test_equal_calls_of_two_pools_both_end(client: Any, tmp_path: Path) -> None:
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, pure=True) as one, DaskExecutor(client, pure=True) as other:
+        futures = [pool.submit(wait_for_file, go) for pool in (one, other, other, one)]
+        spin_until(lambda: all(future.running() for future in futures))
+        Path(go).touch()
+        assert [future.result(TIMEOUT_SECONDS) for future in futures] == ["go"] * 4
 
 
 def test_an_exception_has_the_frames_of_the_worker(pool: Any) -> None:
@@ -120,6 +145,73 @@ def test_a_future_of_the_cluster_stands_for_its_result(client: Any, pool: Any) -
     nine = client.submit(square, 3)
     assert pool.submit(square, nine).result(TIMEOUT_SECONDS) == 81
     assert pool.submit(sum, [1, 2], start=nine).result(TIMEOUT_SECONDS) == 12
+
+
+def names_and_values(*args: object, **kwargs: object) -> tuple[object, ...]:
+    return args, kwargs
+
+
+@pytest.mark.parametrize("name", ["key", "workers", "actor", "resources", "priority", "pure", "fn", "x"])
+def test_arguments_by_name_are_no_options_of_the_cluster(client: Any, pool: Any, name: str) -> None:
+    nine = client.submit(square, 3)
+    for args, kwargs, found in (
+        ((nine, 1), {name: 2}, ((9, 1), {name: 2})),
+        ((1, nine), {name: nine}, ((1, 9), {name: 9})),
+        ((), {name: nine, "other": 3}, ((), {name: 9, "other": 3})),
+    ):
+        future = pool.submit(names_and_values, *args, **kwargs)
+        assert future.result(TIMEOUT_SECONDS) == found
+
+
+def fail_with(number: int, *, other: int) -> None:
+    raise LookupError(number + other)
+
+
+def test_frames_of_a_call_with_results_by_name_are_its_own(client: Any, pool: Any) -> None:
+    with pytest.raises(LookupError, match="10") as caught:
+        pool.submit(fail_with, 1, other=client.submit(square, 3)).result(TIMEOUT_SECONDS)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames if not frame.filename.endswith("worker.py")][-1] == "fail_with"
+    assert "functoolz" not in "".join(traceback.format_exception(caught.value))
+    assert "in apply" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_other_arguments_are_copied_when_a_call_is_submitted(client: Any, pool: Any) -> None:
+    nine = client.submit(square, 3)
+    numbers = [1]
+    with _LoopHeld(client):
+        positional = pool.submit(names_and_values, numbers, nine)
+        by_name = pool.submit(names_and_values, nine, numbers=numbers)
+        numbers.append(2)
+    assert positional.result(TIMEOUT_SECONDS) == (([1], 9), {})
+    assert by_name.result(TIMEOUT_SECONDS) == ((9,), {"numbers": [1]})
+    for kwargs in ({"start": threading.Lock()}, {"start": nine, "other": threading.Lock()}):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pool.submit(names_and_values, nine, **kwargs)
+
+
+def test_a_call_that_is_run_here_gets_results_too(client: Any, tmp_path: Path) -> None:
+    nine = client.submit(square, 3)
+    # Before the worker is held.
+    assert nine.result(TIMEOUT_SECONDS) == 9
+    go = str(tmp_path / "go")
+    with DaskExecutor(client, max_pending=1, on_full="caller_runs") as pool:
+        first = pool.submit(wait_for_file, go)
+        here = pool.submit(names_and_values, 1, nine, other=nine)
+        assert here.done()
+        assert here.result() == ((1, 9), {"other": 9})
+        errors: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+
+        def submit() -> None:
+            try:
+                pool.submit(square, nine)
+            except Exception as error:
+                errors.put(error)
+
+        client.loop.add_callback(submit)
+        assert isinstance(errors.get(timeout=TIMEOUT_SECONDS), RuntimeError)
+        Path(go).touch()
+        assert first.result(TIMEOUT_SECONDS) == "go"
 
 
 def test_what_was_not_handed_over_can_be_cancelled(client: Any, pool: Any, tmp_path: Path) -> None:
@@ -197,6 +289,69 @@ def test_a_result_that_cannot_be_unpickled_here_fails_its_call_alone(pool: Any) 
     with pytest.raises(TypeError) as caught:
         wrong.result(TIMEOUT_SECONDS)
     assert any("could not be unpickled here" in note for note in caught.value.__notes__)
+
+
+class _LockedError(Exception):
+    def __init__(self) -> None:
+        super().__init__("a text")
+        self.lock = threading.Lock()
+
+
+def fail_with_a_lock() -> None:
+    raise _LockedError
+
+
+def _only_in(pid: int) -> Exception:
+    if os.getpid() != pid:
+        raise LookupError("another process")
+    return _LocalError()
+
+
+class _LocalError(Exception):
+    def __reduce__(self) -> Any:
+        return _only_in, (os.getpid(),)
+
+
+def fail_locally() -> None:
+    raise _LocalError
+
+
+def test_an_exception_that_cannot_travel_says_so(pool: Any) -> None:
+    error = pool.submit(fail_with_a_lock).exception(TIMEOUT_SECONDS)
+    assert "_LockedError('a text')" in str(error)
+    assert any("could not be pickled" in note for note in error.__notes__)
+    error = pool.submit(fail_locally).exception(TIMEOUT_SECONDS)
+    assert type(error) is Exception
+    assert any("could not be unpickled here" in note for note in error.__notes__)
+    error = pool.submit(fail, "Exception()").exception(TIMEOUT_SECONDS)
+    assert not hasattr(error, "__notes__")
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_call_that_would_end_its_process_fails_as_in_threads(
+    client: Any, pool: Any, error: type[BaseException]
+) -> None:
+    workers = client.run(os.getpid)
+    nine = client.submit(square, 3)
+    calls = [pool.submit(raise_it, error), pool.submit(raise_it, error, nine)]
+    calls.append(pool.submit(raise_it, error, x=nine))
+    for future in calls:
+        raised = future.exception(TIMEOUT_SECONDS)
+        assert type(raised) is error
+        assert raised.args == ("a text",)
+    with pytest.raises(error, match="a text"):
+        list(pool.map(raise_it, [error] * 3, chunksize=3))
+    assert client.run(os.getpid) == workers
+
+
+def raise_it(error: type[BaseException], x: int = 0) -> None:
+    raise error("a text")
+
+
+def test_a_large_argument_is_no_reason_to_warn(pool: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pool.submit(len, bytes(11_000_000)).result(TIMEOUT_SECONDS) == 11_000_000
 
 
 async def _coroutine_function() -> None:

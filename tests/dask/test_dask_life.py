@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -15,7 +16,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="distributed is not installed")
 
-from oxthreads.dask import DaskExecutor
+from oxthreads.dask import DaskExecutor, _errors, _executor
 from tests.dask.calls import square, wait_for_file
 from tests.support.interpreters import python
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
@@ -155,6 +156,24 @@ def test_nothing_keeps_results_and_calls_alive(pool: Any) -> None:
     spin_until(lambda: (gc.collect(), result() is None and call() is None)[1])
 
 
+class Thing:
+    pass
+
+
+def make_a_thing(_: object) -> Thing:
+    return Thing()
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_results_of_map_are_freed_without_the_collector_of_cycles(pool: Any, chunksize: int) -> None:
+    gc.disable()
+    try:
+        results = [weakref.ref(thing) for thing in pool.map(make_a_thing, range(6), chunksize=chunksize)]
+        spin_until(lambda: not any(result() for result in results))
+    finally:
+        gc.enable()
+
+
 def test_submit_in_a_destructor(pool: Any) -> None:
     futures: list[Any] = []
 
@@ -213,6 +232,88 @@ def test_a_forked_child_is_told_to_make_its_own_client(client: Any) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
     pool.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_forked_child_cannot_make_a_pool_on_the_client_of_its_parent(client: Any, is_known: bool) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if not is_known:
+                # As if the module was imported here for the first time.
+                _errors._clients_of_the_parent.clear()
+            DaskExecutor(client)
+        except RuntimeError as error:
+            code = 0 if "does not survive a fork" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with DaskExecutor(client) as pool:
+        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+
+
+IN_A_WORKER = """
+from distributed import Client, LocalCluster, get_client, secede
+
+def nested():
+    from oxthreads.dask import DaskExecutor
+    secede()
+    with DaskExecutor(get_client()) as pool:
+        return pool.submit(pow, 2, 5).result()
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        with Client(cluster) as client:
+            print(client.submit(nested).result())
+"""
+
+
+def test_a_worker_in_which_a_pool_was_used_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "nested.py"
+    script.write_text(IN_A_WORKER)
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout.split()) == (0, ["32"]), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_pool_that_has_ended_does_not_ask_its_client_at_exit(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = DaskExecutor(client)
+    assert pool.submit(square, 2).result(TIMEOUT_SECONDS) == 4
+    pool.shutdown()
+    # As one of a worker that is half gone, of which every attribute fails.
+    monkeypatch.setattr(pool._link, "client", None)
+    pool._link.join()
+
+
+def test_a_pool_that_cannot_be_ended_at_exit_leaves_the_others_to_end(
+    client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[Any] = []
+
+    class Broken:
+        def close(self, *, at_exit: bool) -> None:
+            raise AttributeError("gone")
+
+        def join(self) -> None:
+            ended.append(self)
+
+    monkeypatch.setattr(_executor, "Link", Broken)
+    monkeypatch.setattr(_executor, "_links", [Broken()])
+    _executor._end_all()
+    assert len(ended) == 1
+    assert "could not be ended" in caplog.text
 
 
 AT_EXIT = """

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="distributed is not installed")
 
+from oxthreads.dask import DaskExecutor
 from tests.dask.calls import square, wait_for_file
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.one_thread("a cluster of two processes")
 def fail_at_seven(number: int) -> int:
     if number == 7:
         raise LookupError(number)
+    return number
+
+
+def stop_at_seven(number: int) -> int:
+    if number == 7:
+        raise StopIteration(number)
     return number
 
 
@@ -72,6 +79,18 @@ def test_a_call_that_raises_ends_the_iterator(pool: Any, chunksize: int) -> None
         list(results)
 
 
+@pytest.mark.parametrize("chunksize", [1, 5])
+@pytest.mark.parametrize("buffersize", [None, 1])
+def test_stop_iteration_does_not_end_the_results(pool: Any, chunksize: int, buffersize: int | None) -> None:
+    results = pool.map(stop_at_seven, range(20), chunksize=chunksize, buffersize=buffersize)
+    assert list(itertools.islice(results, 5)) == [0, 1, 2, 3, 4]
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(results)
+    # Also if it is the last call of its chunk.
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(pool.map(stop_at_seven, range(8), chunksize=4))
+
+
 @pytest.mark.parametrize("chunksize", [1, 4])
 def test_progress(pool: Any, chunksize: int) -> None:
     reports: list[tuple[int, int | None]] = []
@@ -96,6 +115,31 @@ def test_progress_with_a_buffer(pool: Any, chunksize: int) -> None:
     )
     assert len(list(results)) == 10
     spin_until(lambda: reports[-1] == (10, 10))
+
+
+@pytest.mark.parametrize("chunksize", [1, 4])
+def test_progress_with_a_buffer_knows_no_total_before_all_is_read(pool: Any, chunksize: int) -> None:
+    reports: list[tuple[int, int | None]] = []
+    results = pool.map(
+        square,
+        range(10),
+        chunksize=chunksize,
+        buffersize=1,
+        progress=lambda *report: reports.append(report),
+    )
+    assert next(results) == 0
+    spin_until(lambda: reports)
+    assert reports == [(chunksize, None)]
+    assert len(list(results)) == 9
+    spin_until(lambda: reports[-1] == (10, 10))
+
+
+def test_progress_of_chunks_that_several_threads_run(client: Any) -> None:
+    reports: list[tuple[int, int | None]] = []
+    with DaskExecutor(client, max_pending=1, on_full="caller_runs") as pool:
+        results = pool.map(square, range(200), chunksize=2, progress=lambda *report: reports.append(report))
+        assert len(list(results)) == 200
+        spin_until(lambda: reports[-1] == (200, 200))
 
 
 def test_a_time_limit(pool: Any, tmp_path: Path) -> None:

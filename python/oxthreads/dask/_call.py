@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import time
 
 from dask.base import tokenize
@@ -14,6 +16,7 @@ from ._payload import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
     from typing import Any
 
@@ -38,10 +41,12 @@ class Call:
     """A call from the moment at which it was submitted to the end of its future."""
 
     __slots__ = (
+        "__weakref__",
         "args",
         "began",
         "fn",
         "future",
+        "gather",
         "is_being_fetched",
         "is_revocable",
         "key",
@@ -78,26 +83,32 @@ class Call:
             fn = fn.__reduce__()[1][0]
             is_revocable = True
         self.future: Future[Any] = Future()
-        self.name: str = funcname(fn)
+        self.name = _name_of(fn)
         self.options = options
         self.is_revocable = is_revocable
         #: What waits in the cluster for the call: None before and after that.
         self.remote: RemoteFuture[Any] | None = None
         self.is_being_fetched = False
+        #: The request for its result. None: there is none, or it has found that the result was lost.
+        self.gather: asyncio.Future[Any] | None = None
         self.submitted = time.monotonic()
         self.began = 0.0
         token = tokenize("oxthreads.dask", fn, args, kwargs) if options.pure else number
         #: With the name first, the cluster shows calls of one function together, and has the same policy for
         #: them: most wait in the scheduler, where they suffer nothing if a worker dies.
         self.key = f"{self.name}-{token}"
+        #: What is called, if arguments are results that are in the cluster.
+        self.fn: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] = ()
+        #: Only those arguments.
+        self.kwargs: dict[str, RemoteFuture[Any]] = {}
         if any(isinstance(value, RemoteFuture) for value in (*args, *kwargs.values())):
-            # They stand for results that are in the cluster already. The rest is checked, and pickled later.
-            pack(self.name, fn, _plain(args), dict.fromkeys(kwargs))
+            # They stand for results that are in the cluster already. The rest is copied now, as if it was
+            # sent: what the caller changes afterwards is not for this call.
             self.payload = b""
+            self.fn, self.args, self.kwargs = _copied(self.name, fn, args, kwargs)
         else:
             self.payload = pack(self.name, fn, args, kwargs)
-            fn, args, kwargs = None, (), {}  # type: ignore[assignment]
-        self.fn, self.args, self.kwargs = fn, args, kwargs
 
     @property
     def depends_on_results(self) -> bool:
@@ -107,8 +118,33 @@ class Call:
     def forget_arguments(self) -> None:
         """They were handed over."""
         self.payload = b""
-        self.fn, self.args, self.kwargs = None, (), {}  # type: ignore[assignment]
+        self.fn, self.args, self.kwargs = None, (), {}
 
 
-def _plain(arguments: tuple[Any, ...]) -> list[Any]:
-    return [argument for argument in arguments if not isinstance(argument, RemoteFuture)]
+def _name_of(fn: Callable[..., Any]) -> str:
+    try:
+        return str(funcname(fn))
+    except Exception:  # of its `__str__`
+        return type(fn).__name__
+
+
+def _copied(
+    name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, RemoteFuture[Any]]]:
+    """Copy a call; return a function, its arguments, and those by name that are futures of the cluster.
+
+    Raises:
+        TypeError: if it cannot be pickled.
+    """
+    remotes = {key: value for key, value in kwargs.items() if isinstance(value, RemoteFuture)}
+    plain = [value for value in args if not isinstance(value, RemoteFuture)]
+    others = {key: value for key, value in kwargs.items() if key not in remotes}
+    payload = pack(name, fn, plain, others)
+    try:
+        copy = pickle.loads(payload)
+    except Exception as error:
+        raise TypeError(f"the call of {name} cannot be unpickled: {error}") from error
+    copies = iter(copy.args)
+    arguments = tuple(value if isinstance(value, RemoteFuture) else next(copies) for value in args)
+    function = functools.partial(copy.func, **copy.keywords) if others else copy.func
+    return function, arguments, remotes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import islice
 
 from ._payload import call_all
@@ -29,6 +30,7 @@ class Chunks:
         iterables: tuple[Iterable[Any], ...],
         size: int,
         progress: Callable[[int, int | None], object] | None,
+        buffersize: int | None,
     ) -> None:
         if progress is not None and not callable(progress):
             raise TypeError("progress must be a callable or None")
@@ -36,9 +38,14 @@ class Chunks:
         self._arguments = zip(*iterables, strict=False)
         self._size = size
         self._progress = progress
-        self._length = _length(iterables)
+        # As in `map_calls`: with a buffer, the iterables may be read no further.
+        self._length = None if buffersize else _length(iterables)
         self._read = 0
         self._done = 0
+        #: The lengths of chunks that have ended and are not in `_done`. Several threads end futures.
+        self._ended: deque[int] = deque()
+        #: How many results are expected of each chunk that was submitted.
+        self._lengths: deque[int] = deque()
         self.report = None if progress is None else self._report
 
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
@@ -58,13 +65,13 @@ class Chunks:
     def submit(self, executor: Submitter, chunk: list[tuple[Any, ...]]) -> Future[Any]:
         """Submit a chunk to an executor."""
         future: Future[Any] = executor.submit(self._call_all, *zip(*chunk, strict=True))
+        length = len(chunk)
+        self._lengths.append(length)
         if self._progress is not None:
-            length = len(chunk)
 
             def count(future: Future[Any]) -> None:
-                # In the one thread that ends futures.
                 if not future.cancelled():
-                    self._done += length
+                    self._ended.append(length)
 
             # Before that of whoever counts the chunks.
             future.add_done_callback(count)
@@ -72,6 +79,9 @@ class Chunks:
 
     def _report(self, chunks_done: int, chunks: int | None) -> None:
         assert self._progress is not None
+        # Only one report is made at a time.
+        while self._ended:
+            self._done += self._ended.popleft()
         total = self._length if chunks is None else self._read
         self._progress(self._done, total)
 
@@ -79,6 +89,10 @@ class Chunks:
         """Yield the results of the calls, of which nothing keeps one alive after that."""
         try:
             for chunk in results:
+                if len(chunk) != self._lengths.popleft():
+                    # The iterator that calls the function has taken it for its end. A generator that a
+                    # StopIteration leaves raises this, and so does `map` with a call a chunk.
+                    raise RuntimeError("generator raised StopIteration")
                 chunk.reverse()
                 while chunk:
                     yield chunk.pop()

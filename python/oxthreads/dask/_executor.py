@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import math
 import operator
 import threading as _threading
@@ -17,7 +18,7 @@ from ..concurrent._map import map_calls
 from ..concurrent.futures import ExecutorStatistics
 from ._call import Options
 from ._chunks import Chunks
-from ._errors import check_running
+from ._errors import check_process, check_running
 from ._link import Link
 
 TYPE_CHECKING = False
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["DaskExecutor", "DaskExecutorView"]
+
+_logger = logging.getLogger("oxthreads")
 
 _WHEN_FULL = ("block", "raise", "caller_runs")
 _SUBMIT_OPTIONS = ("allow_other_workers", "fifo_timeout", "resources", "workers")
@@ -73,6 +76,7 @@ class DaskExecutor(Executor):
         TypeError: for something else than a client or an address, an asynchronous client, or another option.
         ValueError: if ``max_pending`` is zero or less, ``retries`` is negative, ``priority`` is not a number,
             or ``on_full`` is another string.
+        RuntimeError: in a forked child, for a client of its parent.
         OSError: if there is no scheduler at the address.
         ClusterLost: if the client is closed.
 
@@ -100,7 +104,8 @@ class DaskExecutor(Executor):
     * Done callbacks are called by one thread of the pool, not by the event loop of the client.
     * If the client is closed or loses its scheduler, the calls that have not ended fail with
       :exc:`ClusterLost`, and ``submit`` raises it.
-    * In a forked child, ``submit`` raises RuntimeError. The child needs a client of its own.
+    * In a forked child, ``submit`` raises RuntimeError, and so does a new pool on the same client. The child
+      needs a client of its own.
     """
 
     def __init__(
@@ -421,6 +426,7 @@ def _client(client_or_address: Client | str) -> tuple[Client, bool]:
             "make a Client without asynchronous=True, and await the futures with oxthreads.aio.as_async"
         )
     check_running(client_or_address)
+    check_process(client_or_address)
     return client_or_address, False
 
 
@@ -510,7 +516,7 @@ def _map(
     begin = functools.partial(map_calls, timeout=timeout, buffersize=buffersize)
     if chunksize == 1:
         return begin(_Submission(executor, options), fn, iterables, progress=progress, reference=submission)
-    chunks = Chunks(fn, iterables, chunksize, progress)
+    chunks = Chunks(fn, iterables, chunksize, progress, buffersize)
     return chunks.flatten(
         begin(
             chunks.submission(_Submission(executor, options)),
@@ -525,10 +531,13 @@ def _map(
 def _end_all() -> None:
     """At exit: take no more calls, and wait for those that there are."""
     links = list(_links)
-    for link in links:
-        link.close(at_exit=True)
-    for link in links:
-        link.join()
+    for end in (functools.partial(Link.close, at_exit=True), Link.join):
+        for link in links:
+            try:
+                end(link)
+            except Exception:
+                # Of a client that is half gone, for example in a worker. The other pools are to end, too.
+                _logger.exception("a pool of calls in a cluster could not be ended")
 
 
 with contextlib.suppress(RuntimeError):  # imported at exit

@@ -15,24 +15,25 @@ import logging
 import os
 import time
 import uuid
+import weakref
 from collections import deque
 from concurrent.futures import InvalidStateError
 from queue import Empty, Full
 
+import dask.config
 from distributed import Client, KilledWorker
+from distributed import Future as RemoteFuture
 
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
 from ._call import Call
-from ._errors import ClusterLost, cancelled_in_cluster, check_running, worker_died
+from ._errors import FORKED, ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
 from ._payload import RUN, explain, returning_bytes, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
-
-    from distributed import Future as RemoteFuture
 
     from ..concurrent.futures import Future
     from ._call import Options
@@ -48,6 +49,8 @@ _logger = logging.getLogger("oxthreads")
 #: warns that a graph is large; and the event loop does nothing else meanwhile.
 CALLS_AT_ONCE = 1_000
 BYTES_AT_ONCE = 4_000_000
+
+_NO_WARNING = {"distributed.admin.large-graph-warning-threshold": 1 << 62}
 
 #: How many results are asked for at once, and how many times before the first answer.
 RESULTS_AT_ONCE = 500
@@ -73,20 +76,24 @@ class _Completion(asyncio.Event):
 
     def __init__(self, link: Link, call: Call) -> None:
         super().__init__()
-        self._link = link
-        #: More than one, if equal calls of a pure function are one task.
-        self._calls = [call]
+        #: More than one, if equal calls of a pure function are one task; perhaps of several pools.
+        self._calls = [(link, call)]
 
     def set(self) -> None:
         super().set()
-        for call in self._calls:
-            self._link.changed(call)
+        for link, call in self._calls:
+            link.changed(call)
 
-    def tell(self, call: Call) -> None:
+    def clear(self) -> None:
+        super().clear()
+        for link, call in self._calls:
+            link.lost(call)
+
+    def tell(self, link: Link, call: Call) -> None:
         """Tell of this call, too."""
-        self._calls.append(call)
+        self._calls.append((link, call))
         if self.is_set():
-            self._link.changed(call)
+            link.changed(call)
 
 
 class Link:
@@ -154,18 +161,28 @@ class Link:
         )
         future = call.future
         if call.is_revocable:
-            future.add_done_callback(lambda future: self._revoke(call) if future.cancelled() else None)
+            # A call keeps its future. If the future kept the call, its result would stay until the collector
+            # of cycles runs.
+            reference = weakref.ref(call)
+
+            def revoke(future: Future[Any]) -> None:
+                if future.cancelled() and (found := reference()) is not None:
+                    self._revoke(found)
+
+            future.add_done_callback(revoke)
         with self._room:
-            if self._unfinished() < self.max_pending or self._wait_for_room():
+            if self._unfinished() < self.max_pending or self._wait_for_room(call):
                 self._check_open()
                 self._add(call)
                 return future
+        if call.depends_on_results:
+            fn, args, kwargs = _with_results, (fn, args, kwargs), {}
         _run_here(future, fn, args, kwargs)
         return future
 
-    def _wait_for_room(self) -> bool:
+    def _wait_for_room(self, call: Call) -> bool:
         """Wait until there is room, with the lock held; return whether the pool takes the call."""
-        if self._when_full == "caller_runs":
+        if self._when_full == "caller_runs" and not (call.depends_on_results and self.client.asynchronous):
             return False
         if self._when_full == "raise":
             raise Full(f"{self.max_pending} calls were handed over and have not ended")
@@ -173,16 +190,22 @@ class Link:
             return True  # in a done callback: while it waits, this thread cannot make room
         if self.client.asynchronous:
             raise RuntimeError(
-                "submit() cannot wait for room in the event loop of the client, which makes room"
+                "submit() cannot wait for room, or for results that are arguments, in the event loop of the "
+                "client, which makes room and fetches them"
             )
-        while self._unfinished() >= self.max_pending:
-            self._blocked += 1
-            try:
-                self._room.wait()
-            finally:
-                self._blocked -= 1
-            self._check_open()
-            check_running(self.client)
+        try:
+            while self._unfinished() >= self.max_pending:
+                self._blocked += 1
+                try:
+                    self._room.wait()
+                finally:
+                    self._blocked -= 1
+                self._check_open()
+                check_running(self.client)
+        except BaseException:
+            # It may have been told of room, which it does not take: the next one gets it.
+            self._room.notify()
+            raise
         return True
 
     def _add(self, call: Call) -> None:
@@ -203,10 +226,7 @@ class Link:
     def _check_open(self) -> None:
         """Raise RuntimeError if there can be no new calls."""
         if self._pid != os.getpid():
-            raise RuntimeError(
-                "the client of a cluster does not survive a fork; "
-                "make a Client and a DaskExecutor in the child"
-            )
+            raise RuntimeError(FORKED)
         if self._is_at_exit:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
         if self._is_closed:
@@ -253,7 +273,7 @@ class Link:
             try:
                 remotes = self._hand_over(group)
             except Exception as error:
-                self._fail(group, error)
+                self._fail(group, lost_with(self.client, error) or error)
                 continue
             for call, remote in zip(group, remotes, strict=True):
                 call.forget_arguments()
@@ -289,13 +309,22 @@ class Link:
         if calls[0].depends_on_results:
             return [
                 self.client.submit(
-                    returning_bytes(call.fn), *call.args, key=call.key, pure=False, **options, **call.kwargs
+                    returning_bytes(call.fn, tuple(call.kwargs)),
+                    *(*call.args, *call.kwargs.values()),
+                    key=call.key,
+                    pure=False,
+                    **options,
                 )
                 for call in calls
+                if call.fn is not None
             ]
-        remotes: list[RemoteFuture[Any]] = self.client.map(
-            RUN, [call.payload for call in calls], key=[call.key for call in calls], pure=False, **options
-        )
+        payloads = [call.payload for call in calls]
+        is_large = sum(map(len, payloads)) > BYTES_AT_ONCE
+        # The warning of distributed is about graphs, and does not say which argument is large.
+        with dask.config.set(_NO_WARNING if is_large else {}):
+            remotes: list[RemoteFuture[Any]] = self.client.map(
+                RUN, payloads, key=[call.key for call in calls], pure=False, **options
+            )
         return remotes
 
     def _follow(self, call: Call) -> None:
@@ -306,7 +335,7 @@ class Link:
         if event is None:
             state._event = _Completion(self, call)
         elif isinstance(event, _Completion):
-            event.tell(call)
+            event.tell(self, call)
         else:
             # The program has a future of the same task; or it is another version of distributed.
             self._start(self._wait_for(call, state))
@@ -326,6 +355,15 @@ class Link:
         if len(self._changed) == 1:
             # A message of the scheduler may be about many.
             self._loop.add_callback(self._collect)
+
+    def lost(self, call: Call) -> None:
+        """The result of the call was lost. It is run again."""
+        gather = call.gather
+        # At any other time, the client may have sent a request which others wait for, too.
+        current: Any = asyncio.current_task(self._loop.asyncio_loop)
+        if gather is not None and gather is current:
+            call.gather = None
+            gather.cancel()
 
     def _collect(self) -> None:
         """See what has become of the calls whose tasks have changed."""
@@ -397,15 +435,47 @@ class Link:
         self._fetch_in_time()
 
     async def _results(self, calls: list[Call]) -> list[Outcome]:
-        remotes = {number: call.remote for number, call in enumerate(calls) if call.remote is not None}
+        """Ask for results. Calls whose results were lost, or that were cancelled, are left out."""
         try:
-            found = await self.client.gather(remotes, errors="skip", asynchronous=True)
+            found = await self._gather(calls)
         except Exception as error:
+            lost = lost_with(self.client, error)
+            if lost is not None:
+                return [(call, None, lost) for call in calls]
             if len(calls) == 1:
                 return [(calls[0], None, error)]
             # One of them may be to blame.
             return [outcome for call in calls for outcome in await self._results([call])]
         return [(calls[number], result, None) for number, result in found.items() if result is not None]
+
+    async def _gather(self, calls: list[Call]) -> dict[int, bytes | None]:
+        # `Client.gather` waits until lost results are there again, and gives none of the others before. So it
+        # is cancelled then, and asked for the others alone.
+        numbers = list(range(len(calls)))
+        while True:
+            remotes = {
+                number: remote
+                for number in numbers
+                if (remote := calls[number].remote) is not None and remote.status == "finished"
+            }
+            if not remotes:
+                return {}
+            request: Any = self.client.gather(remotes, errors="skip", asynchronous=True)
+            gather: asyncio.Future[Any] = asyncio.ensure_future(request)
+            for number in remotes:
+                calls[number].gather = gather
+            try:
+                await asyncio.wait({gather})
+            except asyncio.CancelledError:
+                gather.cancel()
+                raise
+            finally:
+                numbers = [number for number in remotes if calls[number].gather is gather]
+                for number in remotes:
+                    calls[number].gather = None
+            if not gather.cancelled() or len(numbers) == len(remotes):
+                found: dict[int, bytes | None] = gather.result()
+                return found
 
     async def _fetch_errors(self, calls: list[Call]) -> None:
         outcomes: list[Outcome] = []
@@ -420,10 +490,12 @@ class Link:
                 self._fail(calls, ClusterLost("the event loop of the client has ended"))
                 raise
             except Exception as failure:
-                error, traceback = failure, failure.__traceback__
+                error, traceback = lost_with(self.client, failure) or failure, failure.__traceback__
             if error is None:
-                # It is run again, at the request of somebody else.
+                # It is run again, at the request of somebody else; or it was cancelled meanwhile.
                 call.is_being_fetched = False
+                if remote.status not in ("pending", "lost"):
+                    self.changed(call)
                 continue
             outcomes.append((call, None, _error_of(call, error, traceback)))
             del error, traceback
@@ -537,6 +609,8 @@ class Link:
                 calls = [*self._new, *self._handed]
                 self._new.clear()
                 self._handed.update(calls)
+                # There will be no room any more.
+                self._room.notify_all()
             elif self._new:
                 # Perhaps whoever has submitted them was interrupted.
                 self._flush_is_due = True
@@ -573,7 +647,8 @@ class Link:
         Raises:
             RuntimeError: in a thread that ends them.
         """
-        if self._pid != os.getpid() or self._thread is None:
+        # A client in a worker may be gone when all calls have ended, and asking it fails.
+        if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
             return
         if self.client.asynchronous:
             raise RuntimeError("cannot wait for calls in the event loop of the client, which ends them")
@@ -609,6 +684,15 @@ def _error_of(call: Call, error: BaseException, traceback: Any) -> BaseException
         died.__cause__ = error
         return died
     return explain(call.name, error, traceback)
+
+
+def _with_results(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call it with the results of arguments that are futures of the cluster."""
+    return fn(*map(_result, args), **{name: _result(value) for name, value in kwargs.items()})
+
+
+def _result(argument: Any) -> Any:
+    return argument.result() if isinstance(argument, RemoteFuture) else argument
 
 
 def _run_here(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:

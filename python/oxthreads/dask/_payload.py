@@ -16,6 +16,7 @@ import pickle
 import re
 
 import cloudpickle
+from dask.utils import apply
 from distributed.protocol.pickle import dumps, loads
 from toolz import functoolz
 
@@ -34,7 +35,19 @@ def _compose(*functions: Callable[..., Any]) -> Callable[..., Any]:
     return composed
 
 
-RUN = _compose(dumps, operator.call, loads)
+#: What a worker returns instead of ending: partial(call, _ENDS, SystemExit(...)). No program returns that.
+_ENDS = "oxthreads.dask 3f0c7e9a5d4b4c1f9a61d0e27b58c364"
+
+
+def _surviving(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``fn``, with SystemExit and KeyboardInterrupt returned: a worker that one leaves ends."""
+    call: Any = operator.call
+    instead = functools.partial(functools.partial, call, _ENDS)
+    survives: Callable[..., Any] = functoolz.excepts((SystemExit, KeyboardInterrupt), fn, instead)
+    return survives
+
+
+RUN = _compose(dumps, _surviving(operator.call), loads)
 
 _call_each = _compose(list, map)
 
@@ -44,9 +57,26 @@ def call_all(fn: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(_call_each, fn)
 
 
-def returning_bytes(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does what ``fn`` does, and returns the result as `RUN` would."""
-    return _compose(dumps, fn)
+def returning_bytes(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a function that does what ``fn`` does, and returns the result as `RUN` would.
+
+    Args:
+        names: those of the last arguments, which ``fn`` takes by name. They are not given by name to
+            `Client.submit`, which has options that may have the same names.
+    """
+    if not names:
+        return _compose(dumps, _surviving(fn))
+    first, last = slice(0, -len(names)), slice(-len(names), None)
+    named = _compose(dict, functools.partial(zip, names), operator.itemgetter(last))
+    return _compose(
+        dumps,
+        # apply(fn, args, kwargs), of this pair:
+        _surviving(functools.partial(functools.reduce, functools.partial(apply, fn))),
+        functoolz.juxt(operator.itemgetter(first), named),
+        # The tuple of all arguments:
+        operator.attrgetter("args"),
+        functools.partial(functools.partial, operator.call),
+    )
 
 
 def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> bytes:
@@ -77,19 +107,43 @@ def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping
 
 
 def unpack(name: str, result: bytes) -> Any:
-    """Return the result that `RUN` has returned."""
+    """Return the result that `RUN` has returned, or raise what would have ended the worker."""
     try:
-        return pickle.loads(result)
+        value = pickle.loads(result)
     except BaseException as error:
         error.add_note(
             f"The call of {name} has ended in the cluster; its result could not be unpickled here."
         )
         raise
+    if type(value) is functools.partial and value.func is operator.call and len(value.args) == 2:
+        mark, ended = value.args
+        if isinstance(mark, str) and mark == _ENDS:
+            raise ended
+    return value
 
 
 #: The code of workers between the thread and the call.
-_MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|toolz[\\/]functoolz)\.py$")
+_MACHINERY = re.compile(r"[\\/](distributed[\\/](worker|utils)|dask[\\/]utils|toolz[\\/]functoolz)\.py$")
 _PICKLING = re.compile(r"[\\/]distributed[\\/]protocol[\\/]pickle\.py$")
+
+
+#: What `repr` makes of most exceptions.
+_REPR = re.compile(r"[A-Za-z_][\w.]*\(.*\)|<.*>", re.DOTALL)
+
+
+def _note_of_class(name: str, error: BaseException) -> str | None:
+    """Return a note for an Exception that distributed may have made because the real one cannot travel."""
+    if type(error) is not Exception or len(error.args) != 1:
+        return None
+    (argument,) = error.args
+    if isinstance(argument, bytes | bytearray) and argument.startswith(b"\x80"):
+        return f"The exception of the call of {name} could not be unpickled here; these are its bytes."
+    if isinstance(argument, str) and _REPR.fullmatch(argument):
+        return (
+            f"Unless the call of {name} has raised this Exception: its exception could not be pickled by the "
+            "worker, and this is its repr."
+        )
+    return None
 
 
 def explain(name: str, error: BaseException, traceback: TracebackType | None) -> BaseException:
@@ -108,5 +162,8 @@ def explain(name: str, error: BaseException, traceback: TracebackType | None) ->
             )
         elif function == "dumps":
             error.add_note(f"The call of {name} has ended; its result could not be pickled.")
+    note = _note_of_class(name, error)
+    if note is not None:
+        error.add_note(note)
     # Without frames, it would be one of those before it, of which nobody knows anything here.
     return error.with_traceback(traceback)
