@@ -63,7 +63,8 @@ class DaskExecutor(Executor):
         on_full (str): what ``submit`` does when there are ``max_pending`` such calls. "block": it waits for
             room, without a time limit; but a call that a done callback submits is taken without room, because
             waiting could hang the pool. "raise": it raises ``queue.Full``. "caller_runs": it runs the call in
-            the submitting thread before it returns.
+            the submitting thread before it returns; if arguments are futures of the cluster, it waits for
+            their results.
         pure (bool): True: two equal calls of the same function at the same time are one task of the cluster,
             which is run once. It is only right for functions whose result depends on nothing but the
             arguments. (``Client.submit`` and ``Client.get_executor`` take this for granted.)

@@ -330,7 +330,7 @@ class Link:
     def _follow(self, call: Call) -> None:
         """Have `changed` called when the state of the task changes."""
         assert call.remote is not None
-        state = call.remote._state
+        state: Any = call.remote._state
         event = getattr(state, "_event", self)
         if event is None:
             state._event = _Completion(self, call)
@@ -604,6 +604,7 @@ class Link:
         """End the calls if the client will not."""
         loop: Any = getattr(self._loop, "asyncio_loop", None)
         is_over = self.client.status == "closed" or (loop is not None and loop.is_closed())
+        calls: list[Call] = []
         with self._room:
             if is_over:
                 calls = [*self._new, *self._handed]
