@@ -805,6 +805,7 @@ class TaskGroup:
     @property
     def cancel_called(self) -> bool: ...
 
+@disjoint_base
 class StandIn:
     def __new__(cls, function: Callable[..., Any], /, *_arguments: Any) -> Self: ...
     @property
