@@ -7,6 +7,7 @@ import copyreg
 import io
 import pickle
 import sys
+import types
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeAlias
@@ -88,8 +89,28 @@ class _CloudPicklers:
         return cls.found
 
 
+#: Types of values that are pickled faster: nothing can be registered for them.
+_PLAIN = frozenset((int, float, complex, bool, str, bytes, type(None)))
+_FUNCTIONS = frozenset((types.FunctionType, types.BuiltinFunctionType))
+
+
+def _is_plain_call(value: tuple[Any, ...]) -> bool:
+    """Whether this is a function with plain arguments only."""
+    return (
+        len(value) == 3
+        and type(value[0]) in _FUNCTIONS
+        and type(value[1]) is tuple
+        and _PLAIN.issuperset(map(type, value[1]))
+        and type(value[2]) is dict
+        and not value[2]
+    )
+
+
 def with_pickle(value: Any) -> list[Part]:
     """Use pickle alone."""
+    if type(value) in _PLAIN or (type(value) is tuple and _is_plain_call(value)):
+        # What programs have registered is not for these.
+        return [pickle.dumps(value, _PROTOCOL)]
     _reducers.current()
     return _parts(_Pickler, value)
 
