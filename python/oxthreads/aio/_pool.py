@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from functools import partial
 
 from oxthreads._oxthreads import AsyncFuture, AsyncLock, scope_after
+from oxthreads.concurrent._awaited_call import AwaitedCall
 from oxthreads.concurrent.futures import Future, ThreadPoolExecutor
 from oxthreads.threading import Lock, Thread
 
@@ -30,20 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncExecutor", "to_thread"]
 
 
-class _Call:
-    """A call of which a coroutine wants the result. Pools that can end it have a class with these methods."""
-
-    __slots__ = ("submit",)
-
-    def __init__(self, submit: Callable[[], Future[Any]]) -> None:
-        self.submit = submit
-
-    def cancel(self, future: Future[Any]) -> None:
-        """The result is not wanted any more. A call that has begun in a thread goes on."""
-        future.cancel()
-
-
-async def _result(future: Future[T], call: _Call) -> T:
+async def _result(future: Future[T], call: AwaitedCall) -> T:
     """Wait for the future. If that is cancelled, so is the call."""
     try:
         return await AsyncFuture(future)
@@ -165,16 +153,16 @@ class AsyncExecutor:
         call = self._call(function, args, kwargs)
         return await _result(await self._submit(call.submit), call)
 
-    def _call_of_map(self, function: Callable[..., T], items: tuple[Any, ...]) -> _Call:
+    def _call_of_map(self, function: Callable[..., T], items: tuple[Any, ...]) -> AwaitedCall:
         if isinstance(self._pool, ThreadPoolExecutor):
-            return _Call(partial(self._pool.submit, function, *items))
+            return AwaitedCall(partial(self._pool.submit, function, *items))
         return self._call(function, items, {})
 
-    def _call(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+    def _call(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> AwaitedCall:
         if isinstance(self._pool, ThreadPoolExecutor):
             context = contextvars.copy_context()
-            return _Call(partial(self._pool.submit, context.run, function, *args, **kwargs))
-        call: _Call = self._pool._oxthreads_cancellable(function, args, kwargs)
+            return AwaitedCall(partial(self._pool.submit, context.run, function, *args, **kwargs))
+        call: AwaitedCall = self._pool._oxthreads_cancellable(function, args, kwargs)
         return call
 
     async def map(
@@ -198,7 +186,7 @@ class AsyncExecutor:
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         arguments = zip(*iterables, strict=False)
-        ahead: deque[tuple[Future[T], _Call]] = deque()
+        ahead: deque[tuple[Future[T], AwaitedCall]] = deque()
         try:
             while True:
                 while buffersize is None or len(ahead) < buffersize:

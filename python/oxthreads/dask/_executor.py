@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 
 from distributed import Client
 
+from ..concurrent._awaited_call import AwaitedCall
 from ..concurrent._map import map_calls
 from ..concurrent.futures import ExecutorStatistics
 from ._call import Options
@@ -44,7 +45,149 @@ _numbers = itertools.count()
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
-class DaskExecutor(Executor):
+class _Submits(Executor):
+    """What a pool in a cluster and its views have in common."""
+
+    _options: Options
+
+    @property
+    def _pool(self) -> DaskExecutor:
+        raise NotImplementedError
+
+    def with_options(
+        self, *, priority: float | None = None, retries: int | None = None, **submit_options: Any
+    ) -> DaskExecutorView:
+        """Return a view of this pool whose calls have options of their own.
+
+        Thread-safe. The view shares the cluster and ``max_pending`` with the pool.
+
+        Args:
+            priority (float): calls with a lower number run first, as in ``ThreadPoolExecutor``. (In
+                ``Client.submit``, those with a higher one do: there the number is negated.) Calls that are
+                submitted to the pool itself have priority 0, unless it was made with another.
+            retries (int): how many times a call that has raised is run again.
+            submit_options: ``workers``, ``allow_other_workers``, ``resources``, ``fifo_timeout``; ``pure``.
+
+        Returns:
+            DaskExecutorView: an executor with ``submit``, ``map``, ``shutdown`` and ``with_options``. An
+            option that is None or left out is that of this pool.
+
+        Raises:
+            TypeError, ValueError: as for :class:`DaskExecutor`.
+
+        Example:
+            >>> urgent = pool.with_options(priority=-1, retries=2)
+            >>> urgent.submit(sum, [1, 2, 3]).result()
+            6
+        """
+        return DaskExecutorView(self._pool, _changed(self._options, priority, retries, submit_options))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn(*args, **kwargs)`` in a worker of the cluster.
+
+        Args:
+            fn (callable): what to call. It is not a coroutine function.
+            args, kwargs: its arguments.
+
+        Returns:
+            Future: the result of the call, once it has ended.
+
+        Raises:
+            TypeError: if the call cannot be pickled. It is found out here and not by the future, because here
+                the caller can still do something about it.
+            RuntimeError: if the pool was shut down, in a forked child, or in the event loop of the client if
+                it has to wait for room.
+            queue.Full: if there are ``max_pending`` calls, with ``on_full="raise"``.
+            ClusterLost: if the client is closed or has lost its scheduler.
+
+        A future fails with what its call has raised, with the traceback of the worker; if its workers have
+        died, with `:exc:`~oxthreads.processes.WorkerDied``; if it was cancelled in the cluster, by its client
+        for example, with :exc:`~concurrent.futures.CancelledError`. If a worker could not unpickle the call,
+        because it lacks a module or has another version of it, or could not pickle the result, a note of the
+        exception says so.
+
+        Example:
+            >>> future = pool.submit(divmod, 17, 5)
+            >>> future.result()
+            (3, 2)
+        """
+        return self._pool._link.submit(self._options, fn, args, kwargs)
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> Iterator[T]:
+        """Call ``fn`` with the items of the iterables, and yield the results in the order of the items.
+
+        It is ``map(fn, *iterables)``, with calls that run in the cluster at the same time. All calls are
+        submitted before ``map`` returns, unless ``buffersize`` is given. Calls that have not ended are
+        cancelled when the iterator is closed, raises, or is dropped after its first result.
+
+        Thread-safe; but the iterator may be used by one thread at a time only.
+
+        Args:
+            fn (callable): what to call, with one item of each iterable.
+            iterables: where the arguments come from. The shortest one ends the calls.
+            timeout (float): seconds, counted from the call of ``map``, after which waiting for a result
+                raises TimeoutError. None: no limit.
+            chunksize (int): how many calls make up one task of the cluster. A task takes the cluster about a
+                millisecond, so calls that are shorter should come in chunks. If a call raises, the results of
+                its chunk are lost.
+            buffersize (int): the largest number of submitted chunks whose results have not been yielded. The
+                iterables are read further only as results are asked for; so they may be very long, or
+                endless. None: no limit but ``max_pending``.
+            progress (callable): called as ``progress(done, total)`` as chunks end, with numbers of calls; see
+                :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.map`.
+
+        Returns:
+            iterator: the results. If a call raised, the iterator raises that exception in the place of its
+            result, and ends.
+
+        Raises:
+            TypeError: if ``buffersize`` or ``chunksize`` is not an integer or ``progress`` cannot be called.
+            ValueError: if ``buffersize`` or ``chunksize`` is zero or less.
+            Exception: also what ``submit`` and the iterables raise.
+
+        Example:
+            >>> list(pool.map(pow, [2, 3, 4], [5, 2, 1]))
+            [32, 9, 4]
+
+        An endless iterable, of which never more than forty items are in work:
+            >>> from itertools import count
+            >>> numbers = pool.map(float, count(), chunksize=10, buffersize=4)
+            >>> [next(numbers), next(numbers), next(numbers)]
+            [0.0, 1.0, 2.0]
+            >>> numbers.close()
+        """
+        return _map(
+            self._pool,
+            self._options,
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=chunksize,
+            buffersize=buffersize,
+            progress=progress,
+        )
+
+    def _oxthreads_cancellable(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AwaitedCall:
+        """For coroutines: a call that can be cancelled also when it has begun."""
+        submit = self._pool._link.submit
+        return AwaitedCall(functools.partial(submit, self._options, fn, args, kwargs, is_revocable=True))
+
+    @property
+    def _oxthreads_waits_for_room(self) -> bool:
+        return self._pool._link.waits_for_room
+
+
+class DaskExecutor(_Submits):
     """A pool whose workers are those of a cluster of dask.distributed.
 
     ``submit`` gives a call to the cluster and returns a :class:`~oxthreads.concurrent.futures.Future` for its
@@ -139,143 +282,16 @@ class DaskExecutor(Executor):
         weakref.finalize(self, self._link.close).atexit = False
 
     @property
+    def _pool(self) -> DaskExecutor:
+        return self
+
+    @property
     def client(self) -> Client:
         """The client of the cluster."""
         return self._link.client
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._link.client!r}>"
-
-    def with_options(
-        self, *, priority: float | None = None, retries: int | None = None, **submit_options: Any
-    ) -> DaskExecutorView:
-        """Return a view of this pool whose calls have options of their own.
-
-        Thread-safe. The view shares the cluster and ``max_pending`` with the pool.
-
-        Args:
-            priority (float): calls with a lower number run first, as in ``ThreadPoolExecutor``. (In
-                ``Client.submit``, those with a higher one do: there the number is negated.) Calls that are
-                submitted to the pool itself have priority 0, unless it was made with another.
-            retries (int): how many times a call that has raised is run again.
-            submit_options: ``workers``, ``allow_other_workers``, ``resources``, ``fifo_timeout``; ``pure``.
-
-        Returns:
-            DaskExecutorView: an executor with ``submit``, ``map``, ``shutdown`` and ``with_options``. An
-            option that is None or left out is that of this pool.
-
-        Raises:
-            TypeError, ValueError: as for :class:`DaskExecutor`.
-
-        Example:
-            >>> urgent = pool.with_options(priority=-1, retries=2)
-            >>> urgent.submit(sum, [1, 2, 3]).result()
-            6
-        """
-        return DaskExecutorView(self, _changed(self._options, priority, retries, submit_options))
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn(*args, **kwargs)`` in a worker of the cluster.
-
-        Args:
-            fn (callable): what to call. It is not a coroutine function.
-            args, kwargs: its arguments.
-
-        Returns:
-            Future: the result of the call, once it has ended.
-
-        Raises:
-            TypeError: if the call cannot be pickled. It is found out here and not by the future, because here
-                the caller can still do something about it.
-            RuntimeError: if the pool was shut down, in a forked child, or in the event loop of the client if
-                it has to wait for room.
-            queue.Full: if there are ``max_pending`` calls, with ``on_full="raise"``.
-            ClusterLost: if the client is closed or has lost its scheduler.
-
-        A future fails with what its call has raised, with the traceback of the worker; if its workers have
-        died, with `:exc:`~oxthreads.processes.WorkerDied``; if it was cancelled in the cluster, by its client
-        for example, with :exc:`~concurrent.futures.CancelledError`. If a worker could not unpickle the call,
-        because it lacks a module or has another version of it, or could not pickle the result, a note of the
-        exception says so.
-
-        Example:
-            >>> future = pool.submit(divmod, 17, 5)
-            >>> future.result()
-            (3, 2)
-        """
-        return self._link.submit(self._options, fn, args, kwargs)
-
-    def _oxthreads_cancellable(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _Awaited:
-        """For coroutines: a call that can be cancelled also when it has begun."""
-        return _Awaited(self, self._options, fn, args, kwargs)
-
-    @property
-    def _oxthreads_waits_for_room(self) -> bool:
-        return self._link.waits_for_room
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        progress: Callable[[int, int | None], object] | None = None,
-    ) -> Iterator[T]:
-        """Call ``fn`` with the items of the iterables, and yield the results in the order of the items.
-
-        It is ``map(fn, *iterables)``, with calls that run in the cluster at the same time. All calls are
-        submitted before ``map`` returns, unless ``buffersize`` is given. Calls that have not ended are
-        cancelled when the iterator is closed, raises, or is dropped after its first result.
-
-        Thread-safe; but the iterator may be used by one thread at a time only.
-
-        Args:
-            fn (callable): what to call, with one item of each iterable.
-            iterables: where the arguments come from. The shortest one ends the calls.
-            timeout (float): seconds, counted from the call of ``map``, after which waiting for a result
-                raises TimeoutError. None: no limit.
-            chunksize (int): how many calls make up one task of the cluster. A task takes the cluster about a
-                millisecond, so calls that are shorter should come in chunks. If a call raises, the results of
-                its chunk are lost.
-            buffersize (int): the largest number of submitted chunks whose results have not been yielded. The
-                iterables are read further only as results are asked for; so they may be very long, or
-                endless. None: no limit but ``max_pending``.
-            progress (callable): called as ``progress(done, total)`` as chunks end, with numbers of calls; see
-                :meth:`oxthreads.concurrent.futures.ThreadPoolExecutor.map`.
-
-        Returns:
-            iterator: the results. If a call raised, the iterator raises that exception in the place of its
-            result, and ends.
-
-        Raises:
-            TypeError: if ``buffersize`` or ``chunksize`` is not an integer or ``progress`` cannot be called.
-            ValueError: if ``buffersize`` or ``chunksize`` is zero or less.
-            Exception: also what ``submit`` and the iterables raise.
-
-        Example:
-            >>> list(pool.map(pow, [2, 3, 4], [5, 2, 1]))
-            [32, 9, 4]
-
-        An endless iterable, of which never more than forty items are in work:
-            >>> from itertools import count
-            >>> numbers = pool.map(float, count(), chunksize=10, buffersize=4)
-            >>> [next(numbers), next(numbers), next(numbers)]
-            [0.0, 1.0, 2.0]
-            >>> numbers.close()
-        """
-        return _map(
-            self,
-            self._options,
-            fn,
-            iterables,
-            timeout=timeout,
-            chunksize=chunksize,
-            buffersize=buffersize,
-            progress=progress,
-        )
 
     def stats(self) -> ExecutorStatistics:
         """Return what the pool has done since it was made, and what it does now, as far as it is known here.
@@ -327,7 +343,7 @@ class DaskExecutor(Executor):
             self._link.join()
 
 
-class DaskExecutorView(Executor):
+class DaskExecutorView(_Submits):
     """A view of a DaskExecutor with other options. ``with_options`` returns it.
 
     It submits to the same cluster; only the options of its calls are its own. Thread-safe, like the pool. The
@@ -343,60 +359,15 @@ class DaskExecutorView(Executor):
         self._executor = executor
         self._options = options
 
+    @property
+    def _pool(self) -> DaskExecutor:
+        return self._executor
+
     def __repr__(self) -> str:
         options = self._options
         return (
             f"<{type(self).__name__} of {self._executor!r}, priority={options.priority}, "
             f"retries={options.retries}>"
-        )
-
-    def with_options(
-        self, *, priority: float | None = None, retries: int | None = None, **submit_options: Any
-    ) -> DaskExecutorView:
-        """Return another view of the same pool; an option that is None or left out stays as in this view.
-
-        Arguments and exceptions are those of :meth:`DaskExecutor.with_options`.
-        """
-        return DaskExecutorView(self._executor, _changed(self._options, priority, retries, submit_options))
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn(*args, **kwargs)`` in a worker of the cluster, with the options of this view.
-
-        Everything else is as in :meth:`DaskExecutor.submit`.
-        """
-        return self._executor._link.submit(self._options, fn, args, kwargs)
-
-    def _oxthreads_cancellable(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _Awaited:
-        return _Awaited(self._executor, self._options, fn, args, kwargs)
-
-    @property
-    def _oxthreads_waits_for_room(self) -> bool:
-        return self._executor._oxthreads_waits_for_room
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        progress: Callable[[int, int | None], object] | None = None,
-    ) -> Iterator[T]:
-        """Call ``fn`` with the items of the iterables, with the options of this view.
-
-        Everything else, arguments included, is as in :meth:`DaskExecutor.map`.
-        """
-        return _map(
-            self._executor,
-            self._options,
-            fn,
-            iterables,
-            timeout=timeout,
-            chunksize=chunksize,
-            buffersize=buffersize,
-            progress=progress,
         )
 
     def stats(self) -> ExecutorStatistics:
@@ -462,24 +433,6 @@ def _changed(options: Options, priority: Any, retries: Any, submit_options: dict
         options.pure if pure is None else pure,
         {**options.submit_options, **given},
     )
-
-
-class _Awaited:
-    """A call of which a coroutine wants the result. When it no longer does, the call is cancelled."""
-
-    def __init__(self, executor: DaskExecutor, options: Options, *call: Any) -> None:
-        self._executor = executor
-        self._options = options
-        self._call = call
-
-    def submit(self) -> Future[Any]:
-        """Submit it to the pool."""
-        future: Future[Any] = self._executor._link.submit(self._options, *self._call, is_revocable=True)
-        return future
-
-    def cancel(self, future: Future[Any]) -> None:
-        """The result is not wanted any more."""
-        future.cancel()
 
 
 class _Submission:

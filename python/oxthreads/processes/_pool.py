@@ -20,6 +20,7 @@ from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from .._oxthreads import CancelScope, StandIn, TaskCall, scope_after
+from ..concurrent._awaited_call import AwaitedCall
 from ..concurrent._map import map_calls
 from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
@@ -53,21 +54,17 @@ class Options(NamedTuple):
     priority: int = 0
 
 
-class Cancellable:
-    """A call that can be ended, also when it has begun."""
+class _KilledCall(AwaitedCall):
+    """A call whose child is killed when its result is not wanted any more."""
 
-    __slots__ = ("_scope", "_submit")
+    __slots__ = ("_scope",)
 
     def __init__(self, submit: Callable[..., Future[Any]]) -> None:
-        self._submit = submit
         self._scope = scope_after(None, False, False, None)
-
-    def submit(self) -> Future[Any]:
-        """Submit it to the pool."""
-        return self._submit(scope=self._scope)
+        super().__init__(partial(submit, scope=self._scope))
 
     def cancel(self, future: Future[Any]) -> None:
-        """Its result is not wanted any more."""
+        """The result is not wanted any more."""
         if not future.cancel():
             self._scope.cancel()
 
@@ -185,9 +182,9 @@ class _Submits(Executor):
 
     def _oxthreads_cancellable(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Cancellable:
+    ) -> AwaitedCall:
         """For coroutines: a call that can be ended."""
-        return Cancellable(partial(self._pool._submit, self._options, fn, args, kwargs))
+        return _KilledCall(partial(self._pool._submit, self._options, fn, args, kwargs))
 
     @property
     def _oxthreads_waits_for_room(self) -> bool:
