@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cpython_suite import COLLECTOR
+
 pytestmark = pytest.mark.one_thread("starts child interpreters")
 
 PACKAGE = "test.test_concurrent_futures"
@@ -79,21 +81,7 @@ NOT_RUN = {
 RUN = f"""
 import concurrent.futures.process, faulthandler, json, os, re, sys, unittest
 from test.support import script_helper
-
-def flat(suite):
-    for each in suite:
-        yield from flat(each) if isinstance(each, unittest.TestSuite) else [each]
-
-class Result(unittest.TestResult):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.passed = []
-    def startTest(self, test):
-        print(test.id(), file=sys.stderr, flush=True)
-        super().startTest(test)
-    def addSuccess(self, test):
-        self.passed.append(test.id())
-
+{COLLECTOR}
 def main():
     from oxthreads.processes import ProcessPoolExecutor
     module, path, wanted = sys.argv[1:]

@@ -17,9 +17,8 @@ LIMIT = 250
 #: How often a test may end in different ways with the two libraries, before that is a failure.
 TRIES = 3
 
-RUN = """
-import faulthandler, json, re, sys, threading, unittest
-
+#: What a child has that runs tests: it needs `sys` and `unittest`.
+COLLECTOR = """
 class Result(unittest.TestResult):
     def __init__(self, *args):
         super().__init__(*args)
@@ -33,7 +32,14 @@ class Result(unittest.TestResult):
 def flat(suite):
     for each in suite:
         yield from flat(each) if isinstance(each, unittest.TestSuite) else [each]
+"""
 
+RUN = (
+    """
+import faulthandler, json, re, sys, threading, unittest
+"""
+    + COLLECTOR
+    + """
 def main():
     result = Result()
     module, path, wanted, limit = sys.argv[1:]
@@ -49,6 +55,7 @@ def main():
 if __name__ == "__main__":
     main()
 """
+)
 
 
 class _Run:
