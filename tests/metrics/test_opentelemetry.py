@@ -280,7 +280,7 @@ def test_threads_instrument_and_collect_at_once(collected: Collected) -> None:
 
 @pytest.mark.parametrize("pool", [3, "pool", object(), ThreadPoolExecutor])
 def test_what_is_no_pool(collected: Collected, pool: Any) -> None:
-    with pytest.raises(TypeError, match="only a ThreadPoolExecutor of oxthreads"):
+    with pytest.raises(TypeError, match="only a ThreadPoolExecutor or a ProcessPoolExecutor of oxthreads"):
         metrics.instrument(pool, collected.meter)
 
 

@@ -177,7 +177,7 @@ class TestStopped:
             os.kill(pid, signal.SIGSTOP)
             future = pool.submit(calls.length, bytearray(20 * LARGE))
             spin_until(future.running)
-            (worker,) = pool._threads._threads
+            (worker,) = pool._oxthreads_threads._threads
             until_asleep(worker)
             os.kill(pid, signal.SIGKILL)
             assert future.result() == 20 * LARGE  # by another process, for it had not begun

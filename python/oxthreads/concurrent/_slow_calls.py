@@ -30,8 +30,10 @@ if TYPE_CHECKING:
         thread: str
         seconds: float
         stack: traceback.StackSummary
+        process: int
+        function: str | None
 else:
-    SlowCall = collections.namedtuple("SlowCall", "thread seconds stack")
+    SlowCall = collections.namedtuple("SlowCall", "thread seconds stack process function")
     SlowCall.__doc__ = """A call of a pool that runs for long. ``on_slow`` of the pool is called with it.
 
     Attributes:
@@ -39,6 +41,9 @@ else:
         seconds (float): how long the call has run, at least.
         stack (traceback.StackSummary): where it is now, the outermost function first, without those of the
             pool. Empty without a GIL, where the stack of another thread cannot be read safely.
+        process (int): the number of the process in which it runs: this one, but for a pool of processes.
+        function (str or None): the name of the function, in a pool of processes. None in a pool of threads,
+            and while the process is started.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
@@ -64,10 +69,11 @@ _LOGGER = logging.getLogger("oxthreads")
 class _Seen:
     """What a worker did at the last look."""
 
-    __slots__ = ("done", "is_reported", "since")
+    __slots__ = ("done", "is_reported", "is_start_reported", "since")
 
     def __init__(self, done: int, since: float) -> None:
-        self.done, self.since, self.is_reported = done, since, False
+        self.done, self.since = done, since
+        self.is_reported = self.is_start_reported = False
 
 
 class _Monitor:
@@ -124,21 +130,31 @@ def _look(pool: ThreadPoolExecutor, workers: dict[int, _Seen]) -> bool:
         elif seen is None or seen.done != done:
             workers[number] = _Seen(done, now)
         elif not seen.is_reported and now - seen.since >= pool._oxthreads_slow_after:
-            seen.is_reported = True
-            _report(pool, number, now - seen.since)
+            _report(pool, number, seen, now)
     for number in workers.keys() - {number for number, _, _ in present}:
         del workers[number]
     return bool(present)
 
 
-def _report(pool: ThreadPoolExecutor, number: int, seconds: float) -> None:
+def _report(pool: ThreadPoolExecutor, number: int, seen: _Seen, now: float) -> None:
     identifier = dict(threads_alive()).get(number, 0)
     thread: Any = _threading._active.get(identifier)  # type: ignore[attr-defined]
-    call = SlowCall(getattr(thread, "_name", f"thread {number}"), seconds, _stack(identifier))
+    find, seconds = pool._oxthreads_find_call, now - seen.since
     try:
+        process, function, stack = find(identifier) if find else (os.getpid(), None, _stack(identifier))
+        if find and function is None:
+            # Its process is being started. The call itself is reported so long after that, at least.
+            seen.since = now
+            if seen.is_start_reported:
+                return
+            seen.is_start_reported = True
+        else:
+            seen.is_reported = True
+        call = SlowCall(getattr(thread, "_name", f"thread {number}"), seconds, stack, process, function)
         if pool._oxthreads_on_slow is None:
-            lines = "".join(call.stack.format())
-            _LOGGER.warning("a call in %s has run for %.1f s\n%s", call.thread, call.seconds, lines)
+            what = "a call" if function is None else f"a call of {function}"
+            where = call.thread if process == os.getpid() else f"{call.thread}, process {process},"
+            _LOGGER.warning("%s in %s has run for %.1f s\n%s", what, where, seconds, "".join(stack.format()))
         else:
             pool._oxthreads_on_slow(call)
     except Exception:

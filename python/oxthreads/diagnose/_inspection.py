@@ -87,12 +87,14 @@ def _thread(
     # Without a GIL, the frames of another thread that runs must not be looked at.
     can_look = is_waiting or identifier == own or _situation.has_gil()
     frames = _situation.frames_of(situation.frames.get(identifier)) if can_look else []
+    call = _situation.call_in_process(identifier)
     return {
         "number": number,
         "identifier": identifier,
         "name": _situation.label(situation.threads.get(identifier), number or identifier),
         "wait": waits[number] if number is not None and is_waiting else None,
         "stack": [_frame(frame) for frame in frames if _situation.is_of_program(frame)],
+        **({"call": {"process": call[0], "function": call[1]}} if call else {}),
     }
 
 
@@ -136,6 +138,9 @@ def text(data: dict[str, Any], *, is_coloured: bool = False) -> str:
     for thread in threads:
         name = thread["name"] or f"thread {thread['number']}"
         does = _wait_data.text(thread["wait"], has_interpreter=data["interpreter"])
+        call = thread.get("call")
+        if call:
+            does += f" {call['function']} in process {call['process']}"
         lines += ["", f"{strong}{name}{plain} {does}"]
         lines += [f"    {_place(each)}" for each in thread["stack"]]
     for task in data.get("tasks", ()):

@@ -12,6 +12,7 @@ goes through all objects there are, and not all of them can be looked at safely.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from types import (
     BuiltinFunctionType,
@@ -26,9 +27,17 @@ from types import (
 from typing import Any, NamedTuple
 
 from oxthreads import _oxthreads as _native
-from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, is_one_of, mro_of
+from oxthreads.diagnose._look_ups import PLAIN_LOOK_UPS, dict_of_class, in_classes, is_a, is_one_of, mro_of
 
-__all__ = ["find", "flights_address", "is_call_in_flight", "name_of", "name_of_class", "text_of_key"]
+__all__ = [
+    "find",
+    "flights_address",
+    "is_call_in_flight",
+    "name_of",
+    "name_of_class",
+    "name_of_function",
+    "text_of_key",
+]
 
 #: How many references are looked at, for each of the kinds of names. A look takes about 0.1 us.
 LIMIT = 10_000
@@ -264,6 +273,16 @@ def name_of_class(cls: type) -> str:
     name = _stored_name(cls)
     # A program may set it to an object of a subclass of `str`, which might run code when it is shown.
     return name if type(name) is str else "?"
+
+
+def name_of_function(function: Any) -> str:
+    """The name of a function, or of the class of another object. It runs no code of the program."""
+    while is_one_of(type(function), (MethodType, partial)):
+        function = function.__func__ if type(function) is MethodType else function.func
+    if is_one_of(type(function), (FunctionType, BuiltinFunctionType)):
+        name = function.__qualname__
+        return name if type(name) is str else "?"
+    return name_of_class(function if is_a(function, type) else type(function))
 
 
 def _is_shown(name: object) -> bool:

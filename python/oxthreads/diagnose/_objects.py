@@ -65,6 +65,9 @@ _PARTS = {
 #: The classes of which is said how many items there are.
 _CHANNELS: tuple[Any, ...] = (_native.Channel, _native.Broadcast, _native.Subscription)
 
+#: What a pool of processes is called. Those who wait for one wait for the pool of threads that it is made of.
+PROCESS_POOL = "ProcessPoolExecutor"
+
 #: Waits whose words are not about an object with an address.
 _NOT_OF_OBJECTS = ("join", "import", "exit", "sleep", "one of several futures", "one of several sources")
 
@@ -74,9 +77,10 @@ _given_names: dict[int, tuple[weakref.ref[Any], str]] = {}
 
 def set_name(object: Any, name: str) -> None:
     """Remember the name of an object, for reports; see `oxthreads.diagnose.set_name`."""
+    given, object = object, _situation.threads_of_pool(object)
     address = _native.address_of(object)
     if address is None:
-        raise TypeError(f"{type(object).__name__!r} is not an object that threads wait for in oxthreads")
+        raise TypeError(f"{type(given).__name__!r} is not an object that threads wait for in oxthreads")
     if not isinstance(name, str):
         raise TypeError(f"the name must be a string, not {type(name).__name__!r}")
     _native.set_label(object, name)
@@ -102,7 +106,9 @@ def why(situation: Situation, number: int) -> str:  # noqa: PLR0911 - a case for
     if waiting.what == "import" and owner is not None:
         return f"which {_situation.label(situation.thread(owner), owner)} is doing"
     if waiting.what == "Future" and owner is not None:
-        return f"whose call {_situation.label(situation.thread(owner), owner)} runs"
+        call = _situation.call_in_process(situation.identifiers.get(owner, 0))
+        where = f" in process {call[0]}" if call else ""
+        return f"whose call {_situation.label(situation.thread(owner), owner)} runs{where}"
     if waiting.what in _situation.CALLS and owner is not None:
         key = situation.key_of(number)
         return f"which {_situation.label(situation.thread(owner), owner)} runs{f' for {key}' if key else ''}"
@@ -332,6 +338,8 @@ def _call(situation: Situation, waiting: Waiting) -> str:
         if not of_program:
             return ""
         name = of_program[-1].f_code.co_name
+    elif owner is not None and (call := _situation.call_in_process(situation.identifiers.get(owner, 0))):
+        name = call[1]
     else:
         return ""
     return f"of {_last_part(name)}()"
@@ -407,7 +415,7 @@ def _thing(situation: Situation, waiting: Waiting) -> str:  # noqa: PLR0911 - a 
             return f"{waiting.what} of {_situation.class_name(found[1])} {name}"
         if kind in (_KINDS["call for a worker"], _KINDS["room in a pool"]) and not known:
             kind = f"{kind} a pool"
-        return " ".join(filter(None, [kind or waiting.what, name]))
+        return " ".join(filter(None, [kind or waiting.what, found and _class_of_pool(found[1]), name]))
     what = _situation.class_name(found[1]) if found else waiting.what.rpartition(" ")[2].capitalize()
     return " ".join(filter(None, [kind, what, name]))
 
@@ -458,7 +466,13 @@ def name_at(what: str, address: int, frames: Iterable[FrameType]) -> str | None:
     has_class = what in _PARTS.values() or kind in _PARTS.values()
     has_class = has_class or what in ("room in a pool", "change of a watch")
     class_name = _situation.class_name(found[1]) if found and has_class else ""
+    class_name = class_name or (_class_of_pool(found[1]) if found else "")
     return " ".join(filter(None, [kind or what, class_name, name]))
+
+
+def _class_of_pool(pool: Any) -> str:
+    """What a pool is called that is no pool of threads, as nearly all are; else nothing."""
+    return PROCESS_POOL if _situation.is_pool_of_processes(pool) else ""
 
 
 def labelled(what: str, name: str) -> str:

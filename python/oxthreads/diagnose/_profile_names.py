@@ -94,7 +94,8 @@ def name_of_pool(address: int, generation: int, frames: list[FrameType], *, is_t
     """What a pool is called. The arguments are those of `name_of`, and the two parts of a key."""
     name = name_of(("call for a worker", address, generation), frames, is_there=is_there)
     name = name.removeprefix("a call to run in ").removeprefix("a pool").strip()
-    return f"ThreadPoolExecutor {name}".strip()
+    # What was found while threads waited for it has the class already.
+    return name if name.startswith(_objects.PROCESS_POOL) else f"ThreadPoolExecutor {name}".strip()
 
 
 def name_of_queue(address: int, generation: int, frames: list[FrameType], *, is_there: bool) -> str:

@@ -722,6 +722,35 @@ def lock_address(value: object) -> int | None:
     return None if lock is None else _native.address_of(lock)
 
 
+def threads_of_pool(value: object) -> object:
+    """The pool of threads of a pool of processes; of anything else, the object itself."""
+    if not is_pool_of_processes(value):
+        return value
+    try:
+        return object.__getattribute__(value, "_oxthreads_threads")
+    except AttributeError:
+        return value  # its `__init__` has failed
+
+
+def is_pool_of_processes(value: object) -> bool:
+    """Whether it is one. It runs no code of the program."""
+    module: Any = sys.modules.get("oxthreads.processes._pool")
+    pool = getattr(module, "ProcessPoolExecutor", None)  # None while the module is imported
+    return pool is not None and is_a(value, pool)
+
+
+def call_in_process(thread: int) -> tuple[int, str] | None:
+    """The call that a worker of a pool of processes waits for: the process, and the name of the function.
+
+    Args:
+        thread: the identifier of the thread.
+    """
+    module: Any = sys.modules.get("oxthreads.processes._worker")
+    calls = getattr(module, "calls_in_children", None)  # None while the module is imported
+    found = calls and calls().get(thread)
+    return found and (found[0], _names.name_of_function(found[1]))
+
+
 def is_for_lock(value: object, address: int) -> bool:
     """Whether a `with` statement that has entered this has the lock with this address, and releases it."""
     if type(value) is _holders.Hold:
@@ -919,13 +948,18 @@ def object_named(
 ) -> tuple[str, Any] | None:
     """What the frames of the program call the object with this address, and the object.
 
-    For a lock, this may be the condition that has it; for calls by `singleflight`, the function. If it
-    `may_be_part` of another object, this may be an object that has fallen back to the standard library, and
-    is made of conditions since then.
+    For a lock, this may be the condition that has it; for calls by `singleflight`, the function; for a pool
+    of threads, the pool of processes that is made of it. If it `may_be_part` of another object, this may be
+    an object that has fallen back to the standard library, and is made of conditions since then.
     """
     return _names.find(
         lambda value: (
-            address in (_native.address_of(value), lock_address(value), _names.flights_address(value))
+            address
+            in (
+                _native.address_of(threads_of_pool(value)),
+                lock_address(value),
+                _names.flights_address(value),
+            )
             or (may_be_part and part_with(value, address) is not None)
         ),
         [frame for frame in frames if is_of_program(frame)],

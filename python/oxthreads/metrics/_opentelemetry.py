@@ -11,7 +11,7 @@ from _thread import RLock, _local
 from typing import TYPE_CHECKING, Any
 
 from oxthreads import __version__
-from oxthreads.metrics._source import Source, bounds_of, check_pool
+from oxthreads.metrics._source import Source, bounds_of, counted
 from oxthreads.metrics._table import LENGTH_OF_WAITS, METRICS, Metric
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from oxthreads.concurrent.futures import ThreadPoolExecutor
     from oxthreads.metrics._source import Reading
     from oxthreads.metrics._table import Values
+    from oxthreads.processes import ProcessPoolExecutor
 
 __all__ = ["Instrumentation", "instrument"]
 
@@ -46,7 +47,7 @@ _global_meter: Meter | None = None
 
 
 def instrument(
-    pool: ThreadPoolExecutor | None = None,
+    pool: ThreadPoolExecutor | ProcessPoolExecutor | None = None,
     meter: Meter | None = None,
     *,
     buckets: Iterable[float] | None = None,
@@ -59,8 +60,9 @@ def instrument(
     Thread-safe. In a forked child the measurement goes on, and counts from zero.
 
     Args:
-        pool (ThreadPoolExecutor): measure only this pool, and no waits. None: the whole process, with all its
-            waits for objects of oxthreads, and all its pools. That keeps no pool alive.
+        pool (ThreadPoolExecutor or ProcessPoolExecutor): measure only this pool, and no waits. None: the
+            whole process, with all its waits for objects of oxthreads, and all its pools. That keeps no pool
+            alive.
         meter (opentelemetry.metrics.Meter): where the metrics go. None: a meter of the global provider.
         buckets (iterable of float): the bounds of the buckets of waits, in seconds, increasing. None: those
             by which this process counts waits already, or else ``oxthreads.metrics.BUCKETS``.
@@ -71,7 +73,7 @@ def instrument(
 
     Raises:
         ImportError: if opentelemetry-api is not installed.
-        TypeError: if `pool` is no ThreadPoolExecutor of oxthreads, `meter` no meter, or something in
+        TypeError: if `pool` is no such pool of oxthreads, `meter` no meter, or something in
             `buckets` no number.
         ValueError: if `buckets` are not positive and increasing, or other ones than those by which this
             process counts waits already; or if `buckets` are given together with `pool`.
@@ -90,7 +92,7 @@ def instrument(
     if isinstance(pool, metrics.Meter):
         raise TypeError("a meter is the second argument: instrument(meter=meter)")
     if pool is not None:
-        check_pool(pool)
+        threads = counted(pool)
         if buckets is not None:
             raise ValueError("buckets are for the waits of the process, and not for a pool")
     if meter is not None and not isinstance(meter, metrics.Meter):
@@ -106,7 +108,7 @@ def instrument(
             measured = _Measured(metrics.Observation)
             measured.create_instruments(meter)
             _of_meters[meter] = measured
-        return measured.process(buckets) if pool is None else measured.pool(pool)
+        return measured.process(buckets) if pool is None else measured.pool(threads)
 
 
 def _meter_of_global_provider(metrics: Any) -> Meter:

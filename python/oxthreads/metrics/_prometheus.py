@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oxthreads.metrics._source import Source, check_pool
+from oxthreads.metrics._source import Source, counted
 from oxthreads.metrics._table import LENGTH_OF_WAITS, METRICS
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from oxthreads.concurrent.futures import ThreadPoolExecutor
     from oxthreads.metrics._table import Metric
+    from oxthreads.processes import ProcessPoolExecutor
 
 __all__ = ["PrometheusCollector"]
 
@@ -30,14 +31,15 @@ class PrometheusCollector:
     Thread-safe. In a forked child it goes on, and counts from zero.
 
     Args:
-        pools (iterable of ThreadPoolExecutor): measure only these pools, and no waits. None: the whole
-            process, with all its waits for objects of oxthreads, and all its pools. That keeps no pool alive.
+        pools (iterable of ThreadPoolExecutor or ProcessPoolExecutor): measure only these pools, and no
+            waits. None: the whole process, with all its waits for objects of oxthreads, and all its pools.
+            That keeps no pool alive.
         buckets (iterable of float): the bounds of the buckets of waits, in seconds, increasing. None: those
             by which this process counts waits already, or else ``oxthreads.metrics.BUCKETS``.
 
     Raises:
         ImportError: if prometheus_client is not installed.
-        TypeError: if something in `pools` is no ThreadPoolExecutor of oxthreads, or in `buckets` no number.
+        TypeError: if something in `pools` is no such pool of oxthreads, or in `buckets` no number.
         ValueError: if `buckets` are not positive and increasing, or other ones than those by which this
             process counts waits already; or if `buckets` are given together with `pools`.
 
@@ -53,7 +55,10 @@ class PrometheusCollector:
     """
 
     def __init__(
-        self, pools: Iterable[ThreadPoolExecutor] | None = None, *, buckets: Iterable[float] | None = None
+        self,
+        pools: Iterable[ThreadPoolExecutor | ProcessPoolExecutor] | None = None,
+        *,
+        buckets: Iterable[float] | None = None,
     ) -> None:
         try:
             from prometheus_client import metrics_core  # noqa: PLC0415 - an extra
@@ -68,8 +73,7 @@ class PrometheusCollector:
             if buckets is not None:
                 raise ValueError("buckets are for the waits of the process, and not for pools")
             for pool in list(pools):
-                check_pool(pool)
-                source.add(pool)
+                source.add(counted(pool))
         self._is_process = pools is None
         self._source: Source | None = source
 

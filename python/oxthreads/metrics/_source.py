@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from oxthreads import _oxthreads as _native
 
-__all__ = ["BUCKETS", "Pools", "Reading", "Source", "Waits", "bounds_of", "check_pool"]
+__all__ = ["BUCKETS", "Pools", "Reading", "Source", "Waits", "bounds_of", "counted"]
 
 T = TypeVar("T")
 
@@ -71,13 +71,20 @@ class Reading(NamedTuple):
     deadlocked: int | None
 
 
-def check_pool(pool: Any) -> None:
-    """Raise TypeError unless it is a pool whose calls are counted."""
-    if not isinstance(pool, _native.ThreadPoolExecutor):
+def counted(pool: Any) -> Any:
+    """Return the pool of threads that counts the calls of this pool.
+
+    Raises:
+        TypeError: if there is none.
+    """
+    # A pool of processes is made of one.
+    threads = getattr(pool, "_oxthreads_threads", pool)
+    if not isinstance(threads, _native.ThreadPoolExecutor):
         raise TypeError(
-            "only a ThreadPoolExecutor of oxthreads.concurrent.futures can be measured, "
+            "only a ThreadPoolExecutor or a ProcessPoolExecutor of oxthreads can be measured, "
             f"not {type(pool).__name__!r}"
         )
+    return threads
 
 
 def bounds_of(buckets: Iterable[float]) -> list[int]:

@@ -34,8 +34,16 @@ def main(
     ends: tuple[Any, ...],
     pickler: str,
     begin: Beginning,
+    _stack: None,
 ) -> None:
-    """Call what the parent sends, until the parent has ended or wants no more."""
+    """Call what the parent sends, until the parent has ended or wants no more.
+
+    Args:
+        ends: this end of the link to the parent.
+        pickler: how results are pickled.
+        begin: the initializer.
+        _stack: what a `Stack` of the parent becomes here: this process answers where it is.
+    """
     link = other_end(ends)
     _live_with_the_parent(link.life)
     if hasattr(os, "register_at_fork"):

@@ -30,6 +30,7 @@ from ._worker import EachOf, IsGone, Settings
 
 if TYPE_CHECKING:
     from ..concurrent._executor import ExecutorStatistics
+    from ..concurrent._slow_calls import SlowCall
     from ..concurrent.futures import Future
 
 __all__ = ["ProcessPoolExecutor", "ProcessPoolView"]
@@ -72,6 +73,8 @@ class _KilledCall(AwaitedCall):
 class _Threads(ThreadPoolExecutor):
     """The worker threads of a pool of processes."""
 
+    #: The standard class counts its pools, for the names of their threads. These have other names.
+    _counter = itertools.count().__next__
     #: What `submit` raises once an initializer has failed.
     BROKEN = _standard.BrokenProcessPool
 
@@ -188,7 +191,7 @@ class _Submits(Executor):
 
     @property
     def _oxthreads_waits_for_room(self) -> bool:
-        return self._pool._threads._oxthreads_waits_for_room
+        return self._pool._oxthreads_threads._oxthreads_waits_for_room
 
     def map(
         self,
@@ -374,6 +377,11 @@ class ProcessPoolExecutor(_Submits):
             the submitting thread, in this process, and without a time limit.
         idle_timeout (float or None): seconds after which a worker without work ends, and its child. None:
             they stay.
+        slow_after (float or None): seconds after which a call that still runs is reported, once, with the
+            functions that it is in. None: never. The child is asked for them by a signal
+            (``signal.SIGRTMIN + 7``) on Linux; elsewhere they are those of the worker thread.
+        on_slow (callable or None): called with a :class:`~oxthreads.concurrent.futures.SlowCall` for each
+            such call, in a thread of its own, in this process. None: a warning of the logger ``oxthreads``.
         thread_name_prefix (str): the beginning of the names of the worker threads, which are those of the
             children as well.
 
@@ -424,6 +432,8 @@ class ProcessPoolExecutor(_Submits):
         max_pending: int | None = None,
         on_full: Literal["block", "raise", "caller_runs"] = "block",
         idle_timeout: float | None = None,
+        slow_after: float | None = None,
+        on_slow: Callable[[SlowCall], object] | None = None,
         thread_name_prefix: str = "",
     ) -> None:
         if max_workers is None:
@@ -446,19 +456,32 @@ class ProcessPoolExecutor(_Submits):
         self._mp_context = _context(mp_context)
         self._dumps = for_calls(pickler)
         self._may_start = False
-        self._settings = Settings(self._mp_context, pickler, initializer, initargs, max_tasks_per_child)
-        self._threads = _Threads(
+        self._settings = Settings(
+            self._mp_context,
+            pickler,
+            initializer,
+            initargs,
+            max_tasks_per_child,
+            tells_stacks=slow_after is not None,
+        )
+        self._oxthreads_threads = _Threads(
             max_workers,
-            thread_name_prefix or f"ProcessPoolExecutor-{next(_numbers)}",
+            thread_name_prefix,
             self._settings.enter,
             max_pending=max_pending,
             on_full=on_full,
             idle_timeout=idle_timeout,
+            slow_after=slow_after,
+            on_slow=on_slow,
             # So that it is a pool of ours whatever tools do, and since a child ends with its thread.
             reuse_threads=0,
         )
-        self._threads._oxthreads_end_worker = self._settings.end_own
-        self._settings.breaks = partial(_break, weakref.ref(self._threads))
+        if not thread_name_prefix:
+            # Not an argument: it would be a name that the program has given, by which metrics are kept.
+            self._oxthreads_threads._thread_name_prefix = f"ProcessPoolExecutor-{next(_numbers)}"
+        self._oxthreads_threads._oxthreads_end_worker = self._settings.end_own
+        self._oxthreads_threads._oxthreads_find_call = self._settings.find_call
+        self._settings.breaks = partial(_break, weakref.ref(self._oxthreads_threads))
 
     @property
     def _pool(self) -> ProcessPoolExecutor:
@@ -487,7 +510,7 @@ class ProcessPoolExecutor(_Submits):
         if isinstance(fn, EachOf):
             fn = fn.function
         call = Call(fn, self._settings, parts, options, around)
-        return self._threads._oxthreads_submit(options.priority, None, call, (), {})
+        return self._oxthreads_threads._oxthreads_submit(options.priority, None, call, (), {})
 
     def _check_start(self) -> None:
         """Refuse to start children while this process is a child that does not know its main module yet.
@@ -512,7 +535,7 @@ class ProcessPoolExecutor(_Submits):
             >>> pool.stats().done
             3
         """
-        return self._threads.stats()
+        return self._oxthreads_threads.stats()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more calls, and end the children once the pending calls have been run.
@@ -533,7 +556,7 @@ class ProcessPoolExecutor(_Submits):
                 ...
             RuntimeError: cannot schedule new futures after shutdown
         """
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        self._oxthreads_threads.shutdown(wait, cancel_futures=cancel_futures)
 
     def terminate_workers(self) -> None:
         """End all children by SIGTERM, and cancel the pending calls.
@@ -563,7 +586,7 @@ class ProcessPoolExecutor(_Submits):
         self._end_by("kill")
 
     def _end_by(self, way: str) -> None:
-        self._threads.shutdown(False, cancel_futures=True)
+        self._oxthreads_threads.shutdown(False, cancel_futures=True)
         self._settings.end_all(way)
 
     # What programs use of the standard pool's own.
@@ -585,7 +608,7 @@ class ProcessPoolExecutor(_Submits):
 
     @property
     def _max_workers(self) -> int:
-        workers: int = self._threads._max_workers
+        workers: int = self._oxthreads_threads._max_workers
         return workers
 
 

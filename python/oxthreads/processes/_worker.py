@@ -14,6 +14,7 @@ import time
 import weakref
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import process as _process
+from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
 from ..threading import RLock
@@ -22,6 +23,7 @@ from ._errors import CallTimeout, WorkerDied
 from ._link import Lost, NotReceived, make_pair
 from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
+from ._stack import Stack
 
 # multiprocessing imports these when it needs them. A call that a destructor submits meanwhile would find them
 # half imported.
@@ -62,12 +64,16 @@ class Settings:
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
         max_tasks: int | None,
+        *,
+        tells_stacks: bool,
     ) -> None:
         self.context = context
         self.pickler = pickler
         self.initializer = initializer
         self.initargs = initargs
         self.max_tasks = max_tasks
+        #: Whether children are asked where their calls are.
+        self.tells_stacks = tells_stacks
         #: Why the pool takes no more calls; and who is told.
         self.broken: str | None = None
         self.breaks: Callable[[str], None] = lambda _: None
@@ -117,6 +123,20 @@ class Settings:
         else:
             child.begin_end()  # one for a call inside of another one
 
+    def find_call(self, thread: int) -> tuple[int, str | None, StackSummary]:
+        """Return in which process a worker runs its call, the name of the function, and where that is.
+
+        Args:
+            thread (int): the identifier of the worker's thread.
+        """
+        for child in [*self.children]:
+            if child.thread == thread and child.is_at_work:
+                with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+                    function = child.function
+                    name = None if function is None else _name(function)
+                    return child.process.pid, name, child.find_stack()
+        return os.getpid(), None, StackSummary()
+
     def end_own(self) -> None:
         """This thread ends: so do its children."""
         child, self.here.child = self.here.child, None
@@ -153,6 +173,20 @@ class _Here(threading.local):
         self.ending: list[Child] = []
 
 
+def calls_in_children() -> dict[int, tuple[int, Any]]:
+    """Return which calls children run now: the process and the function, by the identifiers of the workers.
+
+    It waits for nothing, so that a report can be made while other threads do not go on.
+    """
+    found = {}
+    with contextlib.suppress(RuntimeError):  # a child was started meanwhile
+        for child in [*_all]:
+            function = child.function
+            if function is not None and child.is_usable and child.pid is not None:
+                found[child.thread] = child.pid, function
+    return found
+
+
 #: All children of this process that have not ended.
 _all: weakref.WeakSet[Child] = weakref.WeakSet()
 #: Held while a child is started, so that nobody forks a process that has ends of its link; and while the
@@ -173,6 +207,12 @@ class Child:
         #: Whether it belongs to this process, and not to one that this was forked from.
         self.is_own = True
         self.process: Any = None
+        #: The identifier of the thread that it belongs to.
+        self.thread = threading.get_ident()
+        #: Whether it is being started, and the function that it runs.
+        self.is_starting = True
+        self.function: Any = None
+        self._stack = Stack(_changing) if settings.tells_stacks else None
         method = settings.context.get_start_method()
         #: Whether it is a child of a fork server, which asks the system for its end, and then tells.
         self._is_served = method == "forkserver"
@@ -183,6 +223,7 @@ class Child:
                 self.process = self._start(ends)
             except BaseException:
                 self._link.let_go()
+                self._close_stack()
                 raise
             finally:
                 for end in ends:
@@ -198,7 +239,7 @@ class Child:
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
             begin = _child.Beginning(initializer, initargs)
-            arguments = (ends, settings.pickler, begin)
+            arguments = (ends, settings.pickler, begin, self._stack)
             process = context.Process(target=_child.main, name=name, args=arguments)
             try:
                 process.start()
@@ -242,6 +283,7 @@ class Child:
             kind, parts = self._link.receive()
         except BaseException as error:
             self._give_up(error, _AT_START)
+        self.is_starting = False
         if kind == _child.BROKEN:
             try:
                 reason = load(parts)
@@ -260,6 +302,13 @@ class Child:
             Cancelled: a scope of this thread was cancelled. The child is killed.
             BaseException: also what the call raises.
         """
+        self.function = function
+        try:
+            return self._call(function, call, timeout)
+        finally:
+            self.function = None
+
+    def _call(self, function: Any, call: Sequence[Part], timeout: float | None) -> Any:
         try:
             self._link.send(_child.CALL, call)
         except Lost:
@@ -327,6 +376,32 @@ class Child:
         with _changing, contextlib.suppress(ValueError):  # another thread has seen its end
             getattr(self.process, way)()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is being started, or runs a call."""
+        return self.is_usable and self.is_own and (self.is_starting or self.function is not None)
+
+    def find_stack(self) -> StackSummary:
+        """Return where its call, or its initializer, is. Nothing if that is not known.
+
+        Raises:
+            OSError, ValueError: it has ended meanwhile.
+        """
+
+        def send(question: int) -> bool:
+            # While its number is its own, and as long as it answers: it does not after its last call.
+            with _changing:
+                is_there = self.is_at_work and self.process.exitcode is None
+                if is_there:
+                    os.kill(self.process.pid, question)
+                return is_there
+
+        return StackSummary() if self._stack is None else self._stack.ask(send)
+
+    def _close_stack(self) -> None:
+        if self._stack is not None:
+            self._stack.close()
+
     def _ends_within(self, seconds: float) -> bool:
         """Wait until it has ended, but not longer than so."""
         end = time.monotonic() + seconds
@@ -378,11 +453,13 @@ class Child:
         self._settings.children.discard(self)
         _all.discard(self)
         self._link.let_go()
+        self._close_stack()
 
     def disown(self) -> None:
         """In a forked child: it is one of the parent."""
         self.is_own = False
         self._link.let_go()
+        self._close_stack()
         if self.process is not None:
             _process._children.discard(self.process)  # type: ignore[attr-defined]
         self._settings.children.discard(self)

@@ -1,0 +1,259 @@
+"""Reports of calls of a pool of processes that run for long: where they are in the child."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import logging.handlers
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oxthreads.concurrent.futures import SlowCall
+from oxthreads.processes import ProcessPoolExecutor, WorkerDied
+from tests.support import long_calls as calls
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+
+pytestmark = [
+    pytest.mark.one_thread("there is one thread that looks at all pools"),
+    pytest.mark.skipif(sys.platform != "linux", reason="there are signals for it"),
+]
+
+
+class Reports:
+    """The calls that were reported."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[SlowCall] = queue.Queue()
+        self.add = self._queue.put
+
+    def next(self) -> SlowCall:
+        """The next one."""
+        return self._queue.get(timeout=TIMEOUT_SECONDS)
+
+    def of(self, function: str | None, pool: ProcessPoolExecutor) -> SlowCall:
+        """The next report of this function. The start of a process may be reported before.
+
+        On a busy machine, the process may not have come to the function yet. Then it is asked again.
+        """
+        while True:
+            call = self.next()
+            if call.function == function:
+                break
+        (child,) = pool._settings.children
+        while "wait" not in names(call):
+            call = call._replace(stack=child.find_stack())
+        return call
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@contextlib.contextmanager
+def pool_of(*arguments: Any, **options: Any) -> Iterator[ProcessPoolExecutor]:
+    """A pool that waits for no call if the test fails."""
+    with ProcessPoolExecutor(*arguments, **options) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.kill_workers()
+            raise
+
+
+@pytest.fixture
+def end(tmp_path: Path) -> Iterator[str]:
+    """The name of the file by which calls end."""
+    file = tmp_path / "end"
+    yield str(file)
+    file.touch()
+
+
+def names(call: SlowCall) -> list[str]:
+    """The functions of the program that a call is in."""
+    return [entry.name for entry in call.stack if entry.filename == calls.__file__]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_call_is_reported_with_its_process_and_its_functions(
+    method: Any, reports: Reports, end: str
+) -> None:
+    with pool_of(1, method, thread_name_prefix="tea", slow_after=0.05, on_slow=reports.add) as pool:
+        for name in ("first", "second"):
+            future = pool.submit(calls.outer, end + name)
+            call = reports.of("outer", pool)
+            assert (call.thread, names(call)) == ("tea_0", ["outer", "wait"])
+            assert call.stack[0].filename == calls.__file__
+            assert call.stack[0].line == "wait(end)"
+            assert call.seconds >= 0.05
+            Path(end + name).touch()
+            assert future.result(TIMEOUT_SECONDS) == call.process != os.getpid()
+
+
+def test_all_items_of_a_chunk_are_one_call(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        results = pool.map(calls.outer, [end, end], chunksize=2)
+        assert names(reports.of("outer", pool)) == ["outer", "wait"]
+        Path(end).touch()
+        assert len({*results}) == 1
+
+
+def test_a_function_in_c_has_a_name_and_no_stack(reports: Reports) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        pool.submit(time.sleep, 60)
+        call = reports.next()
+        while call.function is None:
+            call = reports.next()
+        assert (call.function, call.stack) == ("sleep", [])
+        pool.kill_workers()
+
+
+def test_of_a_deep_stack_there_are_the_last_functions(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        pool.submit(calls.deep, 300, end)
+        call = reports.of("deep", pool)
+        assert 50 < len(call.stack) <= 100
+        assert {*names(call)} == {"deep", "wait"}
+        Path(end).touch()
+
+
+def test_names_that_are_not_ascii(reports: Reports, end: str, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "größe.py").write_text(
+        "from tests.support.long_calls import wait\ndef maß(end): wait(end)\ndef 測(end): maß(end)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("größe")
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        pool.submit(module.測, end)
+        call = reports.of("測", pool)
+        assert [(entry.filename, entry.name) for entry in call.stack[:2]] == [
+            (str(tmp_path / "größe.py"), "測"),
+            (str(tmp_path / "größe.py"), "maß"),
+        ]
+        Path(end).touch()
+
+
+def test_an_initializer_that_takes_long(reports: Reports, end: str) -> None:
+    with pool_of(
+        1, initializer=calls.initialize, initargs=(end,), slow_after=0.05, on_slow=reports.add
+    ) as pool:
+        pool.submit(abs, 1)
+        call = reports.of(None, pool)
+        assert names(call) == ["initialize", "wait"]
+        Path(end).touch()
+
+
+def test_a_process_that_starts_is_not_asked(reports: Reports) -> None:
+    """The signal would kill it."""
+    with pool_of(1, slow_after=0.001, on_slow=reports.add) as pool:
+        for number in range(5):
+            pool.submit(abs, -number)
+            assert pool.submit(os.getpid).result(TIMEOUT_SECONDS) != os.getpid()
+            for child in [*pool._settings.children]:
+                child.find_stack()
+
+
+def test_the_question_interrupts_no_call(reports: Reports, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with pool_of(1, slow_after=60) as pool:
+        future = pool.submit(calls.receive, str(begun), 0.5)
+        spin_until(begun.exists)
+        (child,) = pool._settings.children
+        while not future.done():
+            child.find_stack()
+        assert future.result() == "TimeoutError"
+
+
+def test_many_questions_while_calls_begin_and_end_and_children_die() -> None:
+    """A process may end between the question and the answer, and its descriptor be another's."""
+    stop = threading.Event()
+    with pool_of(2, max_tasks_per_child=3, slow_after=60) as pool:
+
+        def ask() -> None:
+            while not stop.is_set():
+                for thread in [*pool._oxthreads_threads._threads]:
+                    process, function, stack = pool._settings.find_call(thread.ident or 0)
+                    assert (process == os.getpid()) <= (function is None and not stack)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            futures = [pool.submit(*each) for each in [(abs, -1), (sorted, [2, 1]), (os._exit, 3)] * 8]
+            results = [future.exception(TIMEOUT_SECONDS) or future.result() for future in futures]
+        finally:
+            stop.set()
+            asking.join(TIMEOUT_SECONDS)
+        assert not asking.is_alive()
+        assert results[0::3] == [1] * 8
+        assert results[1::3] == [[1, 2]] * 8
+        assert {type(result) for result in results[2::3]} == {WorkerDied}
+        assert {result.exitcode for result in results[2::3]} == {3}
+
+
+def test_a_process_that_is_stopped_holds_up_no_report(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.2, on_slow=reports.add) as pool:
+        pid = pool.submit(os.getpid).result(TIMEOUT_SECONDS)
+        future = pool.submit(calls.outer, end)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            call = reports.next()
+            while call.function is None:
+                call = reports.next()
+            assert (call.function, call.process) == ("outer", pid)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        Path(end).touch()
+        assert future.result(TIMEOUT_SECONDS) == pid
+
+
+def test_without_a_function_there_is_a_warning(end: str) -> None:
+    records: queue.Queue[Any] = queue.Queue()
+    handler = logging.handlers.QueueHandler(records)
+    logger = logging.getLogger("oxthreads")
+    logger.addHandler(handler)
+    try:
+        with pool_of(1, slow_after=0.05, thread_name_prefix="tea") as pool:
+            future = pool.submit(calls.outer, end)
+            while "call of outer in tea_0, process " not in (
+                text := records.get(timeout=TIMEOUT_SECONDS).getMessage()
+            ):
+                pass
+            Path(end).touch()
+            assert f"process {future.result()}, has run for " in text
+            assert "in outer\n    wait(end)\n" in text
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_nothing_is_left(reports: Reports) -> None:
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(3):
+        with pool_of(2, slow_after=0.001, on_slow=reports.add) as pool:
+            assert [*pool.map(abs, [-1, -2])] == [1, 2]
+    spin_until(lambda: len([*Path("/proc/self/fd").iterdir()]) <= before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"on_slow": print}, TypeError),
+        ({"slow_after": 1, "on_slow": 3}, TypeError),
+        ({"slow_after": "1 s"}, ValueError),
+        ({"slow_after": 0}, ValueError),
+        ({"slow_after": -1}, ValueError),
+        ({"slow_after": float("nan")}, ValueError),
+    ],
+)
+def test_wrong_arguments(options: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"slow|float"):
+        ProcessPoolExecutor(1, **options)
