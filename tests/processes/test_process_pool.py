@@ -327,7 +327,7 @@ class TestChildren:
         with ProcessPoolExecutor(1) as pool:
             pool.submit(abs, 1).result()  # what multiprocessing keeps
         gc.collect()
-        before = calls.descriptors(), threading.active_count(), multiprocessing.active_children()
+        before = calls.descriptors(), threading.active_count(), {*multiprocessing.active_children()}
         with ProcessPoolExecutor(2, max_tasks_per_child=3) as pool:
             big = calls.Buffer(bytearray(200_000))
             assert len(list(pool.map(calls.add_one, [[big]] * 10))) == 10
@@ -335,7 +335,7 @@ class TestChildren:
             pool.with_options(timeout=0.01).submit(time.sleep, 600).exception()
         del big
         gc.collect()
-        assert (calls.descriptors(), threading.active_count(), multiprocessing.active_children()) == before
+        assert (calls.descriptors(), threading.active_count(), {*multiprocessing.active_children()}) == before
         assert "memfd:oxthreads" not in Path("/proc/self/maps").read_text()
 
     def test_a_program_without_its_guard_gets_a_clear_error(self, tmp_path: Path) -> None:
