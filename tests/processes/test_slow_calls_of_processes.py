@@ -21,7 +21,7 @@ import pytest
 from oxthreads.concurrent.futures import SlowCall
 from oxthreads.processes import ProcessPoolExecutor, WorkerDied
 from tests.support import long_calls as calls
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+from tests.support.waiting import TIMEOUT_SECONDS, rounds, spin_until
 
 pytestmark = [
     pytest.mark.one_thread("there is one thread that looks at all pools"),
@@ -207,9 +207,9 @@ def test_a_process_that_is_stopped_holds_up_no_report(reports: Reports, end: str
         os.kill(pid, signal.SIGSTOP)
         try:
             call = reports.next()
-            while call.function is None:
+            while call.function != "outer":
                 call = reports.next()
-            assert (call.function, call.process) == ("outer", pid)
+            assert call.process == pid
         finally:
             os.kill(pid, signal.SIGCONT)
         Path(end).touch()
@@ -223,14 +223,17 @@ def test_without_a_function_there_is_a_warning(end: str) -> None:
     logger.addHandler(handler)
     try:
         with pool_of(1, slow_after=0.05, thread_name_prefix="tea") as pool:
-            future = pool.submit(calls.outer, end)
-            while "call of outer in tea_0, process " not in (
-                text := records.get(timeout=TIMEOUT_SECONDS).getMessage()
-            ):
-                pass
-            Path(end).touch()
-            assert f"process {future.result()}, has run for " in text
-            assert "in outer\n    wait(end)\n" in text
+            text = ""
+            for number in rounds(100):
+                future = pool.submit(calls.outer, f"{end}{number}")
+                while "a call of outer in tea_0, process " not in text:
+                    text = records.get(timeout=TIMEOUT_SECONDS).getMessage()
+                Path(f"{end}{number}").touch()
+                assert f"process {future.result()}, has run for " in text
+                if "in outer\n    wait(end)\n" in text:
+                    break
+                text = ""  # a busy machine: the process had not come so far
+            assert text
     finally:
         logger.removeHandler(handler)
 
