@@ -32,3 +32,16 @@ def pool(client: Any) -> Iterator[Any]:
 
     with DaskExecutor(client) as pool:
         yield pool
+
+
+@pytest.fixture
+def own_pool(cluster: Any) -> Iterator[Any]:
+    """A pool with a client that no other test has."""
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    from oxthreads.dask import DaskExecutor  # noqa: PLC0415
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        pool = DaskExecutor(client)
+        yield pool
+        # If the test has failed, its calls may never end. The client ends them.
+        pool.shutdown(wait=False)
