@@ -19,7 +19,16 @@ import distributed
 
 from oxthreads.concurrent.futures import Future
 from oxthreads.dask import DaskExecutor, DaskExecutorView
-from tests.dask.calls import draw, fail, fail_at_first, make_a_generator, note, square, wait_for_file
+from tests.dask.calls import (
+    draw,
+    fail,
+    fail_at_first,
+    keys_in_scheduler,
+    make_a_generator,
+    note,
+    square,
+    wait_for_file,
+)
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -491,9 +500,6 @@ def test_results_are_released_in_the_cluster(client: Any, pool: Any) -> None:
     kept = [pool.submit(bytes, 1000) for _ in range(50)]
     assert all(len(future.result(TIMEOUT_SECONDS)) == 1000 for future in kept)
 
-    def tasks(dask_scheduler: Any) -> int:
-        return len(dask_scheduler.tasks)
-
-    spin_until(lambda: not client.run_on_scheduler(tasks))
+    spin_until(lambda: not keys_in_scheduler(client))
     assert not client.futures
     assert not client.refcount

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from oxthreads.dask import ClusterLost, DaskExecutor
 from oxthreads.dask._link import Link
 from oxthreads.processes import WorkerDied
 from tests.dask.calls import die, fail, fail_at_first, square, tell_pid_and_wait, wait_for_file
+from tests.dask.conftest import Processes
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -245,36 +243,8 @@ def test_a_call_that_has_raised_and_is_cancelled_then_ends(
         assert isinstance(error, CancelledError | LookupError)
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler without workers, in a process of its own, and its address."""
-    file = tmp_path / "scheduler.json"
-    arguments = ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", ":0"]
-    with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", *arguments),
-            *("--scheduler-file", str(file)),
-        ],
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            spin_until(file.exists)
-            address = ""
-
-            def is_written() -> bool:
-                nonlocal address
-                _, _, rest = file.read_text().partition('"address": "')
-                address, end, _ = rest.partition('"')
-                return bool(end)
-
-            spin_until(is_written)
-            yield process, address
-        finally:
-            process.kill()
-
-
-def test_a_scheduler_that_is_killed(scheduler: tuple[subprocess.Popen[bytes], str]) -> None:
-    process, address = scheduler
+def test_a_scheduler_that_is_killed(processes: Processes) -> None:
+    process, address = processes.scheduler()
     # The pool makes the client, and closes it.
     pool = DaskExecutor(address)
     client = pool.client

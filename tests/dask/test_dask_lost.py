@@ -47,14 +47,21 @@ def three_together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return together
 
 
+async def lose(client: Any) -> list[str]:
+    """What the client does when the scheduler tells it. It is no part of the request."""
+    lost = keys_of(client, "fail_at_first")
+    for key in lost:
+        client._handle_lost_data(key)
+    return lost
+
+
 def lose_before_it_is_asked_for(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client is told that a result is lost after the pool has seen it, and before it asks for it."""
     gather = client.gather
 
     async def lose_and_gather(*args: Any, **kwargs: Any) -> Any:
-        for key in keys_of(client, "fail_at_first"):
-            client._handle_lost_data(key)
         monkeypatch.setattr(client, "gather", gather)
+        await asyncio.ensure_future(lose(client))
         return await gather(*args, **kwargs)
 
     monkeypatch.setattr(client, "gather", lose_and_gather)
@@ -65,12 +72,9 @@ def lose_while_it_is_fetched(client: Any, monkeypatch: pytest.MonkeyPatch) -> No
     gather = client.scheduler.gather
 
     async def lose_and_fail(keys: list[str], **options: Any) -> Any:
-        lost = keys_of(client, "fail_at_first")
-        for key in lost:
-            client._handle_lost_data(key)
         monkeypatch.setattr(client.scheduler, "gather", gather, raising=False)
-        # When the client asks what has become of it: it runs again.
-        monkeypatch.setattr(client, "_handle_key_in_memory", lambda **_: None)
+        lost = await asyncio.ensure_future(lose(client))
+        # To the question what has become of it, the answer is that it is there.
         client._stream_handlers["key-in-memory"] = lambda **_: None
         return {"status": "error", "keys": lost}
 
@@ -219,7 +223,7 @@ def other_version(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "_event" in source
     names = vars(distributed.client)
     found: dict[str, Any] = {}
-    exec(source.replace("_event", "_completion"), names, found)  # noqa: S102
+    exec(source.replace("_event", "_completion"), names, found)
     monkeypatch.setattr(distributed.client, "FutureState", found["FutureState"])
 
 
@@ -294,9 +298,7 @@ def test_a_lost_result_without_the_event_keeps_only_its_call_waiting(
     assert [future.result(TIMEOUT_SECONDS) for future in lost] == ["the second time"] * 10
 
 
-def test_a_client_that_is_closed_without_the_event(
-    other_version: None, cluster: Any, tmp_path: Path
-) -> None:
+def test_a_client_that_is_closed_without_the_event(other_version: None, cluster: Any, tmp_path: Path) -> None:
     client = distributed.Client(cluster, set_as_default=False)
     pool = DaskExecutor(client)
     future = pool.submit(wait_for_file, str(tmp_path / "go"))

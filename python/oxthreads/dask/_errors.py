@@ -22,6 +22,7 @@ __all__ = [
     "check_process",
     "check_running",
     "lost_with",
+    "was_restarted",
     "worker_died",
 ]
 
@@ -101,6 +102,11 @@ def cancelled_in_cluster(client: Client, name: str, reason: object) -> Exception
         return ClusterLost(f"the client of the cluster had lost its connection to the scheduler, {unknown}")
     words = f": {reason}" if reason else ""
     return CancelledError(f"the call of {name} was cancelled in the cluster, not by its future{words}")
+
+
+def was_restarted(reason: object) -> bool:
+    """Whether the client says that a call was cancelled because the cluster was restarted."""
+    return getattr(reason, "reason", None) == "scheduler-restart"
 
 
 def worker_died(name: str, error: KilledWorker) -> WorkerDied:

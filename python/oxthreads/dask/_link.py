@@ -28,7 +28,15 @@ from distributed import Future as RemoteFuture
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
 from ._call import Call
-from ._errors import FORKED, ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
+from ._errors import (
+    FORKED,
+    ClusterLost,
+    cancelled_in_cluster,
+    check_running,
+    lost_with,
+    was_restarted,
+    worker_died,
+)
 from ._payload import RUN, explain, returning_bytes, unpack
 
 TYPE_CHECKING = False
@@ -68,7 +76,7 @@ ENOUGH = 100
 #: Seconds between two questions for the number of threads in the cluster.
 ASK_FOR_THREADS_EVERY = 5.0
 
-#: Seconds after which a result that was lost is looked for again, if the client does not tell that it is there.
+#: Seconds after which a result that was lost is looked for again, where the client tells nothing.
 LOOK_AGAIN_AFTER = 0.01
 
 #: Seconds after which the thread of a pool with calls looks whether the client is still there to end them.
@@ -409,6 +417,11 @@ class Link:
         reason = getattr(getattr(call.remote, "_state", None), "exception", None)
         error = cancelled_in_cluster(self.client, call.name, reason)
         error.__cause__ = reason
+        if was_restarted(reason):
+            # If the scheduler got the call only after it had restarted, it runs it. And the client releases
+            # nothing of the time before, but this does.
+            with contextlib.suppress(Exception):
+                RemoteFuture(call.key, self.client).release()
         self._fail([call], error)
 
     def _start(self, coroutine: Any) -> None:
