@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.support.waiting import TIMEOUT_SECONDS
 
@@ -64,12 +63,3 @@ def fail_at_first(name: str) -> str:
 def make_a_generator() -> object:
     """Return what cannot be pickled."""
     return (number for number in range(3))
-
-
-def _keys(dask_scheduler: Any) -> list[str]:
-    return [str(key) for key in dask_scheduler.tasks]
-
-
-def keys_in_scheduler(client: Any, prefix: str = "") -> list[str]:
-    """Return the keys of the tasks that the scheduler has; only those that begin with the prefix."""
-    return [key for key in client.run_on_scheduler(_keys) if key.startswith(prefix)]

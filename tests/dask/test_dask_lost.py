@@ -7,7 +7,7 @@ import inspect
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,35 @@ def test_a_result_that_is_lost_between_two_looks_does_not_keep_others_back(
     (key,) = keys_of(client, "fail_at_first")
     client._stream_handlers["key-in-memory"] = told
     client.loop.add_callback(told, key=key)
+    assert lost.result(TIMEOUT_SECONDS) == "the second time"
+
+
+def refuse_results(client: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No result of `fail_at_first` can be had until the event is set."""
+    gather = client.scheduler.gather
+    is_there = threading.Event()
+
+    async def gather_without(keys: list[str], **options: Any) -> Any:
+        lost = [key for key in keys if not is_there.is_set() and key.startswith("fail_at_first")]
+        if lost:
+            # As of a worker that does not answer. The scheduler says then that the result is there.
+            return {"status": "error", "keys": lost}
+        return await gather(keys=keys, **options)
+
+    monkeypatch.setattr(client.scheduler, "gather", gather_without, raising=False)
+    return is_there
+
+
+def test_a_result_that_cannot_be_had_does_not_keep_others_back(
+    own_pool: Any, monkeypatch: pytest.MonkeyPatch, three_together: list[int]
+) -> None:
+    is_there = refuse_results(own_pool.client, monkeypatch)
+    lost = own_pool.submit(fail_at_first, str(Path(__file__)))
+    others = [own_pool.submit(square, number) for number in (2, 3)]
+    assert [future.result(TIMEOUT_SECONDS) for future in others] == [4, 9]
+    assert three_together[0] == 3
+    assert not lost.done()
+    is_there.set()
     assert lost.result(TIMEOUT_SECONDS) == "the second time"
 
 
@@ -228,11 +257,8 @@ def other_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def slow_pool(other_version: None, cluster: Any) -> Iterator[Any]:
-    with distributed.Client(cluster, set_as_default=False) as client:
-        pool = DaskExecutor(client)
-        yield pool
-        pool.shutdown(wait=False)
+def slow_pool(other_version: None, own_pool: Any) -> Any:
+    return own_pool
 
 
 def test_futures_without_the_event_end(slow_pool: Any) -> None:
@@ -278,23 +304,12 @@ def test_a_worker_that_is_killed_without_the_event(slow_pool: Any, tmp_path: Pat
 def test_a_lost_result_without_the_event_keeps_only_its_call_waiting(
     slow_pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = slow_pool.client
-    gather = client.scheduler.gather
-    is_lost = threading.Event()
-    is_lost.set()
-
-    async def gather_without(keys: list[str], **options: Any) -> Any:
-        lost = [key for key in keys if is_lost.is_set() and key.startswith("fail_at_first")]
-        if lost:
-            return {"status": "error", "keys": lost}
-        return await gather(keys=keys, **options)
-
-    monkeypatch.setattr(client.scheduler, "gather", gather_without, raising=False)
+    is_there = refuse_results(slow_pool.client, monkeypatch)
     lost = [slow_pool.submit(fail_at_first, str(Path(__file__))) for _ in range(10)]
     others = [slow_pool.submit(square, number) for number in range(10)]
     assert [future.result(TIMEOUT_SECONDS) for future in others] == [number * number for number in range(10)]
     assert not any(future.done() for future in lost)
-    is_lost.clear()
+    is_there.set()
     assert [future.result(TIMEOUT_SECONDS) for future in lost] == ["the second time"] * 10
 
 

@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("distributed", reason="distributed is not installed")
 
 from oxthreads.dask import DaskExecutor
-from tests.dask.calls import keys_in_scheduler, square, wait_for_file
+from tests.dask.calls import square, wait_for_file
+from tests.dask.tasks import until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -155,7 +156,7 @@ def test_what_is_left_is_cancelled_in_the_cluster(client: Any, pool: Any, tmp_pa
     with pytest.raises(TimeoutError):
         next(results)
 
-    spin_until(lambda: not keys_in_scheduler(client))
+    until_forgotten(client)
     spin_until(lambda: not pool.stats().busy)
     # A worker cannot be told to end what it runs.
     (tmp_path / "go").touch()

@@ -16,7 +16,8 @@ from oxthreads.aio import as_async
 from oxthreads.concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from oxthreads.tasks import TaskGroup, move_on_after
 from oxthreads.waiting import select
-from tests.dask.calls import fail, keys_in_scheduler, square, wait_for_file
+from tests.dask.calls import fail, square, wait_for_file
+from tests.dask.tasks import until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -124,7 +125,7 @@ def test_a_group_that_is_cancelled_does_not_wait_for_the_cluster(
         tasks[0].result()
 
     # The cluster has forgotten them.
-    spin_until(lambda: not keys_in_scheduler(client))
+    until_forgotten(client)
     spin_until(lambda: pool.stats().busy == 0)
     go.touch()
 

@@ -366,7 +366,7 @@ class Link:
         Its result is asked for alone, because such a request waits until a lost result is there again.
         """
         try:
-            while call.remote is remote:
+            while call.remote is not None:
                 # It returns when the task has ended, in whatever way.
                 await remote.exception(asynchronous=True)
                 if remote.status == "finished":
@@ -375,7 +375,7 @@ class Link:
                     await self._fetch_errors([call])
                 elif remote.status == "cancelled":
                     self._fail_cancelled(call)
-                if call.remote is remote:
+                if call.remote is not None:
                     await asyncio.sleep(LOOK_AGAIN_AFTER)  # it was lost
         except asyncio.CancelledError:
             self._fail([call], ClusterLost("the event loop of the client has ended"))
