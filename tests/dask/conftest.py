@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.waiting import spin_until
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +39,72 @@ def pool(client: Any) -> Iterator[Any]:
 
     with DaskExecutor(client) as pool:
         yield pool
+
+
+@pytest.fixture
+def own_pool(cluster: Any) -> Iterator[Any]:
+    """A pool with a client that no other test has."""
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    from oxthreads.dask import DaskExecutor  # noqa: PLC0415
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        pool = DaskExecutor(client)
+        yield pool
+        # If the test has failed, its calls may never end. The client ends them.
+        pool.shutdown(wait=False)
+
+
+class Processes:
+    """Starts schedulers and workers in processes of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def _start(self, python: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [python, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            # Workers of other versions of Python have their own packages.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path) if python == sys.executable else ""},
+        )
+        self._started.append(process)
+        return process
+
+    def scheduler(self, address: str = "tcp://127.0.0.1:0") -> tuple[subprocess.Popen[bytes], str]:
+        """Start a scheduler without workers; return its process and its address."""
+        file = self._folder / f"scheduler-{len(self._started)}.json"
+        options = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--dashboard-address", ":0"]
+        process = self._start(sys.executable, "dask_scheduler", *options, "--scheduler-file", str(file))
+        found = ""
+
+        def is_written() -> bool:
+            nonlocal found
+            try:
+                found = json.loads(file.read_text())["address"]
+            except (FileNotFoundError, ValueError):
+                return False
+            return True
+
+        spin_until(is_written)
+        return process, found
+
+    def worker(self, address: str, python: str = sys.executable) -> subprocess.Popen[bytes]:
+        """Start a worker with one thread."""
+        return self._start(python, "dask_worker", address, "--no-nanny", "--nthreads", "1")
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+        for process in self._started:
+            process.wait()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """What starts schedulers and workers, which end with the test."""
+    processes = Processes(tmp_path)
+    yield processes
+    processes.end()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("distributed", reason="distributed is not installed")
+
+from tests.dask.scripts import run_script
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/dask.md"
 
@@ -22,14 +21,7 @@ pytestmark = [
 def run(program: str, folder: Path) -> list[str]:
     script = folder / "count_words.py"
     script.write_text(program)
-    ended = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=False,
-    )
+    ended = run_script(script)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.split()
 

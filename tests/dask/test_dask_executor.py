@@ -19,29 +19,20 @@ import distributed
 
 from oxthreads.concurrent.futures import Future
 from oxthreads.dask import DaskExecutor, DaskExecutorView
-from tests.dask.calls import draw, fail, fail_at_first, make_a_generator, note, square, wait_for_file
+from tests.dask.calls import (
+    draw,
+    fail,
+    fail_at_first,
+    make_a_generator,
+    note,
+    square,
+    wait_for_file,
+)
+from tests.dask.loops import LoopHeld, error_in_loop
+from tests.dask.tasks import until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
-
-
-class _LoopHeld:
-    """The event loop of a client does nothing inside of the block: nothing is handed over."""
-
-    def __init__(self, client: Any) -> None:
-        self._begun, self._go = threading.Event(), threading.Event()
-        self._client = client
-
-    def _hold(self) -> None:
-        self._begun.set()
-        self._go.wait(TIMEOUT_SECONDS)
-
-    def __enter__(self) -> None:
-        self._client.loop.add_callback(self._hold)
-        assert self._begun.wait(TIMEOUT_SECONDS)
-
-    def __exit__(self, *_: object) -> None:
-        self._go.set()
 
 
 def test_submit_returns_our_future(pool: Any) -> None:
@@ -179,7 +170,7 @@ def test_frames_of_a_call_with_results_by_name_are_its_own(client: Any, pool: An
 def test_other_arguments_are_copied_when_a_call_is_submitted(client: Any, pool: Any) -> None:
     nine = client.submit(square, 3)
     numbers = [1]
-    with _LoopHeld(client):
+    with LoopHeld(client):
         positional = pool.submit(names_and_values, numbers, nine)
         by_name = pool.submit(names_and_values, nine, numbers=numbers)
         numbers.append(2)
@@ -200,23 +191,14 @@ def test_a_call_that_is_run_here_gets_results_too(client: Any, tmp_path: Path) -
         here = pool.submit(names_and_values, 1, nine, other=nine)
         assert here.done()
         assert here.result() == ((1, 9), {"other": 9})
-        errors: queue.SimpleQueue[Exception] = queue.SimpleQueue()
-
-        def submit() -> None:
-            try:
-                pool.submit(square, nine)
-            except Exception as error:
-                errors.put(error)
-
-        client.loop.add_callback(submit)
-        assert isinstance(errors.get(timeout=TIMEOUT_SECONDS), RuntimeError)
+        assert isinstance(error_in_loop(client, pool.submit, square, nine), RuntimeError)
         Path(go).touch()
         assert first.result(TIMEOUT_SECONDS) == "go"
 
 
 def test_what_was_not_handed_over_can_be_cancelled(client: Any, pool: Any, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with _LoopHeld(client):
+    with LoopHeld(client):
         future = pool.submit(note, str(log), "called")
         assert not future.running()
         assert pool.stats().queued == 1
@@ -270,6 +252,16 @@ def test_a_module_that_the_worker_lacks_is_named(
     with pytest.raises(ModuleNotFoundError, match="only_here") as caught:
         pool.submit(only_here.answer).result(TIMEOUT_SECONDS)
     assert any("could not unpickle the call of answer" in note for note in caught.value.__notes__)
+
+
+def raise_a_system_error() -> None:
+    raise SystemError("no locals found")
+
+
+def test_an_error_of_the_interpreter_tells_of_versions(pool: Any) -> None:
+    error = pool.submit(raise_a_system_error).exception(TIMEOUT_SECONDS)
+    assert isinstance(error, SystemError)
+    assert any("the same version of Python" in note for note in error.__notes__)
 
 
 class _Odd:
@@ -460,18 +452,8 @@ def test_a_full_pool_does_not_wait_in_the_event_loop_of_the_client(client: Any, 
     go = str(tmp_path / "go")
     with DaskExecutor(client, max_pending=1) as pool:
         first = pool.submit(wait_for_file, go)
-        errors: queue.SimpleQueue[Exception] = queue.SimpleQueue()
-
-        def submit_and_shut_down() -> None:
-            for act in (lambda: pool.submit(square, 1), lambda: pool.shutdown(wait=True)):
-                try:
-                    act()
-                except Exception as error:
-                    errors.put(error)
-
-        client.loop.add_callback(submit_and_shut_down)
-        for _ in "ab":
-            error = errors.get(timeout=TIMEOUT_SECONDS)
+        for act, *args in ((pool.submit, square, 1), (pool.shutdown,)):
+            error = error_in_loop(client, act, *args)
             assert isinstance(error, RuntimeError)
             assert "event loop of the client" in str(error)
         Path(go).touch()
@@ -491,9 +473,6 @@ def test_results_are_released_in_the_cluster(client: Any, pool: Any) -> None:
     kept = [pool.submit(bytes, 1000) for _ in range(50)]
     assert all(len(future.result(TIMEOUT_SECONDS)) == 1000 for future in kept)
 
-    def tasks(dask_scheduler: Any) -> int:
-        return len(dask_scheduler.tasks)
-
-    spin_until(lambda: not client.run_on_scheduler(tasks))
+    until_forgotten(client)
     assert not client.futures
     assert not client.refcount

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,9 @@ import distributed
 from oxthreads.dask import ClusterLost, DaskExecutor
 from oxthreads.dask._link import Link
 from oxthreads.processes import WorkerDied
-from tests.dask.calls import die, fail, fail_at_first, square, tell_pid_and_wait, wait_for_file
+from tests.dask.blocked import BlockedSubmissions
+from tests.dask.calls import die, fail, square, tell_pid_and_wait, wait_for_file
+from tests.dask.conftest import Processes
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -70,23 +69,12 @@ def test_a_client_that_is_closed(cluster: Any, tmp_path: Path) -> None:
     pool = DaskExecutor(client, max_pending=3)
     go = str(tmp_path / "go")
     futures = [pool.submit(wait_for_file, go) for _ in range(3)]
-    errors: list[Exception] = []
-
-    def submit_one_more() -> None:
-        try:
-            pool.submit(square, 1)
-        except Exception as error:
-            errors.append(error)
-
-    blocked = threading.Thread(target=submit_one_more)
-    blocked.start()
-    spin_until(lambda: pool._link._blocked == 1)
+    blocked = BlockedSubmissions(pool, 1)
     client.close()
     for future in futures:
         with pytest.raises(ClusterLost, match="client of the cluster"):
             future.result(TIMEOUT_SECONDS)
-    blocked.join(TIMEOUT_SECONDS)
-    assert [type(error) for error in errors] == [ClusterLost]
+    assert list(map(type, blocked.errors())) == [ClusterLost]
     with pytest.raises(ClusterLost, match="the client of the cluster is closed"):
         pool.submit(square, 2)
     with pytest.raises(ClusterLost):
@@ -100,23 +88,9 @@ def test_all_submissions_that_wait_for_room_end_with_the_client(cluster: Any, tm
     pool = DaskExecutor(client, max_pending=1)
     go = str(tmp_path / "go")
     pool.submit(wait_for_file, go)
-    errors: list[Exception] = []
-
-    def submit() -> None:
-        try:
-            pool.submit(square, 1)
-        except Exception as error:
-            errors.append(error)
-
-    # Without `daemon`, a test that fails would not end.
-    blocked = [threading.Thread(target=submit, daemon=True) for _ in range(4)]
-    for thread in blocked:
-        thread.start()
-    spin_until(lambda: pool._link._blocked == 4)
+    blocked = BlockedSubmissions(pool, 4)
     client.close()
-    for thread in blocked:
-        thread.join(TIMEOUT_SECONDS)
-    assert [type(error) for error in errors] == [ClusterLost] * 4
+    assert list(map(type, blocked.errors())) == [ClusterLost] * 4
     pool.shutdown()
     Path(go).touch()
 
@@ -147,90 +121,61 @@ def test_a_call_that_is_submitted_while_the_client_closes(cluster: Any) -> None:
     pool.shutdown()
 
 
-def test_a_lost_result_does_not_keep_others_back(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch_in_time = Link._fetch_in_time
-    together: list[int] = []
-
-    def fetch_together(link: Link) -> None:
-        if together or len(link._fetched) == 3:
-            together.append(len(link._fetched))
-            fetch_in_time(link)
-
-    monkeypatch.setattr(Link, "_fetch_in_time", fetch_together)
-    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
-        gather = client.scheduler.gather
-        is_lost = True
-
-        async def gather_without(keys: list[str], **options: Any) -> Any:
-            lost = [key for key in keys if is_lost and key.startswith("fail_at_first")]
-            if lost:
-                # As of a worker that does not answer. The scheduler says then that the result is there.
-                return {"status": "error", "keys": lost}
-            return await gather(keys=keys, **options)
-
-        monkeypatch.setattr(client.scheduler, "gather", gather_without, raising=False)
-        lost = pool.submit(fail_at_first, str(Path(__file__)))
-        others = [pool.submit(square, number) for number in (2, 3)]
-        assert [future.result(TIMEOUT_SECONDS) for future in others] == [4, 9]
-        assert together[0] == 3
-        assert not lost.done()
-        is_lost = False
-        assert lost.result(TIMEOUT_SECONDS) == "the second time"
-
-
 @pytest.mark.parametrize("status", ["running", "connecting", "closing"])
 @pytest.mark.parametrize(
     "error", [distributed.comm.CommClosedError("gone"), RuntimeError("ConnectionPool is closed")]
 )
 def test_a_request_that_fails_because_the_connection_is_gone(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch, status: str, error: Exception
+    own_pool: Any, monkeypatch: pytest.MonkeyPatch, status: str, error: Exception
 ) -> None:
     asked: list[int] = []
-    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
-        # It may have noticed, or not yet.
-        def fail() -> Any:
-            asked.append(1)
-            client.status = status
-            raise error
+    pool, client = own_pool, own_pool.client
 
-        async def gather(*_: object, **__: object) -> Any:
-            fail()
+    # It may have noticed, or not yet.
+    def fail() -> Any:
+        asked.append(1)
+        client.status = status
+        raise error
 
-        def hand_over(*_: object, **__: object) -> Any:
-            fail()
+    async def gather(*_: object, **__: object) -> Any:
+        fail()
 
-        for name, instead in (("gather", gather), ("map", hand_over)):
-            monkeypatch.setattr(client, name, instead)
-            futures = [pool.submit(square, number) for number in range(3)]
-            caught = [future.exception(TIMEOUT_SECONDS) for future in futures]
-            client.status = "running"
-            assert {type(each) for each in caught} == {ClusterLost}
-            assert {each.__cause__ for each in caught if each is not None} <= {error, None}
-        # Not once more for each call: each would wait for the scheduler.
-        assert len(asked) <= 6
-        monkeypatch.undo()
-        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+    def hand_over(*_: object, **__: object) -> Any:
+        fail()
+
+    for name, instead in (("gather", gather), ("map", hand_over)):
+        monkeypatch.setattr(client, name, instead)
+        futures = [pool.submit(square, number) for number in range(3)]
+        caught = [future.exception(TIMEOUT_SECONDS) for future in futures]
+        client.status = "running"
+        assert {type(each) for each in caught} == {ClusterLost}
+        assert {each.__cause__ for each in caught if each is not None} <= {error, None}
+    # Not once more for each call: each would wait for the scheduler.
+    assert len(asked) <= 6
+    monkeypatch.undo()
+    assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
 
 
 def test_an_attribute_of_a_closed_client_is_not_to_blame(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch
+    own_pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
+    pool, client = own_pool, own_pool.client
 
-        async def gather(*_: object, **__: object) -> Any:
-            client.status = "closing"
-            raise AttributeError("'NoneType' object has no attribute 'gather'")
+    async def gather(*_: object, **__: object) -> Any:
+        client.status = "closing"
+        raise AttributeError("'NoneType' object has no attribute 'gather'")
 
-        monkeypatch.setattr(client, "gather", gather)
-        error = pool.submit(square, 2).exception(TIMEOUT_SECONDS)
-        client.status = "running"
+    monkeypatch.setattr(client, "gather", gather)
+    error = pool.submit(square, 2).exception(TIMEOUT_SECONDS)
+    client.status = "running"
     assert isinstance(error, ClusterLost)
     assert isinstance(error.__cause__, AttributeError)
 
 
 def test_a_call_that_has_raised_and_is_cancelled_then_ends(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch
+    own_pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pool, client = own_pool, own_pool.client
     collect = Link._collect
 
     def collect_and_restart(link: Link) -> None:
@@ -240,41 +185,12 @@ def test_a_call_that_has_raised_and_is_cancelled_then_ends(
             client._handle_restart()
 
     monkeypatch.setattr(Link, "_collect", collect_and_restart)
-    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
-        error = pool.submit(fail, "a text").exception(TIMEOUT_SECONDS)
-        assert isinstance(error, CancelledError | LookupError)
+    error = pool.submit(fail, "a text").exception(TIMEOUT_SECONDS)
+    assert isinstance(error, CancelledError | LookupError)
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler without workers, in a process of its own, and its address."""
-    file = tmp_path / "scheduler.json"
-    arguments = ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", ":0"]
-    with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", *arguments),
-            *("--scheduler-file", str(file)),
-        ],
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            spin_until(file.exists)
-            address = ""
-
-            def is_written() -> bool:
-                nonlocal address
-                _, _, rest = file.read_text().partition('"address": "')
-                address, end, _ = rest.partition('"')
-                return bool(end)
-
-            spin_until(is_written)
-            yield process, address
-        finally:
-            process.kill()
-
-
-def test_a_scheduler_that_is_killed(scheduler: tuple[subprocess.Popen[bytes], str]) -> None:
-    process, address = scheduler
+def test_a_scheduler_that_is_killed(processes: Processes) -> None:
+    process, address = processes.scheduler()
     # The pool makes the client, and closes it.
     pool = DaskExecutor(address)
     client = pool.client
@@ -300,14 +216,14 @@ def test_no_scheduler_at_the_address() -> None:
         DaskExecutor("tcp://127.0.0.1:9")
 
 
-def test_a_cluster_that_is_restarted(cluster: Any, tmp_path: Path) -> None:
-    with distributed.Client(cluster, set_as_default=False) as client, DaskExecutor(client) as pool:
-        future = pool.submit(wait_for_file, str(tmp_path / "go"))
-        spin_until(future.running)
-        # What a client does when it is told that another one has restarted the cluster.
-        client.loop.add_callback(client._handle_restart)
-        error = future.exception(TIMEOUT_SECONDS)
-        assert isinstance(error, CancelledError)
-        assert "was cancelled in the cluster" in str(error)
-        (tmp_path / "go").touch()
-        assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
+def test_a_cluster_that_is_restarted(own_pool: Any, tmp_path: Path) -> None:
+    pool, client = own_pool, own_pool.client
+    future = pool.submit(wait_for_file, str(tmp_path / "go"))
+    spin_until(future.running)
+    # What a client does when it is told that another one has restarted the cluster.
+    client.loop.add_callback(client._handle_restart)
+    error = future.exception(TIMEOUT_SECONDS)
+    assert isinstance(error, CancelledError)
+    assert "was cancelled in the cluster" in str(error)
+    (tmp_path / "go").touch()
+    assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import sys
 import threading
 import weakref
@@ -17,7 +16,10 @@ import pytest
 pytest.importorskip("distributed", reason="distributed is not installed")
 
 from oxthreads.dask import DaskExecutor, _errors, _executor
+from tests.dask.blocked import BlockedSubmissions
 from tests.dask.calls import square, wait_for_file
+from tests.dask.loops import LoopHeld
+from tests.dask.scripts import run_in_tree, run_script
 from tests.support.interpreters import python
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
@@ -61,17 +63,9 @@ def test_shutdown_may_cancel_what_was_not_handed_over(client: Any, tmp_path: Pat
     pool = DaskExecutor(client)
     running = pool.submit(wait_for_file, str(tmp_path / "go"))
     spin_until(running.running)
-    held, go = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        held.set()
-        go.wait(TIMEOUT_SECONDS)
-
-    client.loop.add_callback(hold)
-    assert held.wait(TIMEOUT_SECONDS)
-    waiting = pool.submit(square, 2)
-    pool.shutdown(wait=False, cancel_futures=True)
-    go.set()
+    with LoopHeld(client):
+        waiting = pool.submit(square, 2)
+        pool.shutdown(wait=False, cancel_futures=True)
     with pytest.raises(CancelledError):
         waiting.result(TIMEOUT_SECONDS)
     (tmp_path / "go").touch()
@@ -82,21 +76,9 @@ def test_shutdown_may_cancel_what_was_not_handed_over(client: Any, tmp_path: Pat
 def test_a_submission_that_waits_for_room_ends_with_the_pool(client: Any, tmp_path: Path) -> None:
     pool = DaskExecutor(client, max_pending=1)
     pool.submit(wait_for_file, str(tmp_path / "go"))
-    errors: list[Exception] = []
-
-    def submit() -> None:
-        try:
-            pool.submit(square, 1)
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=submit)
-    thread.start()
-    spin_until(lambda: pool._link._blocked == 1)
+    blocked = BlockedSubmissions(pool, 1)
     pool.shutdown(wait=False)
-    spin_until(lambda: len(errors) == 1)
-    thread.join()
-    assert str(errors[0]) == "cannot schedule new futures after shutdown"
+    assert list(map(str, blocked.errors())) == ["cannot schedule new futures after shutdown"]
     (tmp_path / "go").touch()
     pool.shutdown()
 
@@ -275,14 +257,7 @@ if __name__ == "__main__":
 def test_a_worker_in_which_a_pool_was_used_ends_without_a_word(tmp_path: Path) -> None:
     script = tmp_path / "nested.py"
     script.write_text(IN_A_WORKER)
-    ended = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=False,
-    )
+    ended = run_script(script)
     assert (ended.returncode, ended.stdout.split()) == (0, ["32"]), ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -347,28 +322,14 @@ print(type(future.exception()).__name__)
 
 
 def test_the_calls_of_a_pool_end_before_the_interpreter(cluster: Any, tmp_path: Path) -> None:
-    tree = str(Path(__file__).resolve().parents[2])
     name = str(tmp_path / "go")
-    ended = python(
-        AT_EXIT,
-        cluster.scheduler_address,
-        name,
-        runner=False,
-        PYTHONPATH=os.pathsep.join([tree, *filter(None, sys.path)]),
-    )
+    ended = run_in_tree(AT_EXIT, cluster.scheduler_address, name)
     assert (ended.returncode, ended.stdout.split()) == (0, ["go", "go"]), ended.stderr
 
 
 def test_an_interpreter_whose_client_is_closed_ends(cluster: Any, tmp_path: Path) -> None:
-    tree = str(Path(__file__).resolve().parents[2])
     name = str(tmp_path / "go")
-    ended = python(
-        CLOSED_BEFORE,
-        cluster.scheduler_address,
-        name,
-        runner=False,
-        PYTHONPATH=os.pathsep.join([tree, *filter(None, sys.path)]),
-    )
+    ended = run_in_tree(CLOSED_BEFORE, cluster.scheduler_address, name)
     assert (ended.returncode, ended.stdout.split()) == (0, ["ClusterLost"]), ended.stderr
     Path(name).touch()
 

@@ -12,6 +12,7 @@ pytest.importorskip("distributed", reason="distributed is not installed")
 
 from oxthreads.dask import DaskExecutor
 from tests.dask.calls import square, wait_for_file
+from tests.dask.tasks import until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -155,10 +156,7 @@ def test_what_is_left_is_cancelled_in_the_cluster(client: Any, pool: Any, tmp_pa
     with pytest.raises(TimeoutError):
         next(results)
 
-    def tasks(dask_scheduler: Any) -> int:
-        return len(dask_scheduler.tasks)
-
-    spin_until(lambda: not client.run_on_scheduler(tasks))
+    until_forgotten(client)
     spin_until(lambda: not pool.stats().busy)
     # A worker cannot be told to end what it runs.
     (tmp_path / "go").touch()

@@ -17,6 +17,7 @@ from oxthreads.concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as
 from oxthreads.tasks import TaskGroup, move_on_after
 from oxthreads.waiting import select
 from tests.dask.calls import fail, square, wait_for_file
+from tests.dask.tasks import until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -123,11 +124,8 @@ def test_a_group_that_is_cancelled_does_not_wait_for_the_cluster(
     with pytest.raises(CancelledError):
         tasks[0].result()
 
-    def tasks_of(dask_scheduler: Any) -> int:
-        return len(dask_scheduler.tasks)
-
     # The cluster has forgotten them.
-    spin_until(lambda: not client.run_on_scheduler(tasks_of))
+    until_forgotten(client)
     spin_until(lambda: pool.stats().busy == 0)
     go.touch()
 

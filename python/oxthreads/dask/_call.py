@@ -16,7 +16,6 @@ from ._payload import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
     from typing import Any
 
@@ -46,7 +45,6 @@ class Call:
         "began",
         "fn",
         "future",
-        "gather",
         "is_being_fetched",
         "is_revocable",
         "key",
@@ -89,8 +87,6 @@ class Call:
         #: What waits in the cluster for the call: None before and after that.
         self.remote: RemoteFuture[Any] | None = None
         self.is_being_fetched = False
-        #: The request for its result. None: there is none, or it has found that the result was lost.
-        self.gather: asyncio.Future[Any] | None = None
         self.submitted = time.monotonic()
         self.began = 0.0
         token = tokenize("oxthreads.dask", fn, args, kwargs) if options.pure else number

@@ -22,6 +22,7 @@ __all__ = [
     "check_process",
     "check_running",
     "lost_with",
+    "was_restarted",
     "worker_died",
 ]
 
@@ -91,12 +92,21 @@ def lost_with(client: Client, error: Exception) -> ClusterLost | None:
 
 def cancelled_in_cluster(client: Client, name: str, reason: object) -> Exception:
     """What has happened to a call which the client says was cancelled, though not by its future."""
+    unknown = f"so it is not known whether the call of {name} has ended"
     try:
         check_running(client)
     except ClusterLost as lost:
-        return ClusterLost(f"{lost}, so it is not known whether the call of {name} has ended")
+        return ClusterLost(f"{lost}, {unknown}")
+    if getattr(reason, "reason", None) == "scheduler-connection-lost":
+        # It has found the scheduler again, or another one, which knows nothing of the call.
+        return ClusterLost(f"the client of the cluster had lost its connection to the scheduler, {unknown}")
     words = f": {reason}" if reason else ""
     return CancelledError(f"the call of {name} was cancelled in the cluster, not by its future{words}")
+
+
+def was_restarted(reason: object) -> bool:
+    """Whether the client says that a call was cancelled because the cluster was restarted."""
+    return getattr(reason, "reason", None) == "scheduler-restart"
 
 
 def worker_died(name: str, error: KilledWorker) -> WorkerDied:

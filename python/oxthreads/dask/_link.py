@@ -18,6 +18,7 @@ import uuid
 import weakref
 from collections import deque
 from concurrent.futures import InvalidStateError
+from contextvars import ContextVar
 from queue import Empty, Full
 
 import dask.config
@@ -27,13 +28,21 @@ from distributed import Future as RemoteFuture
 from ..queue import SimpleQueue
 from ..threading import Condition, RLock, Thread, current_thread
 from ._call import Call
-from ._errors import FORKED, ClusterLost, cancelled_in_cluster, check_running, lost_with, worker_died
+from ._errors import (
+    FORKED,
+    ClusterLost,
+    cancelled_in_cluster,
+    check_running,
+    lost_with,
+    was_restarted,
+    worker_died,
+)
 from ._payload import RUN, explain, returning_bytes, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
     from ..concurrent.futures import Future
     from ._call import Options
@@ -67,8 +76,15 @@ ENOUGH = 100
 #: Seconds between two questions for the number of threads in the cluster.
 ASK_FOR_THREADS_EVERY = 5.0
 
+#: Seconds after which a result that was lost is looked for again, where the client tells nothing.
+LOOK_AGAIN_AFTER = 0.01
+
 #: Seconds after which the thread of a pool with calls looks whether the client is still there to end them.
 CHECK_EVERY = 1.0
+
+
+#: The request for results that a coroutine belongs to.
+_request: ContextVar[asyncio.Task[Any] | None] = ContextVar("oxthreads.dask request", default=None)
 
 
 class _Completion(asyncio.Event):
@@ -84,10 +100,15 @@ class _Completion(asyncio.Event):
         for link, call in self._calls:
             link.changed(call)
 
-    def clear(self) -> None:
-        super().clear()
-        for link, call in self._calls:
-            link.lost(call)
+    async def wait(self) -> Literal[True]:
+        """Wait until the task has ended. A request for results does not wait for those that were lost."""
+        request = _request.get()
+        if request is not None and not self.is_set():
+            # It would keep back the other results until this one is there again. It has sent nothing yet that
+            # others wait for, too: it looks at all tasks before.
+            request.cancel()
+            return True
+        return await super().wait()
 
     def tell(self, link: Link, call: Call) -> None:
         """Tell of this call, too."""
@@ -277,8 +298,7 @@ class Link:
                 continue
             for call, remote in zip(group, remotes, strict=True):
                 call.forget_arguments()
-                call.remote = remote
-                self._follow(call)
+                self._follow(call, remote)
 
     async def _ask_for_threads(self) -> None:
         with contextlib.suppress(Exception):
@@ -327,25 +347,41 @@ class Link:
             )
         return remotes
 
-    def _follow(self, call: Call) -> None:
+    def _follow(self, call: Call, remote: RemoteFuture[Any]) -> None:
         """Have `changed` called when the state of the task changes."""
-        assert call.remote is not None
-        state: Any = call.remote._state
+        call.remote = remote
+        state: Any = getattr(remote, "_state", None)
         event = getattr(state, "_event", self)
         if event is None:
             state._event = _Completion(self, call)
         elif isinstance(event, _Completion):
             event.tell(self, call)
         else:
-            # The program has a future of the same task; or it is another version of distributed.
-            self._start(self._wait_for(call, state))
+            # The program waits for the same task; or it is another version of distributed.
+            self._start(self._wait_for(call, remote))
 
-    async def _wait_for(self, call: Call, state: Any) -> None:
-        while call.remote is not None:
-            await state.wait()
-            self.changed(call)
-            while call.is_being_fetched or call in self._changed:
-                await asyncio.sleep(0.01)
+    async def _wait_for(self, call: Call, remote: RemoteFuture[Any]) -> None:
+        """End a call whose task has an event that is not ours, with what the client offers to everybody.
+
+        Its result is asked for alone, because such a request waits until a lost result is there again.
+        """
+        try:
+            while call.remote is not None:
+                # It returns when the task has ended, in whatever way.
+                await remote.exception(asynchronous=True)
+                if remote.status == "finished":
+                    self._end(await self._results([call]))
+                elif remote.status == "error":
+                    await self._fetch_errors([call])
+                elif remote.status == "cancelled":
+                    self._fail_cancelled(call)
+                if call.remote is not None:
+                    await asyncio.sleep(LOOK_AGAIN_AFTER)  # it was lost
+        except asyncio.CancelledError:
+            self._fail([call], ClusterLost("the event loop of the client has ended"))
+            raise
+        except Exception as failure:
+            self._fail([call], lost_with(self.client, failure) or failure)
 
     def changed(self, call: Call) -> None:
         """The state of the task of the call has changed."""
@@ -355,15 +391,6 @@ class Link:
         if len(self._changed) == 1:
             # A message of the scheduler may be about many.
             self._loop.add_callback(self._collect)
-
-    def lost(self, call: Call) -> None:
-        """The result of the call was lost. It is run again."""
-        gather = call.gather
-        # At any other time, the client may have sent a request which others wait for, too.
-        current: Any = asyncio.current_task(self._loop.asyncio_loop)
-        if gather is not None and gather is current:
-            call.gather = None
-            gather.cancel()
 
     def _collect(self) -> None:
         """See what has become of the calls whose tasks have changed."""
@@ -380,14 +407,22 @@ class Link:
                 call.is_being_fetched = True
                 erred.append(call)
             elif status == "cancelled":
-                reason = getattr(getattr(call.remote, "_state", None), "exception", None)
-                error = cancelled_in_cluster(self.client, call.name, reason)
-                error.__cause__ = reason
-                self._fail([call], error)
+                self._fail_cancelled(call)
             # "lost": it is run again.
         if erred:
             self._start(self._fetch_errors(erred))
         self._fetch_in_time()
+
+    def _fail_cancelled(self, call: Call) -> None:
+        reason = getattr(getattr(call.remote, "_state", None), "exception", None)
+        error = cancelled_in_cluster(self.client, call.name, reason)
+        error.__cause__ = reason
+        if was_restarted(reason):
+            # If the scheduler got the call only after it had restarted, it runs it. And the client releases
+            # nothing of the time before, but this does.
+            with contextlib.suppress(Exception):
+                RemoteFuture(call.key, self.client).release()
+        self._fail([call], error)
 
     def _start(self, coroutine: Any) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -428,11 +463,15 @@ class Link:
             ended = {id(call) for call, _, _ in outcomes}
             for call in calls:
                 if id(call) not in ended:
-                    # Its result was lost, or it was cancelled.
-                    call.is_being_fetched = False
-                    if call.remote is not None and call.remote.status not in ("pending", "lost"):
-                        self.changed(call)
+                    self._is_not_fetched(call)
         self._fetch_in_time()
+
+    def _is_not_fetched(self, call: Call) -> None:
+        """What a call ended with was lost; or it is run again, at the request of somebody; or cancelled."""
+        call.is_being_fetched = False
+        # Otherwise its event will be set.
+        if call.remote is not None and call.remote.status not in ("pending", "lost"):
+            self.changed(call)
 
     async def _results(self, calls: list[Call]) -> list[Outcome]:
         """Ask for results. Calls whose results were lost, or that were cancelled, are left out."""
@@ -449,39 +488,47 @@ class Link:
         return [(calls[number], result, None) for number, result in found.items() if result is not None]
 
     async def _gather(self, calls: list[Call]) -> dict[int, bytes | None]:
-        # `Client.gather` waits until lost results are there again, and gives none of the others before. So it
-        # is cancelled then, and asked for the others alone.
-        numbers = list(range(len(calls)))
+        # `Client.gather` waits until lost results are there again, and gives none of the others before. So
+        # `_Completion` cancels it then, and it is asked for the others alone. It is also cancelled together
+        # with a request of the program that had the same answer to wait for.
         while True:
             remotes = {
                 number: remote
-                for number in numbers
-                if (remote := calls[number].remote) is not None and remote.status == "finished"
+                for number, call in enumerate(calls)
+                if (remote := call.remote) is not None and remote.status == "finished"
             }
             if not remotes:
                 return {}
-            request: Any = self.client.gather(remotes, errors="skip", asynchronous=True)
-            gather: asyncio.Future[Any] = asyncio.ensure_future(request)
-            for number in remotes:
-                calls[number].gather = gather
+            request = asyncio.ensure_future(self._ask_for(remotes))
             try:
-                await asyncio.wait({gather})
+                await asyncio.wait({request})
             except asyncio.CancelledError:
-                gather.cancel()
+                request.cancel()
                 raise
-            finally:
-                numbers = [number for number in remotes if calls[number].gather is gather]
-                for number in remotes:
-                    calls[number].gather = None
-            if not gather.cancelled() or len(numbers) == len(remotes):
-                found: dict[int, bytes | None] = gather.result()
-                return found
+            if not request.cancelled():
+                return request.result()
+            check_running(self.client)
+            shared: Any = getattr(self.client, "_gather_future", None)
+            if shared is not None and shared.cancelled():
+                # The client would add all requests to this one for ever.
+                self.client._gather_future = None
+                await asyncio.sleep(LOOK_AGAIN_AFTER)
+
+    async def _ask_for(self, remotes: dict[int, RemoteFuture[Any]]) -> dict[int, bytes | None]:
+        _request.set(asyncio.current_task())
+        gather: Any = self.client.gather
+        found: dict[int, bytes | None] = await gather(remotes, errors="skip", asynchronous=True)
+        return found
 
     async def _fetch_errors(self, calls: list[Call]) -> None:
         outcomes: list[Outcome] = []
         for call in calls:
             remote = call.remote
             if remote is None:
+                continue
+            if remote.status != "error":
+                # It was asked to run again, and has not ended; the others are not to wait for it.
+                self._is_not_fetched(call)
                 continue
             try:
                 error = await remote.exception(asynchronous=True)
@@ -492,10 +539,7 @@ class Link:
             except Exception as failure:
                 error, traceback = lost_with(self.client, failure) or failure, failure.__traceback__
             if error is None:
-                # It is run again, at the request of somebody else; or it was cancelled meanwhile.
-                call.is_being_fetched = False
-                if remote.status not in ("pending", "lost"):
-                    self.changed(call)
+                self._is_not_fetched(call)
                 continue
             outcomes.append((call, None, _error_of(call, error, traceback)))
             del error, traceback

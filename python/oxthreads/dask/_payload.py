@@ -162,6 +162,11 @@ def explain(name: str, error: BaseException, traceback: TracebackType | None) ->
             )
         elif function == "dumps":
             error.add_note(f"The call of {name} has ended; its result could not be pickled.")
+    if isinstance(error, SystemError):
+        error.add_note(
+            f"If {name} is a lambda, a closure or a function of the main program, it is sent by value: then "
+            "the worker has to have the same version of Python as this program."
+        )
     note = _note_of_class(name, error)
     if note is not None:
         error.add_note(note)
