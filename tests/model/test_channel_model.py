@@ -76,7 +76,7 @@ class Model:
         self.completed: dict[int, tuple[int, object]] = {}
 
     def call(self, actor: int, arms: list[Arm], *, waits: bool) -> tuple[int, object] | None:
-        """The outcome of the first arm, in this order, that has one. None: there is none, or the actor waits."""
+        """The outcome of the first arm that has one. None: there is none, or the actor waits."""
         for place, arm in enumerate(arms):
             outcome = (self.send if arm.kind == SEND else self.receive)(actor, arm)
             if outcome is not None:
@@ -254,15 +254,15 @@ class Machine(RuleBasedStateMachine):
     def in_time(self, kind: str, channel: int, timeout: float) -> None:
         arm, line = self.arm(kind, channel), self.model.lines[channel]
         call = self.plain(arm, timeout)
-        if kind == SEND and timeout > 0 and (line.capacity, line.on_full) == (0, "block"):
-            # If a thread waits to receive, either it or the time is faster.
-            if self.model.first(RECEIVE, channel) is not None:
-                try:
-                    call()
-                except TimeoutError:
-                    return
-                assert self.model.call(ANY, [arm], waits=False) == (0, None)
+        meets = (kind, line.capacity, line.on_full) == (SEND, 0, "block") and timeout > 0
+        if meets and self.model.first(RECEIVE, channel) is not None:
+            # Either the thread that waits to receive is faster, or the time is over before.
+            try:
+                call()
+            except TimeoutError:
                 return
+            assert self.model.call(ANY, [arm], waits=False) == (0, None)
+            return
         self.here([arm], call, TimeoutError)
 
     @rule(kind=kinds, channel=channels)
@@ -316,7 +316,7 @@ class Machine(RuleBasedStateMachine):
             self.model.close(number)
             assert [*channel] == self.model.lines[number].items
             self.model.lines[number].items.clear()
-        self.they_agree()
+            self.they_agree()
         for actor in self.actors:
             actor.dismiss()
 
