@@ -46,6 +46,11 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def threads_of(group: str) -> list[str]:
+    """The threads of the group's own. (One whose `start` was interrupted is listed for ever, but not alive.)"""
+    return [each.name for each in standard.enumerate() if each.name.startswith(group) and each.is_alive()]
+
+
 class Branch:
     """One group of a tree, with what happened in it and in those inside of it."""
 
@@ -240,7 +245,7 @@ class Nest(Round):
         finally:
             del self.living[id(group)]
             assert branch.begun == branch.ended, "the group was left before its tasks had ended"
-            left = [thread.name for thread in standard.enumerate() if thread.name.startswith(name)]
+            left = threads_of(name)
             assert not left, f"threads are left: {left}"
             assert all(future.done() for future in futures), "a future is not done"
 
@@ -295,7 +300,7 @@ class Stopped(Round):
         _, error = actor.call(self.run_a_group, actor.chance.choice([0.0, 0.0005, 0.002]))
         assert error is None or isinstance(error, Interrupted)
         # If it came before the `with` block or at its very end, the threads end without a wait for them.
-        while any(thread.name.startswith(self.name) for thread in standard.enumerate()):
+        while threads_of(self.name):
             standard.Event().wait(0.0001)
         assert len(self.begun) == len(self.ended), "the group was left before its tasks had ended"
 
