@@ -24,7 +24,7 @@ from oxthreads.tasks import (
     race,
     sleep,
 )
-from tests.stress.inside.soak_round import Actor, Interrupted, Round
+from tests.stress.inside.soak_round import STUCK_SECONDS, Actor, Interrupted, Round
 
 #: Seconds for which code that cleans up may wait. So long that a wait that is ended only by this hangs.
 GRACE = 1000.0
@@ -276,17 +276,23 @@ class Nest(Round):
         assert self.pool.stats().queued == 0
         self.pool.shutdown()
         assert not _oxthreads.task_groups(), "a group is still entered"
+        # With a time-out: a thread of `to_thread` that waits for a lock gets it, although nobody waits for it.
         for lock in (self.lock, self.rlock, self.condition):
-            assert lock.acquire(blocking=False), f"{lock} is still locked"
+            assert lock.acquire(timeout=STUCK_SECONDS / 2), f"{lock} is still locked"
             lock.release()
-        assert self.rwlock.acquire_write(timeout=0), "the RWLock is still locked"
+        assert self.rwlock.acquire_write(timeout=STUCK_SECONDS / 2), "the RWLock is still locked"
         self.rwlock.release_write()
-        assert self.semaphore._value == 2, "permits are lost"
+        for _ in range(2):
+            assert self.semaphore.acquire(timeout=STUCK_SECONDS / 2), "permits are lost"
+        assert not self.semaphore.acquire(blocking=False), "permits were made"
         assert self.full.qsize() == 1 and len(self.channel) == 0
 
 
 class Stopped(Round):
-    """An exception of a signal handler ends a group in the main thread. All its tasks have ended then."""
+    """An exception of a signal handler ends a group in the main thread. All its tasks have ended then.
+
+    The threads are there before: `Thread.start` of the standard library may keep a lock if it is interrupted.
+    """
 
     actors = 1
 
@@ -294,19 +300,19 @@ class Stopped(Round):
         super().__init__(seed)
         self.begun: list[int] = []
         self.ended: list[int] = []
-        self.name = f"stopped {seed},"
+        self.pool = ThreadPoolExecutor(4)
+        meeting = threading.Barrier(4)
+        for call in [self.pool.submit(meeting.wait) for _ in range(4)]:
+            call.result()
 
     def act(self, actor: Actor) -> None:
         _, error = actor.call(self.run_a_group, actor.chance.choice([0.0, 0.0005, 0.002]))
         assert error is None or isinstance(error, Interrupted)
-        # If it came before the `with` block or at its very end, the threads end without a wait for them.
-        while threads_of(self.name):
-            standard.Event().wait(0.0001)
         assert len(self.begun) == len(self.ended), "the group was left before its tasks had ended"
 
     def run_a_group(self, seconds: float) -> None:
         try:
-            with TaskGroup(name=self.name, grace=GRACE) as group:
+            with TaskGroup(self.pool, grace=GRACE) as group:
                 for number in range(3):
                     group.start_soon(self.task, number)
                 group.submit(sleep, seconds).result()
@@ -326,6 +332,7 @@ class Stopped(Round):
     def check(self) -> None:
         assert not _oxthreads.task_groups(), "a group is still entered"
         assert not _oxthreads.is_in_scope()
+        self.pool.shutdown()
 
 
 ROUNDS: tuple[type[Round], ...] = (Nest, Nest, Nest, Stopped)

@@ -1,4 +1,4 @@
-"""Channels and groups of tasks: the rounds of the soak that are about them, on their own."""
+"""Parts of the soak on their own: channels, and groups of tasks."""
 
 from __future__ import annotations
 
@@ -40,16 +40,21 @@ def _named(group: str) -> Callable[[str, int], Program | None]:
 
 ATTACKS = [
     Attack(
-        name=group,
-        about=f"seconds of {what}, in random use by threads and coroutines, with interrupts",
+        name="channels",
+        about="seconds of channels, broadcasts and watched values in random use, with interrupts",
         full=600,
         quick=5,
-        programs=_programs(group),
-        named=_named(group),
+        programs=_programs("channels"),
+        named=_named("channels"),
         reports=True,
-    )
-    for group, what in (
-        ("channels", "channels, broadcasts and watched values"),
-        ("tasks", "groups of tasks inside of groups, with failures, cancellations and deadlines"),
-    )
+    ),
+    Attack(
+        name="tasks",
+        about="seconds of groups of tasks inside of groups, with failures, cancellations and deadlines",
+        full=600,
+        quick=5,
+        programs=_programs("tasks"),
+        named=_named("tasks"),
+        reports=True,
+    ),
 ]
