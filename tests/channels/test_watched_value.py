@@ -121,6 +121,17 @@ def test_wait_for_looks_at_the_present_value_first() -> None:
         watch.wait_for(lambda value: value == 4)
 
 
+@pytest.mark.parametrize("timeout", [0, 1e-9, 0.01])
+def test_wait_for_tells_the_end_whatever_the_timeout(timeout: float) -> None:
+    watch = Watch(3)
+    with pytest.raises(TimeoutError):
+        watch.wait_for(lambda value: value == 4, timeout)
+    watch.close()
+    with pytest.raises(ClosedError):
+        watch.wait_for(lambda value: value == 4, timeout)
+    assert watch.wait_for(lambda value: value == 3, timeout) == 3
+
+
 def test_wait_for_ends_when_the_predicate_is_true() -> None:
     watch = Watch(0)
     waiting = Result(watch.wait_for, lambda value: value >= 5)

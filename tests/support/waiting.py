@@ -19,11 +19,11 @@ looks_until_asleep = 5
 SECONDS_UNTIL_ASLEEP = 0.005
 
 
-def spin_until(condition: Callable[[], object]) -> None:
-    """Let other threads run until the condition holds."""
-    end = time.monotonic() + TIMEOUT_SECONDS
+def spin_until(condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS) -> None:
+    """Let other threads run until the condition holds. After so many seconds, that is a failure."""
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"the condition does not hold after {TIMEOUT_SECONDS} s"
+        assert time.monotonic() < end, f"the condition does not hold after {seconds} s"
         os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
 
 

@@ -29,6 +29,13 @@ def sleep_in(what: str, thread: threading.Thread) -> int:
     return next((each[1] for each in _oxthreads.asleep() if each[0] == number and each[3] == what), 0)
 
 
+def is_in_a_wait(thread: threading.Thread) -> bool:
+    """Whether the thread sleeps in a wait of oxthreads, whatever that is for."""
+    numbers = {identifier: number for number, identifier in _oxthreads.threads_alive()}
+    number = numbers.get(thread.ident or 0)
+    return any(each[0] == number for each in _oxthreads.asleep())
+
+
 def until_waits(what: str, *threads: threading.Thread) -> None:
     """Return once each of the threads sleeps in a wait for this. The arguments are those of `sleep_in`.
 

@@ -233,7 +233,11 @@ impl Watch {
                 return Ok(value);
             }
             if deadline.has_passed() {
-                return Err(timed_out("the value was not accepted in time"));
+                // No other value will follow if it is closed. A loop without waits must be told that, too.
+                return Err(match reader.try_changed() {
+                    Err(Closed) => watch_closed(py),
+                    Ok(_) => timed_out("the value was not accepted in time"),
+                });
             }
             // The value may change so often that the thread never sleeps.
             asynchronous::check(py)?;

@@ -1,7 +1,7 @@
 """A soak: several threads use every type at random, with very frequent thread switches.
 
-``python -m tests.stress.inside.soak SECONDS [SEED [KIND]]`` runs one round after another. A round has one
-object and a few threads. In many rounds, a timer interrupts the waits of the main thread. After each round,
+``python -m tests.stress.inside.soak SECONDS [SEED [KIND]]`` runs one round after another, of each kind, of this
+one, or of a group of kinds, such as ``channels``. A round has one object and a few threads. In many rounds, a timer interrupts the waits of the main thread. After each round,
 every item must have been taken, permits and tokens must balance, and every future must be done. If nothing
 moves for 20 seconds, all stacks are printed and the process ends. The default seed is the time.
 """
@@ -16,10 +16,18 @@ import traceback
 from collections import Counter
 from typing import Any
 
-from tests.stress.inside import soak_lines, soak_locks, soak_pools, soak_queues
+from tests.stress.inside import soak_channels, soak_lines, soak_locks, soak_pools, soak_queues, soak_tasks
 from tests.stress.inside.soak_round import Actor, Interrupted, Interrupts, Watchdog
 
-ROUNDS = (*soak_locks.ROUNDS, *soak_lines.ROUNDS, *soak_queues.ROUNDS, *soak_pools.ROUNDS)
+GROUPS = {
+    "locks": soak_locks.ROUNDS,
+    "lines": soak_lines.ROUNDS,
+    "queues": soak_queues.ROUNDS,
+    "pools": soak_pools.ROUNDS,
+    "channels": soak_channels.ROUNDS,
+    "tasks": soak_tasks.ROUNDS,
+}
+ROUNDS = [kind for kinds in GROUPS.values() for kind in kinds]
 
 
 def main(seconds: float, seed: int, only: str | None = None) -> int:
@@ -29,7 +37,7 @@ def main(seconds: float, seed: int, only: str | None = None) -> int:
     actors: list[Actor] = []
     counts: Counter[str] = Counter()
     failed = 0
-    rounds = [each for each in ROUNDS if only in (None, each.__name__)]
+    rounds = GROUPS.get(only or "") or [each for each in ROUNDS if only in (None, each.__name__)]
     deck: list[Any] = []
     done = 0
     interrupts = Interrupts()
