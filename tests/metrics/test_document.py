@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n\nIt printed:\n\n```\n(.*?)```", DO
 
 
 def without_values(text: str) -> list[str]:
-    """The lines without their values, and without waits for calls: a worker waits if the program is slower."""
+    """The lines without values, and without waits for calls: a worker waits if the program is slower."""
     lines = [line.rpartition(" ")[0] for line in text.splitlines()]
     return [line for line in lines if "call for a worker" not in line]
 
