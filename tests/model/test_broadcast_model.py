@@ -127,7 +127,8 @@ class BroadcastMachine(RuleBasedStateMachine):
         self.subscriptions: list[Subscription[int]] = []
 
     @initialize(
-        capacity=st.sampled_from([1, 1, 2, 3, None]), on_lag=st.sampled_from(["block", "block", "raise", "drop"])
+        capacity=st.sampled_from([1, 1, 2, 3, None]),
+        on_lag=st.sampled_from(["block", "block", "raise", "drop"]),
     )
     def begin(self, capacity: int | None, on_lag: Any) -> None:
         self.broadcast, self.model = Broadcast(capacity, on_lag), News(capacity, on_lag)

@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from traceback import StackSummary
 from typing import Any
 
 import pytest
 
 from oxthreads.concurrent.futures import SlowCall
 from oxthreads.processes import ProcessPoolExecutor, WorkerDied
+from oxthreads.processes._worker import Question
 from tests.support import long_calls as calls
 from tests.support.waiting import TIMEOUT_SECONDS, rounds, spin_until
 
@@ -40,7 +42,7 @@ class Reports:
         """The next one."""
         return self._queue.get(timeout=TIMEOUT_SECONDS)
 
-    def of(self, function: str | None, pool: ProcessPoolExecutor) -> SlowCall:
+    def of(self, function: str | None, pool: ProcessPoolExecutor | None) -> SlowCall:
         """The next report of this function. The start of a process may be reported before.
 
         On a busy machine, the process may not have come to the function yet. Then it is asked again.
@@ -49,15 +51,26 @@ class Reports:
             call = self.next()
             if call.function == function:
                 break
-        (child,) = pool._settings.children
-        while "wait" not in names(call):
-            call = call._replace(stack=child.find_stack())
+        while pool is not None and "wait" not in names(call):
+            call = call._replace(stack=functions(pool))
         return call
 
 
 @pytest.fixture
 def reports() -> Reports:
     return Reports()
+
+
+def functions(pool: ProcessPoolExecutor) -> StackSummary:
+    """Where the call of the only child of a pool is."""
+    (child,) = pool._settings.children
+    return answer_of(Question(child))
+
+
+def answer_of(question: Question) -> StackSummary:
+    while (stack := question.answer()) is None:
+        time.sleep(0.001)
+    return stack
 
 
 @contextlib.contextmanager
@@ -118,12 +131,24 @@ def test_a_function_in_c_has_a_name_and_no_stack(reports: Reports) -> None:
         pool.kill_workers()
 
 
-def test_of_a_deep_stack_there_are_the_last_functions(reports: Reports, end: str) -> None:
+def test_a_deep_stack(reports: Reports, end: str) -> None:
     with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
         pool.submit(calls.deep, 300, end)
         call = reports.of("deep", pool)
-        assert 50 < len(call.stack) <= 100
-        assert {*names(call)} == {"deep", "wait"}
+        assert names(call) == [*["deep"] * 301, "wait"]
+        Path(end).touch()
+
+
+def test_a_call_in_a_pool_inside_of_a_call(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        pool.submit(calls.wait_in_pool, end)
+        call = reports.next()
+        while call.function is None:
+            call = reports.next()
+        while "join" not in [entry.name for entry in call.stack]:
+            call = call._replace(stack=functions(pool))
+        assert names(call) == ["wait_in_pool"]
+        assert {entry.filename for entry in call.stack} > {calls.__file__}
         Path(end).touch()
 
 
@@ -159,19 +184,63 @@ def test_a_process_that_starts_is_not_asked(reports: Reports) -> None:
         for number in range(5):
             pool.submit(abs, -number)
             assert pool.submit(os.getpid).result(TIMEOUT_SECONDS) != os.getpid()
-            for child in [*pool._settings.children]:
-                child.find_stack()
 
 
-def test_the_question_interrupts_no_call(reports: Reports, tmp_path: Path) -> None:
+def test_a_process_without_the_handler_is_not_asked(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        future = pool.submit(calls.wait_without_handlers, end)
+        call = reports.next()
+        while call.function is None:
+            call = reports.next()
+        spin_until(Path(end + " begun").exists)
+        assert functions(pool) == []
+        Path(end).touch()
+        assert future.result(TIMEOUT_SECONDS) is None
+
+
+def test_signals_that_the_program_blocks(reports: Reports, end: str) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+            pool.submit(calls.outer, end)
+            assert names(reports.of("outer", pool)) == ["outer", "wait"]
+            Path(end).touch()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_a_function_whose_attributes_fail(reports: Reports, end: str) -> None:
+    with pool_of(1, slow_after=0.05, on_slow=reports.add) as pool:
+        pool.submit(calls.Proxy(end))
+        assert names(reports.of("Proxy", pool)) == ["__call__", "wait"]
+        Path(end).touch()
+
+
+def test_a_question_ends_no_wait_of_the_call(reports: Reports, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     with pool_of(1, slow_after=60) as pool:
         future = pool.submit(calls.receive, str(begun), 0.5)
         spin_until(begun.exists)
-        (child,) = pool._settings.children
+        asked = 0
+        (worker,) = [thread.ident or 0 for thread in pool._oxthreads_threads._threads]
         while not future.done():
-            child.find_stack()
+            answer_of(pool._settings.ask(worker))
+            asked += 1
+        assert asked
         assert future.result() == "TimeoutError"
+
+
+def test_a_busy_call_that_is_asked_all_the_time(reports: Reports) -> None:
+    """The functions are read while they change."""
+    with pool_of(1, slow_after=60) as pool:
+        future = pool.submit(calls.compute, 1.0)
+        (worker,) = [thread.ident or 0 for thread in pool._oxthreads_threads._threads]
+        found = set()
+        while not future.done():
+            stack = answer_of(pool._settings.ask(worker))
+            found |= {entry.name for entry in stack if entry.filename == calls.__file__}
+        assert isinstance(future.result(), int)
+        assert "compute" in found
 
 
 def test_many_questions_while_calls_begin_and_end_and_children_die() -> None:
@@ -182,8 +251,9 @@ def test_many_questions_while_calls_begin_and_end_and_children_die() -> None:
         def ask() -> None:
             while not stop.is_set():
                 for thread in [*pool._oxthreads_threads._threads]:
-                    process, function, stack = pool._settings.find_call(thread.ident or 0)
-                    assert (process == os.getpid()) <= (function is None and not stack)
+                    question = pool._settings.ask(thread.ident or 0)
+                    while not stop.is_set() and question.answer() is None:
+                        pass
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -198,6 +268,48 @@ def test_many_questions_while_calls_begin_and_end_and_children_die() -> None:
         assert results[1::3] == [[1, 2]] * 8
         assert {type(result) for result in results[2::3]} == {WorkerDied}
         assert {result.exitcode for result in results[2::3]} == {3}
+
+
+def test_a_call_that_does_not_answer_holds_up_no_other(reports: Reports, end: str) -> None:
+    """Five processes are stopped. The sixth answers before these are given up."""
+    with pool_of(6, slow_after=0.3, on_slow=reports.add) as pool:
+        barrier = [pool.submit(calls.outer, end) for _ in range(5)]
+        stopped = set()
+        while len(stopped) < 5:
+            stopped |= {reports.of("outer", None).process}
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            # Those that are stopped have been asked again, and the sixth after them.
+            questions = [Question(child) for child in pool._settings.children if child.pid in stopped]
+            pool.submit(calls.deep, 1, end)
+            assert "deep" in names(reports.of("deep", None))
+            assert len(questions) == 5
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        Path(end).touch()
+        assert {future.result(TIMEOUT_SECONDS) for future in barrier} == stopped
+
+
+@pytest.mark.parametrize("left", [0, 7, 9])
+def test_without_descriptors_nothing_is_kept(left: int) -> None:
+    resource = pytest.importorskip("resource")
+    with pool_of(1, slow_after=60) as pool:
+        pool.submit(abs, 1).result(TIMEOUT_SECONDS)  # what multiprocessing keeps
+    with pool_of(1, slow_after=60) as pool:
+        before = os.listdir("/proc/self/fd")  # noqa: PTH208
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        first_free = next(number for number in range(1000) if str(number) not in before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + left, hard))
+        try:
+            errors = [pool.submit(abs, 1).exception(TIMEOUT_SECONDS) for _ in range(3)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert all(isinstance(error, OSError) for error in errors)
+        after = {each: os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if each not in before and os.path.exists(f"/proc/self/fd/{each}")}
+        assert not after
+        assert pool.submit(abs, -1).result(TIMEOUT_SECONDS) == 1
 
 
 def test_a_process_that_is_stopped_holds_up_no_report(reports: Reports, end: str) -> None:
@@ -239,6 +351,8 @@ def test_without_a_function_there_is_a_warning(end: str) -> None:
 
 
 def test_nothing_is_left(reports: Reports) -> None:
+    with pool_of(1, slow_after=60) as pool:
+        pool.submit(abs, 1).result(TIMEOUT_SECONDS)  # what multiprocessing keeps
     before = len([*Path("/proc/self/fd").iterdir()])
     for _ in range(3):
         with pool_of(2, slow_after=0.001, on_slow=reports.add) as pool:

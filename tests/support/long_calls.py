@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -44,3 +45,46 @@ def receive(begun: str, seconds: float) -> str:
 def initialize(end: str) -> None:
     """An initializer that takes long."""
     wait(end)
+
+
+def wait_in_pool(end: str) -> None:
+    """Wait in a process of this process."""
+    from oxthreads.processes import ProcessPoolExecutor  # noqa: PLC0415
+
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(wait, end)
+
+
+def wait_without_handlers(end: str) -> None:
+    """Wait in a process in which no signal has a handler."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    Path(end + " begun").touch()
+    wait(end)
+
+
+def compute(seconds: float) -> int:
+    """Keep a processor busy, in functions that begin and end all the time."""
+    end, total = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        total += sum(map(_square, range(100))) + len([_square(each) for each in range(100)])
+    return total
+
+
+def _square(number: int) -> int:
+    return number * number
+
+
+class Proxy:
+    """A function that answers no question, as proxies outside of a request do."""
+
+    def __init__(self, end: str) -> None:
+        self._end = end
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(name)
+
+    def __call__(self) -> None:
+        wait(self._end)

@@ -36,10 +36,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator
-    from traceback import StackSummary
     from typing import Any, Literal, NamedTuple, TypeVar
 
     from .._oxthreads import WorkQueue
+    from ._slow_calls import Question
     from .futures import Future
 
     T = TypeVar("T")
@@ -327,9 +327,9 @@ class ThreadPoolExecutor(_NativeThreadPoolExecutor, _StandardThreadPoolExecutor)
     _oxthreads_on_slow: Callable[[SlowCall], object] | None = None
     #: Called by each worker before it ends: for pools that are made of this one.
     _oxthreads_end_worker: Callable[[], object] | None = None
-    #: For pools that are made of this one: tells of a worker, by the identifier of its thread, in which
-    #: process it runs its call, the name of the function, and where that is now. None: here.
-    _oxthreads_find_call: Callable[[int], tuple[int, str | None, StackSummary]] | None = None
+    #: For pools that are made of this one, whose calls run elsewhere: asks where the call of a worker is, by
+    #: the identifier of its thread. None: they run here.
+    _oxthreads_ask: Callable[[int], Question] | None = None
     #: How many threads in a row were killed before they became workers; see Place.give_up.
     _oxthreads_lost_starts = 0
     #: Whether the pool has fallen back, so that its workers continue as standard workers.

@@ -22,7 +22,7 @@ from ..threading import Condition, Thread
 # Not imported at run time: importing typing takes longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple
+    from typing import Any, NamedTuple, Protocol
 
     from ._executor import ThreadPoolExecutor
 
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
         stack: traceback.StackSummary
         process: int
         function: str | None
+
+    class Question(Protocol):
+        """The question where the call of a worker is that runs in another process."""
+
+        process: int
+        function: str | None
+
+        def answer(self) -> traceback.StackSummary | None: ...
 else:
     SlowCall = collections.namedtuple("SlowCall", "thread seconds stack process function")
     SlowCall.__doc__ = """A call of a pool that runs for long. ``on_slow`` of the pool is called with it.
@@ -40,7 +48,8 @@ else:
         thread (str): the name of the worker's thread.
         seconds (float): how long the call has run, at least.
         stack (traceback.StackSummary): where it is now, the outermost function first, without those of the
-            pool. Empty without a GIL, where the stack of another thread cannot be read safely.
+            pool. Empty in a pool of threads without a GIL, where the stack of another thread cannot be read
+            safely; and in a pool of processes if the process does not answer.
         process (int): the number of the process in which it runs: this one, but for a pool of processes.
         function (str or None): the name of the function, in a pool of processes. None in a pool of threads,
             and while the process is started.
@@ -60,7 +69,7 @@ else:
 #: The looks in the time after which a call is slow.
 _LOOKS = 4
 
-#: The shortest and the longest time between two looks, in seconds.
+#: The shortest and the longest time between two looks, in seconds. The shortest if answers are awaited.
 _SHORTEST, _LONGEST = 0.005, 1.0
 
 _LOGGER = logging.getLogger("oxthreads")
@@ -69,11 +78,14 @@ _LOGGER = logging.getLogger("oxthreads")
 class _Seen:
     """What a worker did at the last look."""
 
-    __slots__ = ("done", "is_reported", "is_start_reported", "since")
+    __slots__ = ("done", "is_reported", "is_start_reported", "question", "seconds", "since")
 
     def __init__(self, done: int, since: float) -> None:
         self.done, self.since = done, since
         self.is_reported = self.is_start_reported = False
+        #: What was asked, after how many seconds.
+        self.question: Question | None = None
+        self.seconds = 0.0
 
 
 class _Monitor:
@@ -112,6 +124,8 @@ class _Monitor:
                     with self._changed:
                         self._pools.pop(pool, None)
                 shortest = min(shortest, pool._oxthreads_slow_after / _LOOKS)
+                if any(seen.question is not None for seen in workers.values()):
+                    shortest = _SHORTEST
             # Nothing here may keep a pool alive during the sleep.
             pool, workers = None, {}  # type: ignore[assignment]
             del pools
@@ -125,38 +139,78 @@ def _look(pool: ThreadPoolExecutor, workers: dict[int, _Seen]) -> bool:
     present = pool._oxthreads_workers()
     for number, done, is_busy in present:
         seen = workers.get(number)
+        runs_on = seen is not None and is_busy and seen.done == done
+        if seen is not None and seen.question is not None and not _take_answer(pool, number, seen, runs_on):
+            continue
         if not is_busy:
             workers.pop(number, None)
-        elif seen is None or seen.done != done:
+        elif seen is None or not runs_on:
             workers[number] = _Seen(done, now)
         elif not seen.is_reported and now - seen.since >= pool._oxthreads_slow_after:
-            _report(pool, number, seen, now)
+            _report(pool, number, seen)
     for number in workers.keys() - {number for number, _, _ in present}:
         del workers[number]
     return bool(present)
 
 
-def _report(pool: ThreadPoolExecutor, number: int, seen: _Seen, now: float) -> None:
+def _report(pool: ThreadPoolExecutor, number: int, seen: _Seen) -> None:
+    """The call of a worker is slow: report it, or ask for what is reported."""
+    identifier = dict(threads_alive()).get(number, 0)
+    seen.seconds = time.monotonic() - seen.since
+    if pool._oxthreads_ask is None:
+        seen.is_reported = True
+        _tell(pool, number, (seen.seconds, _stack(identifier), os.getpid(), None))
+        return
+    try:
+        question = pool._oxthreads_ask(identifier)
+    except Exception:
+        seen.is_reported = True
+        _LOGGER.critical("Exception in a report of a slow call", exc_info=True)
+        return
+    # It may have ended while others were asked. Then the answer is about another one.
+    if (number, seen.done, True) in pool._oxthreads_workers():
+        seen.question = question
+
+
+def _take_answer(pool: ThreadPoolExecutor, number: int, seen: _Seen, runs_on: bool) -> bool:
+    """Report a slow call for which a question was asked. Returns False if the answer has not come yet."""
+    question: Any = seen.question
+    try:
+        stack = question.answer() if runs_on else traceback.StackSummary()
+    except Exception:
+        stack = traceback.StackSummary()
+        _LOGGER.critical("Exception in a report of a slow call", exc_info=True)
+    if stack is None:
+        return False
+    seen.question = None
+    if question.function is not None:
+        seen.is_reported = True
+    else:
+        # Its process is being started. The call itself is reported so long after that, at least.
+        seen.since = time.monotonic()
+        if seen.is_start_reported or not runs_on:
+            return True
+        seen.is_start_reported = True
+    _tell(pool, number, (seen.seconds, stack, question.process, question.function))
+    return True
+
+
+def _tell(
+    pool: ThreadPoolExecutor, number: int, facts: tuple[float, traceback.StackSummary, int, str | None]
+) -> None:
+    """Report the call of the worker with this number. The facts are those of a SlowCall."""
+    seconds, _, process, function = facts
     identifier = dict(threads_alive()).get(number, 0)
     thread: Any = _threading._active.get(identifier)  # type: ignore[attr-defined]
-    find, seconds = pool._oxthreads_find_call, now - seen.since
+    call = SlowCall(getattr(thread, "_name", f"thread {number}"), *facts)
     try:
-        process, function, stack = find(identifier) if find else (os.getpid(), None, _stack(identifier))
-        if find and function is None:
-            # Its process is being started. The call itself is reported so long after that, at least.
-            seen.since = now
-            if seen.is_start_reported:
-                return
-            seen.is_start_reported = True
-        else:
-            seen.is_reported = True
-        call = SlowCall(getattr(thread, "_name", f"thread {number}"), seconds, stack, process, function)
-        if pool._oxthreads_on_slow is None:
-            what = "a call" if function is None else f"a call of {function}"
-            where = call.thread if process == os.getpid() else f"{call.thread}, process {process},"
-            _LOGGER.warning("%s in %s has run for %.1f s\n%s", what, where, seconds, "".join(stack.format()))
-        else:
+        if pool._oxthreads_on_slow is not None:
             pool._oxthreads_on_slow(call)
+            return
+        what = "a call" if function is None else f"a call of {function}"
+        where = call.thread if process == os.getpid() else f"{call.thread}, process {process},"
+        lines = "".join(call.stack.format())
+        _LOGGER.warning("%s in %s has run for %.1f s\n%s", what, where, seconds, lines)
     except Exception:
         _LOGGER.critical("Exception in on_slow", exc_info=True)
 

@@ -12,17 +12,21 @@ goes through all objects there are, and not all of them can be looked at safely.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     CodeType,
     FrameType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
+    MethodDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
+    WrapperDescriptorType,
 )
 from typing import Any, NamedTuple
 
@@ -275,12 +279,24 @@ def name_of_class(cls: type) -> str:
     return name if type(name) is str else "?"
 
 
+#: The types of functions in C. Their attributes are no code of the program.
+_IN_C = (
+    *(BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType, MethodWrapperType),
+    *(ClassMethodDescriptorType, type(lru_cache(name_of_class))),
+)
+
+
 def name_of_function(function: Any) -> str:
     """The name of a function, or of the class of another object. It runs no code of the program."""
     while is_one_of(type(function), (MethodType, partial)):
         function = function.__func__ if type(function) is MethodType else function.func
-    if is_one_of(type(function), (FunctionType, BuiltinFunctionType)):
-        name = function.__qualname__
+    if (
+        is_one_of(type(function), _IN_C)
+        and type(wrapped := getattr(function, "__wrapped__", None)) is FunctionType
+    ):
+        function = wrapped  # by functools.lru_cache
+    if is_one_of(type(function), (FunctionType, *_IN_C)):
+        name = getattr(function, "__qualname__", None)
         return name if type(name) is str else "?"
     return name_of_class(function if is_a(function, type) else type(function))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import signal
@@ -31,18 +32,19 @@ CALL = 0
 
 
 def main(
+    _stack: None,
     ends: tuple[Any, ...],
     pickler: str,
     begin: Beginning,
-    _stack: None,
 ) -> None:
     """Call what the parent sends, until the parent has ended or wants no more.
 
     Args:
+        _stack: what a `Stack` of the parent becomes here. The first argument, since this process answers
+            where it is once it has been unpickled.
         ends: this end of the link to the parent.
         pickler: how results are pickled.
         begin: the initializer.
-        _stack: what a `Stack` of the parent becomes here: this process answers where it is.
     """
     link = other_end(ends)
     _live_with_the_parent(link.life)
@@ -63,7 +65,8 @@ def main(
                 return
         del begin
         link.send(READY, [b""])
-        while True:
+        # The number of the call, which answers have; see _stack.py.
+        for number in itertools.count(1):  # noqa: B007
             # In a function, so that nothing of a call is kept until the next one.
             _run_next(link, dumps)
     except Lost:

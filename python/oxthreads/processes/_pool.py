@@ -379,7 +379,7 @@ class ProcessPoolExecutor(_Submits):
             they stay.
         slow_after (float or None): seconds after which a call that still runs is reported, once, with the
             functions that it is in. None: never. The child is asked for them by a signal
-            (``signal.SIGRTMIN + 7``) on Linux; elsewhere they are those of the worker thread.
+            (``signal.SIGRTMIN + 7``) on Linux; elsewhere they are not told.
         on_slow (callable or None): called with a :class:`~oxthreads.concurrent.futures.SlowCall` for each
             such call, in a thread of its own, in this process. None: a warning of the logger ``oxthreads``.
         thread_name_prefix (str): the beginning of the names of the worker threads, which are those of the
@@ -480,7 +480,7 @@ class ProcessPoolExecutor(_Submits):
             # Not an argument: it would be a name that the program has given, by which metrics are kept.
             self._oxthreads_threads._thread_name_prefix = f"ProcessPoolExecutor-{next(_numbers)}"
         self._oxthreads_threads._oxthreads_end_worker = self._settings.end_own
-        self._oxthreads_threads._oxthreads_find_call = self._settings.find_call
+        self._oxthreads_threads._oxthreads_ask = self._settings.ask
         self._settings.breaks = partial(_break, weakref.ref(self._oxthreads_threads))
 
     @property

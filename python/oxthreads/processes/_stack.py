@@ -1,53 +1,47 @@
 """Where the call of a child process is, for reports of calls that run for long.
 
-A child cannot be asked by a message: it runs a call, and looks at no message meanwhile. And a call in C may
-hold its GIL. So it is asked by a signal, and :mod:`faulthandler` writes the functions of the call from the
-handler, in C, into memory without a name that the parent reads. On systems without such memory or without
-real-time signals (macOS, Windows) nothing is told.
+A child cannot be asked by a message: it runs a call, and looks at no message meanwhile. So it is asked by a
+signal. Its handler is a function in Python, which runs between two instructions of the call and writes the
+functions of the call into memory without a name, where the parent reads them. A call in C answers when that
+looks at signals, as waits in Python do, or when it ends.
+
+:mod:`faulthandler` would answer for calls in C as well. But before Python 3.14 it may read the functions
+while the interpreter changes them, and crash the child. On systems without such memory or without real-time
+signals (macOS, Windows) nothing is told.
 """
 
 from __future__ import annotations
 
-import faulthandler
+import marshal
 import os
-import re
 import signal
+import struct
 import sys
-import time
 import traceback
 from multiprocessing.reduction import DupFd
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import FrameType
 
     from ..threading import RLock
 
 #: The signal. Systems leave these to programs; the first ones are those that programs use most.
 _QUESTION = signal.SIGRTMIN + 7 if sys.platform == "linux" else 0
 
-#: How long a child has for its answer, in seconds, and the time between two looks. One that the system has
-#: stopped does not answer.
-_PATIENCE, _BETWEEN_LOOKS = 1.0, 0.001
+#: What the memory begins with. By the parent: the numbers of the question and of the call that it is about.
+#: By the child: the number of the question that it has answered, and the length of the answer, which follows.
+_ASKED, _ANSWERED = struct.Struct("=QQ"), struct.Struct("=QQ")
 
-#: What a child writes once it can be asked.
-_READY = b"\n"
-
-#: faulthandler writes no more functions, and so the most bytes of an answer.
-_MOST_FUNCTIONS, _LONGEST_ANSWER = 100, 1 << 20
-
-#: The line of a function, as faulthandler writes it.
-_LINE = re.compile(rb'^  File "(.*)", line (\d+|\?\?\?) in (.*)$', re.MULTILINE)
-
-#: A character that it does not write as it is.
-_ESCAPED = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
-
-#: The files of this package. What is outside of the first of its functions is no part of the call.
+#: The files of this package.
 _OWN = os.path.join(os.path.dirname(__file__), "")  # noqa: PTH118, PTH120 - as code has it
+
+#: The child waits for its first call; see `_child.main`.
+STARTING = 0
 
 
 class Stack:
-    """The parent's side: it asks one child where its call is.
+    """The parent's side: it asks one child where its call is. Only one thread at a time may use it.
 
     Args:
         changing: held while the memory is used, so that nobody closes it then, or forks this process.
@@ -55,41 +49,48 @@ class Stack:
 
     def __init__(self, changing: RLock) -> None:
         self._changing = changing
+        self._asked = 0
         self._descriptor: int | None = None
         if _QUESTION and hasattr(os, "memfd_create"):
             self._descriptor = os.memfd_create("oxthreads stack")
+            os.ftruncate(self._descriptor, _ASKED.size + _ANSWERED.size)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For the child, while that is started."""
         return _answer_questions, (None if self._descriptor is None else DupFd(self._descriptor),)
 
-    def ask(self, send: Callable[[int], bool]) -> traceback.StackSummary:
-        """Return where the call is, the outermost function first. Nothing if the child does not tell.
+    def ask(self, pid: int, call: int) -> bool:
+        """Ask the child where its call is. The caller holds `changing`, and the child exists.
 
         Args:
-            send: sends the child a signal. It returns False if the child runs no call.
+            pid: the number of its process.
+            call: the number of the call, or STARTING.
 
-        Raises:
-            OSError: the child has ended meanwhile.
+        Returns:
+            bool: whether it may answer.
         """
-        end = time.monotonic() + _PATIENCE
+        # A program may have taken the handler away. Then the signal would kill the process.
+        if self._descriptor is None or not _has_handler(pid):
+            return False
+        self._asked += 1
+        os.pwrite(self._descriptor, _ASKED.pack(self._asked, call), 0)
+        os.kill(pid, _QUESTION)
+        return True
+
+    def answer(self) -> traceback.StackSummary | None:
+        """Return the answer to the last question, the outermost function first; None if there is none yet."""
         with self._changing:
-            # A child that does not answer yet would be killed by the signal.
-            if self._descriptor is None or not os.pread(self._descriptor, 1, 0):
-                return traceback.StackSummary()
-            # What is written is also the sign that it answers.
-            os.ftruncate(self._descriptor, len(_READY))
-            os.lseek(self._descriptor, len(_READY), os.SEEK_SET)  # the child has the same position
-            if not send(_QUESTION):
-                return traceback.StackSummary()
-        while True:
-            with self._changing:
-                if self._descriptor is None:
-                    return traceback.StackSummary()
-                answer = os.pread(self._descriptor, _LONGEST_ANSWER, 0)
-            if _is_complete(answer) or time.monotonic() >= end:
-                return _parsed(answer)
-            time.sleep(_BETWEEN_LOOKS)
+            if self._descriptor is None:
+                return None
+            header = os.pread(self._descriptor, _ANSWERED.size, _ASKED.size)
+            answered, length = _ANSWERED.unpack(header)
+            if answered != self._asked:
+                return None
+            text = os.pread(self._descriptor, length, _ASKED.size + _ANSWERED.size)
+        # The text of a line is read when it is asked for.
+        return traceback.StackSummary.from_list(
+            [traceback.FrameSummary(*entry, lookup_line=False) for entry in marshal.loads(text)]
+        )
 
     def close(self) -> None:
         """The child has ended. May be called again."""
@@ -99,36 +100,62 @@ class Stack:
                 os.close(descriptor)
 
 
+def _has_handler(pid: int) -> bool:
+    """Whether the process has a handler for the question."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - without an import of pathlib
+            status = file.read()
+    except OSError:
+        return False
+    caught = status.partition(b"\nSigCgt:")[2].split(maxsplit=1)
+    return bool(caught) and bool(int(caught[0], 16) >> (_QUESTION - 1) & 1)
+
+
 def _answer_questions(descriptor: Any) -> None:
     """In the child: from now on, it answers, into the memory with this descriptor."""
-    if descriptor is not None:
-        number = descriptor.detach()
-        os.set_inheritable(number, False)
-        faulthandler.register(_QUESTION, file=number, all_threads=False, chain=False)
-        os.pwrite(number, _READY, 0)
+    if descriptor is None:
+        return
+    memory = descriptor.detach()
+    os.set_inheritable(memory, False)
+    is_answering = False
+
+    def answer(_: int, frame: FrameType | None) -> None:
+        nonlocal is_answering
+        # The handler may be interrupted by the next question. Then it goes round once more.
+        if is_answering:
+            return
+        is_answering = True
+        try:
+            answered = 0
+            while (asked := _ASKED.unpack(os.pread(memory, _ASKED.size, 0))) and asked[0] != answered:
+                answered, call = asked
+                text = marshal.dumps(_functions(frame, call))
+                os.pwrite(memory, text, _ASKED.size + _ANSWERED.size)
+                os.pwrite(memory, _ANSWERED.pack(answered, len(text)), _ASKED.size)
+        except Exception:  # the call must not notice
+            pass
+        finally:
+            is_answering = False
+
+    signal.signal(_QUESTION, answer)
+    # The parent may have blocked it, for itself.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {_QUESTION})
 
 
-def _is_complete(answer: bytes) -> bool:
-    """Whether all functions were written: the last ones are those of this package, or were left out."""
-    found = [*_LINE.finditer(answer)]
-    return answer.endswith(b"\n") and (len(found) >= _MOST_FUNCTIONS or any(map(_is_own, found)))
-
-
-def _is_own(match: re.Match[bytes]) -> bool:
-    return _text(match[1]).startswith(_OWN)
-
-
-def _parsed(answer: bytes) -> traceback.StackSummary:
-    found = []
-    for match in _LINE.finditer(answer):
-        if _is_own(match):
-            break
-        # Its text is read when it is asked for.
-        line = int(match[2]) if match[2].isdigit() else None
-        found.append(traceback.FrameSummary(_text(match[1]), line, _text(match[3]), lookup_line=False))
+def _functions(frame: FrameType | None, call: int) -> list[tuple[str, int | None, str]]:
+    """The functions of the call with this number, the outermost first. None if it runs no more."""
+    found, number = [], STARTING
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "main" and code.co_filename.startswith(_OWN):
+            number = frame.f_locals.get("number", STARTING)
+        found.append((code.co_filename, frame.f_lineno, code.co_name))
+        frame = frame.f_back
+    if number != call:
+        return []
     found.reverse()
-    return traceback.StackSummary.from_list(found)
-
-
-def _text(written: bytes) -> str:
-    return _ESCAPED.sub(lambda match: chr(int(match[0][2:], 16)), written.decode("ascii", "replace"))
+    # It begins inside of the first functions of this package.
+    begin = next((place for place, entry in enumerate(found) if entry[0].startswith(_OWN)), 0)
+    while begin < len(found) and found[begin][0].startswith(_OWN):
+        begin += 1
+    return found[begin:]

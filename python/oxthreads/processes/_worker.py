@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import math
 import os
 import signal
@@ -18,7 +19,7 @@ from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
 from ..threading import RLock
-from . import _child
+from . import _child, _stack
 from ._errors import CallTimeout, WorkerDied
 from ._link import Lost, NotReceived, make_pair
 from ._memory import TooLarge
@@ -47,6 +48,8 @@ _PATIENCE = 30
 _AT_START = "before it could run calls. Its error output may say why"
 #: The exit code of a process for which somebody else has waited.
 _UNKNOWN = -1000
+#: How long a child has for an answer where its call is, in seconds. One in C may not answer.
+_LONGEST_ANSWER = 1.0
 #: The longest time between two looks whether a child has ended, in seconds. The first times are shorter.
 _LONGEST_SLEEP = 0.05
 
@@ -123,19 +126,15 @@ class Settings:
         else:
             child.begin_end()  # one for a call inside of another one
 
-    def find_call(self, thread: int) -> tuple[int, str | None, StackSummary]:
-        """Return in which process a worker runs its call, the name of the function, and where that is.
+    def ask(self, thread: int) -> Question:
+        """Ask in which process a worker runs its call, and where that is.
 
         Args:
             thread (int): the identifier of the worker's thread.
         """
-        for child in [*self.children]:
-            if child.thread == thread and child.is_at_work:
-                with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
-                    function = child.function
-                    name = None if function is None else _name(function)
-                    return child.process.pid, name, child.find_stack()
-        return os.getpid(), None, StackSummary()
+        children = [child for child in [*self.children] if child.thread == thread and child.is_at_work]
+        # Of a call inside of another one, it is the inner one.
+        return Question(max(children, key=lambda child: child.number, default=None))
 
     def end_own(self) -> None:
         """This thread ends: so do its children."""
@@ -150,6 +149,31 @@ class Settings:
         self.broken = "A process initializer failed, the process pool is not usable anymore"
         self.breaks(self.broken)
         raise BrokenProcessPool(self.broken) from error
+
+
+class Question:
+    """Asks the child of a worker where its call is."""
+
+    def __init__(self, child: Child | None) -> None:
+        #: The number of its process, and the name of the function; None while the process is started.
+        self.process = os.getpid()
+        self.function: str | None = None
+        self._stack: Stack | None = None
+        self._ends = time.monotonic() + _LONGEST_ANSWER
+        if child is not None:
+            call, function, pid = child.calls, child.function, child.pid
+            if function is not None:
+                from ..diagnose._names import name_of_function  # noqa: PLC0415 - for reports only
+
+                self.function = name_of_function(function)
+            if pid is not None:
+                self.process = pid
+                self._stack = child.ask(_stack.STARTING if function is None else call)
+
+    def answer(self) -> StackSummary | None:
+        """Return the functions, the outermost one first; nothing if they are not told; None: not yet."""
+        answer = StackSummary() if self._stack is None else self._stack.answer()
+        return StackSummary() if answer is None and time.monotonic() >= self._ends else answer
 
 
 class IsGone(Exception):
@@ -178,15 +202,20 @@ def calls_in_children() -> dict[int, tuple[int, Any]]:
 
     It waits for nothing, so that a report can be made while other threads do not go on.
     """
+    children: list[Child] = []
+    for _ in range(10):
+        with contextlib.suppress(RuntimeError):  # a child was started meanwhile
+            children = sorted(_all, key=lambda child: child.number)
+            break
     found = {}
-    with contextlib.suppress(RuntimeError):  # a child was started meanwhile
-        for child in [*_all]:
-            function = child.function
-            if function is not None and child.is_usable and child.pid is not None:
-                found[child.thread] = child.pid, function
+    for child in children:
+        function = child.function
+        if function is not None and child.pid is not None:
+            found[child.thread] = child.pid, function
     return found
 
 
+_numbers = itertools.count()
 #: All children of this process that have not ended.
 _all: weakref.WeakSet[Child] = weakref.WeakSet()
 #: Held while a child is started, so that nobody forks a process that has ends of its link; and while the
@@ -207,12 +236,16 @@ class Child:
         #: Whether it belongs to this process, and not to one that this was forked from.
         self.is_own = True
         self.process: Any = None
+        #: A higher one than those of the children before.
+        self.number = next(_numbers)
         #: The identifier of the thread that it belongs to.
         self.thread = threading.get_ident()
         #: Whether it is being started, and the function that it runs.
         self.is_starting = True
         self.function: Any = None
-        self._stack = Stack(_changing) if settings.tells_stacks else None
+        #: How many calls it was sent.
+        self.calls = 0
+        self._stack: Stack | None = None
         method = settings.context.get_start_method()
         #: Whether it is a child of a fork server, which asks the system for its end, and then tells.
         self._is_served = method == "forkserver"
@@ -220,6 +253,8 @@ class Child:
             self._link, ends = make_pair()
             _all.add(self)
             try:
+                if settings.tells_stacks:
+                    self._stack = Stack(_changing)
                 self.process = self._start(ends)
             except BaseException:
                 self._link.let_go()
@@ -239,7 +274,7 @@ class Child:
         def start(initializer: Any, initargs: tuple[Any, ...]) -> Any:
             name = threading.current_thread().name
             begin = _child.Beginning(initializer, initargs)
-            arguments = (ends, settings.pickler, begin, self._stack)
+            arguments = (self._stack, ends, settings.pickler, begin)
             process = context.Process(target=_child.main, name=name, args=arguments)
             try:
                 process.start()
@@ -302,6 +337,7 @@ class Child:
             Cancelled: a scope of this thread was cancelled. The child is killed.
             BaseException: also what the call raises.
         """
+        self.calls += 1
         self.function = function
         try:
             return self._call(function, call, timeout)
@@ -364,7 +400,7 @@ class Child:
         self._link.close()
         if not self._ends_within(_PATIENCE):
             # It has closed its link, and goes on.
-            self.process.kill()
+            self.send("kill")
             self._ends_within(math.inf)
         code = self._exit_code()
         self._forget()
@@ -379,24 +415,16 @@ class Child:
     @property
     def is_at_work(self) -> bool:
         """Whether it is being started, or runs a call."""
-        return self.is_usable and self.is_own and (self.is_starting or self.function is not None)
+        return self.is_own and (self.is_starting or self.function is not None)
 
-    def find_stack(self) -> StackSummary:
-        """Return where its call, or its initializer, is. Nothing if that is not known.
-
-        Raises:
-            OSError, ValueError: it has ended meanwhile.
-        """
-
-        def send(question: int) -> bool:
-            # While its number is its own, and as long as it answers: it does not after its last call.
-            with _changing:
-                is_there = self.is_at_work and self.process.exitcode is None
-                if is_there:
-                    os.kill(self.process.pid, question)
-                return is_there
-
-        return StackSummary() if self._stack is None else self._stack.ask(send)
+    def ask(self, call: int) -> Stack | None:
+        """Ask it where this call is. Returns where the answer comes, if it is asked."""
+        # While its number is its own. After its last call it is not asked: it may end at any time.
+        with _changing, contextlib.suppress(OSError, ValueError):
+            stack = self._stack
+            if stack is not None and self.is_usable and self.is_at_work and self.process.exitcode is None:
+                return stack if stack.ask(self.process.pid, call) else None
+        return None
 
     def _close_stack(self) -> None:
         if self._stack is not None:
@@ -431,7 +459,7 @@ class Child:
         self.is_usable = False
         self._link.close()
         if self.is_own:
-            self.process.kill()
+            self.send("kill")
         self.wait_for_end()
 
     def begin_end(self) -> None:
@@ -444,7 +472,7 @@ class Child:
     def wait_for_end(self, patience: float = math.inf) -> None:
         """Wait until it has ended. One that takes longer than so many seconds is killed."""
         if not self._ends_within(patience):
-            self.process.kill()
+            self.send("kill")
             self._ends_within(math.inf)
         self._forget()
 
