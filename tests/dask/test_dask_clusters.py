@@ -80,11 +80,15 @@ def test_a_map_in_a_cluster_that_is_restarted_raises(own_pool: Any, tmp_path: Pa
     go = str(tmp_path / "go")
     results = own_pool.map(wait_for_file, [go] * 30, buffersize=10)
     spin_until(lambda: own_pool.stats().busy == 10)
-    client.restart(timeout=TIMEOUT_SECONDS)
+    restart = threading.Thread(target=client.restart, kwargs={"timeout": 2 * TIMEOUT_SECONDS}, daemon=True)
+    restart.start()
     with pytest.raises(CancelledError, match="was cancelled in the cluster"):
         next(results)
     spin_until(lambda: own_pool.stats()[1:3] == (0, 0))
+    # Before the workers end, they may wait for their calls.
     Path(go).touch()
+    restart.join(3 * TIMEOUT_SECONDS)
+    assert not restart.is_alive()
 
 
 def test_an_adaptive_cluster_goes_down_to_no_worker_and_up_again() -> None:
