@@ -51,7 +51,7 @@ class News:
         #: How many of the items were dropped because somebody was slow.
         self.lost = 0
         self.readings: list[Reading] = []
-        #: Who waits to send, in this order, with the item; and who waits to receive, with the place of the reading.
+        #: Who waits to send, in this order, with the item; and who waits to receive, with the reading's place.
         self.senders: dict[int, int] = {}
         self.receivers: dict[int, int] = {}
         self.completed: dict[int, object] = {}
@@ -127,7 +127,8 @@ class BroadcastMachine(RuleBasedStateMachine):
         self.subscriptions: list[Subscription[int]] = []
 
     @initialize(
-        capacity=st.sampled_from([1, 1, 2, 3, None]), on_lag=st.sampled_from(["block", "block", "raise", "drop"])
+        capacity=st.sampled_from([1, 1, 2, 3, None]),
+        on_lag=st.sampled_from(["block", "block", "raise", "drop"]),
     )
     def begin(self, capacity: int | None, on_lag: Any) -> None:
         self.broadcast, self.model = Broadcast(capacity, on_lag), News(capacity, on_lag)
@@ -222,7 +223,7 @@ class BroadcastMachine(RuleBasedStateMachine):
             assert self.actors[actor].outcome() == CANCELLED
 
     def hand_out(self) -> None:
-        """Those that wait for an item get theirs. If several share a subscription, any of them gets the next."""
+        """Those that wait for an item get theirs. Of several that share a subscription, any gets it."""
         for place in sorted({*self.model.receivers.values()}):
             while True:
                 those = [actor for actor, its in self.model.receivers.items() if its == place]
