@@ -51,7 +51,7 @@ class News:
         #: How many of the items were dropped because somebody was slow.
         self.lost = 0
         self.readings: list[Reading] = []
-        #: Who waits to send, in this order, with the item; and who waits to receive, with the reading's place.
+        #: Who waits to send, in this order, with the item; and who waits to receive, with the subscription.
         self.senders: dict[int, int] = {}
         self.receivers: dict[int, int] = {}
         self.completed: dict[int, object] = {}

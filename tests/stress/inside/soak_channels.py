@@ -234,8 +234,9 @@ class News(Round):
 
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
-        self.on_lag: Any = self.chance.choice(["block", "block", "raise", "drop"])
-        self.broadcast: Any = Broadcast(self.chance.choice([1, 2, 10]), self.on_lag)
+        on_lag: Any = self.chance.choice(["block", "block", "raise", "drop"])
+        self.on_lag = on_lag
+        self.broadcast: Any = Broadcast(self.chance.choice([1, 2, 10]), on_lag)
         self.scopes = Scopes()
         self.sent: list[int] = []
         self.last = 0
