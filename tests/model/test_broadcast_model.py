@@ -51,7 +51,7 @@ class News:
         #: How many of the items were dropped because somebody was slow.
         self.lost = 0
         self.readings: list[Reading] = []
-        #: Who waits to send, in this order, with the item; and who waits to receive, with the place of the reading.
+        #: Who waits to send, in this order, with the item; and who waits to receive, with the subscription.
         self.senders: dict[int, int] = {}
         self.receivers: dict[int, int] = {}
         self.completed: dict[int, object] = {}
@@ -223,7 +223,7 @@ class BroadcastMachine(RuleBasedStateMachine):
             assert self.actors[actor].outcome() == CANCELLED
 
     def hand_out(self) -> None:
-        """Those that wait for an item get theirs. If several share a subscription, any of them gets the next."""
+        """Those that wait for an item get theirs. Of several that share a subscription, any gets it."""
         for place in sorted({*self.model.receivers.values()}):
             while True:
                 those = [actor for actor, its in self.model.receivers.items() if its == place]

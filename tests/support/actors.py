@@ -18,8 +18,8 @@ CANCELLED = "cancelled"
 class Actor:
     """A thread that makes the calls that it is given, each in a scope of its own."""
 
-    #: For how many seconds to wait for an outcome. After a failure it is less, because the steps that led to it
-    #: are then tried again and again, to find the fewest that do.
+    #: For how many seconds to wait for an outcome. After a failure it is less: the steps before it are then
+    #: tried again and again, to find the fewest that lead to it.
     patience = TIMEOUT_SECONDS
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
 """A soak: several threads use every type at random, with very frequent thread switches.
 
-``python -m tests.stress.inside.soak SECONDS [SEED [KIND]]`` runs one round after another, of each kind, of this
-one, or of a group of kinds, such as ``channels``. A round has one object and a few threads. In many rounds, a timer interrupts the waits of the main thread. After each round,
-every item must have been taken, permits and tokens must balance, and every future must be done. If nothing
-moves for 20 seconds, all stacks are printed and the process ends. The default seed is the time.
+``python -m tests.stress.inside.soak SECONDS [SEED [KIND]]`` runs one round after another: of every kind, of
+one, or of a group of kinds, such as ``channels``. A round has one object and a few threads. In many rounds, a
+timer interrupts the waits of the main thread. After each round, every item must have been taken, permits and
+tokens must balance, and every future must be done. If nothing moves for 20 seconds, all stacks are printed
+and the process ends. The default seed is the time.
 """
 
 from __future__ import annotations

@@ -56,11 +56,11 @@ class Meeting(Round):
         super().__init__(seed)
         chance = self.chance
         self.capacity = chance.choice([0, 0, 1, 2, 5, None])
-        on_full = chance.choice(["block", "block", "block", "raise", "drop_oldest", "drop_newest"])
+        on_full: Any = chance.choice(["block", "block", "block", "raise", "drop_oldest", "drop_newest"])
         self.blocks = on_full == "block"
         self.channel: Any = Channel(self.capacity, on_full)
-        #: Whether coroutines take part. A call of the main thread then runs code of the event loop when it has
-        #: completed their wait, and an interrupt of that is raised later, when the call has returned.
+        #: Whether coroutines take part. Then a call of the main thread runs code of the event loop if it
+        #: completes their wait, and what interrupts that is raised later, when the call has returned.
         self.with_loop = chance.random() < 0.5
         self.interruptible = not self.with_loop
         #: It is never ready. Threads select it beside the channel.
@@ -228,14 +228,15 @@ def chosen_of(actor: Actor, timeout: Any, *sources: Any) -> tuple[Any, Any]:
 
 
 class News(Round):
-    """Each subscription receives what was sent after it began, in order: all, or with a count of what it missed."""
+    """Each subscription receives in order what was sent after it began, or is told what it has missed."""
 
     actors = 6
 
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
-        self.on_lag = self.chance.choice(["block", "block", "raise", "drop"])
-        self.broadcast: Any = Broadcast(self.chance.choice([1, 2, 10]), self.on_lag)
+        on_lag: Any = self.chance.choice(["block", "block", "raise", "drop"])
+        self.on_lag = on_lag
+        self.broadcast: Any = Broadcast(self.chance.choice([1, 2, 10]), on_lag)
         self.scopes = Scopes()
         self.sent: list[int] = []
         self.last = 0

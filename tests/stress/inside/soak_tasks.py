@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import threading as standard
@@ -47,7 +48,7 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
 
 
 def threads_of(group: str) -> list[str]:
-    """The threads of the group's own. (One whose `start` was interrupted is listed for ever, but not alive.)"""
+    """The threads of the group's own. (One whose `start` was interrupted is listed, but not alive.)"""
     return [each.name for each in standard.enumerate() if each.name.startswith(group) and each.is_alive()]
 
 
@@ -107,14 +108,25 @@ class Nest(Round):
             self.channel.receive,
             lambda: sleep(1000),
             lambda: threading.Barrier(2).wait(500),
-            lambda: [sleep(0.0001) for _ in itertools.count()],
-            lambda: [check_cancelled() for _ in itertools.count()],
+            self.sleep_often,
+            self.compute,
         ]
         chance.choice(waits)()
 
+    @staticmethod
+    def sleep_often() -> None:
+        while True:
+            sleep(0.0001)
+
+    @staticmethod
+    def compute() -> None:
+        while True:
+            check_cancelled()
+
     def hold(self, chance: random.Random, branch: Branch) -> None:
         """A wait with something that must be given back."""
-        with chance.choice([self.lock, self.rlock, self.semaphore, self.condition, self.rwlock.write()]):
+        holds: list[Any] = [self.lock, self.rlock, self.semaphore, self.condition, self.rwlock.write()]
+        with chance.choice(holds):
             sleep(chance.choice([0.0, 0.001, 1.0]))
 
     def be_notified(self, chance: random.Random, branch: Branch) -> None:
@@ -158,10 +170,8 @@ class Nest(Round):
             await asyncio.gather(limited(aio.to_thread(self.hold, chance, branch)), limited(view.get()))
 
         async def limited(wait: Any) -> None:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wait, 0.002)
-            except TimeoutError:
-                pass
 
         view: Any = as_async(queue.Queue[int]())
         asyncio.run(main())
@@ -276,7 +286,7 @@ class Nest(Round):
         assert self.pool.stats().queued == 0
         self.pool.shutdown()
         assert not _oxthreads.task_groups(), "a group is still entered"
-        # With a time-out: a thread of `to_thread` that waits for a lock gets it, although nobody waits for it.
+        # With a time-out: a thread of `to_thread` that waits for a lock gets it, although its task has ended.
         for lock in (self.lock, self.rlock, self.condition):
             assert lock.acquire(timeout=STUCK_SECONDS / 2), f"{lock} is still locked"
             lock.release()
