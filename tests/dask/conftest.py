@@ -15,9 +15,12 @@ import pytest
 from tests.support.waiting import spin_until
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Any]:
-    """A cluster of two processes with a thread each. A worker that dies is replaced."""
+    """A cluster of two processes with a thread each. A worker that dies is replaced.
+
+    It ends after the tests of this folder: others count the processes and threads that there are.
+    """
     distributed = pytest.importorskip("distributed", reason="distributed is not installed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
