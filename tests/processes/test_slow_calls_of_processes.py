@@ -250,6 +250,16 @@ def test_a_busy_call_that_is_asked_all_the_time(reports: Reports) -> None:
         assert "compute" in found
 
 
+def test_what_another_handler_raises_is_for_the_call() -> None:
+    """It may run inside of the handler of a question."""
+    with pool_of(1, slow_after=60) as pool:
+        future = pool.submit(calls.tick, 500)
+        (worker,) = [thread.ident or 0 for thread in pool._oxthreads_threads._threads]
+        while not future.done():
+            answer_of(pool._settings.ask(worker))
+        assert future.result() == "all"
+
+
 def test_many_questions_while_calls_begin_and_end_and_children_die() -> None:
     """A process may end between the question and the answer, and its descriptor be another's."""
     stop = threading.Event()

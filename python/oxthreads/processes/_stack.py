@@ -132,14 +132,25 @@ def _answer_questions(descriptor: Any) -> None:
                 text = marshal.dumps(_functions(frame, call))
                 os.pwrite(memory, text, _ASKED.size + _ANSWERED.size)
                 os.pwrite(memory, _ANSWERED.pack(answered, len(text)), _ASKED.size)
-        except Exception:  # the call must not notice
-            pass
+        except Exception as error:
+            # The call does not notice. But another handler may have run inside of this one, for a time limit
+            # of the program, and what that raises is for the call.
+            if not _is_raised_here(error):
+                raise
         finally:
             is_answering = False
 
     signal.signal(_QUESTION, answer)
     # The parent may have blocked it, for itself.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {_QUESTION})
+
+
+def _is_raised_here(error: Exception) -> bool:
+    """Whether a function of this file has raised the error, or one in C that it has called."""
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename == __file__:
+        place = place.tb_next
+    return place is None
 
 
 def _functions(frame: FrameType | None, call: int) -> list[tuple[str, int | None, str]]:
