@@ -125,10 +125,27 @@ class TestCalls:
         assert next(chunks) == 0
         chunks.close()  # type: ignore[attr-defined]
 
-    def test_map_reports_progress(self, pool: ProcessPoolExecutor) -> None:
+    @pytest.mark.parametrize("size", [1, 2, 5, 10])
+    def test_map_reports_the_progress_of_calls(self, pool: ProcessPoolExecutor, size: int) -> None:
         reports: list[tuple[int, int | None]] = []
-        assert len(list(pool.map(abs, range(5), progress=lambda *report: reports.append(report)))) == 5
+        results = pool.map(
+            abs, range(5), chunksize=size, progress=lambda done, total: reports.append((done, total))
+        )
+        assert list(results) == [0, 1, 2, 3, 4]
         spin_until(lambda: reports and reports[-1] == (5, 5))
+        assert {total for _, total in reports} == {5}
+
+    @pytest.mark.parametrize("size", [1, 2])
+    def test_a_call_that_raises_stop_iteration_does_not_end_map(
+        self, pool: ProcessPoolExecutor, size: int
+    ) -> None:
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            list(pool.map(calls.stop_at, [1, 2, 3, 4], [2] * 4, chunksize=size))
+
+    def test_a_chunksize_that_is_no_integer(self, pool: ProcessPoolExecutor) -> None:
+        size: Any = 1.5
+        with pytest.raises(TypeError, match="integer"):
+            pool.map(abs, [1], chunksize=size)
 
     def test_futures_are_those_of_the_other_pools(self, pool: ProcessPoolExecutor) -> None:
         with ThreadPoolExecutor(1) as threads:

@@ -241,3 +241,10 @@ def interrupt_a_program() -> int:
 def make_buffer(number: int) -> Buffer:
     """Return a large buffer."""
     return Buffer(bytearray([number % 256]) * 300_000)
+
+
+def stop_at(number: int, end: int) -> int:
+    """Return the number, or raise StopIteration if it is the end."""
+    if number == end:
+        raise StopIteration
+    return number

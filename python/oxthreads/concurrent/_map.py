@@ -55,7 +55,7 @@ def map_calls(
     take = _take if makes_native_futures else _take_and_cancel
     follower = None
     if progress is not None:
-        follower = Progress(progress, None if buffersize else _length(iterables))
+        follower = Progress(progress, None if buffersize else length_of(iterables))
     if buffersize is None:
         futures = _submit_all(_submission(executor, follower), fn, iterables, follower)
         return _results(futures, end, None, take)
@@ -63,7 +63,7 @@ def map_calls(
     return _results(refill.first(executor, buffersize), end, refill, take)
 
 
-def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
+def length_of(iterables: tuple[Iterable[Any], ...]) -> int | None:
     """Return how many calls there will be, or None if the iterables do not know."""
     try:
         return min(map(len, iterables), default=0)  # type: ignore[arg-type]

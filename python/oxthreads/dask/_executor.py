@@ -15,12 +15,12 @@ from concurrent.futures import Executor
 from distributed import Client
 
 from ..concurrent._awaited_call import AwaitedCall
-from ..concurrent._map import map_calls
+from ..concurrent._chunks import map_in_chunks
 from ..concurrent.futures import ExecutorStatistics
 from ._call import Options
-from ._chunks import Chunks
 from ._errors import check_process, check_running
 from ._link import Link
+from ._payload import call_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,11 +164,18 @@ class _Submits(Executor):
             [0.0, 1.0, 2.0]
             >>> numbers.close()
         """
-        return _map(
-            self._pool,
-            self._options,
+        pool, options = weakref.ref(self._pool), self._options
+
+        def reference() -> _Submission | None:
+            found = pool()
+            return None if found is None else _Submission(found, options)
+
+        return map_in_chunks(
+            _Submission(self._pool, options),
             fn,
             iterables,
+            reference=reference,
+            call_each=call_all,
             timeout=timeout,
             chunksize=chunksize,
             buffersize=buffersize,
@@ -445,41 +452,6 @@ class _Submission:
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
         return self._executor._link.submit(self._options, fn, args, {}, is_revocable=True)
-
-
-def _map(
-    executor: DaskExecutor,
-    options: Options,
-    fn: Callable[..., Any],
-    iterables: tuple[Iterable[Any], ...],
-    *,
-    timeout: float | None,
-    chunksize: int,
-    buffersize: int | None,
-    progress: Callable[[int, int | None], object] | None,
-) -> Iterator[Any]:
-    chunksize = operator.index(chunksize)
-    if chunksize < 1:
-        raise ValueError("chunksize must be > 0")
-    reference = weakref.ref(executor)
-
-    def submission() -> _Submission | None:
-        found = reference()
-        return None if found is None else _Submission(found, options)
-
-    begin = functools.partial(map_calls, timeout=timeout, buffersize=buffersize)
-    if chunksize == 1:
-        return begin(_Submission(executor, options), fn, iterables, progress=progress, reference=submission)
-    chunks = Chunks(fn, iterables, chunksize, progress, buffersize)
-    return chunks.flatten(
-        begin(
-            chunks.submission(_Submission(executor, options)),
-            fn,
-            (chunks,),
-            progress=chunks.report,
-            reference=lambda: None if (found := submission()) is None else chunks.submission(found),
-        )
-    )
 
 
 def _end_all() -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from .._oxthreads import CancelScope, StandIn, TaskCall, scope_after
 from ..concurrent._awaited_call import AwaitedCall
-from ..concurrent._map import map_calls
+from ..concurrent._chunks import map_in_chunks
 from ..concurrent.futures import ThreadPoolExecutor
 from ._errors import WorkerDied
 from ._link import Part
@@ -212,9 +212,9 @@ class _Submits(Executor):
             iterables: where the arguments come from. The shortest one ends the calls.
             timeout (float): seconds, counted from the call of ``map``, after which waiting for a result
                 raises TimeoutError. None: no limit.
-            chunksize (int): so many items are sent to a child at once, and are one call for everything
-                else: for ``buffersize`` and ``progress``, for the timeout and the retries of the pool. A
-                large one makes many short calls cheaper.
+            chunksize (int): so many items are sent to a child at once, and are one call for
+                ``buffersize``, and for the timeout and the retries of the pool. A large one makes many short
+                calls cheaper.
             buffersize (int): the largest number of submitted calls whose results have not been yielded.
                 None: no limit.
             progress (callable): called as ``progress(done, total)`` as calls end.
@@ -227,8 +227,6 @@ class _Submits(Executor):
             TypeError, ValueError: an argument is wrong.
             Exception: also what ``submit`` and the iterables raise.
         """
-        if chunksize < 1:
-            raise ValueError("chunksize must be >= 1.")
         pool, options = weakref.ref(self._pool), self._options
 
         def reference() -> ProcessPoolView | None:
@@ -236,18 +234,17 @@ class _Submits(Executor):
             found = pool()
             return None if found is None else ProcessPoolView(found, options)
 
-        arguments = {"timeout": timeout, "buffersize": buffersize, "progress": progress}
-        if chunksize == 1:
-            return map_calls(self, fn, iterables, reference=reference, **arguments)  # type: ignore[arg-type]
-        chunks = _in_chunks(zip(*iterables, strict=False), chunksize)
-        lists = map_calls(
+        return map_in_chunks(
             self,
-            EachOf(fn),
-            (chunks,),
+            fn,
+            iterables,
             reference=reference,
-            **arguments,  # type: ignore[arg-type]
+            call_each=EachOf,
+            chunksize=chunksize,
+            timeout=timeout,
+            buffersize=buffersize,
+            progress=progress,
         )
-        return _chained(lists)
 
     def with_options(
         self, *, timeout: float | None = _UNCHANGED, retries: int = _UNCHANGED, priority: int = _UNCHANGED
@@ -646,19 +643,3 @@ def _break(threads: weakref.ref[_Threads], reason: str) -> None:
             return
         if item is not None and item.future.set_running_or_notify_cancel():
             item.future.set_exception(_standard.BrokenProcessPool(reason))
-
-
-def _in_chunks(items: Iterator[tuple[Any, ...]], size: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
-    while chunk := tuple(itertools.islice(items, size)):
-        yield chunk
-
-
-def _chained(lists: Iterator[list[T]]) -> Iterator[T]:
-    """Yield the items of the lists, and keep none that was yielded."""
-    try:
-        for results in lists:
-            results.reverse()
-            while results:
-                yield results.pop()
-    finally:
-        lists.close()  # type: ignore[attr-defined]

@@ -506,13 +506,13 @@ class Portable:
 
 
 class EachOf:
-    """A function of a chunk: calls another function with each of its items. Children run it."""
+    """Calls a function with each of the arguments of a chunk, which it takes in columns. Children run it."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def __call__(self, chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
-        return [self.function(*arguments) for arguments in chunk]
+    def __call__(self, *columns: Iterable[Any]) -> list[Any]:
+        return [self.function(*arguments) for arguments in zip(*columns, strict=True)]
 
 
 def _name(function: Any) -> str:

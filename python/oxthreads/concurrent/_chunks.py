@@ -1,32 +1,74 @@
-"""Several calls of a ``map`` as one task of the cluster."""
+"""``Executor.map`` with chunks: several calls are submitted as one."""
 
 from __future__ import annotations
 
+import operator
 from collections import deque
+from functools import partial
 from itertools import islice
 
-from ._payload import call_all
+from ._map import length_of, map_calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from ..concurrent._map import Submitter
-    from ..concurrent.futures import Future
+    from ._map import Submitter
+    from .futures import Future
 
-__all__ = ["Chunks"]
+__all__ = ["map_in_chunks"]
 
 
-class Chunks:
+def map_in_chunks(
+    executor: Submitter,
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    *,
+    reference: Callable[[], Submitter | None],
+    call_each: Callable[[Callable[..., Any]], Callable[..., list[Any]]],
+    chunksize: int,
+    timeout: float | None,
+    buffersize: int | None,
+    progress: Callable[[int, int | None], object] | None,
+) -> Iterator[Any]:
+    """Return what ``executor.map(fn, *iterables, chunksize=chunksize, ...)`` returns.
+
+    A chunk is one call for the timeout and ``buffersize``. ``progress`` counts the calls in it.
+
+    Args:
+        reference: as for `map_calls`.
+        call_each: makes a function of ``fn`` that takes columns of arguments, and returns a list of results.
+    """
+    chunksize = operator.index(chunksize)
+    if chunksize < 1:
+        raise ValueError("chunksize must be >= 1.")
+    begin = partial(map_calls, timeout=timeout, buffersize=buffersize)
+    if chunksize == 1:
+        return begin(executor, fn, iterables, progress=progress, reference=reference)
+    chunks = _Chunks(call_each(fn), iterables, chunksize, progress, buffersize)
+
+    def submission() -> Submitter | None:
+        found = reference()
+        return None if found is None else chunks.submission(found)
+
+    return chunks.flatten(
+        begin(chunks.submission(executor), fn, (chunks,), progress=chunks.report, reference=submission)
+    )
+
+
+class _Chunks:
     """The calls of ``map(fn, *iterables)`` in chunks, as an iterator of lists of arguments.
 
     It counts the calls of chunks that have ended, for `report`: what it is called with are chunks.
+
+    Args:
+        call_each: takes columns of arguments, and returns the list of results.
     """
 
     def __init__(
         self,
-        fn: Callable[..., Any],
+        call_each: Callable[..., Any],
         iterables: tuple[Iterable[Any], ...],
         size: int,
         progress: Callable[[int, int | None], object] | None,
@@ -34,12 +76,12 @@ class Chunks:
     ) -> None:
         if progress is not None and not callable(progress):
             raise TypeError("progress must be a callable or None")
-        self._call_all = call_all(fn)
+        self._call_each = call_each
         self._arguments = zip(*iterables, strict=False)
         self._size = size
         self._progress = progress
         # As in `map_calls`: with a buffer, the iterables may be read no further.
-        self._length = None if buffersize else _length(iterables)
+        self._length = None if buffersize else length_of(iterables)
         self._read = 0
         self._done = 0
         #: The lengths of chunks that have ended and are not in `_done`. Several threads end futures.
@@ -64,7 +106,7 @@ class Chunks:
 
     def submit(self, executor: Submitter, chunk: list[tuple[Any, ...]]) -> Future[Any]:
         """Submit a chunk to an executor."""
-        future: Future[Any] = executor.submit(self._call_all, *zip(*chunk, strict=True))
+        future: Future[Any] = executor.submit(self._call_each, *zip(*chunk, strict=True))
         length = len(chunk)
         self._lengths.append(length)
         if self._progress is not None:
@@ -101,17 +143,9 @@ class Chunks:
 
 
 class _ChunkSubmission:
-    def __init__(self, chunks: Chunks, executor: Submitter) -> None:
+    def __init__(self, chunks: _Chunks, executor: Submitter) -> None:
         self._chunks = chunks
         self._executor = executor
 
     def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
         return self._chunks.submit(self._executor, args[0])
-
-
-def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
-    """Return how many calls there will be, or None if the iterables do not know."""
-    try:
-        return min(map(len, iterables), default=0)  # type: ignore[arg-type]
-    except Exception:
-        return None
