@@ -154,7 +154,9 @@ def test_counters_are_there(opened: Perfetto, trace: Path) -> None:
         for name, values in Timeline(trace).counters.items()
     }
     assert {row["name"]: (row["changes"], row["most"]) for row in rows} == written
-    assert {"busy workers of pool workers", "length of Queue jobs items"} <= set(written)
+    assert "length of Queue jobs items" in written
+    # The variable that has the pool is found if a look falls into a wait of a worker; else it is the prefix.
+    assert set(written) & {"busy workers of pool workers", "busy workers of worker workers"}
 
 
 def test_threads_and_processes_have_their_names(opened: Perfetto, trace: Path) -> None:
