@@ -53,18 +53,22 @@ def without_times(text: str) -> str:
 
 NESTED = """
 pages = queue.Queue()
+fetching = threading.Event()
 
 def parse():
     pages.get()
 
 def fetch():
+    fetching.set()
     with TaskGroup(name="parse") as group:
         group.start_soon(parse)
 
 def crawl():
     with TaskGroup(name="crawl", max_workers=2) as group:
-        for function in (fetch, wait, wait):
-            group.start_soon(function)
+        group.start_soon(fetch)
+        fetching.wait()  # so that its thread is the first one
+        for _ in range(2):
+            group.start_soon(wait)
 
 crawler = threading.Thread(target=crawl, name="crawler")
 crawler.start()

@@ -66,6 +66,9 @@ def left() -> dict[str, Any]:
     }
 
 
+_limiting = threading.Lock()
+
+
 class Round:
     """One pool, the threads that submit calls, and the one that kills."""
 
@@ -177,7 +180,9 @@ class Round:
         except TimeoutError:
             faulthandler.dump_traceback()
             os._exit(3)
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+        # Without a GIL, two threads that call it at once crash or hang.
+        with _limiting:
+            faulthandler.dump_traceback_later(PATIENCE, exit=True)
         if type(error) is WorkerDied:
             self.counts["deaths"] += 1
             if expected == "death":
