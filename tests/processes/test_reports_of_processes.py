@@ -39,17 +39,20 @@ if __name__ == "__main__":
         running = pool.submit(functools.partial(calls.outer, end))
         spin_until(lambda: any(child.function is not None for child in pool._settings.children))
         (pid,) = pool._processes
+        try:
 """
 
 
 def run(program: str) -> str:
     """What it prints."""
-    indented = "".join(f"        {line}\n" for line in program.strip().splitlines())
+    indented = "".join(f"            {line}\n" for line in program.strip().splitlines())
+    # The call ends also if a wait has failed, so that this is told.
+    ending = "        finally:\n            open(end, 'w').close()\n"
     done = subprocess.run(
-        [sys.executable, "-c", BEGINNING + indented + "        open(end, 'w').close()\n"],
+        [sys.executable, "-c", BEGINNING + indented + ending],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=3 * TIMEOUT_SECONDS,
         check=False,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
