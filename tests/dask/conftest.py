@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.dask.workers import until_two_workers
 from tests.support.waiting import spin_until
 
 
@@ -32,7 +33,7 @@ def cluster() -> Iterator[Any]:
 def client(cluster: Any) -> Iterator[Any]:
     distributed = pytest.importorskip("distributed", reason="distributed is not installed")
     with distributed.Client(cluster, set_as_default=False) as client:
-        client.wait_for_workers(2)
+        until_two_workers(client)
         yield client
 
 
@@ -51,6 +52,7 @@ def own_pool(cluster: Any) -> Iterator[Any]:
     from oxthreads.dask import DaskExecutor  # noqa: PLC0415
 
     with distributed.Client(cluster, set_as_default=False) as client:
+        until_two_workers(client)
         pool = DaskExecutor(client)
         yield pool
         # If the test has failed, its calls may never end. The client ends them.

@@ -6,7 +6,11 @@ import gc
 import time
 from typing import Any
 
-from tests.support.waiting import TIMEOUT_SECONDS
+import pytest
+
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
 
 
 def _keys(dask_scheduler: Any) -> list[str]:
@@ -16,6 +20,13 @@ def _keys(dask_scheduler: Any) -> list[str]:
 def keys_in_scheduler(client: Any, prefix: str = "") -> list[str]:
     """Return the keys of the tasks; only those that begin with the prefix."""
     return [key for key in client.run_on_scheduler(_keys) if key.startswith(prefix)]
+
+
+def cancel_task(client: Any) -> None:
+    """Have the client cancel its only task, which it has been given or will be in a moment."""
+    spin_until(lambda: client.futures)
+    (key,) = client.futures
+    client.cancel([distributed.Future(key, client)])
 
 
 def until_forgotten(client: Any, prefix: str = "") -> None:

@@ -21,6 +21,7 @@ from oxthreads.dask import ClusterLost, DaskExecutor
 from tests.dask.calls import square, wait_for_file
 from tests.dask.conftest import Processes
 from tests.dask.tasks import keys_in_scheduler, until_forgotten
+from tests.dask.workers import until_two_workers
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -60,7 +61,7 @@ def test_a_client_that_restarts_the_cluster_while_calls_are_submitted(own_pool: 
         else:
             assert isinstance(error, CancelledError)
             assert "was cancelled in the cluster" in str(error)
-    client.wait_for_workers(2)
+    until_two_workers(client)
     assert own_pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
     # Nothing goes on for calls that have failed here.
     until_forgotten(client, "square")
@@ -97,7 +98,7 @@ def test_a_map_in_a_cluster_that_is_restarted_raises(own_pool: Any, tmp_path: Pa
     Path(go).touch()
     restarting.join(2 * TIMEOUT_SECONDS)
     assert not restarting.is_alive()
-    client.wait_for_workers(2)
+    until_two_workers(client)
 
 
 def test_an_adaptive_cluster_goes_down_to_no_worker_and_up_again() -> None:

@@ -29,7 +29,7 @@ from tests.dask.calls import (
     wait_for_file,
 )
 from tests.dask.loops import LoopHeld, error_in_loop
-from tests.dask.tasks import until_forgotten
+from tests.dask.tasks import cancel_task, until_forgotten
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -220,9 +220,7 @@ def test_what_was_handed_over_is_running(pool: Any, tmp_path: Path) -> None:
 
 def test_a_future_that_was_cancelled_in_the_cluster_says_so(client: Any, pool: Any, tmp_path: Path) -> None:
     future = pool.submit(wait_for_file, str(tmp_path / "go"))
-    spin_until(lambda: client.futures)
-    (key,) = client.futures
-    client.cancel([distributed.Future(key, client)])
+    cancel_task(client)
     with pytest.raises(CancelledError, match="wait_for_file was cancelled in the cluster"):
         future.result(TIMEOUT_SECONDS)
     assert not future.cancelled()

@@ -21,6 +21,7 @@ from oxthreads.processes import WorkerDied
 from tests.dask.blocked import BlockedSubmissions
 from tests.dask.calls import die, fail, square, tell_pid_and_wait, wait_for_file
 from tests.dask.conftest import Processes
+from tests.dask.workers import until_two_workers
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -41,7 +42,7 @@ def test_a_call_whose_worker_is_killed_runs_again(client: Any, pool: Any, tmp_pa
     assert first != second
     assert future.result(TIMEOUT_SECONDS) == second
     assert len(lines(told)) == 2
-    client.wait_for_workers(2)
+    until_two_workers(client)
 
 
 def test_a_call_that_kills_its_workers_fails_alone(client: Any, pool: Any) -> None:
@@ -61,7 +62,7 @@ def test_a_call_that_kills_its_workers_fails_alone(client: Any, pool: Any) -> No
     assert isinstance(caught.value.__cause__, distributed.KilledWorker)
     assert (caught.value.pid, caught.value.exitcode) == (None, None)
     assert pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
-    client.wait_for_workers(2)
+    until_two_workers(client)
 
 
 def test_a_client_that_is_closed(cluster: Any, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from oxthreads.dask import ClusterLost, DaskExecutor
 from oxthreads.dask._call import Call, Options
 from oxthreads.dask._link import Link
 from tests.dask.calls import fail, fail_at_first, square, tell_pid_and_wait, wait_for_file
+from tests.dask.tasks import cancel_task
+from tests.dask.workers import until_two_workers
 from tests.support.waiting import TIMEOUT_SECONDS, spin_until
 
 pytestmark = pytest.mark.one_thread("a cluster of two processes")
@@ -276,9 +278,7 @@ def test_futures_without_the_event_end(slow_pool: Any) -> None:
 def test_calls_without_the_event_are_cancelled(slow_pool: Any, tmp_path: Path) -> None:
     client = slow_pool.client
     future = slow_pool.submit(wait_for_file, str(tmp_path / "go"))
-    spin_until(lambda: client.futures)
-    (key,) = client.futures
-    client.cancel([distributed.Future(key, client)])
+    cancel_task(client)
     with pytest.raises(CancelledError, match="was cancelled in the cluster"):
         future.result(TIMEOUT_SECONDS)
     results = slow_pool.map(wait_for_file, [str(tmp_path / "go")] * 5, timeout=0.1)
@@ -298,7 +298,7 @@ def test_a_worker_that_is_killed_without_the_event(slow_pool: Any, tmp_path: Pat
     spin_until(lambda: len(told.read_text().split()) == 2)
     go.touch()
     assert future.result(TIMEOUT_SECONDS) == int(told.read_text().split()[1])
-    slow_pool.client.wait_for_workers(2)
+    until_two_workers(slow_pool.client)
 
 
 def test_a_lost_result_without_the_event_keeps_only_its_call_waiting(
