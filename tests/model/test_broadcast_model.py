@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from oxthreads.channels import Broadcast, ClosedError, Lagged, Subscription, Watch, WatchReader
 from oxthreads.waiting import put, select
-from tests.support.actors import CANCELLED, Actor
+from tests.support.actors import CANCELLED, CancellableActor
+from tests.support.state_machines import run_machine
 from tests.support.waiting import spin_until
 
 ACTORS = range(3)
@@ -121,7 +121,7 @@ class BroadcastMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.numbers = itertools.count(1)
-        self.actors = [Actor() for _ in ACTORS]
+        self.actors = [CancellableActor() for _ in ACTORS]
         self.broadcast: Broadcast[int] = Broadcast(1)
         self.model = News(1, "raise")
         self.subscriptions: list[Subscription[int]] = []
@@ -269,7 +269,7 @@ class WatchMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.actors = [Actor() for _ in ACTORS]
+        self.actors = [CancellableActor() for _ in ACTORS]
         self.watch = Watch(1)
         self.value, self.closed = 1, False
         self.readers: list[WatchReader[int]] = []
@@ -415,12 +415,4 @@ class WatchMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(600)  # after a failure, the fewest steps that lead to it are looked for
 @pytest.mark.parametrize("machine", [BroadcastMachine, WatchMachine])
 def test_they_do_what_the_model_says(machine: type[RuleBasedStateMachine]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            deadline=None,
-            max_examples=100,
-            stateful_step_count=50,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    run_machine(machine, examples=100, steps=50)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from oxthreads.channels import Channel, ClosedError
 from oxthreads.waiting import put, select
-from tests.support.actors import CANCELLED, Actor
+from tests.support.actors import CANCELLED, CancellableActor
+from tests.support.state_machines import run_machine
 
 ACTORS = range(3)
 CHANNELS = range(2)
@@ -160,7 +160,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.items = itertools.count(1)
-        self.actors = [Actor() for _ in ACTORS]
+        self.actors = [CancellableActor() for _ in ACTORS]
         self.channels: list[Channel[int]] = []
         self.model = Model([])
 
@@ -324,12 +324,4 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.one_thread("starts threads in each example")
 @pytest.mark.timeout(600)  # after a failure, the fewest steps that lead to it are looked for
 def test_channels_do_what_the_model_says() -> None:
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            deadline=None,
-            max_examples=150,
-            stateful_step_count=50,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    run_machine(Machine, examples=150, steps=50)

@@ -5,18 +5,16 @@ The model says of each step whether it returns, raises or waits, and who gets th
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from oxthreads.locks import RWLock
-from tests.support.waiting import TIMEOUT_SECONDS, spin_until
+from tests.support.actors import Actor
+from tests.support.state_machines import run_machine
+from tests.support.waiting import spin_until
 
 ACTORS = range(4)
 READ, WRITE = "read", "write"
@@ -83,45 +81,13 @@ class Model:
             self.grant(*self.waiting.pop(0))
 
 
-class Actor:
-    """A thread that makes the calls that it is given, one after the other."""
-
-    def __init__(self, lock: RWLock) -> None:
-        self.lock = lock
-        self.calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        self.outcomes: list[object] = []
-        self.given = 0
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        while (call := self.calls.get()) is not None:
-            try:
-                outcome = call()
-            except RuntimeError:
-                outcome = RuntimeError
-            self.outcomes.append(outcome)
-
-    def give(self, call: Callable[[], object]) -> None:
-        self.given += 1
-        self.calls.put(call)
-
-    @property
-    def is_busy(self) -> bool:
-        return len(self.outcomes) < self.given
-
-    def outcome(self) -> object:
-        spin_until(lambda: not self.is_busy)
-        return self.outcomes[-1]
-
-
 class Machine(RuleBasedStateMachine):
     """Gives each actor one call at a time, and looks what has become of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lock, self.model = RWLock(), Model()
-        self.actors = [Actor(self.lock) for _ in ACTORS]
+        self.actors = [Actor() for _ in ACTORS]
 
     def is_waiting(self, actor: int) -> bool:
         return any(actor == waiting for waiting, _ in self.model.waiting)
@@ -199,19 +165,9 @@ class Machine(RuleBasedStateMachine):
                         self.release(number, how)
             self.they_agree()
         for actor in self.actors:
-            actor.calls.put(None)
-            actor.thread.join(TIMEOUT_SECONDS)
-            assert not actor.thread.is_alive()
+            actor.dismiss()
 
 
 @pytest.mark.one_thread("starts threads in each example")
 def test_the_lock_does_what_the_model_says() -> None:
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            deadline=None,
-            max_examples=100,
-            stateful_step_count=40,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    run_machine(Machine, examples=100, steps=40)

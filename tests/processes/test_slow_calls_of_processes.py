@@ -22,7 +22,7 @@ import pytest
 
 from oxthreads.concurrent.futures import SlowCall
 from oxthreads.processes import ProcessPoolExecutor, WorkerDied
-from oxthreads.processes._worker import Question
+from oxthreads.processes._stack import Question
 from tests.support import long_calls as calls
 from tests.support.waiting import TIMEOUT_SECONDS, rounds, spin_until
 

@@ -38,23 +38,21 @@ def _named(group: str) -> Callable[[str, int], Program | None]:
     return named
 
 
+def _attack(group: str, about: str) -> Attack:
+    return Attack(
+        name=group,
+        about=about,
+        full=600,
+        quick=5,
+        programs=_programs(group),
+        named=_named(group),
+        reports=True,
+    )
+
+
 ATTACKS = [
-    Attack(
-        name="channels",
-        about="seconds of channels, broadcasts and watched values in random use, with interrupts",
-        full=600,
-        quick=5,
-        programs=_programs("channels"),
-        named=_named("channels"),
-        reports=True,
-    ),
-    Attack(
-        name="tasks",
-        about="seconds of groups of tasks inside of groups, with failures, cancellations and deadlines",
-        full=600,
-        quick=5,
-        programs=_programs("tasks"),
-        named=_named("tasks"),
-        reports=True,
+    _attack("channels", "seconds of channels, broadcasts and watched values in random use, with interrupts"),
+    _attack(
+        "tasks", "seconds of groups of tasks inside of groups, with failures, cancellations and deadlines"
     ),
 ]

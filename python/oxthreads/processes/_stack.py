@@ -17,6 +17,7 @@ import os
 import signal
 import struct
 import sys
+import time
 import traceback
 from multiprocessing.reduction import DupFd
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ..threading import RLock
+    from ._worker import Child
 
 #: The signal. Systems leave these to programs; the first ones are those that programs use most.
 _QUESTION = signal.SIGRTMIN + 7 if sys.platform == "linux" else 0
@@ -35,6 +37,9 @@ _ASKED, _ANSWERED = struct.Struct("=QQ"), struct.Struct("=QQ")
 
 #: The files of this package.
 _OWN = os.path.join(os.path.dirname(__file__), "")  # noqa: PTH118, PTH120 - as code has it
+
+#: How long a child has for an answer, in seconds. One in C may not answer.
+_LONGEST_ANSWER = 1.0
 
 #: The child waits for its first call; see `_child.main`.
 STARTING = 0
@@ -98,6 +103,31 @@ class Stack:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
+
+
+class Question:
+    """Asks the child of a worker where its call is."""
+
+    def __init__(self, child: Child | None) -> None:
+        #: The number of its process, and the name of the function; None while the process is started.
+        self.process = os.getpid()
+        self.function: str | None = None
+        self._stack: Stack | None = None
+        self._ends = time.monotonic() + _LONGEST_ANSWER
+        if child is not None:
+            call, function, pid = child.calls, child.function, child.pid
+            if function is not None:
+                from ..diagnose._names import name_of_function  # noqa: PLC0415 - for reports only
+
+                self.function = name_of_function(function)
+            if pid is not None:
+                self.process = pid
+                self._stack = child.ask(STARTING if function is None else call)
+
+    def answer(self) -> traceback.StackSummary | None:
+        """Return the functions, the outermost one first; nothing if they are not told; None: not yet."""
+        answer = traceback.StackSummary() if self._stack is None else self._stack.answer()
+        return traceback.StackSummary() if answer is None and time.monotonic() >= self._ends else answer
 
 
 def _has_handler(pid: int) -> bool:

@@ -15,16 +15,15 @@ import time
 import weakref
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import process as _process
-from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
 from ..threading import RLock
-from . import _child, _stack
+from . import _child
 from ._errors import CallTimeout, WorkerDied
 from ._link import Lost, NotReceived, make_pair
 from ._memory import TooLarge
 from ._pickles import load, with_cloudpickle
-from ._stack import Stack
+from ._stack import Question, Stack
 
 # multiprocessing imports these when it needs them. A call that a destructor submits meanwhile would find them
 # half imported.
@@ -48,8 +47,6 @@ _PATIENCE = 30
 _AT_START = "before it could run calls. Its error output may say why"
 #: The exit code of a process for which somebody else has waited.
 _UNKNOWN = -1000
-#: How long a child has for an answer where its call is, in seconds. One in C may not answer.
-_LONGEST_ANSWER = 1.0
 #: The longest time between two looks whether a child has ended, in seconds. The first times are shorter.
 _LONGEST_SLEEP = 0.05
 
@@ -151,31 +148,6 @@ class Settings:
         raise BrokenProcessPool(self.broken) from error
 
 
-class Question:
-    """Asks the child of a worker where its call is."""
-
-    def __init__(self, child: Child | None) -> None:
-        #: The number of its process, and the name of the function; None while the process is started.
-        self.process = os.getpid()
-        self.function: str | None = None
-        self._stack: Stack | None = None
-        self._ends = time.monotonic() + _LONGEST_ANSWER
-        if child is not None:
-            call, function, pid = child.calls, child.function, child.pid
-            if function is not None:
-                from ..diagnose._names import name_of_function  # noqa: PLC0415 - for reports only
-
-                self.function = name_of_function(function)
-            if pid is not None:
-                self.process = pid
-                self._stack = child.ask(_stack.STARTING if function is None else call)
-
-    def answer(self) -> StackSummary | None:
-        """Return the functions, the outermost one first; nothing if they are not told; None: not yet."""
-        answer = StackSummary() if self._stack is None else self._stack.answer()
-        return StackSummary() if answer is None and time.monotonic() >= self._ends else answer
-
-
 class IsGone(Exception):
     """A child has ended before it has got a call."""
 
@@ -265,7 +237,7 @@ class Child:
                     end.close()
         settings.children.add(self)
         if settings.is_killed:
-            self.process.kill()
+            self.send("kill")
 
     def _start(self, ends: tuple[Any, ...]) -> Any:
         settings = self._settings

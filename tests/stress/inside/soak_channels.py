@@ -134,11 +134,7 @@ class Meeting(Round):
         kind = chance.randrange(6)
         box: list[Any] = []
         try:
-            if kind == 0:
-                box, _ = actor.call(channel.receive_nowait)
-            elif kind == 1:
-                box, _ = actor.call(channel.receive)
-            elif kind == 2:
+            if kind == 2:
                 chosen = [channel, self.never, self.other]
                 chance.shuffle(chosen)
                 _, item = chosen_of(actor, chance.choice([None, actor.timeout()]), *chosen)
@@ -154,7 +150,7 @@ class Meeting(Round):
                     assert self.over, "it has ended before the end"
                     raise ClosedError
             else:
-                box, _ = actor.call(channel.receive, actor.timeout())
+                box = received_by(actor, kind, channel)
         except (standard_queue.Empty, TimeoutError):
             return
         self.received[actor.number] += [item.key for item in box]
@@ -228,6 +224,17 @@ def chosen_of(actor: Actor, timeout: Any, *sources: Any) -> tuple[Any, Any]:
     return box[0] if box else (None, None)
 
 
+def received_by(actor: Actor, kind: int, source: Any) -> list[Any]:
+    """The item that a call of `source` returns: at once (0), with waiting (1), or in time (others)."""
+    if kind == 0:
+        box, _ = actor.call(source.receive_nowait)
+    elif kind == 1:
+        box, _ = actor.call(source.receive)
+    else:
+        box, _ = actor.call(source.receive, actor.timeout())
+    return box
+
+
 class News(Round):
     """Each subscription receives in order what was sent after it began, or is told what it has missed."""
 
@@ -283,18 +290,14 @@ class News(Round):
         kind = actor.chance.randrange(5)
         box: list[Any] = []
         try:
-            if kind == 0:
-                box, _ = actor.call(subscription.receive_nowait)
-            elif kind == 1:
-                box, _ = actor.call(subscription.receive)
-            elif kind == 2 and actor.number:
+            if kind == 2 and actor.number:
                 with self.scopes.one(actor):
                     box = [subscription.receive()]
             elif kind == 3:
                 _, item = chosen_of(actor, actor.timeout(), subscription)
                 box = [] if item is None else [item]
             else:
-                box, _ = actor.call(subscription.receive, actor.timeout())
+                box = received_by(actor, kind, subscription)
         except (standard_queue.Empty, TimeoutError):
             return
         except Lagged as error:
