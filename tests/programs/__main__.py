@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import os
 import signal
 import sys
@@ -44,10 +45,21 @@ def main() -> int:
 
 def _run(workshop: Workshop, record: Record | None, options: argparse.Namespace) -> bool:
     """Run the programs on one interpreter. Return whether nothing differs without a reason."""
+    suites = [
+        program for program in PROGRAMS if _is_asked_for(program.name, options, selected=program.selected)
+    ]
     well = True
-    for program in PROGRAMS:
-        if _is_asked_for(program.name, options, selected=program.selected):
-            well = _run_suite(program, workshop, record, verbose=options.verbose) and well
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        found = pool.map(_run_suite, suites, [workshop] * len(suites))
+        for program, comparison in zip(suites, found, strict=True):
+            if isinstance(comparison, Comparison):
+                _show(program.name, comparison, verbose=options.verbose)
+                well = not comparison.unexplained and well
+                if record is not None:
+                    record.add_suite(program, workshop.interpreter, comparison)
+            else:
+                print(f"  {program.name}: {comparison or 'not shipped with this interpreter'}", flush=True)
+                well = comparison is None and well
     for server in servers.SERVERS:
         if _is_asked_for(SERVER + server.name, options, selected=True):
             seconds = 5 if options.selection else options.seconds
@@ -61,20 +73,14 @@ def _is_asked_for(name: str, options: argparse.Namespace, *, selected: bool) -> 
     return selected or not options.selection
 
 
-def _run_suite(program: Program, workshop: Workshop, record: Record | None, *, verbose: bool) -> bool:
-    """Run a suite. Return whether nothing differs without a reason."""
+def _run_suite(program: Program, workshop: Workshop) -> Comparison | RuntimeError | None:
+    """Run a suite. Return None if the interpreter does not have it, or the error if it cannot be run here."""
     if not is_available(program, workshop):
-        print(f"  {program.name}: not shipped with this interpreter", flush=True)
-        return True
+        return None
     try:
-        comparison = compare(program, workshop)
+        return compare(program, workshop)
     except RuntimeError as error:  # the index or the machine does not have what it needs
-        print(f"  {program.name}: {error}", flush=True)
-        return False
-    _show(program.name, comparison, verbose=verbose)
-    if record is not None:
-        record.add_suite(program, workshop.interpreter, comparison)
-    return not comparison.unexplained
+        return error
 
 
 def _run_server(server: servers.Server, workshop: Workshop, record: Record | None, seconds: int) -> bool:
@@ -123,6 +129,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="show what a test that differs said")
     parser.add_argument("--wheels", type=Path, help="where a wheel of oxthreads lies; else it is built")
     parser.add_argument(
+        "--jobs", type=int, default=1, help="how many suites to run side by side (%(default)s)"
+    )
+    parser.add_argument(
         "--cache", type=Path, default=CACHE, help="for downloads and environments (%(default)s)"
     )
     parser.add_argument("--seconds", type=int, default=60, help="of load for a server (%(default)s)")
@@ -132,6 +141,8 @@ def _parse() -> argparse.Namespace:
         parser.error(f"no such program: {', '.join(sorted(unknown))}")
     if options.record and options.wheels:
         parser.error("what is recorded is built from this tree, so that the commit is that of what ran")
+    if options.record and options.jobs != 1:
+        parser.error("suites that run side by side have no times to record")
     return options
 
 

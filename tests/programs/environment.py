@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class Workshop:
         self.interpreter = interpreter
         self._cache = cache
         self._wheels = wheels
+        #: Of suites that run side by side, one makes an environment at a time.
+        self._lock = threading.Lock()
         #: The environments that have oxthreads as it is in this tree.
         self._up_to_date: set[Path] = set()
         self._scratch = tempfile.TemporaryDirectory(prefix="oxthreads-programs-", ignore_cleanup_errors=True)
@@ -82,6 +85,11 @@ class Workshop:
         """The python of an environment that has *requirements*, and oxthreads as it is in this tree."""
         place = self._cache / "environments" / self.interpreter.tag / name
         python = place / "bin" / "python"
+        with self._lock:
+            self._make(place, python, requirements)
+        return python
+
+    def _make(self, place: Path, python: Path, requirements: tuple[str, ...]) -> None:
         stamp = place / "requirements.json"
         wanted = json.dumps([self.interpreter.name, *requirements])
         if not stamp.exists() or stamp.read_text() != wanted:
@@ -101,7 +109,6 @@ class Workshop:
             )
             run(python, "-m", "pip", "install", *options, "oxthreads")
             self._up_to_date.add(place)
-        return python
 
     def library(self, library: Library) -> Path:
         """The python of an environment that has *library*, and what its tests need."""
