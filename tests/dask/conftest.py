@@ -23,9 +23,16 @@ def cluster() -> Iterator[Any]:
     It ends after the tests of this folder: others count the processes and threads that there are.
     """
     distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
+    import dask  # noqa: PLC0415 - not installed with all versions
+
+    with (
+        # On a busy machine, a worker may take longer to start again than the 15 seconds after which the
+        # cluster gives it up.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "45s"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+    ):
         yield cluster
 
 

@@ -54,6 +54,7 @@ def test_a_client_that_restarts_the_cluster_while_calls_are_submitted(own_pool: 
     finally:
         stop.set()
     thread.join(TIMEOUT_SECONDS)
+    until_two_workers(client)
     for number, future in enumerate(futures):
         error = future.exception(TIMEOUT_SECONDS)
         if error is None:
@@ -61,7 +62,6 @@ def test_a_client_that_restarts_the_cluster_while_calls_are_submitted(own_pool: 
         else:
             assert isinstance(error, CancelledError)
             assert "was cancelled in the cluster" in str(error)
-    until_two_workers(client)
     assert own_pool.submit(square, 3).result(TIMEOUT_SECONDS) == 9
     # Nothing goes on for calls that have failed here.
     until_forgotten(client, "square")

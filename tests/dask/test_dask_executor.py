@@ -8,6 +8,7 @@ import threading
 import traceback
 import warnings
 from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,18 @@ def test_arguments_by_name_are_no_options_of_the_cluster(client: Any, pool: Any,
     ):
         future = pool.submit(names_and_values, *args, **kwargs)
         assert future.result(TIMEOUT_SECONDS) == found
+
+
+def test_a_partial_keeps_its_arguments_beside_results(client: Any, pool: Any) -> None:
+    nine = client.submit(square, 3)
+    for function, found in (
+        (partial(names_and_values, 1), ((1, 9, 5), {"y": 3})),
+        (partial(names_and_values, 1, x=2), ((1, 9, 5), {"x": 2, "y": 3})),
+        (partial(names_and_values, y=2), ((9, 5), {"y": 3})),
+    ):
+        assert pool.submit(function, nine, 5, y=3).result(TIMEOUT_SECONDS) == found
+        assert pool.submit(function, nine).result(TIMEOUT_SECONDS) == function(9)
+        assert pool.submit(function, 5, z=nine).result(TIMEOUT_SECONDS) == function(5, z=9)
 
 
 def fail_with(number: int, *, other: int) -> None:
@@ -315,6 +328,45 @@ def test_an_exception_that_cannot_travel_says_so(pool: Any) -> None:
     assert any("could not be unpickled here" in note for note in error.__notes__)
     error = pool.submit(fail, "Exception()").exception(TIMEOUT_SECONDS)
     assert not hasattr(error, "__notes__")
+
+
+class _OwnNotes(Exception):
+    def add_note(self) -> None:  # type: ignore[override]
+        raise AssertionError("it is not called with a note")
+
+    with_traceback = None  # type: ignore[assignment]
+
+
+class _NoAttributes(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+class _FailsToBePickled:
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        raise self.error("on purpose")
+
+
+def raise_or_return(error: type[Exception], *, at_once: bool) -> object:
+    if at_once:
+        raise error("on purpose")
+    return _FailsToBePickled(error)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("error", [_OwnNotes, _NoAttributes])
+def test_an_exception_that_takes_no_note_ends_its_call(
+    pool: Any, error: type[Exception], at_once: bool
+) -> None:
+    futures = [pool.submit(raise_or_return, error, at_once=at_once) for _ in range(3)]
+    futures.append(pool.submit(fail, "a text"))
+    found = [future.exception(TIMEOUT_SECONDS) for future in futures]
+    assert ["on purpose" in str(each) for each in found] == [True, True, True, False]
+    assert str(found[3]) == "a text"
+    spin_until(lambda: pool.stats().busy == 0)
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_several_iterables_and_the_shortest_ends_them(pool: Any) -> None:
 def test_a_chunk_is_one_task(pool: Any) -> None:
     list(pool.map(square, range(100), chunksize=30))
     assert pool.stats().done == 4
+
+
+@pytest.mark.parametrize("chunksize", [1, 2, 3, 10])
+def test_results_in_the_cluster_as_items(client: Any, pool: Any, chunksize: int) -> None:
+    squares = client.map(square, range(5))
+    assert [*pool.map(square, squares, chunksize=chunksize)] == [0, 1, 16, 81, 256]
+    items = [squares[0], 1, squares[2], squares[3], 4]
+    sums = pool.map(partial(pow, mod=1000), items, [*range(4), squares[2]], chunksize=chunksize)
+    assert [*sums] == [1, 1, 16, 729, 256]
 
 
 def test_the_iterables_are_read_only_as_results_are_asked_for(pool: Any) -> None:

@@ -123,6 +123,9 @@ def test_a_group_that_is_cancelled_does_not_wait_for_the_cluster(
     assert all(task.cancelled() for task in tasks)
     with pytest.raises(CancelledError):
         tasks[0].result()
+    # Whoever waits for them is told.
+    assert wait(tasks, timeout=TIMEOUT_SECONDS).done == {*tasks}
+    assert {*as_completed(tasks, timeout=TIMEOUT_SECONDS)} == {*tasks}
 
     # The cluster has forgotten them.
     until_forgotten(client)

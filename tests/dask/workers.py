@@ -14,7 +14,7 @@ def until_two_workers(client: Any) -> None:
     A worker that was killed is started again by its nanny. But not always: distributed gives up a nanny
     whose worker dies in the moment after its start, or takes long to start. The cluster replaces it then.
     """
-    end = time.monotonic() + 2 * TIMEOUT_SECONDS
+    end = time.monotonic() + 3 * TIMEOUT_SECONDS
     while True:
         try:
             client.wait_for_workers(2, timeout=1)

@@ -92,14 +92,15 @@ def test_without_a_function_a_warning_is_logged() -> None:
     assert re.match(r"a call in tea_0 has run for \d+\.", record.getMessage())
 
 
+@pytest.mark.parametrize("error", [LookupError, SystemExit, KeyboardInterrupt])
 def test_what_the_function_raises_is_logged_and_the_others_are_reported(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     calls: queue.Queue[SlowCall] = queue.Queue()
 
     def fail(call: SlowCall) -> None:
         calls.put(call)
-        raise LookupError("on purpose")
+        raise error("on purpose")
 
     with ThreadPoolExecutor(1, slow_after=0.02, on_slow=fail) as pool:
         for _ in range(2):

@@ -496,6 +496,12 @@ class TestOptions:
             assert isinstance(pool.submit(calls.fail).exception(), ValueError)
         assert pool.stats().done == 1
 
+    def test_an_error_of_the_last_call_of_a_child_is_not_tried_again(self, tmp_path: Path) -> None:
+        path = str(tmp_path / "calls")
+        with ProcessPoolExecutor(1, retries=5, max_tasks_per_child=1) as pool:
+            assert isinstance(pool.submit(calls.note_and_raise_death, path).exception(), WorkerDied)
+        assert Path(path).read_text() == "x"
+
     def test_urgent_calls_run_first(self, tmp_path: Path) -> None:
         order: list[str] = []
         with ProcessPoolExecutor(1) as pool:

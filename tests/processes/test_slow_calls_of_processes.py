@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ pytestmark = [
     pytest.mark.one_thread("there is one thread that looks at all pools"),
     pytest.mark.skipif(sys.platform != "linux", reason="there are signals for it"),
 ]
+
+
+HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 class Reports:
@@ -136,6 +140,27 @@ def test_a_function_in_c_has_a_name_and_no_stack(reports: Reports) -> None:
             call = reports.next()
         assert (call.function, call.stack) == ("sleep", [])
         pool.kill_workers()
+
+
+def test_a_done_callback_is_in_no_process(reports: Reports) -> None:
+    told, end = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        told.set()
+        end.wait(TIMEOUT_SECONDS)
+
+    with pool_of(1, thread_name_prefix="tea", slow_after=0.5, on_slow=reports.add) as pool:
+        pool.submit(abs, -1).result(TIMEOUT_SECONDS)
+        future = pool.submit(time.sleep, 0.05)
+        future.add_done_callback(hold)
+        try:
+            assert told.wait(TIMEOUT_SECONDS)
+            call = reports.next()
+            while "hold" not in [entry.name for entry in call.stack] and HAS_GIL:
+                call = reports.next()  # of the start of the process
+        finally:
+            end.set()
+        assert (call.thread, call.process, call.function) == ("tea_0", os.getpid(), None)
 
 
 def test_a_deep_stack(reports: Reports, end: str) -> None:

@@ -81,6 +81,15 @@ def die_at_first(path: str) -> int:
     return len(deaths)
 
 
+def note_and_raise_death(path: str) -> None:
+    """Append a letter to the file, and raise what a death would raise."""
+    from oxthreads.processes import WorkerDied  # noqa: PLC0415 - other children do without it
+
+    with Path(path).open("a") as file:
+        file.write("x")
+    raise WorkerDied("on purpose", None, None)
+
+
 def begin_and_sleep(path: str, seconds: float = 600) -> None:
     """Write the number of the process into a file, and sleep."""
     part = Path(path + ".part")

@@ -12,10 +12,15 @@ from ._map import length_of, map_calls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from ._map import Submitter
     from .futures import Future
+
+    Columns: TypeAlias = tuple[tuple[Any, ...], ...]
+    CallEach: TypeAlias = Callable[
+        [Callable[..., Any], Columns], tuple[Callable[..., list[Any]], tuple[Any, ...]]
+    ]
 
 __all__ = ["map_in_chunks"]
 
@@ -26,7 +31,7 @@ def map_in_chunks(
     iterables: tuple[Iterable[Any], ...],
     *,
     reference: Callable[[], Submitter | None],
-    call_each: Callable[[Callable[..., Any]], Callable[..., list[Any]]],
+    call_each: CallEach,
     chunksize: int,
     timeout: float | None,
     buffersize: int | None,
@@ -38,7 +43,8 @@ def map_in_chunks(
 
     Args:
         reference: as for `map_calls`.
-        call_each: makes a function of ``fn`` that takes columns of arguments, and returns a list of results.
+        call_each: takes ``fn`` and columns of arguments; returns a function and its arguments, which returns
+            the list of the results.
     """
     chunksize = operator.index(chunksize)
     if chunksize < 1:
@@ -46,7 +52,7 @@ def map_in_chunks(
     begin = partial(map_calls, timeout=timeout, buffersize=buffersize)
     if chunksize == 1:
         return begin(executor, fn, iterables, progress=progress, reference=reference)
-    chunks = _Chunks(call_each(fn), iterables, chunksize, progress, buffersize)
+    chunks = _Chunks(partial(call_each, fn), iterables, chunksize, progress, buffersize)
 
     def submission() -> Submitter | None:
         found = reference()
@@ -63,12 +69,13 @@ class _Chunks:
     It counts the calls of chunks that have ended, for `report`: what it is called with are chunks.
 
     Args:
-        call_each: takes columns of arguments, and returns the list of results.
+        call_each: takes columns of arguments; returns a function and its arguments, which returns the list of
+            the results.
     """
 
     def __init__(
         self,
-        call_each: Callable[..., Any],
+        call_each: Callable[[Columns], tuple[Callable[..., list[Any]], tuple[Any, ...]]],
         iterables: tuple[Iterable[Any], ...],
         size: int,
         progress: Callable[[int, int | None], object] | None,
@@ -106,7 +113,8 @@ class _Chunks:
 
     def submit(self, executor: Submitter, chunk: list[tuple[Any, ...]]) -> Future[Any]:
         """Submit a chunk to an executor."""
-        future: Future[Any] = executor.submit(self._call_each, *zip(*chunk, strict=True))
+        function, arguments = self._call_each(tuple(zip(*chunk, strict=True)))
+        future: Future[Any] = executor.submit(function, *arguments)
         length = len(chunk)
         self._lengths.append(length)
         if self._progress is not None:

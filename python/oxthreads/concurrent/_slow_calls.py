@@ -51,8 +51,9 @@ else:
             pool. Empty in a pool of threads without a GIL, where the stack of another thread cannot be read
             safely; and in a pool of processes if the process does not answer.
         process (int): the number of the process in which it runs: this one, but for a pool of processes.
-        function (str or None): the name of the function, in a pool of processes. None in a pool of threads,
-            and while the process is started.
+        function (str or None): the name of the function, in a pool of processes. None in a pool of threads;
+            and while no process runs the call: one is started, the last one of the worker has to end first,
+            or the call has ended and a done callback runs. The stack is that of the worker's thread then.
 
     Example:
         >>> from oxthreads.concurrent.futures import ThreadPoolExecutor
@@ -176,7 +177,12 @@ def _take_answer(pool: ThreadPoolExecutor, number: int, seen: _Seen, runs_on: bo
     """Report a slow call for which a question was asked. Returns False if the answer has not come yet."""
     question: Any = seen.question
     try:
-        stack = question.answer() if runs_on else traceback.StackSummary()
+        if not runs_on:
+            stack = traceback.StackSummary()
+        elif question.process == os.getpid():
+            stack = _stack(dict(threads_alive()).get(number, 0))
+        else:
+            stack = question.answer()
     except Exception:
         stack = traceback.StackSummary()
         _LOGGER.critical("Exception in a report of a slow call", exc_info=True)
@@ -186,7 +192,7 @@ def _take_answer(pool: ThreadPoolExecutor, number: int, seen: _Seen, runs_on: bo
     if question.function is not None:
         seen.is_reported = True
     else:
-        # Its process is being started. The call itself is reported so long after that, at least.
+        # It is not in a process yet, or no more. The call itself is reported so long after that, at least.
         seen.since = time.monotonic()
         if seen.is_start_reported or not runs_on:
             return True
@@ -211,7 +217,7 @@ def _tell(
         where = call.thread if process == os.getpid() else f"{call.thread}, process {process},"
         lines = "".join(call.stack.format())
         _LOGGER.warning("%s in %s has run for %.1f s\n%s", what, where, seconds, lines)
-    except Exception:
+    except BaseException:  # SystemExit, too: this thread is that of all pools
         _LOGGER.critical("Exception in on_slow", exc_info=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pickle
 import time
 
 from dask.base import tokenize
@@ -12,7 +11,7 @@ from distributed import Future as RemoteFuture
 
 from .._oxthreads import TaskCall
 from ..concurrent.futures import Future
-from ._payload import pack
+from ._payload import copied, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,12 +134,7 @@ def _copied(
     remotes = {key: value for key, value in kwargs.items() if isinstance(value, RemoteFuture)}
     plain = [value for value in args if not isinstance(value, RemoteFuture)]
     others = {key: value for key, value in kwargs.items() if key not in remotes}
-    payload = pack(name, fn, plain, others)
-    try:
-        copy = pickle.loads(payload)
-    except Exception as error:
-        raise TypeError(f"the call of {name} cannot be unpickled: {error}") from error
-    copies = iter(copy.args)
-    arguments = tuple(value if isinstance(value, RemoteFuture) else next(copies) for value in args)
-    function = functools.partial(copy.func, **copy.keywords) if others else copy.func
-    return function, arguments, remotes
+    function, copies, keywords = copied(name, fn, plain, others)
+    rest = iter(copies)
+    arguments = tuple(value if isinstance(value, RemoteFuture) else next(rest) for value in args)
+    return functools.partial(function, **keywords) if keywords else function, arguments, remotes

@@ -541,8 +541,12 @@ class Link:
             if error is None:
                 self._is_not_fetched(call)
                 continue
-            outcomes.append((call, None, _error_of(call, error, traceback)))
-            del error, traceback
+            try:
+                found = _error_of(call, error, traceback)
+            except Exception as failure:  # of a method of its class
+                found = failure
+            outcomes.append((call, None, found))
+            del error, traceback, found
         self._end(outcomes)
 
     def _fail(self, calls: Iterable[Call], error: BaseException) -> None:
@@ -619,6 +623,8 @@ class Link:
                 self._room.notify()
         future = call.future
         if result is None and error is None:
+            if call.is_revocable:
+                _claim(future)  # so that `wait` and `as_completed` are told that it was cancelled
             return
         self._done += 1
         ran = time.monotonic() - call.began

@@ -9,14 +9,17 @@ RUN consists of functions that every worker has. So a worker needs no oxthreads.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import itertools
 import operator
 import pickle
 import re
 
 import cloudpickle
 from dask.utils import apply
+from distributed import Future as RemoteFuture
 from distributed.protocol.pickle import dumps, loads
 from toolz import functoolz
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-__all__ = ["RUN", "call_all", "explain", "pack", "returning_bytes", "unpack"]
+__all__ = ["RUN", "call_all", "copied", "explain", "pack", "returning_bytes", "unpack"]
 
 
 # Not `toolz.compose`, which may be that of cytoolz: a worker need not have it.
@@ -52,9 +55,31 @@ RUN = _compose(dumps, _surviving(operator.call), loads)
 _call_each = _compose(list, map)
 
 
-def call_all(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that takes columns of arguments, and returns the list of the results of ``fn``."""
-    return functools.partial(_call_each, fn)
+def call_all(
+    fn: Callable[..., Any], columns: tuple[tuple[Any, ...], ...]
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return a call that returns the list of the results of ``fn``: a function, and its arguments.
+
+    Args:
+        columns: those of all calls that are the first argument, those that are the second, and so on.
+    """
+    each = functools.partial(_call_each, fn)
+    if not any(isinstance(argument, RemoteFuture) for column in columns for argument in column):
+        return each, columns
+    # The cluster replaces them by their results if they are arguments, and not if they are in a tuple. So
+    # each is an argument, and the function makes columns of them again.
+    length = len(columns[0])
+    starts = range(0, length * len(columns), length)
+    return _compose(
+        functools.partial(apply, each),
+        functoolz.juxt([operator.itemgetter(slice(start, start + length)) for start in starts]),
+        *_all_arguments(),
+    ), tuple(itertools.chain(*columns))
+
+
+def _all_arguments() -> tuple[Callable[..., Any], ...]:
+    """Return functions that make the tuple of all arguments, if they are composed."""
+    return operator.attrgetter("args"), functools.partial(functools.partial, operator.call)
 
 
 def returning_bytes(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
@@ -73,9 +98,7 @@ def returning_bytes(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[
         # apply(fn, args, kwargs), of this pair:
         _surviving(functools.partial(functools.reduce, functools.partial(apply, fn))),
         functoolz.juxt(operator.itemgetter(first), named),
-        # The tuple of all arguments:
-        operator.attrgetter("args"),
-        functools.partial(functools.partial, operator.call),
+        *_all_arguments(),
     )
 
 
@@ -85,9 +108,34 @@ def pack(name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping
     Raises:
         TypeError: if it cannot be pickled.
     """
+    _check(name, fn)
+    return _pickled(name, functools.partial(fn, *args, **kwargs))
+
+
+def copied(
+    name: str, fn: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Return a copy of a call.
+
+    Raises:
+        TypeError: if it cannot be pickled.
+    """
+    _check(name, fn)
+    # Not as a partial: one of a partial becomes one with the arguments of both.
+    payload = _pickled(name, (fn, tuple(args), dict(kwargs)))
+    try:
+        copy: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] = pickle.loads(payload)
+    except Exception as error:
+        raise TypeError(f"the call of {name} cannot be unpickled: {error}") from error
+    return copy
+
+
+def _check(name: str, fn: Callable[..., Any]) -> None:
     if inspect.iscoroutinefunction(fn):
         raise TypeError(f"{name} is a coroutine function; a pool calls functions, and awaits nothing")
-    call = functools.partial(fn, *args, **kwargs)
+
+
+def _pickled(name: str, call: object) -> bytes:
     payload = None
     try:
         # A function of a module goes by its name, unless the user has asked for something else.
@@ -111,8 +159,8 @@ def unpack(name: str, result: bytes) -> Any:
     try:
         value = pickle.loads(result)
     except BaseException as error:
-        error.add_note(
-            f"The call of {name} has ended in the cluster; its result could not be unpickled here."
+        _add_note(
+            error, f"The call of {name} has ended in the cluster; its result could not be unpickled here."
         )
         raise
     if type(value) is functools.partial and value.func is operator.call and len(value.args) == 2:
@@ -156,19 +204,27 @@ def explain(name: str, error: BaseException, traceback: TracebackType | None) ->
     if traceback is not None and _PICKLING.search(traceback.tb_frame.f_code.co_filename):
         function = traceback.tb_frame.f_code.co_name
         if function == "loads":
-            error.add_note(
+            _add_note(
+                error,
                 f"A worker could not unpickle the call of {name}: it has to have the same modules as this "
-                "program, in the same versions. Client.upload_file() sends it a module."
+                "program, in the same versions. Client.upload_file() sends it a module.",
             )
         elif function == "dumps":
-            error.add_note(f"The call of {name} has ended; its result could not be pickled.")
+            _add_note(error, f"The call of {name} has ended; its result could not be pickled.")
     if isinstance(error, SystemError):
-        error.add_note(
+        _add_note(
+            error,
             f"If {name} is a lambda, a closure or a function of the main program, it is sent by value: then "
-            "the worker has to have the same version of Python as this program."
+            "the worker has to have the same version of Python as this program.",
         )
     note = _note_of_class(name, error)
     if note is not None:
-        error.add_note(note)
+        _add_note(error, note)
     # Without frames, it would be one of those before it, of which nobody knows anything here.
-    return error.with_traceback(traceback)
+    return BaseException.with_traceback(error, traceback)
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    # Its class may have a method of that name, and refuse to have attributes set.
+    with contextlib.suppress(Exception):
+        BaseException.add_note(error, note)

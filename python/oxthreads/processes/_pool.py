@@ -126,7 +126,8 @@ class Call(StandIn):
                     raise error.died from None
             except WorkerDied:
                 # It may also be an error that the function has raised.
-                if retries <= 0 or settings.is_killed or (child is not None and child.is_usable):
+                is_alive = child is not None and (child.is_usable or child.is_ending)
+                if retries <= 0 or settings.is_killed or is_alive:
                     raise
                 retries -= 1
             finally:
@@ -137,6 +138,12 @@ class Call(StandIn):
         """The pool is full, and the submitting thread runs the call."""
         function, arguments, keywords = load([memoryview(part) for part in self._parts])
         return function(*arguments, **keywords)
+
+
+def _each_of(
+    function: Callable[..., Any], columns: tuple[tuple[Any, ...], ...]
+) -> tuple[EachOf, tuple[Any, ...]]:
+    return EachOf(function), columns
 
 
 class _Unchanged:
@@ -239,7 +246,7 @@ class _Submits(Executor):
             fn,
             iterables,
             reference=reference,
-            call_each=EachOf,
+            call_each=_each_of,
             chunksize=chunksize,
             timeout=timeout,
             buffersize=buffersize,

@@ -109,7 +109,8 @@ class Question:
     """Asks the child of a worker where its call is."""
 
     def __init__(self, child: Child | None) -> None:
-        #: The number of its process, and the name of the function; None while the process is started.
+        #: The number of its process, and the name of the function. Without a child it is this process, where
+        #: the worker's thread shows what it does: it starts a child, for example, or runs a done callback.
         self.process = os.getpid()
         self.function: str | None = None
         self._stack: Stack | None = None
