@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import signal
 import weakref
 from typing import Any
 
@@ -17,7 +18,7 @@ from oxthreads.waiting import put
 from tests.aio.event_loops import EventLoops
 from tests.support.interpreters import python
 from tests.support.threads import Result, start
-from tests.support.waiting import TIMEOUT_SECONDS, until_asleep
+from tests.support.waiting import TIMEOUT_SECONDS, spin_until, until_asleep
 
 
 def test_a_stop_iteration_is_no_result(loops: EventLoops) -> None:
@@ -165,6 +166,58 @@ def test_a_handler_that_raises_in_the_thread_of_the_loop_loses_no_wake(
             loop.run_until_complete(asyncio.wait_for(asyncio.shield(task), TIMEOUT_SECONDS))
     loop.close()
     assert task.result() == [1] * 6
+
+
+class ClosingLoop(asyncio.SelectorEventLoop):
+    """A loop that is closed while a signal handler runs, in the middle of its next call_soon_threadsafe."""
+
+    is_interrupted = False
+
+    def call_soon_threadsafe(self, *arguments: Any, **keywords: Any) -> asyncio.Handle:  # type: ignore[override]
+        if self.is_interrupted:
+            self.is_interrupted = False
+            signal.raise_signal(signal.SIGINT)
+        return super().call_soon_threadsafe(*arguments, **keywords)
+
+
+@pytest.mark.one_thread("takes signals")
+def test_what_a_handler_raises_while_the_loop_is_closed_is_not_lost() -> None:
+    loop = ClosingLoop()
+    items = queue.Queue[int]()
+    is_waiting = threading.Event()
+
+    async def get() -> None:
+        is_waiting.set()
+        await as_async(items).get()
+
+    def run() -> None:
+        task = loop.create_task(get())
+        loop.run_forever()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+    def close(*_: object) -> None:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        raise KeyboardInterrupt
+
+    thread = start(run)
+    before = signal.signal(signal.SIGINT, close)
+    try:
+        is_waiting.wait(TIMEOUT_SECONDS)
+        until_asleep(thread)
+        loop.is_interrupted = True
+        with pytest.raises(KeyboardInterrupt):
+            items.put(1)
+            # The exception comes at one of the next bytecodes.
+            spin_until(lambda: False, 1.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not loop.is_interrupted
+    assert loop.is_closed()
+    assert items.get_nowait() == 1
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

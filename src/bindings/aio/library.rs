@@ -413,10 +413,13 @@ impl Loop {
         }
     }
 
-    /// Whether the exception means that the loop is closed. Any RuntimeError may be that of a signal handler.
+    /// Whether the exception means that the loop is closed. Any RuntimeError may be that of a signal handler. The loop may
+    /// also have been closed while such a handler ran, whose exception must not be lost.
     fn has_refused(&self, py: Python<'_>, error: &PyErr) -> bool {
         match self {
-            Self::Asyncio { .. } => self.is_closed(py),
+            Self::Asyncio { .. } => {
+                error.is_instance_of::<PyRuntimeError>(py) && self.is_closed(py)
+            }
             Self::Trio(_) => TRIO_FINISHED
                 .get(py)
                 .is_ok_and(|class| error.is_instance(py, class.as_any())),

@@ -2,7 +2,7 @@
 //! asked because the recursion is too deep.
 //!
 //! To wake an event loop, code of Python runs, and with it signal handlers may run, in the middle of an operation that must
-//! not fail any more: the item is in the queue. What they raise is raised as soon as the operation is over.
+//! not fail any more: the item is in the queue. What they raise is raised soon after the operation.
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 
 use super::inbox::Inbox;
 
-/// Lets the interpreter raise the exception before the next bytecode: that of a signal handler in the main thread, where
+/// Lets the interpreter raise the exception before one of the next bytecodes: that of a signal handler in the main thread, where
 /// all of them run; that which was set for another thread in this thread again, by its class.
 pub(super) fn raise_later(py: Python<'_>, error: PyErr, is_main_thread: bool) {
     if is_main_thread {
