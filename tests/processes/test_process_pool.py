@@ -250,6 +250,14 @@ class TestChildren:
                     pool.submit(abs, 1)
             assert "no start" in capfd.readouterr().err
 
+    @pytest.mark.parametrize("initializer", [calls.fail_awkwardly, calls.fail_locally])
+    def test_an_initializer_whose_error_cannot_be_sent_breaks_the_pool(self, initializer: Any) -> None:
+        with ProcessPoolExecutor(1, initializer=initializer) as pool:
+            error = pool.submit(abs, 1).exception(TIMEOUT_SECONDS)
+            assert type(error) is concurrent.futures.process.BrokenProcessPool
+            with pytest.raises(concurrent.futures.process.BrokenProcessPool):
+                pool.submit(abs, 1)
+
     @pytest.mark.parametrize("method", METHODS)
     def test_a_child_ends_after_its_last_task(self, method: Any) -> None:
         with ProcessPoolExecutor(1, method, max_tasks_per_child=2) as pool:

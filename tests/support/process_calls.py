@@ -40,6 +40,24 @@ class AwkwardError(Exception):
         self.second = second
 
 
+class LocalError(Exception):
+    """Can be unpickled in the process that has pickled it."""
+
+    def __reduce__(self) -> Any:
+        return _local_error, (os.getpid(),)
+
+
+def _local_error(pid: int) -> LocalError:
+    if os.getpid() != pid:
+        raise LookupError("another process")
+    return LocalError()
+
+
+def fail_locally() -> None:
+    """Raise an error that no other process can unpickle."""
+    raise LocalError
+
+
 def fail_awkwardly() -> None:
     """Raise an error that cannot be unpickled."""
     raise AwkwardError(1, 2)

@@ -294,6 +294,8 @@ class Child:
         if kind == _child.BROKEN:
             try:
                 reason = load(parts)
+            except Exception as error:  # of a class that only the child can unpickle
+                reason = error
             finally:
                 # It ends by itself, and what it has logged may still be on its way.
                 self._bury()
